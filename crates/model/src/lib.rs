@@ -1,0 +1,35 @@
+//! The words every mytsdb crate shares: labels, samples, series references, matchers and time ranges.
+//!
+//! This crate is *not* a place for helpers: it holds only the nouns that more than one layer speaks,
+//! and it imports nothing of ours.
+//!
+//! ```
+//! use mytsdb_model::{Labels, MatchOp, Matcher, TimeRange};
+//!
+//! let labels = Labels::from_pairs([("__name__", "up"), ("job", "node")]);
+//! assert_eq!(labels.get("job"), Some("node"));
+//! assert_eq!(labels.to_string(), r#"{__name__="up", job="node"}"#);
+//!
+//! let matcher = Matcher::new(MatchOp::Regex, "job", "n.*")?;
+//! assert!(matcher.matches(labels.get("job").unwrap_or("")));
+//!
+//! assert!(TimeRange::new(0, 10).overlaps(TimeRange::new(10, 20)), "both ends are included");
+//! # Ok::<(), mytsdb_model::ModelError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod error;
+mod labels;
+mod matcher;
+mod regex;
+mod sample;
+mod series_ref;
+mod time_range;
+
+pub use error::ModelError;
+pub use labels::{LABEL_NAME, Labels, LabelsBuilder, LabelsIter};
+pub use matcher::{MatchOp, Matcher};
+pub use regex::LabelRegex;
+pub use sample::{STALE_NAN_BITS, Sample, is_stale_nan, stale_nan};
+pub use series_ref::SeriesRef;
+pub use time_range::TimeRange;

@@ -1,0 +1,135 @@
+//! Conditions on one label.
+
+use crate::{LabelRegex, ModelError};
+use std::fmt;
+
+/// How a matcher compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MatchOp {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`, anchored at both ends
+    Regex,
+    /// `!~`, anchored at both ends
+    NotRegex,
+}
+
+impl MatchOp {
+    /// The operator as PromQL writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MatchOp::Equal => "=",
+            MatchOp::NotEqual => "!=",
+            MatchOp::Regex => "=~",
+            MatchOp::NotRegex => "!~",
+        }
+    }
+}
+
+/// A condition on the value of one label. An absent label has the value `""`.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    name: String,
+    op: MatchOp,
+    value: String,
+    regex: Option<LabelRegex>,
+}
+
+impl Matcher {
+    /// Builds a matcher; for the regex operators the pattern is compiled here, once.
+    ///
+    /// # Errors
+    /// [`ModelError::Regex`] if the pattern is not valid RE2 syntax or exceeds the limits of [`LabelRegex`].
+    pub fn new(op: MatchOp, name: impl Into<String>, value: impl Into<String>) -> Result<Self, ModelError> {
+        let value = value.into();
+        let regex = match op {
+            MatchOp::Regex | MatchOp::NotRegex => Some(LabelRegex::new(&value)?),
+            MatchOp::Equal | MatchOp::NotEqual => None,
+        };
+        Ok(Self { name: name.into(), op, value, regex })
+    }
+
+    /// `name="value"`, which cannot fail.
+    pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+    }
+
+    /// The label's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How the value is compared.
+    pub fn op(&self) -> MatchOp {
+        self.op
+    }
+
+    /// The value or pattern as written.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The compiled pattern of the regex operators.
+    pub fn regex(&self) -> Option<&LabelRegex> {
+        self.regex.as_ref()
+    }
+
+    /// Whether a label of this value satisfies the condition. Cost: a string comparison, or one anchored
+    /// regex match, linear in `value`.
+    pub fn matches(&self, value: &str) -> bool {
+        match (self.op, &self.regex) {
+            (MatchOp::Equal, _) => value == self.value,
+            (MatchOp::NotEqual, _) => value != self.value,
+            (MatchOp::Regex, Some(regex)) => regex.is_match(value),
+            (MatchOp::NotRegex, Some(regex)) => !regex.is_match(value),
+            (MatchOp::Regex | MatchOp::NotRegex, None) => {
+                unreachable!("a regex matcher is only built with its pattern compiled")
+            }
+        }
+    }
+
+    /// Whether a series without the label satisfies the condition.
+    pub fn matches_empty(&self) -> bool {
+        self.matches("")
+    }
+}
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        self.op == other.op && self.name == other.name && self.value == other.value
+    }
+}
+
+impl Eq for Matcher {}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{:?}", self.name, self.op.as_str(), self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(op: MatchOp, pattern: &str, value: &str, expected: bool) {
+        let matcher = Matcher::new(op, "l", pattern).unwrap();
+        assert_eq!(matcher.matches(value), expected, "{matcher} on {value:?}");
+    }
+
+    #[test]
+    fn operators_compare_as_promql_says() {
+        check(MatchOp::Equal, "a", "a", true);
+        check(MatchOp::Equal, "a", "b", false);
+        check(MatchOp::NotEqual, "a", "", true);
+        check(MatchOp::Regex, "a|b", "b", true);
+        check(MatchOp::Regex, "a|b", "ab", false);
+        check(MatchOp::Regex, "a.c", "a\nc", true);
+        check(MatchOp::NotRegex, "a.*", "abc", false);
+        check(MatchOp::NotRegex, "a.*", "bc", true);
+        check(MatchOp::Regex, ".*", "", true);
+    }
+}
