@@ -1,0 +1,30 @@
+//! The one door to atomics, cells, locks and threads: std, or loom under `cfg(mytsdb_loom)`; and the lock-free [`Lane`].
+//!
+//! Code that takes its atomics from here runs unchanged under the model checker: `cargo xtask loom` builds with
+//! `--cfg mytsdb_loom` and every name below then means loom's twin, which tries all the orders in which threads can run.
+//!
+//! This crate is *not* a place for channels, pools or executors, and it starts no thread of its own.
+//!
+//! ```
+//! use mytsdb_sync::Lane;
+//!
+//! let lane = Lane::new();
+//! lane.push("first").expect("the lane is open");
+//! lane.push("second").expect("the lane is open");
+//! assert_eq!(lane.drain().collect::<Vec<_>>(), ["first", "second"]);
+//!
+//! lane.close();
+//! assert_eq!(lane.push("late"), Err("late"), "a closed lane hands the item back");
+//! ```
+#![deny(unsafe_code)]
+
+mod door;
+#[expect(unsafe_code, reason = "the staging lane owns its nodes through raw pointers")]
+mod lane;
+
+pub use door::{Arc, Condvar, Mutex, MutexGuard, RwLock, atomic, cell, hint, thread};
+pub use lane::{Drain, Lane, Pushed};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
