@@ -1,0 +1,35 @@
+//! What can be wrong with chunk bytes, and with samples offered to a chunk.
+
+/// Errors of this crate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The bytes end before the sample count they announce.
+    #[error("chunk cut short: {field} does not fit into {bytes} bytes")]
+    Truncated {
+        /// What was being read.
+        field: &'static str,
+        /// Size of the whole chunk.
+        bytes: usize,
+    },
+    /// The bytes cannot have been written by an encoder.
+    #[error("damaged chunk: {reason}")]
+    Damaged {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A sample is not later than the last one of the chunk.
+    #[error("sample at {timestamp_ms} is not later than the chunk's last at {last_ms}")]
+    OutOfOrder {
+        /// Time of the refused sample.
+        timestamp_ms: i64,
+        /// Time of the chunk's last sample.
+        last_ms: i64,
+    },
+    /// The chunk holds as many samples as its count field can say.
+    #[error("chunk is full: {count} samples")]
+    Full {
+        /// The number of samples in the chunk.
+        count: usize,
+    },
+}

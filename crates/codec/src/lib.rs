@@ -1,0 +1,38 @@
+//! Samples to bytes and back.
+//!
+//! [`XorAppender`] grows a chunk sample by sample; [`decode`] turns a chunk into two columns. The layout is that of
+//! Prometheus' XOR chunk (`docs/format/xor-chunk.md`). This crate knows nothing of files, series or checksums.
+//!
+//! ```
+//! use mytsdb_codec::{XorAppender, decode};
+//!
+//! let mut chunk = XorAppender::new();
+//! chunk.push(1_000, 0.5)?;
+//! chunk.push(16_000, 0.75)?;
+//!
+//! let (mut timestamps_ms, mut values) = (Vec::new(), Vec::new());
+//! decode(chunk.bytes(), &mut timestamps_ms, &mut values)?;
+//! assert_eq!(timestamps_ms, [1_000, 16_000]);
+//! assert_eq!(values, [0.5, 0.75]);
+//! # Ok::<(), mytsdb_codec::CodecError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod bits;
+mod error;
+mod histogram;
+mod varint;
+mod xor_append;
+mod xor_decode;
+
+pub use error::CodecError;
+pub use histogram::{
+    Bucket, CUSTOM_SCHEMA, CounterResetHint, EXPONENTIAL_SCHEMA_MAX, EXPONENTIAL_SCHEMA_MIN, FloatHistogram,
+    HistogramError, Reconciled, Span, bucket_bound,
+};
+pub use xor_append::XorAppender;
+pub use xor_decode::{XorChunk, decode, decode_range};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
