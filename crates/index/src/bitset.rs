@@ -1,0 +1,61 @@
+//! A set of small integers, one bit each.
+
+/// A set over `0..len`. Members outside are ignored on insertion and never contained.
+pub(crate) struct Bitset {
+    words: Vec<u64>,
+    len: u32,
+}
+
+impl Bitset {
+    pub(crate) fn new(len: u32) -> Self {
+        Self { words: vec![0; len.div_ceil(64) as usize], len }
+    }
+
+    pub(crate) fn of(len: u32, members: &[u32]) -> Self {
+        let mut set = Self::new(len);
+        for &member in members {
+            set.insert(member);
+        }
+        set
+    }
+
+    #[inline]
+    pub(crate) fn insert(&mut self, member: u32) {
+        if member < self.len
+            && let Some(word) = self.words.get_mut((member / 64) as usize)
+        {
+            *word |= 1 << (member % 64);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn contains(&self, member: u32) -> bool {
+        self.words.get((member / 64) as usize).is_some_and(|word| word >> (member % 64) & 1 == 1)
+    }
+
+    /// The members in ascending order.
+    pub(crate) fn to_vec(&self) -> Vec<u32> {
+        let count = self.words.iter().map(|word| word.count_ones() as usize).sum();
+        let mut out = Vec::with_capacity(count);
+        for (index, &word) in self.words.iter().enumerate() {
+            let mut left = word;
+            while left != 0 {
+                out.push(index as u32 * 64 + left.trailing_zeros());
+                left &= left - 1;
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_back_sorted_and_strangers_are_ignored() {
+        let set = Bitset::of(130, &[129, 0, 64, 63, 130, 4_000_000_000]);
+        assert_eq!(set.to_vec(), [0, 63, 64, 129]);
+        assert!(set.contains(64) && !set.contains(65) && !set.contains(130) && !set.contains(u32::MAX));
+    }
+}

@@ -1,0 +1,23 @@
+//! What can be wrong with the frozen form of an index.
+
+/// Errors of this crate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// The bytes cannot have been written by [`IndexWriter`](crate::IndexWriter).
+    #[error("{section} section damaged at byte {offset}: {reason}")]
+    Corrupt {
+        /// `"symbols"` or `"postings"`.
+        section: &'static str,
+        /// Offset within the section.
+        offset: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// More than the format can count.
+    #[error("{what} exceed the 32 bits of the index format")]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+    },
+}

@@ -1,0 +1,40 @@
+//! From matchers to series: symbols, postings, and the one algorithm that selects over them.
+//!
+//! [`MemIndex`] is the index of the head: it grows and shrinks. [`IndexWriter`] and [`IndexReader`] are its frozen form,
+//! two byte sections that a block embeds and reads in place (`docs/format/block.md`). Both answer the same questions with
+//! the same code; an absent label has the value `""`. The crate does no I/O and takes no locks.
+//!
+//! ```
+//! use mytsdb_index::MemIndex;
+//! use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef};
+//!
+//! let mut index = MemIndex::new();
+//! index.add(SeriesRef(1), &Labels::from_pairs([("__name__", "up"), ("job", "node")]));
+//! index.add(SeriesRef(2), &Labels::from_pairs([("__name__", "up")]));
+//!
+//! let not_node = Matcher::new(MatchOp::NotEqual, "job", "node")?;
+//! assert_eq!(index.select(&[Matcher::equal("__name__", "up"), not_node]), [SeriesRef(2)]);
+//! assert_eq!(index.label_values("job"), ["node"]);
+//! # Ok::<(), mytsdb_model::ModelError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod bitset;
+mod error;
+mod inverted;
+mod mem_index;
+mod postings;
+mod reader;
+mod select;
+mod symbols;
+mod value_table;
+mod writer;
+
+pub use error::IndexError;
+pub use mem_index::MemIndex;
+pub use reader::IndexReader;
+pub use writer::{IndexSections, IndexWriter};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

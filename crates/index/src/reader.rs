@@ -1,0 +1,265 @@
+//! Reads the frozen form of an index in place.
+//!
+//! The layout is in `writer.rs`. Nothing is loaded: every answer is read from the bytes, every length checked when it
+//! is used, so that bytes that change under a running process give an error or a wrong answer, never a panic. Checksums
+//! are the block's business.
+
+use crate::IndexError;
+use crate::bitset::Bitset;
+use crate::inverted::meets;
+use crate::select::{Lookup, select};
+use crate::symbols::Symbols;
+use mytsdb_model::Matcher;
+use std::ops::Range;
+
+const HEADER_BYTES: usize = 16;
+
+/// An index over bytes, usually those of a mapped file. Copying it is cheap.
+#[derive(Debug, Clone, Copy)]
+pub struct IndexReader<'a> {
+    symbols: Symbols<'a>,
+    names: &'a [[u8; 8]],
+    values: &'a [[u8; 8]],
+    postings: &'a [[u8; 4]],
+    series_count: u32,
+}
+
+impl<'a> IndexReader<'a> {
+    /// Splits the two sections; constant cost. [`verify`](Self::verify) reads them through.
+    ///
+    /// # Errors
+    /// [`IndexError::Corrupt`] if the counts do not agree with the lengths.
+    pub fn new(symbols: &'a [u8], postings: &'a [u8]) -> Result<Self, IndexError> {
+        let symbols = Symbols::new(symbols)?;
+        let short = || corrupt(0, "section too short");
+        let (header, rest) = postings.split_first_chunk::<HEADER_BYTES>().ok_or_else(short)?;
+        let (header, _) = header.as_chunks::<4>();
+        let count = |index: usize| u32::from_le_bytes(header[index]) as usize;
+        let (names, rest) = split(rest, count(0), 8).ok_or_else(short)?;
+        let (values, rest) = split(rest, count(1), 8).ok_or_else(short)?;
+        let (postings, rest) = split(rest, count(2), 4).ok_or_else(short)?;
+        if !rest.is_empty() {
+            return Err(corrupt(0, "bytes behind the last posting"));
+        }
+        Ok(Self {
+            symbols,
+            names: names.as_chunks().0,
+            values: values.as_chunks().0,
+            postings: postings.as_chunks().0,
+            series_count: count(3) as u32,
+        })
+    }
+
+    /// The number of series.
+    pub fn series_count(&self) -> u32 {
+        self.series_count
+    }
+
+    /// The number of postings: that of labels, summed over the series.
+    pub fn posting_count(&self) -> usize {
+        self.postings.len()
+    }
+
+    /// The text of a symbol.
+    ///
+    /// # Errors
+    /// [`IndexError::Corrupt`] if there is no such symbol, or its bytes are damaged.
+    pub fn symbol(&self, symbol: u32) -> Result<&'a str, IndexError> {
+        self.symbols.get(symbol)
+    }
+
+    /// The ordinals of the series that satisfy every matcher, ascending; no matchers: all series.
+    ///
+    /// # Errors
+    /// [`IndexError::Corrupt`].
+    pub fn select(&self, matchers: &[Matcher]) -> Result<Vec<u32>, IndexError> {
+        select(self, matchers)
+    }
+
+    /// Every label name, sorted.
+    ///
+    /// # Errors
+    /// [`IndexError::Corrupt`].
+    pub fn label_names(&self) -> Result<Vec<&'a str>, IndexError> {
+        self.names.iter().map(|entry| self.symbols.get(first(entry))).collect()
+    }
+
+    /// The label names of the series in `among`, sorted.
+    ///
+    /// # Errors
+    /// [`IndexError::Corrupt`].
+    pub fn label_names_of(&self, among: &[u32]) -> Result<Vec<&'a str>, IndexError> {
+        let set = Bitset::of(self.series_count, among);
+        let mut out = Vec::new();
+        for (at, entry) in self.names.iter().enumerate() {
+            // The postings of all values of a name lie end to end.
+            let values = self.value_range(at)?;
+            let start = if values.is_empty() { 0..0 } else { self.posting_range(values.start)? };
+            let end = if values.is_empty() { 0..0 } else { self.posting_range(values.end - 1)? };
+            let list = self.postings.get(start.start..end.end).ok_or_else(|| corrupt(0, "postings out of order"))?;
+            if meets(list, &set) {
+                out.push(self.symbols.get(first(entry))?);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Every value of `name`, sorted.
+    ///
+    /// # Errors
+    /// [`IndexError::Corrupt`].
+    pub fn label_values(&self, name: &str) -> Result<Vec<&'a str>, IndexError> {
+        let mut out = Vec::new();
+        self.visit(name, "", |text, _| out.push(text))?;
+        Ok(out)
+    }
+
+    /// The values of `name` among the series in `among`, sorted.
+    ///
+    /// # Errors
+    /// [`IndexError::Corrupt`].
+    pub fn label_values_of(&self, name: &str, among: &[u32]) -> Result<Vec<&'a str>, IndexError> {
+        let set = Bitset::of(self.series_count, among);
+        let mut out = Vec::new();
+        self.visit(name, "", |text, list| {
+            if meets(list, &set) {
+                out.push(text);
+            }
+        })?;
+        Ok(out)
+    }
+
+    /// Reads everything and checks what the other calls rely on: order, ranges, UTF-8.
+    ///
+    /// # Errors
+    /// [`IndexError::Corrupt`].
+    pub fn verify(&self) -> Result<(), IndexError> {
+        self.symbols.verify()?;
+        let symbol_count = self.symbols.len() as u32;
+        let symbols = |entries: &[[u8; 8]]| {
+            entries.is_sorted_by(|a, b| first(a) < first(b)) && entries.iter().all(|e| first(e) < symbol_count)
+        };
+        if !symbols(self.names) {
+            return Err(corrupt(HEADER_BYTES as u64, "names out of order"));
+        }
+        let mut next_value = 0;
+        for at in 0..self.names.len() {
+            let range = self.value_range(at)?;
+            if range.start != next_value || range.is_empty() || !symbols(&self.values[range.clone()]) {
+                return Err(corrupt((HEADER_BYTES + 8 * at) as u64, "values out of order"));
+            }
+            next_value = range.end;
+        }
+        if next_value != self.values.len() {
+            return Err(corrupt(HEADER_BYTES as u64, "values that belong to no name"));
+        }
+        let mut next_posting = 0;
+        for at in 0..self.values.len() {
+            let range = self.posting_range(at)?;
+            let list = &self.postings[range.clone()];
+            let in_range = list.last().is_some_and(|last| u32::from_le_bytes(*last) < self.series_count);
+            let sorted = list.is_sorted_by(|a, b| u32::from_le_bytes(*a) < u32::from_le_bytes(*b));
+            if range.start != next_posting || !in_range || !sorted {
+                return Err(corrupt(self.value_offset(at), "postings out of order"));
+            }
+            next_posting = range.end;
+        }
+        if next_posting != self.postings.len() {
+            return Err(corrupt(HEADER_BYTES as u64, "postings that belong to no value"));
+        }
+        Ok(())
+    }
+
+    /// The indices of a name's values; `at` is in range.
+    fn value_range(&self, at: usize) -> Result<Range<usize>, IndexError> {
+        range(self.names, at, self.values.len())
+            .ok_or_else(|| corrupt((HEADER_BYTES + 8 * at) as u64, "values out of range"))
+    }
+
+    /// The indices of a value's postings; `at` is in range.
+    fn posting_range(&self, at: usize) -> Result<Range<usize>, IndexError> {
+        range(self.values, at, self.postings.len())
+            .ok_or_else(|| corrupt(self.value_offset(at), "postings out of range"))
+    }
+
+    fn value_offset(&self, at: usize) -> u64 {
+        (HEADER_BYTES + 8 * (self.names.len() + at)) as u64
+    }
+
+    /// The indices of the values of `name`; empty if there is no such name.
+    fn values_of(&self, name: &str) -> Result<Range<usize>, IndexError> {
+        let Some(symbol) = self.symbols.find(name)? else { return Ok(0..0) };
+        match self.names.binary_search_by_key(&symbol, first) {
+            Ok(at) => self.value_range(at),
+            Err(_) => Ok(0..0),
+        }
+    }
+
+    /// Visits the values of `name` that start with `prefix` and their postings, in ascending order.
+    fn visit(&self, name: &str, prefix: &str, mut visit: impl FnMut(&'a str, &'a [[u8; 4]])) -> Result<(), IndexError> {
+        let range = self.values_of(name)?;
+        let lowest = self.symbols.lower_bound(prefix)?;
+        let skipped = self.values[range.clone()].partition_point(|entry| first(entry) < lowest);
+        for at in range.start + skipped..range.end {
+            let text = self.symbols.get(first(&self.values[at]))?;
+            if !text.starts_with(prefix) {
+                break;
+            }
+            visit(text, &self.postings[self.posting_range(at)?]);
+        }
+        Ok(())
+    }
+}
+
+impl<'r> Lookup for IndexReader<'r> {
+    type List<'a>
+        = &'r [[u8; 4]]
+    where
+        Self: 'a;
+    type Error = IndexError;
+
+    fn series_count(&self) -> u32 {
+        self.series_count
+    }
+
+    fn find<'a>(&'a self, name: &str, value: &str) -> Result<Option<Self::List<'a>>, IndexError> {
+        let range = self.values_of(name)?;
+        let Some(symbol) = self.symbols.find(value)? else { return Ok(None) };
+        match self.values[range.clone()].binary_search_by_key(&symbol, first) {
+            Ok(at) => Ok(Some(&self.postings[self.posting_range(range.start + at)?])),
+            Err(_) => Ok(None),
+        }
+    }
+
+    #[expect(clippy::redundant_closure, reason = "the closure shortens the lifetime of what it is given")]
+    fn scan<'a>(
+        &'a self,
+        name: &str,
+        prefix: &str,
+        mut visit: impl FnMut(&'a str, Self::List<'a>),
+    ) -> Result<(), IndexError> {
+        self.visit(name, prefix, |text, list| visit(text, list))
+    }
+}
+
+/// The symbol of an entry.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the callers hold references into the section")]
+fn first(entry: &[u8; 8]) -> u32 {
+    u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]])
+}
+
+/// From this entry's start to the next one's; `None` if that leaves `0..count`.
+fn range(entries: &[[u8; 8]], at: usize, count: usize) -> Option<Range<usize>> {
+    let start = |entry: &[u8; 8]| u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]) as usize;
+    let from = start(entries.get(at)?);
+    let to = entries.get(at + 1).map_or(count, start);
+    (from <= to && to <= count).then_some(from..to)
+}
+
+fn split(bytes: &[u8], count: usize, size: usize) -> Option<(&[u8], &[u8])> {
+    bytes.split_at_checked(count.checked_mul(size)?)
+}
+
+fn corrupt(offset: u64, reason: &'static str) -> IndexError {
+    IndexError::Corrupt { section: "postings", offset, reason }
+}

@@ -1,0 +1,199 @@
+//! Both indexes against a list of label sets that is searched from end to end.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+use mytsdb_index::{IndexError, IndexReader, IndexSections, IndexWriter, MemIndex};
+use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const NAMES: [&str; 5] = ["a", "b", "c", "job", "x1"];
+const VALUES: [&str; 8] = ["x1", "x2", "x", "foo", "foobar", "b", "ü\n", "1"];
+const PATTERNS: [&str; 20] = [
+    "",
+    ".*",
+    ".+",
+    "x.*",
+    "x1|x2",
+    "x1|",
+    "foo(bar)?",
+    "f.*r",
+    "(foo|x).*",
+    "[^x].*",
+    "x?",
+    "b|c|zzz",
+    "nothing",
+    "()",
+    "(.*)",
+    "foo.+",
+    ".*\n",
+    "x|.*b.*",
+    "[a-z]+[0-9]",
+    "x1||foo",
+];
+
+fn labels() -> impl Strategy<Value = Labels> {
+    let pair = (prop::sample::select(&NAMES[..]), prop::sample::select(&VALUES[..]));
+    prop::collection::vec(pair, 0..5).prop_map(Labels::from_pairs)
+}
+
+fn matcher() -> impl Strategy<Value = Matcher> {
+    let name = prop_oneof![5 => prop::sample::select(&NAMES[..]), 1 => Just("absent")];
+    let equal = prop_oneof![5 => prop::sample::select(&VALUES[..]), 1 => Just(""), 1 => Just("absent")];
+    let pattern = prop::sample::select(&PATTERNS[..]);
+    (name, 0..4, equal, pattern).prop_map(|(name, op, equal, pattern)| {
+        let (op, value) = match op {
+            0 => (MatchOp::Equal, equal),
+            1 => (MatchOp::NotEqual, equal),
+            2 => (MatchOp::Regex, pattern),
+            _ => (MatchOp::NotRegex, pattern),
+        };
+        Matcher::new(op, name, value).unwrap()
+    })
+}
+
+fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
+    matchers.iter().all(|m| m.matches(labels.get(m.name()).unwrap_or("")))
+}
+
+fn names_of<'a>(all: impl IntoIterator<Item = &'a Labels>) -> Vec<String> {
+    let names: BTreeSet<&str> = all.into_iter().flat_map(|l| l.iter().map(|(n, _)| n)).collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
+fn values_of<'a>(name: &str, all: impl IntoIterator<Item = &'a Labels>) -> Vec<String> {
+    let values: BTreeSet<&str> = all.into_iter().filter_map(|l| l.get(name)).collect();
+    values.into_iter().map(str::to_owned).collect()
+}
+
+fn freeze(series: &[Labels]) -> IndexSections {
+    let mut writer = IndexWriter::new();
+    for (ordinal, labels) in series.iter().enumerate() {
+        assert_eq!(writer.add(labels).unwrap(), ordinal as u32);
+    }
+    writer.finish().unwrap()
+}
+
+fn check_mem(index: &MemIndex, series: &[(SeriesRef, Labels)], matchers: &[Matcher]) {
+    let mut expected: Vec<(SeriesRef, &Labels)> =
+        series.iter().filter(|(_, l)| satisfies(l, matchers)).map(|(r, l)| (*r, l)).collect();
+    expected.sort_by_key(|e| e.0);
+    let refs: Vec<SeriesRef> = expected.iter().map(|e| e.0).collect();
+    assert_eq!(index.select(matchers), refs, "{matchers:?}");
+    assert_eq!(index.label_names_of(&refs), names_of(expected.iter().map(|e| e.1)));
+    assert_eq!(index.label_names(), names_of(series.iter().map(|s| &s.1)));
+    for name in NAMES.iter().chain(&["absent"]) {
+        assert_eq!(index.label_values_of(name, &refs), values_of(name, expected.iter().map(|e| e.1)));
+        assert_eq!(index.label_values(name), values_of(name, series.iter().map(|s| &s.1)));
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_head_index_agrees_with_a_list(
+        series in prop::collection::vec(labels(), 0..150),
+        queries in prop::collection::vec(prop::collection::vec(matcher(), 0..4), 12),
+        shuffled in any::<bool>(),
+        gone in prop::collection::btree_set(0u64..160, 0..160),
+    ) {
+        let name = |i: usize| SeriesRef(if shuffled { i as u64 * 7 % 151 + 1 } else { i as u64 + 1 });
+        let mut series: Vec<(SeriesRef, Labels)> = series.into_iter().enumerate().map(|(i, l)| (name(i), l)).collect();
+        let mut index = MemIndex::new();
+        for (r, l) in &series {
+            index.add(*r, l);
+        }
+        for matchers in &queries {
+            check_mem(&index, &series, matchers);
+        }
+
+        let gone: Vec<SeriesRef> = gone.into_iter().map(SeriesRef).collect();
+        index.remove(&gone);
+        series.retain(|(r, _)| !gone.contains(r));
+        let late = (SeriesRef(1_000), Labels::from_pairs([("a", "late")]));
+        index.add(late.0, &late.1);
+        series.push(late);
+        prop_assert_eq!(index.series_count(), series.len());
+        for matchers in &queries {
+            check_mem(&index, &series, matchers);
+        }
+    }
+
+    #[test]
+    fn the_frozen_index_agrees_with_a_list(
+        series in prop::collection::vec(labels(), 0..150),
+        queries in prop::collection::vec(prop::collection::vec(matcher(), 0..4), 12),
+    ) {
+        let sections = freeze(&series);
+        let reader = IndexReader::new(&sections.symbols, &sections.postings).unwrap();
+        reader.verify().unwrap();
+        prop_assert_eq!(reader.label_names().unwrap(), names_of(&series));
+        for matchers in &queries {
+            let expected: Vec<u32> =
+                (0..series.len()).filter(|&i| satisfies(&series[i], matchers)).map(|i| i as u32).collect();
+            prop_assert_eq!(&reader.select(matchers).unwrap(), &expected, "{:?}", matchers);
+            let chosen = || expected.iter().map(|&i| &series[i as usize]);
+            prop_assert_eq!(reader.label_names_of(&expected).unwrap(), names_of(chosen()));
+            for name in NAMES {
+                prop_assert_eq!(reader.label_values_of(name, &expected).unwrap(), values_of(name, chosen()));
+                prop_assert_eq!(reader.label_values(name).unwrap(), values_of(name, &series));
+            }
+        }
+        for (ordinal, labels) in series.iter().enumerate() {
+            let symbols = sections.series_symbols(ordinal as u32);
+            let text = |s| reader.symbol(s).unwrap();
+            prop_assert!(symbols.iter().map(|&(n, v)| (text(n), text(v))).eq(labels.iter()));
+        }
+    }
+
+    #[test]
+    fn damaged_sections_never_panic(
+        series in prop::collection::vec(labels(), 1..20),
+        matchers in prop::collection::vec(matcher(), 1..3),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let sections = freeze(&series);
+        let mut bytes = [sections.symbols.as_slice(), sections.postings.as_slice()].concat();
+        for (at, bit) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+        }
+        let (symbols, postings) = bytes.split_at(sections.symbols.len());
+        let postings = &postings[..postings.len() - cut.index(postings.len() + 1) / 8];
+        let questions = || -> Result<(), IndexError> {
+            let reader = IndexReader::new(symbols, postings)?;
+            let sound = reader.verify();
+            let chosen = reader.select(&matchers)?;
+            reader.label_names_of(&chosen)?;
+            reader.label_values_of("a", &chosen)?;
+            reader.label_names()?;
+            sound
+        };
+        // Any answer will do here; checksums above this crate tell damage from truth.
+        match questions() {
+            Ok(()) | Err(IndexError::Corrupt { .. }) => {}
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+    }
+}
+
+#[test]
+fn a_cut_section_is_refused() {
+    let sections = freeze(&[Labels::from_pairs([("a", "1"), ("b", "2")])]);
+    for cut in 0..sections.postings.len() {
+        assert!(IndexReader::new(&sections.symbols, &sections.postings[..cut]).is_err());
+    }
+    for cut in 0..sections.symbols.len() {
+        let reader = IndexReader::new(&sections.symbols[..cut], &sections.postings);
+        assert!(reader.and_then(|r| r.verify()).is_err());
+    }
+}
+
+#[test]
+fn an_index_whose_series_have_all_gone_holds_no_names() {
+    let mut index = MemIndex::new();
+    index.add(SeriesRef(1), &Labels::from_pairs([("a", "1")]));
+    index.remove(&[SeriesRef(1), SeriesRef(2)]);
+    assert_eq!(index.select(&[]), []);
+    assert!(index.label_names().is_empty());
+    assert_eq!((index.series_count(), index.label_pair_count()), (0, 0));
+}
