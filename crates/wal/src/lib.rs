@@ -1,0 +1,29 @@
+//! The write-ahead log: group commit, checksummed frames, segments, checkpoints, replay.
+//!
+//! It is *not* a store: it knows series definitions and samples as records to be given back in order, and
+//! nothing about queries. It has no threads and no clock; one owner writes it. The files are described,
+//! byte by byte, in `docs/format/wal.md`.
+//!
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod checkpoint;
+mod error;
+mod frame;
+mod header;
+mod log;
+mod reader;
+mod record;
+mod replay;
+mod report;
+mod samples;
+mod segment;
+mod varint;
+
+pub use checkpoint::CheckpointWriter;
+pub use error::WalError;
+pub use log::{Durability, Wal, WalOptions};
+pub use record::Record;
+pub use replay::replay;
+pub use report::{Damage, DamageKind, ReplayReport};
+pub use segment::SegmentId;

@@ -1,0 +1,158 @@
+//! Records: what a frame's payload is made of. `kind u8`, `body bytes u32`, body.
+
+use crate::frame::FrameBuffer;
+use crate::header::le_u32;
+use crate::samples::{self, Columns, ROWS_MAX};
+use crate::varint::{self, VARINT_BYTES_MAX};
+use mytsdb_model::{Labels, SeriesRef};
+
+/// What replay gives back, in the order in which it was logged.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record<'a> {
+    /// A series and the reference by which samples name it. Comes before the first of them.
+    Series {
+        /// The reference.
+        series: SeriesRef,
+        /// The labels.
+        labels: Labels,
+    },
+    /// Samples, column by column; the columns have equal length, 1 to 4096.
+    Samples {
+        /// The series of each row.
+        refs: &'a [SeriesRef],
+        /// Milliseconds since the Unix epoch.
+        timestamps_ms: &'a [i64],
+        /// Values, NaN payloads included.
+        values: &'a [f64],
+    },
+}
+
+const RECORD_HEADER_BYTES: usize = 5;
+const KIND_SERIES: u8 = 1;
+const KIND_SAMPLES: u8 = 2;
+const KIND_END: u8 = 3;
+
+pub(crate) fn put_series(frames: &mut FrameBuffer, series: SeriesRef, labels: &Labels) {
+    let mut reference = [0; VARINT_BYTES_MAX];
+    let bytes = varint::write(&mut reference, 0, series.0);
+    put(frames, KIND_SERIES, &[&reference[..bytes], labels.as_bytes()]);
+}
+
+/// Cuts the columns into records of at most [`ROWS_MAX`] rows.
+///
+/// # Panics
+/// If the columns differ in length.
+pub(crate) fn put_samples(frames: &mut FrameBuffer, refs: &[SeriesRef], timestamps_ms: &[i64], values: &[f64]) {
+    assert!(refs.len() == timestamps_ms.len() && refs.len() == values.len(), "columns of different length");
+    let mut scratch = frames.take_scratch();
+    for start in (0..refs.len()).step_by(ROWS_MAX) {
+        let rows = start..refs.len().min(start + ROWS_MAX);
+        if scratch.len() < samples::bytes_max(rows.len()) {
+            scratch.resize(samples::bytes_max(rows.len()), 0);
+        }
+        let bytes = samples::encode(&mut scratch, &refs[rows.clone()], &timestamps_ms[rows.clone()], &values[rows]);
+        put(frames, KIND_SAMPLES, &[&scratch[..bytes]]);
+    }
+    frames.give_scratch(scratch);
+}
+
+pub(crate) fn put_end(frames: &mut FrameBuffer) {
+    put(frames, KIND_END, &[]);
+}
+
+fn put(frames: &mut FrameBuffer, kind: u8, body: &[&[u8]]) {
+    let body_bytes = body.iter().map(|part| part.len()).sum::<usize>();
+    let Some(out) = frames.begin_record(RECORD_HEADER_BYTES + body_bytes) else { return };
+    out.push(kind);
+    out.extend_from_slice(&(body_bytes as u32).to_le_bytes());
+    for part in body {
+        out.extend_from_slice(part);
+    }
+}
+
+/// How the records of one payload ended.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Whether the last record was the end of a checkpoint.
+    pub(crate) end: bool,
+}
+
+/// Reads payloads; holds the buffers of one samples record.
+#[derive(Default)]
+pub(crate) struct RecordDecoder {
+    columns: Columns,
+}
+
+impl RecordDecoder {
+    /// Hands every record to `sink`. `Err` holds the offset of the first record that makes no sense; those before
+    /// it were handed over, those behind it are not.
+    pub(crate) fn decode(&mut self, payload: &[u8], sink: &mut dyn FnMut(Record<'_>)) -> Result<Tally, usize> {
+        let mut tally = Tally::default();
+        let mut at = 0;
+        while at < payload.len() {
+            at = self.decode_one(payload, at, &mut tally, sink).ok_or(at)?;
+        }
+        Ok(tally)
+    }
+
+    fn decode_one(
+        &mut self,
+        payload: &[u8],
+        at: usize,
+        tally: &mut Tally,
+        sink: &mut dyn FnMut(Record<'_>),
+    ) -> Option<usize> {
+        let (header, rest) = payload[at..].split_at_checked(RECORD_HEADER_BYTES)?;
+        let body = rest.get(..le_u32(header, 1) as usize)?;
+        match header[0] {
+            KIND_SERIES => {
+                let mut labels_at = 0;
+                let series = SeriesRef(varint::read(body, &mut labels_at)?);
+                let labels = Labels::from_bytes(&body[labels_at..]).ok()?;
+                sink(Record::Series { series, labels });
+            }
+            KIND_SAMPLES => {
+                self.columns.decode(body)?;
+                let Columns { refs, timestamps_ms, values } = &self.columns;
+                sink(Record::Samples { refs, timestamps_ms, values });
+            }
+            KIND_END if body.is_empty() && rest.is_empty() => tally.end = true,
+            _ => return None,
+        }
+        Some(at + RECORD_HEADER_BYTES + body.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::FRAME_HEADER_BYTES;
+
+    #[test]
+    fn cut_and_flipped_payloads_never_panic_and_never_grow() {
+        let mut frames = FrameBuffer::new(1 << 20);
+        put_series(&mut frames, SeriesRef(300), &Labels::from_pairs([("__name__", "up"), ("job", "node")]));
+        put_samples(&mut frames, &[SeriesRef(300), SeriesRef(301)], &[5, 5], &[1.5, f64::NAN]);
+        put_end(&mut frames);
+        let payload = frames.bytes()[FRAME_HEADER_BYTES..].to_vec();
+        let mut decoder = RecordDecoder::default();
+        let tally = decoder.decode(&payload, &mut |_| {});
+        assert_eq!(tally, Ok(Tally { end: true }));
+        for cut in 0..payload.len() {
+            if let Ok(tally) = decoder.decode(&payload[..cut], &mut |_| {}) {
+                assert!(!tally.end, "cut at {cut}");
+            }
+        }
+        for bit in 0..payload.len() * 8 {
+            let mut bad = payload.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let mut rows = 0;
+            let outcome = decoder.decode(&bad, &mut |record| {
+                if let Record::Samples { refs, .. } = record {
+                    rows += refs.len();
+                }
+            });
+            assert!(rows <= ROWS_MAX, "{outcome:?}");
+        }
+    }
+}

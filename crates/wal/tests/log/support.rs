@@ -1,0 +1,234 @@
+//! A log beside a model of it: random work, what must be there afterwards, and what may be.
+
+use mytsdb_io::{Disk, SimDisk};
+use mytsdb_model::{Labels, SeriesRef};
+use mytsdb_wal::{Durability, Record, ReplayReport, Wal, WalError, WalOptions, replay};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+pub const DIR: &str = "/data/wal";
+
+/// SplitMix64.
+#[derive(Clone)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// A number from the environment.
+pub fn env(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Reference, timestamp, value bits. Timestamps are never used twice, so a row is its own name.
+pub type Row = (u64, i64, u64);
+
+/// What a replay gave back.
+#[derive(Debug)]
+pub struct Replayed {
+    pub rows: Vec<Row>,
+    pub series: BTreeMap<u64, Labels>,
+    pub unknown_refs: usize,
+    pub report: ReplayReport,
+}
+
+pub fn read(disk: &dyn Disk) -> Result<Replayed, WalError> {
+    let (mut rows, mut series, mut unknown_refs) = (Vec::new(), BTreeMap::new(), 0);
+    let report = replay(disk, Path::new(DIR), &mut |record| match record {
+        Record::Series { series: reference, labels } => {
+            if let Some(before) = series.insert(reference.0, labels.clone()) {
+                assert_eq!(before, labels, "a reference changed its meaning");
+            }
+        }
+        Record::Samples { refs, timestamps_ms, values } => {
+            for ((reference, timestamp_ms), value) in refs.iter().zip(timestamps_ms).zip(values) {
+                unknown_refs += usize::from(!series.contains_key(&reference.0));
+                rows.push((reference.0, *timestamp_ms, value.to_bits()));
+            }
+        }
+    })?;
+    Ok(Replayed { rows, series, unknown_refs, report })
+}
+
+pub fn labels(reference: u64) -> Labels {
+    Labels::from_pairs([
+        ("__name__", "m"),
+        ("i", &"x".repeat(reference as usize % 90 + 1)),
+        ("r", &reference.to_string()),
+    ])
+}
+
+#[derive(Clone)]
+pub struct Model {
+    pub options: WalOptions,
+    /// Rows whose commit returned `Ok`, or that a replay has given back since.
+    pub rows: Vec<Row>,
+    /// So many of them must survive a power cut.
+    pub durable: usize,
+    /// Rows of the commit that has not returned.
+    pub in_flight: Vec<Row>,
+    /// Rows of commits that returned an error while the disk was alive.
+    pub refused: BTreeSet<Row>,
+    /// Series that may be sampled without being logged again.
+    pub live: BTreeSet<u64>,
+    /// For each checkpoint that may exist: rows before this are stored elsewhere.
+    pub watermarks: BTreeMap<u64, Vec<usize>>,
+    /// The newest checkpoint whose publish returned `Ok`.
+    pub published: u64,
+    next: u64,
+}
+
+impl Model {
+    pub fn new(durability: Durability) -> Self {
+        Self {
+            options: WalOptions { segment_bytes_max: 2048, frame_bytes_max: 160, durability },
+            rows: Vec::new(),
+            durable: 0,
+            in_flight: Vec::new(),
+            refused: BTreeSet::new(),
+            live: BTreeSet::new(),
+            watermarks: BTreeMap::new(),
+            published: 0,
+            next: 1,
+        }
+    }
+
+    /// One random piece of work.
+    pub fn step(&mut self, wal: &mut Wal, rng: &mut Rng) -> Result<(), WalError> {
+        match rng.below(100) {
+            0..=74 => self.commit(wal, rng),
+            75..=81 => wal.rotate().map(|_| ()),
+            82..=89 => self.checkpoint(wal, rng),
+            _ => {
+                wal.sync()?;
+                self.durable = self.rows.len();
+                Ok(())
+            }
+        }
+    }
+
+    pub fn commit(&mut self, wal: &mut Wal, rng: &mut Rng) -> Result<(), WalError> {
+        let row_count = if rng.below(8) == 0 { 60 } else { 1 + rng.below(6) };
+        let mut rows: Vec<Row> = Vec::new();
+        for _ in 0..row_count {
+            if self.live.is_empty() || rng.below(10) == 0 {
+                self.next += 1;
+                wal.log_series(SeriesRef(self.next), &labels(self.next));
+                self.live.insert(self.next);
+            }
+            let nth = rng.below(self.live.len() as u64) as usize;
+            let reference = *self.live.iter().nth(nth).expect("below the length");
+            self.next += 1;
+            rows.push((reference, self.next as i64, rng.next() << (8 * rng.below(9)).min(63)));
+        }
+        for part in rows.chunks(7) {
+            log_rows(part, |refs, times, values| wal.log_samples(refs, times, values));
+        }
+        self.in_flight = rows;
+        if let Err(error) = wal.commit() {
+            self.refused.extend(&self.in_flight);
+            return Err(error);
+        }
+        self.rows.append(&mut self.in_flight);
+        if self.options.durability == Durability::Fsync {
+            self.durable = self.rows.len();
+        }
+        Ok(())
+    }
+
+    pub fn checkpoint(&mut self, wal: &mut Wal, rng: &mut Rng) -> Result<(), WalError> {
+        let segment = wal.rotate()?;
+        self.durable = self.rows.len();
+        let (low, high) = (self.watermark_max(), self.rows.len());
+        let watermark = low + rng.below((high - low) as u64 + 1) as usize;
+        let (rows, series) = (self.rows[watermark..].to_vec(), self.live.clone());
+        if rng.below(2) == 0 {
+            self.commit(wal, rng)?;
+        }
+        self.watermarks.entry(segment.0).or_default().push(watermark);
+        let mut writer = wal.checkpoint(segment)?;
+        for reference in series {
+            writer.log_series(SeriesRef(reference), &labels(reference))?;
+        }
+        let mut written = Ok(());
+        for part in rows.chunks(50) {
+            log_rows(part, |refs, times, values| {
+                if written.is_ok() {
+                    written = writer.log_samples(refs, times, values);
+                }
+            });
+        }
+        written?;
+        writer.publish()?;
+        self.published = segment.0;
+        if rng.below(4) > 0 {
+            wal.truncate_before(segment)?;
+        }
+        Ok(())
+    }
+
+    fn watermark_max(&self) -> usize {
+        self.watermarks.values().flatten().copied().max().unwrap_or(0)
+    }
+
+    /// Compares a replay with what must and may be there, and takes over what was there.
+    pub fn check(&mut self, replayed: &Replayed, power_lost: bool) {
+        let report = &replayed.report;
+        assert!(report.is_clean(), "a crash was taken for damage: {report:#?}");
+        assert_eq!(replayed.unknown_refs, 0, "samples without a series");
+        for (reference, found) in &replayed.series {
+            assert_eq!(found, &labels(*reference));
+        }
+        let checkpoint = report.checkpoint.map_or(0, |id| id.0);
+        assert!(checkpoint >= self.published, "checkpoint {} was published, {checkpoint} replayed", self.published);
+        let none = vec![0];
+        let watermarks = if checkpoint == 0 { &none } else { &self.watermarks[&checkpoint] };
+        let mut all = self.rows.clone();
+        all.extend(&self.in_flight);
+        let must = if power_lost { self.durable } else { self.rows.len() };
+        let matching = watermarks.iter().find(|&&from| {
+            all.get(from..from + replayed.rows.len()) == Some(&replayed.rows) && from + replayed.rows.len() >= must
+        });
+        let Some(from) = matching else {
+            let times = |rows: &[Row]| rows.iter().map(|row| row.1).collect::<Vec<_>>();
+            panic!(
+                "replayed {:?}\nof {:?}\nmust {must} from {watermarks:?}\n{report:#?}",
+                times(&replayed.rows),
+                times(&all)
+            );
+        };
+        all.truncate(from + replayed.rows.len());
+        self.rows = all;
+        self.in_flight.clear();
+        self.durable = if power_lost { self.rows.len() } else { self.durable };
+        self.live = replayed.series.keys().copied().collect();
+    }
+
+    /// Replays, checks, and opens for writing.
+    pub fn reopen(&mut self, disk: &SimDisk, power_lost: bool) -> Result<Wal, WalError> {
+        let replayed = read(disk)?;
+        self.check(&replayed, power_lost);
+        let wal = Wal::open(Arc::new(disk.clone()), Path::new(DIR), self.options, &replayed.report)?;
+        self.durable = self.rows.len();
+        Ok(wal)
+    }
+}
+
+fn log_rows(rows: &[Row], mut log: impl FnMut(&[SeriesRef], &[i64], &[f64])) {
+    let refs: Vec<_> = rows.iter().map(|row| SeriesRef(row.0)).collect();
+    let times: Vec<_> = rows.iter().map(|row| row.1).collect();
+    let values: Vec<_> = rows.iter().map(|row| f64::from_bits(row.2)).collect();
+    log(&refs, &times, &values);
+}
