@@ -1,0 +1,23 @@
+//! Immutable chunk blocks: one checksummed file per block, its writer and its reader.
+//!
+//! [`BlockWriter`] streams series and publishes the file whole or not at all; [`Block`] answers from the mapped bytes.
+//! The format is in `docs/format/block.md`. The crate does not look into chunks, does not know which blocks there should
+//! be, and never changes a published file.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod block;
+mod block_file;
+mod bytes;
+mod chunk;
+mod error;
+mod layout;
+mod series_entry;
+mod verify;
+mod writer;
+
+pub use block::{Block, BlockMeta};
+pub use block_file::{block_file_name, list_blocks, parse_block_file_name, sweep_unpublished};
+pub use chunk::{ChunkEncoding, ChunkMeta, ChunkRef};
+pub use error::BlockError;
+pub use writer::BlockWriter;
