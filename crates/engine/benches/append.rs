@@ -1,0 +1,94 @@
+//! In-process append and read, on a folder of the real disk: ns a sample from batch to head, log included.
+//!
+//! `cargo bench -p mytsdb-engine`. Data: gauges with two decimals, 15 s apart; answers are compared.
+#![expect(missing_docs, reason = "criterion's macros make public functions")]
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use mytsdb_engine::{Batch, Durability, Engine, EngineOptions, ManualClock};
+use mytsdb_model::{Labels, Matcher, SeriesRef, TimeRange};
+use std::hint::black_box;
+use std::sync::Arc;
+
+const STEP_MS: i64 = 15_000;
+const START_MS: i64 = 1_700_000_000_000;
+const AHEAD_MS: i64 = 1_000_000_000_000;
+
+fn value(series: usize, round: i64) -> f64 {
+    ((series * 31) as i64 + round * 17).rem_euclid(1_000) as f64 / 100.0
+}
+
+fn open(dir: &tempfile::TempDir, series: usize) -> (Engine, Vec<SeriesRef>) {
+    // A clock so far ahead, and a retention so long, that no round is ever repeated.
+    let options = EngineOptions {
+        durability: Durability::Interval,
+        retention_ms: 2 * AHEAD_MS,
+        ..EngineOptions::new(dir.path())
+    };
+    let clock = Arc::new(ManualClock::new(START_MS + AHEAD_MS));
+    let registry = mytsdb_telemetry::Registry::new();
+    let (engine, _) = Engine::open(Arc::new(mytsdb_io::RealDisk), clock, options, &registry).expect("opens");
+    let refs = (0..series)
+        .map(|i| engine.resolve(&Labels::from_pairs([("__name__", "m"), ("i", &i.to_string())])).expect("a new series"))
+        .collect();
+    (engine, refs)
+}
+
+fn round(refs: &[SeriesRef], round: i64) -> Batch {
+    let mut batch = Batch::with_capacity(refs.len());
+    for (series, &reference) in refs.iter().enumerate() {
+        batch.push(reference, START_MS + round * STEP_MS, value(series, round));
+    }
+    batch
+}
+
+fn append(c: &mut Criterion) {
+    let mut group = c.benchmark_group("append");
+    for series in [1_000, 100_000] {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let (engine, refs) = open(&dir, series);
+        let mut next = 0;
+        group.throughput(Throughput::Elements(series as u64));
+        group.sample_size(20).bench_function(format!("{series} series"), |b| {
+            b.iter_batched(
+                || {
+                    next += 1;
+                    round(&refs, next)
+                },
+                |batch| {
+                    let outcome = engine.append(batch).expect("stored");
+                    assert!(outcome.refused.is_empty());
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn read(c: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (engine, refs) = open(&dir, 1_000);
+    for r in 1..=480 {
+        engine.append(round(&refs, r)).expect("stored");
+    }
+    let mut group = c.benchmark_group("read");
+    group.throughput(Throughput::Elements(480 * 1_000));
+    group.sample_size(20).bench_function("1000 series x 2 h", |b| {
+        b.iter(|| {
+            let found = engine.select(TimeRange::ALL, &[Matcher::equal("__name__", "m")]).expect("found");
+            let (mut timestamps, mut values, mut sum) = (Vec::new(), Vec::new(), 0.0);
+            for index in 0..found.len() {
+                timestamps.clear();
+                values.clear();
+                found.read(index, TimeRange::ALL, &mut timestamps, &mut values).expect("decoded");
+                assert_eq!(timestamps.len(), 480);
+                sum += values.iter().sum::<f64>();
+            }
+            black_box(sum)
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, append, read);
+criterion_main!(benches);

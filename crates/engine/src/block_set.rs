@@ -1,0 +1,142 @@
+//! The blocks being served: an immutable list that is replaced whole.
+
+use mytsdb_blocks::Block;
+use mytsdb_model::{Labels, TimeRange};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Blocks in ascending order of id, which is the order in which they were written.
+pub(crate) type BlockList = Arc<[Arc<Block>]>;
+
+/// The list in force, and the newest time that any block covers.
+pub(crate) struct BlockSet {
+    list: RwLock<BlockList>,
+    maxt_ms: AtomicI64,
+}
+
+impl BlockSet {
+    pub(crate) fn new(mut blocks: Vec<Arc<Block>>) -> Self {
+        blocks.sort_by_key(|b| b.meta().id);
+        let set = Self { list: RwLock::new(Arc::from([])), maxt_ms: AtomicI64::new(i64::MIN) };
+        set.replace(blocks);
+        set
+    }
+
+    /// The list now. Blocks taken out later stay readable through it.
+    pub(crate) fn list(&self) -> BlockList {
+        self.list.read().clone()
+    }
+
+    /// No block has a sample after this time. Never too low for a sample that was in the head when it was read.
+    pub(crate) fn maxt_ms(&self) -> i64 {
+        // Acquire pairs with the Release in `replace`.
+        self.maxt_ms.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn add(&self, block: Arc<Block>) {
+        let mut blocks = self.list().to_vec();
+        blocks.push(block);
+        self.replace(blocks);
+    }
+
+    pub(crate) fn remove(&self, gone: impl Fn(&Block) -> bool) -> Vec<Arc<Block>> {
+        let (removed, kept): (Vec<_>, Vec<_>) = self.list().iter().cloned().partition(|b| gone(b));
+        if !removed.is_empty() {
+            self.replace(kept);
+        }
+        removed
+    }
+
+    fn replace(&self, blocks: Vec<Arc<Block>>) {
+        let maxt = blocks.iter().map(|b| b.meta().range.maxt).max().unwrap_or(i64::MIN);
+        *self.list.write() = Arc::from(blocks);
+        // Release pairs with the Acquire in `maxt_ms`.
+        self.maxt_ms.store(maxt, Ordering::Release);
+    }
+}
+
+/// Most decoded windows a [`StoredValues`] keeps.
+const WINDOWS_MAX: usize = 4_096;
+
+/// Looks up whether blocks already have a value at a time; keeps what it decoded for the next sample nearby.
+pub(crate) struct StoredValues {
+    blocks: BlockList,
+    window_ms: i64,
+    decoded: HashMap<(u64, i64), (Vec<i64>, Vec<f64>)>,
+    /// Errors met; the caller reports them.
+    pub(crate) errors: u64,
+}
+
+impl StoredValues {
+    pub(crate) fn new(blocks: BlockList, window_ms: i64) -> Self {
+        Self { blocks, window_ms, decoded: HashMap::new(), errors: 0 }
+    }
+
+    /// The value of a series at a time, from the oldest block that has one.
+    pub(crate) fn get(&mut self, series_key: u64, labels: &Labels, timestamp_ms: i64) -> Option<f64> {
+        let window = timestamp_ms.div_euclid(self.window_ms);
+        if self.decoded.len() >= WINDOWS_MAX {
+            self.decoded.clear();
+        }
+        let (blocks, window_ms, errors) = (&self.blocks, self.window_ms, &mut self.errors);
+        let (timestamps, values) = self.decoded.entry((series_key, window)).or_insert_with(|| {
+            let mint = window.saturating_mul(window_ms);
+            let range = TimeRange::new(mint, mint.saturating_add(window_ms - 1));
+            let mut columns = (Vec::new(), Vec::new());
+            for block in blocks.iter().filter(|b| b.meta().range.overlaps(range)) {
+                if read_series(block, labels, range, &mut columns.0, &mut columns.1).is_err() {
+                    *errors += 1;
+                }
+            }
+            crate::merge::sort_and_dedup(0, &mut columns.0, &mut columns.1);
+            columns
+        });
+        timestamps.binary_search(&timestamp_ms).ok().map(|at| values[at])
+    }
+}
+
+/// Decodes what a block has of a series in a range behind what the columns hold.
+pub(crate) fn read_series(
+    block: &Block,
+    labels: &Labels,
+    range: TimeRange,
+    timestamps_ms: &mut Vec<i64>,
+    values: &mut Vec<f64>,
+) -> Result<(), crate::EngineError> {
+    match find(block, labels)? {
+        Some(ordinal) => read_ordinal(block, ordinal, range, timestamps_ms, values),
+        None => Ok(()),
+    }
+}
+
+/// The same, for a series that has been found.
+pub(crate) fn read_ordinal(
+    block: &Block,
+    ordinal: u32,
+    range: TimeRange,
+    timestamps_ms: &mut Vec<i64>,
+    values: &mut Vec<f64>,
+) -> Result<(), crate::EngineError> {
+    for chunk in block.chunks(ordinal, range)? {
+        let bytes = block.read_chunk(&chunk)?;
+        mytsdb_codec::decode(bytes, timestamps_ms, values)
+            .map_err(|source| crate::EngineError::Chunk { series: format!("block {:x}", block.meta().id), source })?;
+    }
+    Ok(())
+}
+
+/// The ordinal of a series. Series of a block ascend by labels: a binary search that builds a label set a step.
+fn find(block: &Block, labels: &Labels) -> Result<Option<u32>, crate::EngineError> {
+    let (mut low, mut high) = (0, block.meta().series_count);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match block.labels(middle)?.cmp(labels) {
+            std::cmp::Ordering::Less => low = middle + 1,
+            std::cmp::Ordering::Greater => high = middle,
+            std::cmp::Ordering::Equal => return Ok(Some(middle)),
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,80 @@
+//! What can go wrong with the engine as a whole.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Errors of this crate.
+///
+/// Clonable, because one failed log write fails every batch of its group.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The head holds as many series as it may.
+    #[error("the head holds {limit} series, the limit (--max-series): new series are refused, known ones are not")]
+    SeriesLimit {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// More samples wait for the log than may. Sending again later helps.
+    #[error("{limit} samples wait for the log, the limit (--max-staged-samples)")]
+    Overloaded {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// A sample names a series that the head no longer knows. Resolving its labels again helps.
+    #[error("series reference is no longer known")]
+    UnknownSeries,
+    /// The engine is shutting down. Sending again, later, helps.
+    #[error("the server is shutting down")]
+    Stopped,
+    /// The log could not be written. Nothing of the batch counts as stored.
+    #[error("write-ahead log: {0}")]
+    Wal(Arc<mytsdb_wal::WalError>),
+    /// A block could not be written or read.
+    #[error(transparent)]
+    Block(Arc<mytsdb_blocks::BlockError>),
+    /// A chunk in memory does not decode: a bug, or broken memory.
+    #[error("chunk of {series}: {source}")]
+    Chunk {
+        /// The labels of the chunk's series.
+        series: String,
+        /// What the decoder says.
+        source: mytsdb_codec::CodecError,
+    },
+    /// Another process uses the data folder.
+    #[error("data folder {path} is in use: {holder}")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// What is known of who holds it.
+        holder: String,
+    },
+    /// The data folder cannot be used.
+    #[error("{operation} {path}: {source}")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: Arc<std::io::Error>,
+    },
+}
+
+impl EngineError {
+    pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io { operation, path: path.into(), source: Arc::new(source) }
+    }
+}
+
+impl From<mytsdb_wal::WalError> for EngineError {
+    fn from(source: mytsdb_wal::WalError) -> Self {
+        Self::Wal(Arc::new(source))
+    }
+}
+
+impl From<mytsdb_blocks::BlockError> for EngineError {
+    fn from(source: mytsdb_blocks::BlockError) -> Self {
+        Self::Block(Arc::new(source))
+    }
+}

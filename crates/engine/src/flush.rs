@@ -1,0 +1,234 @@
+//! The hand-over: what is old enough leaves the head for a block, and the log behind it is freed.
+//!
+//! The order is what makes a crash at any step harmless:
+//!
+//! 1. cut the log: everything before the new segment is applied to the head by now;
+//! 2. write the block, sync, rename, sync the folder, re-read it;
+//! 3. serve the block, then drop its samples from the head (a query in between sees both, and merges);
+//! 4. write a checkpoint of what is left in the head, publish it;
+//! 5. delete the log before the cut, and the older checkpoint.
+//!
+//! A crash before 4 replays the old log over the new block: the same samples twice, which a read merges.
+
+use crate::head::{Frozen, MemSeries};
+use crate::{Engine, EngineError};
+use mytsdb_blocks::{Block, BlockWriter, ChunkEncoding, ChunkRef};
+use mytsdb_codec::XorAppender;
+use mytsdb_model::TimeRange;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// Samples a series' chunk in a block holds when it had to be merged anew.
+const CHUNK_SAMPLES: usize = 120;
+
+/// Rows of a checkpoint that are encoded together.
+const CHECKPOINT_ROWS: usize = 16_384;
+
+/// What the flush remembers from one time to the next.
+#[derive(Debug, Default)]
+pub(crate) struct FlushState {
+    next_block_id: u64,
+}
+
+impl FlushState {
+    pub(crate) fn new(next_block_id: u64) -> Self {
+        Self { next_block_id }
+    }
+}
+
+/// What [`Engine::maintain`] did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Maintenance {
+    /// Samples that went into a block.
+    pub flushed_samples: u64,
+    /// Series that left the head for want of samples.
+    pub removed_series: usize,
+    /// Blocks deleted because the retention had passed.
+    pub expired_blocks: usize,
+}
+
+impl Engine {
+    /// Flushes what is due and deletes what has expired. Meant to be called every few seconds; when nothing is
+    /// due it costs a comparison.
+    ///
+    /// # Errors
+    /// [`EngineError::Block`] or [`EngineError::Wal`]; nothing is lost then, and the next call tries again.
+    pub fn maintain(&self) -> Result<Maintenance, EngineError> {
+        let mut done = Maintenance::default();
+        let cut_ms = self.due_cut_ms();
+        let crossed = cut_ms > self.flushed_until_ms.load(Ordering::Acquire);
+        let crowded = self.late_samples.load(Ordering::Relaxed) >= self.options.late_samples_max;
+        if crossed || crowded {
+            let flushed = self.flush_before(cut_ms).inspect_err(|_| self.metrics.flush_failures.inc())?;
+            (done.flushed_samples, done.removed_series) = flushed;
+        }
+        done.expired_blocks = self.expire()?;
+        Ok(done)
+    }
+
+    /// The end of the last span whose samples should be in a block by now.
+    fn due_cut_ms(&self) -> i64 {
+        // The clock alone must not decide: a jump ahead would flush, and expire, what is not old.
+        let now_ms = self.clock.now_ms().min(self.newest_ms.load(Ordering::Relaxed));
+        let settled = now_ms.saturating_sub(self.options.flush_delay_ms);
+        settled.div_euclid(self.options.block_ms).saturating_mul(self.options.block_ms)
+    }
+
+    /// Moves every sample before `cut_ms` into a block; tells how many samples, and how many series left the head.
+    ///
+    /// # Errors
+    /// As [`maintain`](Engine::maintain).
+    pub fn flush_before(&self, cut_ms: i64) -> Result<(u64, usize), EngineError> {
+        let mut state = self.flushing.lock();
+        let start = Instant::now();
+        let first_segment = self.committer.lock().wal.rotate()?;
+
+        let mut all: Vec<Arc<MemSeries>> = self.catalog.read().iter().cloned().collect();
+        all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        let mut frozen: Vec<(Arc<MemSeries>, Frozen)> = Vec::new();
+        for series in &all {
+            if let Some(part) = series.freeze_before(cut_ms).map_err(|e| chunk_error(series, e))? {
+                frozen.push((series.clone(), part));
+            }
+        }
+        let mut flushed = 0;
+        if !frozen.is_empty() {
+            let block = self.write_block(state.next_block_id, &frozen)?;
+            state.next_block_id += 1;
+            flushed = block.meta().sample_count;
+            {
+                // Between two groups: a group that looks for the value of a late sample finds it in the head or in
+                // the blocks it lists, never in neither.
+                let _between_groups = self.committer.lock();
+                self.blocks.add(block);
+            }
+            // AcqRel, before the first drop: pairs with the Acquire in `Selection::read`.
+            self.drops.fetch_add(1, Ordering::AcqRel);
+            for (series, part) in &frozen {
+                series.drop_frozen(part);
+            }
+            drop(frozen);
+        }
+        self.checkpoint(first_segment, &all)?;
+        self.late_samples.store(0, Ordering::Relaxed); // only steers when to flush
+        self.flushed_until_ms.fetch_max(cut_ms, Ordering::Release); // pairs with the Acquire in `maintain`
+        let removed = self.remove_idle();
+        self.report_blocks();
+        self.metrics.flushes.inc();
+        self.metrics.flush_seconds.observe(start.elapsed().as_secs_f64());
+        Ok((flushed, removed))
+    }
+
+    fn write_block(&self, id: u64, frozen: &[(Arc<MemSeries>, Frozen)]) -> Result<Arc<Block>, EngineError> {
+        let mut writer = BlockWriter::new(self.disk.clone(), &self.blocks_dir(), id)?;
+        for (series, part) in frozen {
+            if part.late.is_empty() {
+                let chunks = part.ordered.iter().map(|c| ChunkRef {
+                    range: c.range,
+                    sample_count: c.sample_count,
+                    encoding: ChunkEncoding::XOR,
+                    bytes: &c.bytes,
+                });
+                writer.add_series(&series.labels, chunks)?;
+            } else {
+                let merged = merge_chunks(part).map_err(|e| chunk_error(series, e))?;
+                let chunks = merged.iter().map(|c| ChunkRef {
+                    range: c.time_range(),
+                    sample_count: c.sample_count() as u32,
+                    encoding: ChunkEncoding::XOR,
+                    bytes: c.bytes(),
+                });
+                writer.add_series(&series.labels, chunks)?;
+            }
+        }
+        Ok(writer.finish()?)
+    }
+
+    /// Writes what the head still has, so that the log before `first_segment` can go.
+    fn checkpoint(&self, first_segment: mytsdb_wal::SegmentId, all: &[Arc<MemSeries>]) -> Result<(), EngineError> {
+        let mut writer = self.committer.lock().wal.checkpoint(first_segment)?;
+        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        let mut refs = Vec::with_capacity(CHECKPOINT_ROWS);
+        for series in all {
+            writer.log_series(series.series, &series.labels)?;
+        }
+        for series in all {
+            series.read(TimeRange::ALL, &mut timestamps, &mut values).map_err(|e| chunk_error(series, e))?;
+            refs.resize(timestamps.len(), series.series);
+            if refs.len() >= CHECKPOINT_ROWS {
+                writer.log_samples(&refs, &timestamps, &values)?;
+                refs.clear();
+                timestamps.clear();
+                values.clear();
+            }
+        }
+        writer.log_samples(&refs, &timestamps, &values)?;
+        writer.publish()?;
+        let mut committer = self.committer.lock();
+        committer.wal.truncate_before(first_segment)?;
+        self.metrics.wal_bytes.set(committer.wal.bytes() as f64);
+        Ok(())
+    }
+
+    /// Removes series without samples that nobody asked for in this epoch or the one before, and opens the next.
+    fn remove_idle(&self) -> usize {
+        // New epoch first: whoever resolves from here on protects its series from this very pass.
+        let epoch = self.epoch.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut catalog = self.catalog.write();
+        let removed = catalog.remove_idle(|s| s.touched_epoch() + 1 < epoch && s.range().is_empty());
+        self.metrics.series.set(catalog.len() as f64);
+        self.metrics.series_removed.add(removed as u64);
+        removed
+    }
+
+    /// Deletes the blocks that hold nothing within the retention.
+    fn expire(&self) -> Result<usize, EngineError> {
+        let now_ms = self.clock.now_ms().min(self.newest_ms.load(Ordering::Relaxed));
+        let oldest_ms = now_ms.saturating_sub(self.options.retention_ms);
+        let expired = self.blocks.remove(|b| b.meta().range.maxt < oldest_ms);
+        if expired.is_empty() {
+            return Ok(0);
+        }
+        for block in &expired {
+            let path = block.path();
+            self.disk.remove(path).map_err(|e| EngineError::io("remove", path, e))?;
+        }
+        let dir = self.blocks_dir();
+        self.disk.sync_dir(&dir).map_err(|e| EngineError::io("sync", &dir, e))?;
+        self.metrics.blocks_expired.add(expired.len() as u64);
+        self.report_blocks();
+        Ok(expired.len())
+    }
+
+    pub(crate) fn report_blocks(&self) {
+        let blocks = self.blocks.list();
+        self.metrics.blocks.set(blocks.len() as f64);
+        self.metrics.block_bytes.set(blocks.iter().map(|b| b.meta().bytes).sum::<u64>() as f64);
+    }
+}
+
+fn chunk_error(series: &MemSeries, source: mytsdb_codec::CodecError) -> EngineError {
+    EngineError::Chunk { series: series.labels.to_string(), source }
+}
+
+/// Sorts all samples of a series' frozen part into new chunks.
+fn merge_chunks(part: &Frozen) -> Result<Vec<XorAppender>, mytsdb_codec::CodecError> {
+    let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+    for chunk in part.ordered.iter().chain(&part.late) {
+        mytsdb_codec::decode(&chunk.bytes, &mut timestamps, &mut values)?;
+    }
+    crate::merge::sort_and_dedup(0, &mut timestamps, &mut values);
+    let mut chunks: Vec<XorAppender> = Vec::new();
+    for (&timestamp_ms, &value) in timestamps.iter().zip(&values) {
+        match chunks.last_mut() {
+            Some(chunk) if chunk.sample_count() < CHUNK_SAMPLES => chunk.push(timestamp_ms, value)?,
+            _ => {
+                let mut chunk = XorAppender::default();
+                chunk.push(timestamp_ms, value)?;
+                chunks.push(chunk);
+            }
+        }
+    }
+    Ok(chunks)
+}

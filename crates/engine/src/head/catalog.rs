@@ -1,0 +1,156 @@
+//! Which series the head has: by reference, by labels, by matchers.
+
+use super::MemSeries;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use mytsdb_index::MemIndex;
+use mytsdb_model::{Labels, Matcher, SeriesRef};
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+/// References a page covers. References ascend for ever, so pages of long-gone series are freed.
+const PAGE_SERIES: usize = 4_096;
+
+type Page = Box<[Option<Arc<MemSeries>>]>;
+
+/// The series of the head.
+#[derive(Default)]
+pub(crate) struct Catalog {
+    pages: Vec<Option<Page>>,
+    by_labels: HashTable<Arc<MemSeries>>,
+    hasher: FixedState,
+    index: MemIndex,
+    next_ref: u64,
+}
+
+impl Catalog {
+    pub(crate) fn new() -> Self {
+        Self { next_ref: 1, ..Self::default() }
+    }
+
+    /// The number of series.
+    pub(crate) fn len(&self) -> usize {
+        self.by_labels.len()
+    }
+
+    /// The series of a reference. Two dependent loads.
+    #[inline]
+    pub(crate) fn get(&self, series: SeriesRef) -> Option<&Arc<MemSeries>> {
+        let at = series.0 as usize;
+        self.pages.get(at / PAGE_SERIES)?.as_ref()?[at % PAGE_SERIES].as_ref()
+    }
+
+    /// The series of a label set. One hash and one comparison.
+    pub(crate) fn find(&self, labels: &Labels) -> Option<&Arc<MemSeries>> {
+        self.by_labels.find(self.hash(labels), |s| s.labels == *labels)
+    }
+
+    /// Adds a series under the next reference. The labels must be new.
+    pub(crate) fn create(&mut self, labels: Labels, epoch: u64) -> Arc<MemSeries> {
+        self.restore(SeriesRef(self.next_ref), labels, epoch)
+    }
+
+    /// Adds a series under a reference that a log knows it by. Labels that are there already get a second reference.
+    pub(crate) fn restore(&mut self, series: SeriesRef, labels: Labels, epoch: u64) -> Arc<MemSeries> {
+        self.next_ref = self.next_ref.max(series.0.saturating_add(1));
+        let known = self.find(&labels).cloned();
+        let mem = if let Some(known) = known {
+            known
+        } else {
+            let hash = self.hash(&labels);
+            self.index.add(series, &labels);
+            let mem = Arc::new(MemSeries::new(series, labels, epoch));
+            let hasher = &self.hasher;
+            self.by_labels.insert_unique(hash, mem.clone(), |s| hasher.hash_one(&s.labels));
+            mem
+        };
+        let at = series.0 as usize;
+        if self.pages.len() <= at / PAGE_SERIES {
+            self.pages.resize_with(at / PAGE_SERIES + 1, || None);
+        }
+        let page = self.pages[at / PAGE_SERIES].get_or_insert_with(|| vec![None; PAGE_SERIES].into());
+        page[at % PAGE_SERIES] = Some(mem.clone());
+        mem
+    }
+
+    /// Removes the series for which `idle` holds; tells how many those were.
+    pub(crate) fn remove_idle(&mut self, idle: impl Fn(&MemSeries) -> bool) -> usize {
+        let mut removed: Vec<SeriesRef> = Vec::new();
+        self.by_labels.retain(|s| {
+            let goes = idle(s);
+            if goes {
+                removed.push(s.series);
+            }
+            !goes
+        });
+        if removed.is_empty() {
+            return 0;
+        }
+        removed.sort_unstable();
+        self.index.remove(&removed);
+        for page in &mut self.pages {
+            if let Some(slots) = page {
+                // By the series' own reference, so that second references go with it.
+                for slot in slots.iter_mut() {
+                    let gone = slot.as_ref().is_some_and(|s| removed.binary_search(&s.series).is_ok());
+                    if gone {
+                        *slot = None;
+                    }
+                }
+                if slots.iter().all(Option::is_none) {
+                    *page = None;
+                }
+            }
+        }
+        removed.len()
+    }
+
+    /// Every series, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<MemSeries>> {
+        self.by_labels.iter()
+    }
+
+    /// The series that satisfy all matchers.
+    pub(crate) fn select(&self, matchers: &[Matcher]) -> Vec<Arc<MemSeries>> {
+        self.index.select(matchers).into_iter().filter_map(|series| self.get(series).cloned()).collect()
+    }
+
+    fn hash(&self, labels: &Labels) -> u64 {
+        self.hasher.hash_one(labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(i: usize) -> Labels {
+        Labels::from_pairs([("__name__", "m"), ("i", &i.to_string())])
+    }
+
+    #[test]
+    fn a_label_set_has_one_series_under_all_its_references() {
+        let mut catalog = Catalog::new();
+        let a = catalog.restore(SeriesRef(7), labels(1), 0);
+        let b = catalog.restore(SeriesRef(9_000), labels(1), 0);
+        assert!(Arc::ptr_eq(&a, &b));
+        assert!(Arc::ptr_eq(catalog.get(SeriesRef(9_000)).unwrap(), catalog.find(&labels(1)).unwrap()));
+        assert_eq!(catalog.create(labels(2), 0).series, SeriesRef(9_001));
+        assert_eq!(catalog.len(), 2);
+    }
+
+    #[test]
+    fn removed_series_are_gone_everywhere_and_their_references_stay_unused() {
+        let mut catalog = Catalog::new();
+        for i in 0..10_000 {
+            catalog.create(labels(i), 0);
+        }
+        catalog.restore(SeriesRef(20_000), labels(3), 0);
+        assert_eq!(catalog.remove_idle(|s| s.series.0 <= 9_999), 9_999);
+        assert!(catalog.get(SeriesRef(4)).is_none());
+        assert!(catalog.get(SeriesRef(20_000)).is_none(), "second reference of a removed series");
+        assert!(catalog.pages[0].is_none(), "empty page freed");
+        assert_eq!(catalog.select(&[Matcher::equal("__name__", "m")]).len(), 1);
+        assert_eq!(catalog.create(labels(3), 0).series, SeriesRef(20_001));
+    }
+}

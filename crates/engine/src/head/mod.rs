@@ -1,0 +1,8 @@
+//! The hot tier: every series that has recent samples, its open and its sealed chunks, all in memory.
+
+mod catalog;
+mod late;
+mod series;
+
+pub(crate) use catalog::Catalog;
+pub(crate) use series::{Appended, Frozen, MemSeries, SealedChunk};

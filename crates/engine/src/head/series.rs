@@ -1,0 +1,356 @@
+//! One series in memory: an open chunk, sealed chunks, and whatever came late.
+//!
+//! Invariant T: `sealed` then `open` is strictly ascending in time, and no timestamp of `late` occurs in
+//! them; so a timestamp is in a series' memory at most once.
+
+use super::late::Late;
+use mytsdb_codec::{CodecError, XorAppender};
+use mytsdb_model::{Labels, Sample, SeriesRef, TimeRange};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Samples after which an open chunk is sealed, as in Prometheus.
+const CHUNK_SAMPLES_MAX: usize = 120;
+
+/// A chunk that does not change any more.
+#[derive(Debug, Clone)]
+pub(crate) struct SealedChunk {
+    pub(crate) range: TimeRange,
+    pub(crate) sample_count: u32,
+    /// XOR encoding, `docs/format/xor-chunk.md`.
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+/// What became of one sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Appended {
+    Stored,
+    Duplicate,
+    Conflict,
+}
+
+/// What a series hands over to a block, and what to forget once the block is published.
+#[derive(Debug, Default)]
+pub(crate) struct Frozen {
+    /// In ascending order of time, not overlapping.
+    pub(crate) ordered: Vec<SealedChunk>,
+    /// In any order, overlapping anything.
+    pub(crate) late: Vec<SealedChunk>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: XorAppender,
+    /// The newest sample ever appended in order since the series came into the head, flushed or not.
+    newest: Option<Sample>,
+    sealed: Vec<SealedChunk>,
+    late: Option<Box<Late>>,
+}
+
+/// A series of the head. Shared by the catalog, the committer and queries; state behind one short lock.
+#[derive(Debug)]
+pub(crate) struct MemSeries {
+    pub(crate) series: SeriesRef,
+    pub(crate) labels: Labels,
+    touched_epoch: AtomicU64,
+    state: Mutex<State>,
+}
+
+impl MemSeries {
+    pub(crate) fn new(series: SeriesRef, labels: Labels, epoch: u64) -> Self {
+        Self { series, labels, touched_epoch: AtomicU64::new(epoch), state: Mutex::default() }
+    }
+
+    /// Keeps the series in the head through `epoch`, samples or not.
+    pub(crate) fn touch(&self, epoch: u64) {
+        // Relaxed: the collector of idle series runs an epoch later and under the catalog's lock.
+        self.touched_epoch.fetch_max(epoch, Ordering::Relaxed);
+    }
+
+    /// The last epoch in which somebody asked for the series.
+    pub(crate) fn touched_epoch(&self) -> u64 {
+        // Relaxed: see `touch`.
+        self.touched_epoch.load(Ordering::Relaxed)
+    }
+
+    /// Adds a sample unless its time is taken. `stored_value` looks the time up outside the head, in the blocks.
+    pub(crate) fn append(
+        &self,
+        sample: Sample,
+        block_ms: i64,
+        stored_value: impl FnOnce() -> Option<f64>,
+    ) -> Result<Appended, CodecError> {
+        let mut state = self.state.lock();
+        let in_order = state.newest.is_none_or(|newest| sample.timestamp_ms > newest.timestamp_ms);
+        // The blocks first: a replay may have brought a sample into the head that was refused because of them.
+        let mut taken_by = stored_value();
+        if taken_by.is_none() && !in_order {
+            taken_by = state.get(sample.timestamp_ms)?;
+        }
+        if let Some(value) = taken_by {
+            let same = value.to_bits() == sample.value.to_bits();
+            return Ok(if same { Appended::Duplicate } else { Appended::Conflict });
+        }
+        if in_order {
+            state.push(sample, block_ms)?;
+        } else {
+            state.late.get_or_insert_default().insert(sample)?;
+        }
+        Ok(Appended::Stored)
+    }
+
+    /// The times of the samples in memory; `TimeRange::EMPTY` if there are none.
+    pub(crate) fn range(&self) -> TimeRange {
+        self.state.lock().range()
+    }
+
+    /// Decodes every run that overlaps `range` behind what the columns hold: sorted within a run, not between runs.
+    pub(crate) fn read(
+        &self,
+        range: TimeRange,
+        timestamps_ms: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) -> Result<(), CodecError> {
+        let mut chunks = Vec::new();
+        let mut late_open = Vec::new();
+        let mut open = None;
+        {
+            // Only references and the open chunk's bytes are copied under the lock.
+            let state = self.state.lock();
+            let from = state.sealed.partition_point(|c| c.range.maxt < range.mint);
+            chunks.extend(state.sealed[from..].iter().take_while(|c| c.range.mint <= range.maxt).cloned());
+            if state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
+                open = Some(state.open.bytes().to_vec());
+            }
+            if let Some(late) = &state.late {
+                late.collect(range, &mut chunks, &mut late_open);
+            }
+        }
+        for chunk in &chunks {
+            decode_into(chunk, timestamps_ms, values)?;
+        }
+        if let Some(bytes) = open {
+            mytsdb_codec::decode(&bytes, timestamps_ms, values)?;
+        }
+        for sample in late_open {
+            timestamps_ms.push(sample.timestamp_ms);
+            values.push(sample.value);
+        }
+        Ok(())
+    }
+
+    /// Prepares everything before `cut_ms` for a block; `None` if there is nothing. The samples stay readable.
+    pub(crate) fn freeze_before(&self, cut_ms: i64) -> Result<Option<Frozen>, CodecError> {
+        let mut state = self.state.lock();
+        if state.open.sample_count() > 0 && state.open.time_range().mint < cut_ms {
+            // A cut inside the open chunk leaves its second part behind as a short sealed one.
+            state.seal_open();
+        }
+        let mut ordered = state.sealed.partition_point(|c| c.range.maxt < cut_ms);
+        if let Some(across) = state.sealed.get(ordered).filter(|c| c.range.mint < cut_ms) {
+            let parts = split(across, cut_ms)?;
+            state.sealed.splice(ordered..=ordered, parts);
+            ordered += 1;
+        }
+        let mut frozen = Frozen { ordered: state.sealed[..ordered].to_vec(), late: Vec::new() };
+        if let Some(late) = &mut state.late {
+            let count = late.freeze_before(cut_ms)?;
+            frozen.late = late.sealed(count).to_vec();
+        }
+        Ok((!frozen.ordered.is_empty() || !frozen.late.is_empty()).then_some(frozen))
+    }
+
+    /// Forgets what `frozen` holds: it is published in a block.
+    pub(crate) fn drop_frozen(&self, frozen: &Frozen) {
+        let mut state = self.state.lock();
+        state.sealed.drain(..frozen.ordered.len());
+        if let Some(late) = &mut state.late {
+            late.drop_sealed(frozen.late.len());
+            if late.is_empty() {
+                state.late = None;
+            }
+        }
+        if state.sealed.is_empty() {
+            state.sealed = Vec::new();
+        }
+    }
+
+    /// Bytes of chunks in memory.
+    pub(crate) fn chunk_bytes(&self) -> u64 {
+        let state = self.state.lock();
+        let late = state.late.as_ref().map_or(0, |late| late.bytes());
+        state.sealed.iter().map(|c| c.bytes.len()).sum::<usize>() as u64 + state.open.bytes().len() as u64 + late
+    }
+}
+
+impl State {
+    fn range(&self) -> TimeRange {
+        let mut range = self.open.time_range();
+        if let (Some(first), Some(last)) = (self.sealed.first(), self.sealed.last()) {
+            range = range.cover(TimeRange::new(first.range.mint, last.range.maxt));
+        }
+        match &self.late {
+            Some(late) => range.cover(late.range()),
+            None => range,
+        }
+    }
+
+    /// The value in memory at a time not after the newest.
+    fn get(&self, timestamp_ms: i64) -> Result<Option<f64>, CodecError> {
+        if let Some(newest) = self.newest.filter(|n| n.timestamp_ms == timestamp_ms) {
+            return Ok(Some(newest.value));
+        }
+        if self.open.sample_count() > 0 && self.open.time_range().contains(timestamp_ms) {
+            let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+            mytsdb_codec::decode(self.open.bytes(), &mut timestamps, &mut values)?;
+            if let Ok(at) = timestamps.binary_search(&timestamp_ms) {
+                return Ok(Some(values[at]));
+            }
+        }
+        let at = self.sealed.partition_point(|c| c.range.maxt < timestamp_ms);
+        if let Some(value) = find_in(self.sealed.get(at..=at).unwrap_or(&[]), timestamp_ms)? {
+            return Ok(Some(value));
+        }
+        self.late.as_ref().map_or(Ok(None), |late| late.get(timestamp_ms))
+    }
+
+    fn push(&mut self, sample: Sample, block_ms: i64) -> Result<(), CodecError> {
+        if self.open.sample_count() > 0 {
+            let span = |timestamp_ms: i64| timestamp_ms.div_euclid(block_ms);
+            // A chunk never crosses the grid that blocks are cut on, so a flush moves chunks as they are.
+            let crosses = span(self.open.time_range().mint) != span(sample.timestamp_ms);
+            if crosses || self.open.sample_count() >= CHUNK_SAMPLES_MAX {
+                self.seal_open();
+            }
+        }
+        self.open.push(sample.timestamp_ms, sample.value)?;
+        self.newest = Some(sample);
+        Ok(())
+    }
+
+    fn seal_open(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        self.sealed.push(SealedChunk::from(open));
+    }
+}
+
+/// Decodes a whole sealed chunk behind what the columns hold.
+pub(super) fn decode_into(
+    chunk: &SealedChunk,
+    timestamps_ms: &mut Vec<i64>,
+    values: &mut Vec<f64>,
+) -> Result<(), CodecError> {
+    mytsdb_codec::decode(&chunk.bytes, timestamps_ms, values)
+}
+
+/// The value at a time in the first chunk that has it.
+pub(super) fn find_in(chunks: &[SealedChunk], timestamp_ms: i64) -> Result<Option<f64>, CodecError> {
+    for chunk in chunks.iter().filter(|c| c.range.contains(timestamp_ms)) {
+        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        decode_into(chunk, &mut timestamps, &mut values)?;
+        if let Ok(at) = timestamps.binary_search(&timestamp_ms) {
+            return Ok(Some(values[at]));
+        }
+    }
+    Ok(None)
+}
+
+/// Parts a chunk that has samples on both sides of a time.
+pub(super) fn split(chunk: &SealedChunk, cut_ms: i64) -> Result<[SealedChunk; 2], CodecError> {
+    let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+    decode_into(chunk, &mut timestamps, &mut values)?;
+    let samples: Vec<Sample> =
+        timestamps.iter().zip(&values).map(|(&timestamp_ms, &value)| Sample { timestamp_ms, value }).collect();
+    let (before, after) = samples.split_at(samples.partition_point(|s| s.timestamp_ms < cut_ms));
+    Ok([seal(before)?, seal(after)?])
+}
+
+/// Compresses samples that are in strictly ascending order and not empty.
+pub(super) fn seal(samples: &[Sample]) -> Result<SealedChunk, CodecError> {
+    let mut appender = XorAppender::default();
+    for sample in samples {
+        appender.push(sample.timestamp_ms, sample.value)?;
+    }
+    Ok(SealedChunk::from(appender))
+}
+
+impl From<XorAppender> for SealedChunk {
+    fn from(chunk: XorAppender) -> Self {
+        Self { range: chunk.time_range(), sample_count: chunk.sample_count() as u32, bytes: Arc::from(chunk.finish()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK_MS: i64 = 1_000;
+
+    fn series() -> MemSeries {
+        MemSeries::new(SeriesRef(1), Labels::from_pairs([("a", "b")]), 0)
+    }
+
+    fn put(series: &MemSeries, timestamp_ms: i64, value: f64) -> Appended {
+        series.append(Sample { timestamp_ms, value }, BLOCK_MS, || None).unwrap()
+    }
+
+    fn all(series: &MemSeries) -> Vec<(i64, f64)> {
+        let (mut t, mut v) = (Vec::new(), Vec::new());
+        series.read(TimeRange::ALL, &mut t, &mut v).unwrap();
+        let mut samples: Vec<_> = t.into_iter().zip(v).collect();
+        samples.sort_by_key(|s| s.0);
+        samples
+    }
+
+    #[test]
+    fn a_time_is_taken_once_in_order_or_late() {
+        let s = series();
+        for i in 0..500 {
+            assert_eq!(put(&s, i * 10, 1.0), Appended::Stored);
+        }
+        assert_eq!(put(&s, 4_990, 1.0), Appended::Duplicate, "newest");
+        assert_eq!(put(&s, 4_990, 2.0), Appended::Conflict, "newest");
+        assert_eq!(put(&s, 20, 1.0), Appended::Duplicate, "sealed");
+        assert_eq!(put(&s, 20, 2.0), Appended::Conflict, "sealed");
+        for i in 0..500 {
+            assert_eq!(put(&s, 5 + (499 - i) * 10, 2.0), Appended::Stored, "late, newest first");
+        }
+        assert_eq!(put(&s, 25, 2.0), Appended::Duplicate);
+        assert_eq!(put(&s, 25, 3.0), Appended::Conflict);
+        assert_eq!(all(&s).len(), 1_000);
+    }
+
+    #[test]
+    fn freezing_parts_a_series_at_the_cut_and_dropping_loses_nothing_newer() {
+        let s = series();
+        for i in 0..300 {
+            put(&s, i * 10, f64::from(i as i32));
+        }
+        for i in 0..300 {
+            put(&s, 5 + i * 10, -1.0);
+        }
+        let before = all(&s);
+        let frozen = s.freeze_before(1_505).unwrap().unwrap();
+        assert_eq!(all(&s), before, "still readable");
+        let counted: u32 = frozen.ordered.iter().chain(&frozen.late).map(|c| c.sample_count).sum();
+        assert_eq!(counted as usize, before.iter().filter(|s| s.0 < 1_505).count());
+        // A late sample that arrives between freezing and dropping stays.
+        put(&s, 7, 9.0);
+        s.drop_frozen(&frozen);
+        let mut expected: Vec<_> = before.into_iter().filter(|s| s.0 >= 1_505).collect();
+        expected.insert(0, (7, 9.0));
+        assert_eq!(all(&s), expected);
+        assert!(s.freeze_before(7).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_conflict_is_a_difference_of_bits() {
+        let s = series();
+        put(&s, 1, f64::NAN);
+        assert_eq!(put(&s, 1, f64::NAN), Appended::Duplicate);
+        assert_eq!(put(&s, 1, mytsdb_model::stale_nan()), Appended::Conflict);
+        put(&s, 2, 0.0);
+        assert_eq!(put(&s, 2, -0.0), Appended::Conflict);
+    }
+}

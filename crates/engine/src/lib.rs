@@ -1,0 +1,55 @@
+//! The store: head, group commit, flush to blocks, retention, recovery, and one read path over all of it.
+//!
+//! It is *not* a server and knows no query language: it takes samples by series, and gives back columns of samples
+//! by matchers and time range. Disk and clock arrive as arguments, so a test can lose either.
+//!
+//! ```
+//! use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
+//! use mytsdb_model::{Labels, Matcher, TimeRange};
+//! use std::sync::Arc;
+//!
+//! let disk = Arc::new(mytsdb_io::SimDisk::new());
+//! let clock = Arc::new(ManualClock::new(60_000));
+//! let (engine, _) = Engine::open(disk, clock, EngineOptions::new("/data"), &mytsdb_telemetry::Registry::new())?;
+//!
+//! let up = engine.resolve(&Labels::from_pairs([("__name__", "up"), ("job", "node")]))?;
+//! let mut batch = Batch::default();
+//! batch.push(up, 15_000, 1.0);
+//! batch.push(up, 30_000, 0.0);
+//! assert_eq!(engine.append(batch)?.stored, 2); // durable from here on
+//!
+//! let found = engine.select(TimeRange::new(0, 60_000), &[Matcher::equal("job", "node")])?;
+//! let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+//! found.read(0, TimeRange::new(0, 20_000), &mut timestamps, &mut values)?;
+//! assert_eq!((timestamps, values), (vec![15_000], vec![1.0]));
+//! # Ok::<(), mytsdb_engine::EngineError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod append;
+mod block_set;
+mod clock;
+mod commit;
+mod engine;
+mod error;
+mod flush;
+mod head;
+mod merge;
+mod metrics;
+mod options;
+mod recovery;
+mod select;
+
+pub use append::{Batch, Done, Outcome, Refusal};
+pub use clock::{Clock, ManualClock};
+pub use commit::SYNC_INTERVAL;
+pub use engine::Engine;
+pub use error::EngineError;
+pub use flush::Maintenance;
+pub use options::{Durability, EngineOptions};
+pub use recovery::Recovery;
+pub use select::Selection;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,86 @@
+//! The engine's own metrics.
+
+use mytsdb_telemetry::{Counter, Description, Gauge, Histogram, LATENCY_SECONDS, Registry};
+
+const STORED: Description = Description::new("mytsdb_engine_samples_stored_total", "Samples stored.");
+const DUPLICATES: Description =
+    Description::new("mytsdb_engine_samples_duplicate_total", "Samples that were stored already, with the same value.");
+const REFUSED: Description = Description::new("mytsdb_engine_samples_refused_total", "Samples refused, by reason.");
+const LATE: Description =
+    Description::new("mytsdb_engine_samples_late_total", "Samples stored behind the end of the last flush.");
+const SERIES: Description = Description::new("mytsdb_engine_head_series", "Series in the head.");
+const SERIES_CREATED: Description =
+    Description::new("mytsdb_engine_head_series_created_total", "Series that came into the head.");
+const SERIES_REMOVED: Description =
+    Description::new("mytsdb_engine_head_series_removed_total", "Series that left the head for want of samples.");
+const GROUPS: Description = Description::new("mytsdb_engine_commit_groups_total", "Groups of batches committed.");
+const COMMIT_FAILURES: Description =
+    Description::new("mytsdb_engine_commit_failures_total", "Groups that could not be written to the log.");
+const COMMIT_SECONDS: Description =
+    Description::new("mytsdb_engine_commit_seconds", "Time to write and sync one group to the log.");
+const WAL_BYTES: Description = Description::new("mytsdb_engine_wal_bytes", "Size of the write-ahead log.");
+const BLOCKS: Description = Description::new("mytsdb_engine_blocks", "Blocks being served.");
+const BLOCK_BYTES: Description = Description::new("mytsdb_engine_block_bytes", "Size of all blocks being served.");
+const FLUSHES: Description = Description::new("mytsdb_engine_flushes_total", "Flushes of the head into a block.");
+const FLUSH_FAILURES: Description = Description::new("mytsdb_engine_flush_failures_total", "Flushes that failed.");
+const FLUSH_SECONDS: Description = Description::new("mytsdb_engine_flush_seconds", "Time of one flush.");
+const BLOCKS_EXPIRED: Description =
+    Description::new("mytsdb_engine_blocks_expired_total", "Blocks deleted because the retention had passed.");
+const CORRUPTIONS: Description =
+    Description::new("mytsdb_corruptions_total", "Damaged files or parts of files found, by kind.");
+
+/// Handles to the metrics of one engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    pub(crate) stored: Counter,
+    pub(crate) duplicates: Counter,
+    pub(crate) refused_too_old: Counter,
+    pub(crate) refused_too_far_ahead: Counter,
+    pub(crate) refused_conflict: Counter,
+    pub(crate) late: Counter,
+    pub(crate) series: Gauge,
+    pub(crate) series_created: Counter,
+    pub(crate) series_removed: Counter,
+    pub(crate) groups: Counter,
+    pub(crate) commit_failures: Counter,
+    pub(crate) commit_seconds: Histogram,
+    pub(crate) wal_bytes: Gauge,
+    pub(crate) blocks: Gauge,
+    pub(crate) block_bytes: Gauge,
+    pub(crate) flushes: Counter,
+    pub(crate) flush_failures: Counter,
+    pub(crate) flush_seconds: Histogram,
+    pub(crate) blocks_expired: Counter,
+    pub(crate) corrupt_blocks: Counter,
+    pub(crate) corrupt_wal: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let refused = |reason| registry.counter(&REFUSED, &[("reason", reason)]);
+        let corrupt = |kind| registry.counter(&CORRUPTIONS, &[("kind", kind)]);
+        Self {
+            stored: registry.counter(&STORED, &[]),
+            duplicates: registry.counter(&DUPLICATES, &[]),
+            refused_too_old: refused("too_old"),
+            refused_too_far_ahead: refused("too_far_ahead"),
+            refused_conflict: refused("conflict"),
+            late: registry.counter(&LATE, &[]),
+            series: registry.gauge(&SERIES, &[]),
+            series_created: registry.counter(&SERIES_CREATED, &[]),
+            series_removed: registry.counter(&SERIES_REMOVED, &[]),
+            groups: registry.counter(&GROUPS, &[]),
+            commit_failures: registry.counter(&COMMIT_FAILURES, &[]),
+            commit_seconds: registry.histogram(&COMMIT_SECONDS, LATENCY_SECONDS, &[]),
+            wal_bytes: registry.gauge(&WAL_BYTES, &[]),
+            blocks: registry.gauge(&BLOCKS, &[]),
+            block_bytes: registry.gauge(&BLOCK_BYTES, &[]),
+            flushes: registry.counter(&FLUSHES, &[]),
+            flush_failures: registry.counter(&FLUSH_FAILURES, &[]),
+            flush_seconds: registry.histogram(&FLUSH_SECONDS, LATENCY_SECONDS, &[]),
+            blocks_expired: registry.counter(&BLOCKS_EXPIRED, &[]),
+            corrupt_blocks: corrupt("block"),
+            corrupt_wal: corrupt("wal"),
+        }
+    }
+}

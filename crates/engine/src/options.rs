@@ -1,0 +1,51 @@
+//! Settings of an engine.
+
+use std::path::PathBuf;
+
+pub use mytsdb_wal::Durability;
+
+/// How an engine stores and for how long. The defaults are the server's.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Folder that holds the lock, the log and the blocks. Created if missing.
+    pub data_dir: PathBuf,
+    /// When an append counts as done.
+    pub durability: Durability,
+    /// Samples older than this, in ms, are refused, and blocks that hold nothing newer are deleted.
+    pub retention_ms: i64,
+    /// Span of a block, and of the grid that blocks are cut on, in ms.
+    pub block_ms: i64,
+    /// How long after the end of a block's span its samples stay in the head, in ms, so that slightly
+    /// late samples still find their neighbours there.
+    pub flush_delay_ms: i64,
+    /// Samples further ahead of the clock than this, in ms, are refused.
+    pub future_tolerance_ms: i64,
+    /// Most series in the head. Known series are accepted past it, new ones refused.
+    pub series_max: usize,
+    /// Most samples staged and not yet durable; past it appends are refused and the sender retries.
+    pub staged_samples_max: usize,
+    /// Samples behind the last flush that the head collects before they are flushed on their own.
+    pub late_samples_max: u64,
+    /// Size at which a log segment is closed, in bytes.
+    pub segment_bytes_max: u64,
+}
+
+impl EngineOptions {
+    /// The defaults, for a data folder.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        const MINUTE_MS: i64 = 60_000;
+        const HOUR_MS: i64 = 60 * MINUTE_MS;
+        Self {
+            data_dir: data_dir.into(),
+            durability: Durability::Fsync,
+            retention_ms: 15 * 24 * HOUR_MS,
+            block_ms: 2 * HOUR_MS,
+            flush_delay_ms: 15 * MINUTE_MS,
+            future_tolerance_ms: 10 * MINUTE_MS,
+            series_max: 2_000_000,
+            staged_samples_max: 8_000_000,
+            late_samples_max: 4_000_000,
+            segment_bytes_max: 64 << 20,
+        }
+    }
+}

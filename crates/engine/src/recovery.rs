@@ -1,0 +1,189 @@
+//! From a data folder to a running engine.
+
+use crate::block_set::BlockSet;
+use crate::commit::Committer;
+use crate::flush::FlushState;
+use crate::head::Catalog;
+use crate::metrics::Metrics;
+use crate::{Clock, Engine, EngineError, EngineOptions};
+use mytsdb_blocks::{Block, BlockError};
+use mytsdb_io::Disk;
+use mytsdb_model::Sample;
+use mytsdb_sync::Lane;
+use mytsdb_telemetry::Registry;
+use mytsdb_wal::{Record, ReplayReport, Wal, WalOptions};
+use parking_lot::{Mutex, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
+
+/// What opening a data folder found.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    /// What the log held, and what of it could not be read.
+    pub wal: Option<ReplayReport>,
+    /// Samples of the log that are in the head now.
+    pub replayed_samples: u64,
+    /// Samples of the log whose series the log does not define: always 0, unless a part of the log is damaged.
+    pub unknown_samples: u64,
+    /// Blocks being served.
+    pub block_count: usize,
+    /// Blocks that are damaged: where they were moved to, and why.
+    pub quarantined: Vec<(PathBuf, String)>,
+}
+
+impl Engine {
+    /// Opens a data folder, creating it if it is not there: takes the lock, opens the blocks, replays the log.
+    ///
+    /// A damaged block is moved to `quarantine/` and reported; damage in the log is skipped and reported. Memory
+    /// and time follow the log, which the hand-over to blocks bounds, not the blocks.
+    ///
+    /// # Errors
+    /// [`EngineError::Locked`] if another process has the folder; [`EngineError::Io`], [`EngineError::Wal`] or
+    /// [`EngineError::Block`] if it cannot be read or written.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        options: EngineOptions,
+        registry: &Registry,
+    ) -> Result<(Engine, Recovery), EngineError> {
+        let dir = options.data_dir.clone();
+        for sub in [dir.clone(), dir.join("wal"), dir.join("blocks")] {
+            disk.create_dir_all(&sub).map_err(|e| EngineError::io("create folder", &sub, e))?;
+        }
+        disk.sync_dir(&dir).map_err(|e| EngineError::io("sync folder", &dir, e))?;
+        let lock_path = dir.join("LOCK");
+        let lock = disk.lock(&lock_path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::WouldBlock => EngineError::Locked { path: dir.clone(), holder: e.to_string() },
+            _ => EngineError::io("lock", &lock_path, e),
+        })?;
+        let metrics = Metrics::new(registry);
+        let mut recovery = Recovery::default();
+        let blocks = open_blocks(&disk, &dir, &mut recovery)?;
+        recovery.block_count = blocks.len();
+        metrics.corrupt_blocks.add(recovery.quarantined.len() as u64);
+        let next_block_id = next_block_id(disk.as_ref(), &dir)?;
+        let newest_block_ms = blocks.iter().map(|b| b.meta().range.maxt).max().unwrap_or(i64::MIN);
+
+        let mut catalog = Catalog::new();
+        let (report, newest_head_ms) = replay(disk.as_ref(), &dir, &options, &mut catalog, &mut recovery)?;
+        metrics.corrupt_wal.add(report.damage_count);
+        metrics.series.set(catalog.len() as f64);
+        let wal_options = WalOptions {
+            segment_bytes_max: options.segment_bytes_max,
+            durability: options.durability,
+            ..WalOptions::default()
+        };
+        let wal = Wal::open(disk.clone(), &dir.join("wal"), wal_options, &report)?;
+        metrics.wal_bytes.set(wal.bytes() as f64);
+        recovery.wal = Some(report);
+
+        let engine = Engine {
+            disk,
+            clock,
+            metrics,
+            catalog: RwLock::new(catalog),
+            blocks: BlockSet::new(blocks),
+            new_series: Lane::new(),
+            batches: Lane::new(),
+            staged_samples: AtomicUsize::new(0),
+            committer: Mutex::new(Committer::new(wal)),
+            flushing: Mutex::new(FlushState::new(next_block_id)),
+            epoch: AtomicU64::new(1),
+            drops: AtomicU64::new(0),
+            newest_ms: AtomicI64::new(newest_block_ms.max(newest_head_ms)),
+            flushed_until_ms: AtomicI64::new(i64::MIN),
+            late_samples: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+            committer_thread: Mutex::new(None),
+            _lock: lock,
+            options,
+        };
+        engine.report_blocks();
+        Ok((engine, recovery))
+    }
+
+    pub(crate) fn blocks_dir(&self) -> PathBuf {
+        self.options.data_dir.join("blocks")
+    }
+}
+
+fn open_blocks(disk: &Arc<dyn Disk>, dir: &Path, recovery: &mut Recovery) -> Result<Vec<Arc<Block>>, EngineError> {
+    let blocks_dir = dir.join("blocks");
+    mytsdb_blocks::sweep_unpublished(disk.as_ref(), &blocks_dir)?;
+    let mut blocks = Vec::new();
+    for name in disk.list(&blocks_dir).map_err(|e| EngineError::io("list", &blocks_dir, e))? {
+        if mytsdb_blocks::parse_block_file_name(&name).is_none() {
+            continue;
+        }
+        let path = blocks_dir.join(&name);
+        match Block::open(disk.as_ref(), &path) {
+            Ok(block) => blocks.push(Arc::new(block)),
+            Err(error @ BlockError::Corrupt { .. }) => {
+                let quarantine = dir.join("quarantine");
+                disk.create_dir_all(&quarantine).map_err(|e| EngineError::io("create folder", &quarantine, e))?;
+                let to = quarantine.join(&name);
+                disk.rename(&path, &to).map_err(|e| EngineError::io("quarantine", &path, e))?;
+                for changed in [&quarantine, &blocks_dir] {
+                    disk.sync_dir(changed).map_err(|e| EngineError::io("sync folder", changed, e))?;
+                }
+                recovery.quarantined.push((to, error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(blocks)
+}
+
+/// Past every block that is or was quarantined here, so that no id comes twice.
+fn next_block_id(disk: &dyn Disk, dir: &Path) -> Result<u64, EngineError> {
+    let mut next = 1;
+    for sub in ["blocks", "quarantine"] {
+        let path = dir.join(sub);
+        if disk.exists(&path).map_err(|e| EngineError::io("look for", &path, e))? {
+            let names = disk.list(&path).map_err(|e| EngineError::io("list", &path, e))?;
+            next = names
+                .iter()
+                .filter_map(|n| mytsdb_blocks::parse_block_file_name(n))
+                .map(|id| id + 1)
+                .fold(next, u64::max);
+        }
+    }
+    Ok(next)
+}
+
+fn replay(
+    disk: &dyn Disk,
+    dir: &Path,
+    options: &EngineOptions,
+    catalog: &mut Catalog,
+    recovery: &mut Recovery,
+) -> Result<(ReplayReport, i64), EngineError> {
+    let mut newest_ms = i64::MIN;
+    let mut broken = None;
+    let report = mytsdb_wal::replay(disk, &dir.join("wal"), &mut |record| match record {
+        Record::Series { series, labels } => {
+            catalog.restore(series, labels, 1);
+        }
+        Record::Samples { refs, timestamps_ms, values } => {
+            for ((&series, &timestamp_ms), &value) in refs.iter().zip(timestamps_ms).zip(values) {
+                let Some(mem) = catalog.get(series) else {
+                    recovery.unknown_samples += 1;
+                    continue;
+                };
+                // The blocks are not asked: what they have already, a read merges, and the oldest source wins.
+                match mem.append(Sample { timestamp_ms, value }, options.block_ms, || None) {
+                    Ok(_) => {
+                        recovery.replayed_samples += 1;
+                        newest_ms = newest_ms.max(timestamp_ms);
+                    }
+                    Err(source) => broken = Some(EngineError::Chunk { series: mem.labels.to_string(), source }),
+                }
+            }
+        }
+    })?;
+    match broken {
+        Some(error) => Err(error),
+        None => Ok((report, newest_ms)),
+    }
+}

@@ -1,0 +1,220 @@
+//! Crash enumeration: the machine loses power at any call to the disk, and nothing acknowledged is gone afterwards.
+//!
+//! Each run plays random operations (batches in order, late, repeated and conflicting; flushes; clean restarts) on
+//! a simulated disk that stops at a random call, takes an image of what a power cut may leave, opens it, and
+//! compares with a model. Then it goes on from there, so crashes hit recovery and crashed recoveries too.
+//!
+//! `MYTSDB_CRASH_IMAGES` sets the number of images, `MYTSDB_SEED` the seed.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock, Refusal};
+use mytsdb_io::SimDisk;
+use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_telemetry::Registry;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const SERIES: usize = 7;
+const BLOCK_MS: i64 = 1_000;
+const STEP_MS: i64 = 10;
+
+/// A small generator whose whole state is its seed (splitmix64).
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+/// What must be stored, and what may be, because its append failed half-way.
+#[derive(Default, Clone)]
+struct Model {
+    stored: BTreeMap<(usize, i64), f64>,
+    maybe: Vec<((usize, i64), f64)>,
+}
+
+struct World {
+    disk: SimDisk,
+    clock: Arc<ManualClock>,
+    now_ms: i64,
+    model: Model,
+}
+
+fn labels(series: usize) -> Labels {
+    Labels::from_pairs([("__name__", "m"), ("series", &series.to_string())])
+}
+
+fn options() -> EngineOptions {
+    EngineOptions {
+        block_ms: BLOCK_MS,
+        flush_delay_ms: BLOCK_MS / 8,
+        retention_ms: 1_000_000_000,
+        segment_bytes_max: 4_096,
+        late_samples_max: 200,
+        ..EngineOptions::new("/data")
+    }
+}
+
+fn open(world: &World) -> Result<Engine, mytsdb_engine::EngineError> {
+    let (engine, recovery) =
+        Engine::open(Arc::new(world.disk.clone()), world.clock.clone(), options(), &Registry::new())?;
+    assert_eq!(recovery.unknown_samples, 0, "a sample in the log lost its series");
+    assert!(recovery.quarantined.is_empty(), "{:?}", recovery.quarantined);
+    Ok(engine)
+}
+
+fn read_all(engine: &Engine) -> BTreeMap<(usize, i64), f64> {
+    let mut all = BTreeMap::new();
+    let found = engine.select(TimeRange::ALL, &[Matcher::equal("__name__", "m")]).unwrap();
+    for index in 0..found.len() {
+        let series: usize = found.labels(index).get("series").unwrap().parse().unwrap();
+        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        found.read(index, TimeRange::ALL, &mut timestamps, &mut values).unwrap();
+        assert!(timestamps.windows(2).all(|w| w[0] < w[1]), "doubled or unsorted: {timestamps:?}");
+        all.extend(timestamps.iter().zip(&values).map(|(&t, &v)| ((series, t), v)));
+    }
+    all
+}
+
+/// Compares, and takes over what turned out to be there of the uncertain.
+fn verify(world: &mut World, engine: &Engine) {
+    let read = read_all(engine);
+    for (key, value) in &world.model.stored {
+        assert_eq!(read.get(key), Some(value), "acknowledged sample {key:?} is lost or changed");
+    }
+    for (key, value) in &read {
+        let known = world.model.stored.get(key) == Some(value) || world.model.maybe.contains(&(*key, *value));
+        assert!(known, "phantom {key:?} = {value}");
+    }
+    world.model = Model { stored: read, maybe: Vec::new() };
+}
+
+/// One batch; false when the disk has stopped.
+fn append(world: &mut World, engine: &Engine, rng: &mut Rng) -> bool {
+    let mut batch = Batch::default();
+    let mut rows = Vec::new();
+    for _ in 0..=rng.below(40) {
+        let series = rng.below(SERIES as u64) as usize;
+        let age = match rng.below(10) {
+            0 => rng.below(400),
+            1 => rng.below(40),
+            _ => 0,
+        };
+        let timestamp_ms = world.now_ms - age as i64 * STEP_MS;
+        // Few values, so that repeats and conflicts both happen.
+        let value = rng.below(3) as f64;
+        match engine.resolve(&labels(series)) {
+            Ok(reference) => batch.push(reference, timestamp_ms, value),
+            Err(error) => panic!("{error}"),
+        }
+        rows.push(((series, timestamp_ms), value));
+        world.now_ms += rng.below(3) as i64 * STEP_MS;
+    }
+    world.clock.set(world.now_ms);
+    let Ok(outcome) = engine.append(batch) else {
+        world.model.maybe.extend(rows);
+        return false;
+    };
+    let refused: BTreeMap<u32, Refusal> = outcome.refused.iter().copied().collect();
+    let mut duplicates = 0;
+    for (row, (key, value)) in rows.into_iter().enumerate() {
+        match (world.model.stored.get(&key), refused.get(&(row as u32))) {
+            (None, None) => {
+                world.model.stored.insert(key, value);
+            }
+            (Some(stored), None) => {
+                assert_eq!(*stored, value, "{key:?} has another value and was not refused");
+                duplicates += 1;
+            }
+            (Some(stored), Some(Refusal::Conflict)) => assert_ne!(*stored, value, "{key:?} refused without reason"),
+            (stored, refusal) => panic!("{key:?}: stored {stored:?}, {refusal:?}"),
+        }
+    }
+    assert_eq!(outcome.duplicates, duplicates);
+    true
+}
+
+/// Plays operations until the disk stops; true if it did.
+fn play(world: &mut World, rng: &mut Rng, operations: usize) -> bool {
+    let mut engine = match open(world) {
+        Ok(engine) => engine,
+        Err(_) => return true,
+    };
+    verify(world, &engine);
+    for _ in 0..operations {
+        match rng.below(20) {
+            0 => {
+                if engine.stop().is_err() {
+                    return true;
+                }
+                drop(engine);
+                engine = match open(world) {
+                    Ok(engine) => engine,
+                    Err(_) => return true,
+                };
+                verify(world, &engine);
+            }
+            1 => {
+                let cut_ms = (world.now_ms - rng.below(300) as i64).div_euclid(50) * 50;
+                if engine.flush_before(cut_ms).is_err() {
+                    return true;
+                }
+            }
+            2..6 => {
+                if engine.maintain().is_err() {
+                    return true;
+                }
+            }
+            _ => {
+                if !append(world, &engine, rng) {
+                    return true;
+                }
+            }
+        }
+    }
+    verify(world, &engine);
+    false
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_or_doubled_wherever_the_power_goes() {
+    let images = number("MYTSDB_CRASH_IMAGES", 2_500);
+    let seed = number("MYTSDB_SEED", 20_261_121);
+    println!("{images} crash images, MYTSDB_SEED={seed}");
+    let mut rng = Rng(seed);
+    let (mut taken, mut nested) = (0, 0);
+    while taken < images {
+        let now_ms = 1_000_000;
+        let mut world =
+            World { disk: SimDisk::new(), clock: Arc::new(ManualClock::new(now_ms)), now_ms, model: Model::default() };
+        // A history of up to six crashes, each on the image the last one left.
+        for depth in 0..6 {
+            let operations = 10 + rng.below(60) as usize;
+            let calls = 1 + rng.below(if depth % 2 == 1 { 30 } else { 400 });
+            world.disk.stop_after(calls);
+            if !play(&mut world, &mut rng, operations) {
+                // The disk outlived the operations: the power goes between two of them.
+                world.disk.stop_after(0);
+            }
+            world.disk = world.disk.crash(rng.next());
+            taken += 1;
+            nested += u64::from(depth > 0);
+            let engine = open(&world).expect("an image of a power cut opens");
+            verify(&mut world, &engine);
+        }
+    }
+    println!("{taken} images opened and compared, {nested} of them taken from images");
+}
