@@ -8,6 +8,7 @@ use crate::series_entry::{take_chunks, take_labels};
 use mytsdb_index::{IndexError, IndexReader};
 use mytsdb_io::{Disk, Mapped};
 use mytsdb_model::{Labels, Matcher, TimeRange};
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 /// What a block says of itself.
@@ -90,6 +91,23 @@ impl Block {
             return Err(self.corrupt(offset, "labels of a series"));
         }
         Ok(Labels::from_sorted(pairs))
+    }
+
+    /// The ordinal of the series with exactly these labels. Cost: a binary search that builds a label set a step.
+    ///
+    /// # Errors
+    /// [`BlockError::Corrupt`].
+    pub fn find(&self, labels: &Labels) -> Result<Option<u32>, BlockError> {
+        let (mut low, mut high) = (0, self.meta().series_count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.labels(middle)?.cmp(labels) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(Some(middle)),
+            }
+        }
+        Ok(None)
     }
 
     /// The chunks of a series that overlap `range`, in the writer's order.

@@ -97,6 +97,9 @@ proptest! {
         let range = TimeRange::new(from, from + length);
         for (ordinal, (labels, chunks)) in series.iter().enumerate() {
             prop_assert_eq!(&block.labels(ordinal as u32).unwrap(), *labels);
+            prop_assert_eq!(block.find(labels).unwrap(), Some(ordinal as u32));
+            let other = Labels::from_pairs(labels.iter().chain([("zz", "not there")]));
+            prop_assert_eq!(block.find(&other).unwrap(), None);
             for range in [range, TimeRange::ALL, TimeRange::EMPTY] {
                 let expected: Vec<Chunk> = chunks.iter().filter(|c| c.range.overlaps(range)).cloned().collect();
                 let read = |m: &ChunkMeta| Chunk {

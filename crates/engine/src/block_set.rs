@@ -105,7 +105,7 @@ pub(crate) fn read_series(
     timestamps_ms: &mut Vec<i64>,
     values: &mut Vec<f64>,
 ) -> Result<(), crate::EngineError> {
-    match find(block, labels)? {
+    match block.find(labels)? {
         Some(ordinal) => read_ordinal(block, ordinal, range, timestamps_ms, values),
         None => Ok(()),
     }
@@ -125,18 +125,4 @@ pub(crate) fn read_ordinal(
             .map_err(|source| crate::EngineError::Chunk { series: format!("block {:x}", block.meta().id), source })?;
     }
     Ok(())
-}
-
-/// The ordinal of a series. Series of a block ascend by labels: a binary search that builds a label set a step.
-fn find(block: &Block, labels: &Labels) -> Result<Option<u32>, crate::EngineError> {
-    let (mut low, mut high) = (0, block.meta().series_count);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match block.labels(middle)?.cmp(labels) {
-            std::cmp::Ordering::Less => low = middle + 1,
-            std::cmp::Ordering::Greater => high = middle,
-            std::cmp::Ordering::Equal => return Ok(Some(middle)),
-        }
-    }
-    Ok(None)
 }

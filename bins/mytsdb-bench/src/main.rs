@@ -1,0 +1,31 @@
+//! Load generator and side-by-side benchmark: sends what a Collector would, and checks what was stored.
+
+mod ingest;
+mod load;
+mod raw_codec;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Benchmarks of mytsdb over its own interfaces. Every run asserts its answers.
+#[derive(Debug, Parser)]
+#[command(name = "mytsdb-bench", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// OTLP/gRPC points a second into a server that this command starts beside itself
+    Ingest(ingest::IngestArgs),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Ingest(args) => ingest::run(&args),
+    }
+}

@@ -1,0 +1,286 @@
+//! Wiring: opens the store, starts the listeners, and takes everything down in order.
+
+use crate::cli::DurabilityArg;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::{logging, self_metrics};
+use anyhow::{Context, Result, bail};
+use mytsdb_engine::{Durability, Engine, EngineError, EngineOptions, Recovery};
+use mytsdb_http_api::{Api, ApiOptions, EngineStorage};
+use mytsdb_ingest_grpc::{IngestMetrics, IngestOptions};
+use mytsdb_promql::QueryOptions;
+use mytsdb_telemetry::Registry;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// How often due flushes and expired blocks are looked for.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long requests in flight may take once a shutdown has begun.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// What the servers may take beyond that to notice.
+const DRAIN_MARGIN: Duration = Duration::from_secs(1);
+
+/// Serves until a signal says otherwise.
+pub(crate) fn run(config: &Config) -> Result<()> {
+    logging::init(&config.log, config.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
+    // Ports first: a second server on the same machine fails in a moment, before it touches any data.
+    let http = runtime.block_on(listen(config.http_listen, "--http-listen"))?;
+    let grpc = runtime.block_on(listen(config.otlp_grpc_listen, "--otlp-grpc-listen"))?;
+    let registry = Registry::new();
+    let engine = Arc::new(open_engine(config, &registry)?);
+    let served = runtime.block_on(serve(config, engine.clone(), registry, http, grpc));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served?;
+    tracing::info!("stopped; everything acknowledged is on disk");
+    Ok(())
+}
+
+async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("{address} is in use by another program; choose another address with {flag}")
+        }
+        Err(error) => Err(error).with_context(|| format!("listen on {address} ({flag})")),
+    }
+}
+
+fn open_engine(config: &Config, registry: &Registry) -> Result<Engine> {
+    let data_dir = std::path::absolute(&config.data_dir).context("--data-dir")?;
+    let options = EngineOptions {
+        durability: match config.durability {
+            DurabilityArg::Fsync => Durability::Fsync,
+            DurabilityArg::Interval => Durability::Interval,
+        },
+        retention_ms: config.retention_ms,
+        future_tolerance_ms: config.future_tolerance_ms,
+        series_max: config.max_series,
+        staged_samples_max: config.max_staged_samples,
+        ..EngineOptions::new(&data_dir)
+    };
+    let disk = Arc::new(mytsdb_io::RealDisk);
+    match Engine::open(disk, Arc::new(SystemClock), options, registry) {
+        Ok((engine, recovery)) => {
+            report(&recovery);
+            Ok(engine)
+        }
+        Err(error @ EngineError::Locked { .. }) => {
+            bail!("{error}; stop the other server or choose another folder with --data-dir")
+        }
+        Err(error @ EngineError::Io { .. }) => bail!("{error}; --data-dir must name a folder that can be written"),
+        Err(error) => bail!("open {}: {error}", data_dir.display()),
+    }
+}
+
+fn report(recovery: &Recovery) {
+    for (path, reason) in &recovery.quarantined {
+        tracing::error!(path = %path.display(), reason, "a damaged block was set aside; its samples are missing");
+    }
+    let Some(wal) = &recovery.wal else { return };
+    for damage in &wal.damage {
+        tracing::error!(%damage, "a part of the write-ahead log could not be read");
+    }
+    if recovery.unknown_samples > 0 {
+        tracing::error!(samples = recovery.unknown_samples, "samples in the log without their series");
+    }
+    if wal.samples > 0 || recovery.block_count > 0 {
+        tracing::info!(samples = recovery.replayed_samples, blocks = recovery.block_count, "recovered");
+    }
+}
+
+async fn serve(
+    config: &Config,
+    engine: Arc<Engine>,
+    registry: Registry,
+    http: TcpListener,
+    grpc: TcpListener,
+) -> Result<()> {
+    let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
+    let (stop, stopping) = watch::channel(false);
+    let ready = Arc::new(AtomicBool::new(true));
+
+    let options = mytsdb_otlp::Options {
+        promotion: mytsdb_otlp::Promotion::Only(config.otlp_promote_resource_attributes.clone()),
+        limits: config.series_limits,
+        lookback_ms: config.query_lookback_ms,
+        cache_entries_max: config.max_series.saturating_mul(2),
+        fingerprint_seed: random_seed(),
+        ..mytsdb_otlp::Options::default()
+    };
+    let translator = Arc::new(mytsdb_otlp::Translator::new(options));
+
+    let committer = thread("committer", {
+        let engine = engine.clone();
+        move || engine.run_committer()
+    })?;
+    let (stop_maintenance, maintenance_stopping) = mpsc::channel::<()>();
+    let maintenance = thread("maintenance", {
+        let engine = engine.clone();
+        move || maintain(&engine, &maintenance_stopping)
+    })?;
+    let (stop_self_metrics, self_metrics_stopping) = mpsc::channel::<()>();
+    let self_metrics = match config.self_metrics_interval {
+        None => None,
+        Some(interval) => Some(thread("self-metrics", {
+            let (engine, registry, instance) = (engine.clone(), registry.clone(), http_address.to_string());
+            move || self_metrics::run(&engine, &registry, &SystemClock, &instance, interval, &self_metrics_stopping)
+        })?),
+    };
+
+    let grpc_server = tokio::spawn(mytsdb_ingest_grpc::serve(
+        grpc,
+        engine.clone(),
+        translator.clone(),
+        IngestOptions {
+            max_message_bytes: config.otlp_max_message_bytes,
+            max_compressed_bytes: config.otlp_max_compressed_bytes,
+            max_compression_ratio: config.otlp_max_compression_ratio,
+            max_in_flight_bytes: config.otlp_max_in_flight_bytes,
+            shutdown_grace: DRAIN_MAX,
+            ..IngestOptions::default()
+        },
+        IngestMetrics::new(&registry),
+        stopped(stopping.clone()),
+    ));
+    let api = Api::new(
+        Arc::new(EngineStorage::new(engine.clone())),
+        vec![Box::new(translator)],
+        registry,
+        ready.clone(),
+        api_options(config),
+    )?;
+    let http_server = tokio::spawn(mytsdb_http_api::serve(http, api, stopped(stopping)));
+
+    welcome(config, http_address, grpc_address);
+    wait_for_signal().await?;
+    tracing::info!("stopping: no new requests, those in flight are finished");
+    ready.store(false, Ordering::Release); // pairs with the Acquire of the readiness handler
+    stop.send_replace(true);
+    // Each server bounds its own drain; the margin is for one that does not keep to it.
+    let drained =
+        tokio::time::timeout(DRAIN_MAX + DRAIN_MARGIN, async { (grpc_server.await, http_server.await) }).await;
+    if let Ok((grpc_done, http_done)) = drained {
+        grpc_done.context("OTLP/gRPC server")?.context("OTLP/gRPC server")?;
+        http_done.context("HTTP server")?.context("HTTP server")?;
+    } else {
+        tracing::warn!("some requests did not finish within {DRAIN_MAX:?}");
+    }
+    drop((stop_maintenance, stop_self_metrics));
+    let stopped = tokio::task::spawn_blocking(move || {
+        let stopped = engine.stop();
+        for worker in [Some(committer), Some(maintenance), self_metrics].into_iter().flatten() {
+            if worker.join().is_err() {
+                tracing::error!("a worker thread had panicked");
+            }
+        }
+        stopped
+    });
+    stopped.await.context("stop the store")?.context("the last sync of the log failed")
+}
+
+fn api_options(config: &Config) -> ApiOptions {
+    let flags = config.flags();
+    let config_yaml = flags
+        .iter()
+        .fold(String::new(), |text, (name, value)| text + &format!("{}: {value:?}\n", name.replace('-', "_")));
+    ApiOptions {
+        query: QueryOptions {
+            lookback_ms: config.query_lookback_ms,
+            max_samples: config.query_max_samples,
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            ..QueryOptions::default()
+        },
+        query_timeout: config.query_timeout,
+        queries_running_max: config.query_max_concurrency,
+        drain: DRAIN_MAX,
+        retention: mytsdb_promql::format_duration_ms(config.retention_ms),
+        config_yaml,
+        flags,
+        ..ApiOptions::default()
+    }
+}
+
+fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).with_context(|| format!("start thread {name}"))
+}
+
+fn maintain(engine: &Engine, stopping: &mpsc::Receiver<()>) {
+    while let Err(mpsc::RecvTimeoutError::Timeout) = stopping.recv_timeout(MAINTENANCE_INTERVAL) {
+        match engine.maintain() {
+            Ok(done) if done.flushed_samples > 0 || done.expired_blocks > 0 => tracing::info!(
+                samples = done.flushed_samples,
+                series_removed = done.removed_series,
+                blocks_expired = done.expired_blocks,
+                "flushed",
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::error!("maintenance failed and will be tried again: {error}"),
+        }
+    }
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop as well.
+    drop(stopping.wait_for(|stop| *stop).await);
+}
+
+async fn wait_for_signal() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::warn!("second signal: leaving at once");
+        std::process::exit(1);
+    });
+    Ok(())
+}
+
+/// Unguessable from outside, so that nobody can prepare attributes that collide.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
+fn welcome(config: &Config, http: SocketAddr, grpc: SocketAddr) {
+    let text = format!(
+        "mytsdb {version} is ready
+
+  plot and query   http://{http}/
+  Prometheus API   http://{http}/api/v1/query?query=mytsdb_engine_head_series
+  OTLP/gRPC        {grpc}
+  data             {data}
+
+Point an OpenTelemetry Collector at it:
+
+  exporters:
+    otlp:
+      endpoint: {grpc}
+      tls:
+        insecure: true
+
+",
+        version = env!("CARGO_PKG_VERSION"),
+        data = config.data_dir.display(),
+    );
+    // Whoever started the server may have closed its output, which is no reason to stop.
+    if let Err(error) = std::io::stdout().lock().write_all(text.as_bytes()) {
+        tracing::debug!("the greeting was not printed: {error}");
+    }
+}

@@ -1,0 +1,131 @@
+//! The server as a process: it starts on free ports, stores, refuses what it must, and leaves in order.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const ANY: &str = "127.0.0.1:0";
+
+/// A running server; killed if a test gives up on it.
+struct Server {
+    child: Child,
+    http: String,
+    grpc: String,
+}
+
+impl Server {
+    fn start(data_dir: &Path) -> Server {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mytsdb"))
+            .args(["serve", "--http-listen", ANY, "--otlp-grpc-listen", ANY, "--data-dir"])
+            .arg(data_dir)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It prints its addresses when it is ready.
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (mut http, mut grpc) = (None, None);
+        for line in lines {
+            let line = line.unwrap();
+            match line.split_whitespace().collect::<Vec<_>>()[..] {
+                ["plot", "and", "query", url] => http = Some(url.trim_end_matches('/').to_owned()),
+                ["OTLP/gRPC", address] => grpc = Some(address.to_owned()),
+                _ => {}
+            }
+            if http.is_some() && grpc.is_some() {
+                break;
+            }
+        }
+        Server { child, http: http.unwrap(), grpc: grpc.unwrap() }
+    }
+
+    fn get(&self, path: &str) -> String {
+        ureq::get(format!("{}{path}", self.http)).call().unwrap().body_mut().read_to_string().unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    fn wait(mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Asks until an answer holds `text`; the server's own metrics arrive on its own clock.
+fn eventually(server: &Server, path: &str, text: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = server.get(path);
+        if answer.contains(text) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{path} never held {text}: {answer}");
+        std::thread::yield_now();
+    }
+}
+
+fn refused(args: &[&str]) -> String {
+    let Output { status, stderr, .. } = Command::new(env!("CARGO_BIN_EXE_mytsdb")).args(args).output().unwrap();
+    assert!(!status.success());
+    String::from_utf8(stderr).unwrap()
+}
+
+#[test]
+fn a_fresh_start_has_something_to_plot_and_a_stop_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    assert_eq!(server.get("/-/ready").trim_end(), "mytsdb is ready.");
+    assert!(server.get("/").contains("<html"));
+    eventually(&server, "/api/v1/query?query=mytsdb_engine_head_series", "\"value\"");
+    let first = server.get("/api/v1/query?query=mytsdb_engine_head_series[1h]");
+    let stopping = Instant::now();
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(stopping.elapsed() < Duration::from_secs(10));
+
+    let server = Server::start(dir.path());
+    let sample = first.split("\"values\":[[").nth(1).unwrap().split(',').next().unwrap();
+    eventually(&server, "/api/v1/query?query=mytsdb_engine_head_series[1h]", sample);
+}
+
+#[test]
+fn what_was_stored_survives_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let first = eventually(&server, "/api/v1/query?query=mytsdb_engine_head_series[1h]", "\"values\"");
+    server.signal("KILL");
+    server.wait();
+    let server = Server::start(dir.path());
+    let sample = first.split("\"values\":[[").nth(1).unwrap().split(',').next().unwrap();
+    eventually(&server, "/api/v1/query?query=mytsdb_engine_head_series[1h]", sample);
+}
+
+#[test]
+fn a_wrong_start_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let server = Server::start(dir.path());
+    let http = server.http.trim_start_matches("http://");
+    let error = refused(&["--http-listen", ANY, "--otlp-grpc-listen", ANY, "--data-dir", data]);
+    assert!(error.contains("is in use") && error.contains("--data-dir"), "{error}");
+    let error = refused(&["--http-listen", http, "--otlp-grpc-listen", ANY, "--data-dir", data]);
+    assert!(error.contains(http) && error.contains("--http-listen"), "{error}");
+    let error = refused(&["--http-listen", ANY, "--otlp-grpc-listen", &server.grpc, "--data-dir", data]);
+    assert!(error.contains("--otlp-grpc-listen"), "{error}");
+    let error = refused(&["--http-listen", ANY, "--otlp-grpc-listen", ANY, "--data-dir", "/proc/none"]);
+    assert!(error.contains("/proc/none") && error.contains("--data-dir"), "{error}");
+    let error = refused(&["--retention", "soon"]);
+    assert!(error.contains("--retention"), "{error}");
+    let error = refused(&["--config", "/nonexistent.yaml"]);
+    assert!(error.contains("/nonexistent.yaml"), "{error}");
+}
