@@ -1,13 +1,11 @@
 //! Ingest: OTLP/gRPC points a second, acknowledged, into a server on the same machine.
-#![expect(clippy::disallowed_methods, reason = "a load generator reads /proc and removes its folder")]
 
 use crate::load::{self, Template};
+use crate::process::{Folder, Process, free_address, mytsdb_arguments};
 use crate::raw_codec::RawCodec;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -46,9 +44,9 @@ pub(crate) struct IngestArgs {
     data_dir: Option<PathBuf>,
 }
 
-/// A server that ends with this value.
+/// The server under test.
 struct Server {
-    child: Child,
+    process: Process,
     http: String,
     grpc: String,
 }
@@ -56,63 +54,18 @@ struct Server {
 impl Server {
     fn start(args: &IngestArgs, data_dir: &Path) -> Result<Self> {
         let (http, grpc) = (free_address()?, free_address()?);
-        let child = Command::new(&args.server)
-            .args(["serve", "--http-listen", &http, "--otlp-grpc-listen", &grpc, "--durability", &args.durability])
-            .args(["--self-metrics-interval", "0", "--log", "warn", "--data-dir"])
-            .arg(data_dir)
-            .stdout(Stdio::null())
-            .spawn()
-            .with_context(|| format!("start {} (cargo build --release -p mytsdb)", args.server.display()))?;
-        let server = Self { child, http, grpc };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while ureq::get(format!("http://{}/-/ready", server.http)).call().is_err() {
-            ensure!(Instant::now() < deadline, "the server is not ready after 30 s");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(server)
+        let arguments = mytsdb_arguments(data_dir, &http, &grpc, &args.durability);
+        let process = Process::start(&args.server, &arguments, &format!("http://{http}/-/ready"))?;
+        Ok(Self { process, http, grpc })
     }
-
-    /// The server's own CPU time so far, user and system, and its resident memory in bytes.
-    fn usage(&self) -> Result<(f64, u64)> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> =
-            stat.rsplit(')').next().context("process name in /proc/PID/stat")?.split_whitespace().collect();
-        let ticks = |at: usize| -> Result<f64> { Ok(fields.get(at).context("short /proc/PID/stat")?.parse()?) };
-        // utime, stime are fields 14 and 15, rss is 24, counted from 1 with pid and name first; 100 ticks a second.
-        Ok(((ticks(11)? + ticks(12)?) / 100.0, ticks(21)? as u64 * 4_096))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself, which the run has then reported.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn free_address() -> Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 /// Runs the load, prints the figures, asserts that every point is stored.
 pub(crate) fn run(args: &IngestArgs) -> Result<()> {
-    ensure!(args.series % args.points_per_request == 0, "--series must be a multiple of --points-per-request");
-    let data_dir = args
-        .data_dir
-        .clone()
-        .unwrap_or_else(|| std::env::temp_dir().join(format!("mytsdb-bench-{}", std::process::id())));
-    let server = Server::start(args, &data_dir)?;
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?
-        .block_on(drive(args, &server));
-    drop(server);
-    if args.data_dir.is_none() {
-        std::fs::remove_dir_all(&data_dir)?;
-    }
-    result
+    ensure!(args.series.is_multiple_of(args.points_per_request), "--series must be a multiple of --points-per-request");
+    let folder = Folder::new("ingest")?;
+    let server = Server::start(args, args.data_dir.as_deref().unwrap_or(folder.path()))?;
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(drive(args, &server))
 }
 
 async fn drive(args: &IngestArgs, server: &Server) -> Result<()> {
@@ -143,13 +96,13 @@ async fn drive(args: &IngestArgs, server: &Server) -> Result<()> {
         let took = begun.elapsed();
         if round == 0 {
             first_round = took;
-            cpu_from = server.usage()?.0;
+            cpu_from = server.process.usage()?.0;
         } else {
             rates.push(args.series as f64 / took.as_secs_f64());
         }
     }
     let elapsed = started.elapsed();
-    let (cpu_to, rss) = server.usage()?;
+    let (cpu_to, rss) = server.process.usage()?;
     check(args, server, start_ms)?;
 
     latencies.sort_unstable();
@@ -170,7 +123,7 @@ async fn drive(args: &IngestArgs, server: &Server) -> Result<()> {
     println!("steady, median    {:>12.0} points/s (of {} rounds)", rates[rates.len() / 2], rates.len());
     println!(
         "steady, whole run {:>12.0} points/s (client's own work included)",
-        steady_points as f64 / (elapsed - first_round).as_secs_f64()
+        steady_points as f64 / elapsed.saturating_sub(first_round).as_secs_f64()
     );
     println!("server CPU        {:>12.3} us a point", (cpu_to - cpu_from) * 1e6 / steady_points as f64);
     println!("server RSS        {:>12.2} KB a series", rss as f64 / 1024.0 / args.series as f64);

@@ -2,7 +2,11 @@
 
 mod ingest;
 mod load;
+mod process;
+mod query;
+mod query_data;
 mod raw_codec;
+mod target;
 
 use clap::{Parser, Subcommand};
 
@@ -22,10 +26,13 @@ struct Cli {
 enum Command {
     /// OTLP/gRPC points a second into a server that this command starts beside itself
     Ingest(ingest::IngestArgs),
+    /// Range and instant queries over HTTP, side by side with Prometheus and VictoriaMetrics on the same data
+    Query(query::QueryArgs),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Ingest(args) => ingest::run(&args),
+        Command::Query(args) => query::run(&args),
     }
 }

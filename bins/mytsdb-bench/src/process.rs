@@ -1,0 +1,112 @@
+//! Servers under test: started on free ports, watched through /proc, ended with their value.
+#![expect(clippy::disallowed_methods, reason = "a load generator reads /proc and removes its folder")]
+
+use anyhow::{Context, Result, ensure};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Ticks a second in /proc/PID/stat.
+const TICKS: f64 = 100.0;
+/// Bytes of a page in /proc/PID/stat.
+const PAGE_BYTES: u64 = 4_096;
+
+/// A running server.
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts a program and waits until `ready_url` answers.
+    pub(crate) fn start(program: &Path, arguments: &[String], ready_url: &str) -> Result<Self> {
+        let child = Command::new(program)
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("start {}", program.display()))?;
+        let process = Self { child };
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while ureq::get(ready_url).call().is_err() {
+            ensure!(Instant::now() < deadline, "{} is not ready after 60 s", program.display());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(process)
+    }
+
+    /// CPU seconds so far, user and system, and resident bytes now.
+    pub(crate) fn usage(&self) -> Result<(f64, u64)> {
+        let stat = self.proc("stat")?;
+        // The name may hold blanks; what follows its closing parenthesis starts with field 3.
+        let fields: Vec<&str> = stat.rsplit(')').next().context("a name")?.split_whitespace().collect();
+        let field = |number: usize| -> Result<f64> { Ok(fields.get(number - 3).context("a field")?.parse()?) };
+        Ok(((field(14)? + field(15)?) / TICKS, field(24)? as u64 * PAGE_BYTES))
+    }
+
+    /// Forgets the highest resident size so far.
+    pub(crate) fn reset_peak(&self) -> Result<()> {
+        Ok(std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
+    }
+
+    /// The highest resident size since [`Process::reset_peak`], in bytes.
+    pub(crate) fn peak_bytes(&self) -> Result<u64> {
+        let status = self.proc("status")?;
+        let line = status.lines().find(|l| l.starts_with("VmHWM:")).context("VmHWM")?;
+        Ok(line.split_whitespace().nth(1).context("a number")?.parse::<u64>()? * 1_024)
+    }
+
+    fn proc(&self, file: &str) -> Result<String> {
+        Ok(std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))?)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself, which the run has then noticed.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// An address on the loopback interface that nobody listens on.
+pub(crate) fn free_address() -> Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+/// A folder that goes with its value.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// A new folder below the system's folder for temporary files.
+    pub(crate) fn new(name: &str) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("mytsdb-bench-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// Command line of mytsdb for a benchmark: no metrics of its own, no log.
+pub(crate) fn mytsdb_arguments(data_dir: &Path, http: &str, grpc: &str, durability: &str) -> Vec<String> {
+    let data_dir = data_dir.display().to_string();
+    let pairs = [
+        ("--data-dir", data_dir.as_str()),
+        ("--http-listen", http),
+        ("--otlp-grpc-listen", grpc),
+        ("--durability", durability),
+        ("--self-metrics-interval", "0"),
+        ("--log", "warn"),
+    ];
+    let flags = pairs.iter().flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()]);
+    std::iter::once("serve".to_owned()).chain(flags).collect()
+}

@@ -1,0 +1,145 @@
+//! What a query benchmark talks to: a server, its way in, and its way out.
+
+use crate::process::{Folder, Process, free_address, mytsdb_arguments};
+use crate::raw_codec::RawCodec;
+use anyhow::{Context, Result, ensure};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tonic::transport::Channel;
+
+const EXPORT: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+
+/// How samples get in.
+enum Intake {
+    Grpc(String),
+    Http(String),
+}
+
+/// A server under test.
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    pub(crate) process: Process,
+    /// Added to every query.
+    parameters: Vec<(&'static str, &'static str)>,
+    http: String,
+    intake: Intake,
+    agent: ureq::Agent,
+    _folder: Folder,
+}
+
+impl Target {
+    pub(crate) fn mytsdb(program: &Path) -> Result<Self> {
+        let (http, grpc) = (free_address()?, free_address()?);
+        let folder = Folder::new("mytsdb")?;
+        let arguments = mytsdb_arguments(folder.path(), &http, &grpc, "fsync");
+        let process = Process::start(program, &arguments, &format!("http://{http}/-/ready"))?;
+        Ok(Self::new("mytsdb", process, http, Intake::Grpc(grpc), folder))
+    }
+
+    pub(crate) fn prometheus(program: &Path) -> Result<Self> {
+        let http = free_address()?;
+        let folder = Folder::new("prometheus")?;
+        let config = folder.path().join("prometheus.yml");
+        write(&config, "global: {}\nstorage:\n  tsdb:\n    out_of_order_time_window: 0s\n")?;
+        let arguments = [
+            format!("--config.file={}", config.display()),
+            format!("--storage.tsdb.path={}", folder.path().join("data").display()),
+            format!("--web.listen-address={http}"),
+            "--web.enable-otlp-receiver".to_owned(),
+            "--storage.tsdb.retention.time=100y".to_owned(),
+            "--query.max-samples=500000000".to_owned(),
+        ];
+        let process = Process::start(program, &arguments, &format!("http://{http}/-/ready"))?;
+        let intake = Intake::Http(format!("http://{http}/api/v1/otlp/v1/metrics"));
+        Ok(Self::new("prometheus", process, http, intake, folder))
+    }
+
+    pub(crate) fn victoria_metrics(program: &Path) -> Result<Self> {
+        let http = free_address()?;
+        let folder = Folder::new("victoria-metrics")?;
+        let arguments = [
+            format!("-storageDataPath={}", folder.path().display()),
+            format!("-httpListenAddr={http}"),
+            "-retentionPeriod=100y".to_owned(),
+            "-opentelemetry.usePrometheusNaming".to_owned(),
+            "-search.maxUniqueTimeseries=10000000".to_owned(),
+        ];
+        let process = Process::start(program, &arguments, &format!("http://{http}/health"))?;
+        let intake = Intake::Http(format!("http://{http}/opentelemetry/v1/metrics"));
+        Ok(Self::new("victoria", process, http, intake, folder))
+    }
+
+    fn new(name: &'static str, process: Process, http: String, intake: Intake, folder: Folder) -> Self {
+        let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_mins(2))).build().into();
+        Self { name, process, parameters: Vec::new(), http, intake, agent, _folder: folder }
+    }
+
+    /// Adds a parameter to every query from here on, or takes it away again.
+    pub(crate) fn set_parameter(&mut self, name: &'static str, value: Option<&'static str>) {
+        self.parameters.retain(|(n, _)| *n != name);
+        self.parameters.extend(value.map(|v| (name, v)));
+    }
+
+    /// Sends encoded OTLP requests, a few at a time, and waits until all are acknowledged.
+    pub(crate) async fn store(&self, requests: Vec<Vec<u8>>, channel: Option<&Channel>) -> Result<()> {
+        let mut sending = tokio::task::JoinSet::new();
+        for request in requests {
+            match (&self.intake, channel) {
+                (Intake::Grpc(_), Some(channel)) => {
+                    let mut client = tonic::client::Grpc::new(channel.clone());
+                    sending.spawn(async move {
+                        client.ready().await?;
+                        let path = http::uri::PathAndQuery::from_static(EXPORT);
+                        let answer = client.unary(tonic::Request::new(request.into()), path, RawCodec).await?;
+                        ensure!(answer.get_ref().is_empty(), "points were refused: {:?}", answer.into_inner());
+                        Ok(())
+                    });
+                }
+                (Intake::Http(url), _) => {
+                    let (agent, url) = (self.agent.clone(), url.clone());
+                    sending.spawn_blocking(move || {
+                        let post = agent.post(&url).content_type("application/x-protobuf");
+                        post.send(&request[..]).with_context(|| url)?;
+                        Ok(())
+                    });
+                }
+                (Intake::Grpc(_), None) => anyhow::bail!("a gRPC intake needs a channel"),
+            }
+        }
+        while let Some(sent) = sending.join_next().await {
+            sent??;
+        }
+        Ok(())
+    }
+
+    /// The connection for [`Target::store`], if this target has one.
+    pub(crate) async fn channel(&self) -> Result<Option<Channel>> {
+        match &self.intake {
+            Intake::Grpc(address) => {
+                let endpoint = Channel::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
+                Ok(Some(endpoint.connect().await?))
+            }
+            Intake::Http(_) => Ok(None),
+        }
+    }
+
+    /// Asks, and returns the answer's `data` with the time that the whole answer took to arrive.
+    pub(crate) fn ask(&self, path: &str, parameters: &[(&str, String)]) -> Result<(Vec<u8>, Duration)> {
+        let mut request = self.agent.get(format!("http://{}{path}", self.http));
+        for (name, value) in parameters {
+            request = request.query(name, value);
+        }
+        for (name, value) in &self.parameters {
+            request = request.query(name, value);
+        }
+        let begun = Instant::now();
+        let mut answer = request.call().with_context(|| format!("{}: {path} {parameters:?}", self.name))?;
+        let body = answer.body_mut().with_config().limit(1 << 30).read_to_vec()?;
+        Ok((body, begun.elapsed()))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a peer's settings file")]
+fn write(path: &Path, text: &str) -> Result<()> {
+    Ok(std::fs::write(path, text)?)
+}
