@@ -1,0 +1,56 @@
+//! The command line of the end-to-end test.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+
+/// What to run, and how often to kill it.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) server: PathBuf,
+    pub(crate) collector: PathBuf,
+    pub(crate) collector_config: PathBuf,
+    pub(crate) rounds: u32,
+}
+
+impl Arguments {
+    /// Reads `--flag VALUE` pairs; all are required.
+    pub(crate) fn parse(words: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let (mut server, mut collector, mut collector_config, mut rounds) = (None, None, None, None);
+        let mut words = words;
+        while let Some(flag) = words.next() {
+            let value = words.next().with_context(|| format!("{flag} needs a value"))?;
+            match flag.as_str() {
+                "--server" => server = Some(PathBuf::from(value)),
+                "--collector" => collector = Some(PathBuf::from(value)),
+                "--collector-config" => collector_config = Some(PathBuf::from(value)),
+                "--rounds" => rounds = Some(value.parse().context("--rounds: not a number")?),
+                _ => bail!("unknown flag {flag}; start this through `cargo xtask e2e`"),
+            }
+        }
+        Ok(Self {
+            server: server.context("--server is missing")?,
+            collector: collector.context("--collector is missing")?,
+            collector_config: collector_config.context("--collector-config is missing")?,
+            rounds: rounds.context("--rounds is missing")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> anyhow::Result<Arguments> {
+        Arguments::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn all_flags_are_required_and_no_other_is_known() {
+        let parsed = parse("--rounds 3 --server a --collector b --collector-config c").unwrap();
+        assert_eq!((parsed.rounds, parsed.server), (3, PathBuf::from("a")));
+        assert!(parse("--rounds 3 --server a --collector b").is_err());
+        assert!(parse("--rounds").is_err());
+        assert!(parse("--speed 3").is_err());
+    }
+}

@@ -1,0 +1,73 @@
+//! The end-to-end test: a stock OpenTelemetry Collector feeds the server, which is killed under load and must lose nothing.
+//!
+//! `cargo xtask e2e` builds the three programs and starts this one. It talks to them over loopback only, keeps its data
+//! in a temporary directory, and prints its verdict in the last line. `MYTSDB_E2E_SEED` repeats the moments of killing.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod collector;
+mod host_metrics;
+mod journal;
+mod kill_rounds;
+mod process;
+mod query;
+mod random;
+mod server;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use crate::arguments::Arguments;
+use crate::collector::Collector;
+use crate::kill_rounds::KillRounds;
+use crate::random::Random;
+use crate::server::Server;
+
+/// How long the Collector collects, once a second, before its metrics are looked at.
+const COLLECTING: Duration = Duration::from_secs(12);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(verdict) => {
+            println!("{verdict}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("e2e: FAILED: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<String> {
+    let arguments = Arguments::parse(std::env::args().skip(1))?;
+    let mut random = Random::from_environment()?;
+    let workdir = tempfile::Builder::new().prefix("mytsdb-e2e-").tempdir().context("temporary directory")?;
+    println!("seed {} in {}", random.seed(), workdir.path().display());
+
+    let mut server = Server::new(&arguments.server, workdir.path())?;
+    let ready = server.start()?;
+    println!("server ready after {ready:.1?} at {}", server.http());
+    let mut collector = Collector::start(&arguments, workdir.path(), &server.otlp_grpc())?;
+
+    std::thread::sleep(COLLECTING);
+    let outcome = host_metrics::check(&server.client()).and_then(|()| {
+        let rounds = KillRounds::new(&mut server, &mut random)?.run(arguments.rounds)?;
+        println!("{rounds}");
+        ensure!(rounds.lost == 0 && rounds.wrong == 0, "{} points lost, {} wrong", rounds.lost, rounds.wrong);
+        let counters = collector.settle()?;
+        println!("{counters}");
+        counters.check()?;
+        let stored = host_metrics::stored_points(&server.client())?;
+        println!("collector's points in the store: {stored}");
+        ensure!(stored >= counters.sent, "the Collector had {} points accepted, the store has {stored}", counters.sent);
+        Ok(format!("e2e: {} points received, {} kills, 0 points lost", rounds.acknowledged + stored, rounds.kills))
+    });
+    if outcome.is_err() {
+        // The logs say more than the error does, so they outlive the run.
+        println!("logs and data kept in {}", workdir.keep().display());
+    }
+    outcome
+}

@@ -1,0 +1,82 @@
+//! `cargo xtask ci`: the whole gate, each step with its time.
+
+use anyhow::{Context, bail};
+
+use crate::step::Steps;
+use crate::workspace::{cargo_with, succeed};
+use crate::{conformance, e2e, layers, loom, test, tidy};
+
+/// What to run beyond the offline gate.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Extras {
+    conformance: bool,
+    e2e_rounds: Option<u32>,
+}
+
+/// Kill rounds of the end-to-end test's short form.
+const ROUNDS_SHORT: u32 = 5;
+
+/// Runs the gate.
+///
+/// # Errors
+///
+/// The first step's that fails.
+pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
+    let extras = parse(flags)?;
+    let mut steps = Steps::default();
+    let result = run_steps(&mut steps, &extras);
+    eprint!("\n{}", steps.summary());
+    result
+}
+
+fn run_steps(steps: &mut Steps, extras: &Extras) -> anyhow::Result<()> {
+    steps.run("fmt", || succeed(&mut cargo_with(&["fmt", "--all", "--check"])))?;
+    steps.run("layers", layers::run)?;
+    steps.run("tidy", tidy::run)?;
+    steps.run("clippy", || {
+        succeed(&mut cargo_with(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    })?;
+    steps.run("test", || test::run(&[]))?;
+    steps
+        .run("doc", || succeed(cargo_with(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
+    steps.run("loom", loom::run)?;
+    if extras.conformance {
+        steps.run("conformance", conformance::check_floors)?;
+    }
+    if let Some(rounds) = extras.e2e_rounds {
+        steps.run("e2e", || e2e::run(&["--rounds", &rounds.to_string()]))?;
+    }
+    Ok(())
+}
+
+fn parse(flags: &[&str]) -> anyhow::Result<Extras> {
+    let mut extras = Extras::default();
+    let mut rest = flags.iter().peekable();
+    while let Some(flag) = rest.next() {
+        match *flag {
+            "--conformance" => extras.conformance = true,
+            "--e2e" => {
+                let rounds = rest.next_if(|next| !next.starts_with("--"));
+                let rounds = rounds.map(|number| number.parse().context("--e2e ROUNDS: not a number")).transpose()?;
+                extras.e2e_rounds = Some(rounds.unwrap_or(ROUNDS_SHORT));
+            }
+            unknown => bail!("ci: unknown flag {unknown}"),
+        }
+    }
+    Ok(extras)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extras_are_off_unless_asked_for() {
+        assert_eq!(parse(&[]).unwrap(), Extras { conformance: false, e2e_rounds: None });
+        let both = parse(&["--e2e", "--conformance"]).unwrap();
+        assert_eq!(both, Extras { conformance: true, e2e_rounds: Some(ROUNDS_SHORT) });
+        assert_eq!(parse(&["--e2e", "7"]).unwrap().e2e_rounds, Some(7));
+        assert!(parse(&["--e2e", "seven"]).is_err());
+        assert!(parse(&["--fast"]).is_err());
+    }
+}

@@ -1,0 +1,64 @@
+//! The project's own tools, `cargo xtask COMMAND`: the gate and its parts, written in Rust so that they are tested too.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a tool of the repository, not of the store: it reads files as they are"
+)]
+
+mod ci;
+mod collector;
+mod conformance;
+mod e2e;
+mod layers;
+mod loom;
+mod step;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  ci [--conformance] [--e2e [ROUNDS]]   the gate: fmt, clippy, tests, docs, layers, tidy, loom; on request more
+  test [ARGS]                           cargo test over the workspace, doc tests included
+  layers                                crate edges against the table in docs/architecture.md
+  tidy                                  headers, file sizes, banned words, stray binaries; prints the fix
+  loom                                  the concurrency models, then the weakened ones, which must fail
+  conformance SUITE [--dir DIR]         one of the third-party suites; its last line of output is the score
+  conformance --floors                  every suite of conformance/floor.txt; fails below a recorded floor
+  collector                             builds the OpenTelemetry Collector of deploy/otel-collector, prints its path
+  e2e [--rounds N]                      a stock Collector against the server, kill -9 under load; needs Go";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> anyhow::Result<ExitCode> {
+    let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
+    match arguments {
+        ["ci", flags @ ..] => done(ci::run(flags)),
+        ["test", arguments @ ..] => done(test::run(arguments)),
+        ["layers"] => done(layers::run()),
+        ["tidy"] => done(tidy::run()),
+        ["loom"] => done(loom::run()),
+        ["conformance", "--floors"] => done(conformance::check_floors()),
+        ["conformance", suite @ ..] => conformance::run(suite),
+        ["collector"] => done(collector::build().map(|path| println!("{}", path.display()))),
+        ["e2e", flags @ ..] => done(e2e::run(flags)),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        unknown => anyhow::bail!("unknown command: {}\n\n{USAGE}", unknown.join(" ")),
+    }
+}
