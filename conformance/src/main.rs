@@ -1,0 +1,55 @@
+//! Runs third-party suites against mytsdb: `mytsdb-conformance SUITE [--dir DIR] [--verbose] [--filter TEXT]`.
+//!
+//! Prints a score per file and `passed N of M` as the last line; exits with 1 when N < M and with 2 when the suite
+//! could not be run at all.
+#![forbid(unsafe_code)]
+
+mod histogram_suite;
+mod parser_suite;
+mod promqltest;
+mod score;
+
+use anyhow::{Context, bail};
+use score::{Options, Score};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: mytsdb-conformance promqltest|parser|histogram [--dir DIR] [--filter TEXT] [--verbose]";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(score) => {
+            println!("passed {} of {}", score.passed, score.total);
+            if score.passed < score.total || score.total == 0 { ExitCode::from(1) } else { ExitCode::SUCCESS }
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> anyhow::Result<Score> {
+    let mut args = std::env::args().skip(1);
+    let suite = args.next().context(USAGE)?;
+    let mut options = Options::default();
+    let mut dir = None;
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--dir" => dir = Some(PathBuf::from(args.next().context("--dir needs a folder")?)),
+            "--filter" => options.filter = args.next().context("--filter needs a text")?,
+            "--verbose" => options.verbose = true,
+            other => bail!("unknown argument {other:?}\n{USAGE}"),
+        }
+    }
+    let (folder, runner): (_, fn(&std::path::Path, &Options) -> anyhow::Result<Score>) = match suite.as_str() {
+        "promqltest" => ("promqltest", promqltest::run),
+        "parser" => ("promql-tables", parser_suite::run),
+        "histogram" => ("histogram-tables", histogram_suite::run),
+        other => bail!("unknown suite {other:?}\n{USAGE}"),
+    };
+    let dir = dir.unwrap_or_else(|| {
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance")).join(folder)
+    });
+    runner(&dir, &options)
+}

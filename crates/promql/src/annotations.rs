@@ -1,0 +1,91 @@
+//! Warnings and infos: remarks about a result that is nevertheless given.
+
+use crate::pos::{PosRange, line_column};
+use std::collections::HashMap;
+
+/// The remarks of one evaluation, each text once; the position is that of the last one added.
+#[derive(Debug, Clone, Default)]
+pub struct Annotations {
+    list: Vec<Annotation>,
+    /// Where each text is in `list`.
+    known: HashMap<(bool, String), usize>,
+}
+
+/// One remark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotation {
+    /// A warning; otherwise an info.
+    pub warning: bool,
+    /// The text, without prefix and position.
+    pub message: String,
+    /// The expression that it is about.
+    pub pos: PosRange,
+}
+
+impl Annotation {
+    /// The text as the HTTP API shows it: `PromQL warning: … (1:5)`.
+    pub fn render(&self, query: &str) -> String {
+        let kind = if self.warning { "warning" } else { "info" };
+        format!("PromQL {kind}: {} ({})", self.message, line_column(query, self.pos.start))
+    }
+}
+
+impl Annotations {
+    /// Adds a remark, or moves the one with the same text to `pos`.
+    pub fn add(&mut self, warning: bool, message: String, pos: PosRange) {
+        let key = (warning, message);
+        if let Some(&at) = self.known.get(&key) {
+            self.list[at].pos = pos;
+            return;
+        }
+        self.list.push(Annotation { warning, message: key.1.clone(), pos });
+        self.known.insert(key, self.list.len() - 1);
+    }
+
+    pub(crate) fn warn(&mut self, message: impl Into<String>, pos: PosRange) {
+        self.add(true, message.into(), pos);
+    }
+
+    pub(crate) fn info(&mut self, message: impl Into<String>, pos: PosRange) {
+        self.add(false, message.into(), pos);
+    }
+
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: Annotations) {
+        for a in other.list {
+            self.add(a.warning, a.message, a.pos);
+        }
+    }
+
+    /// All remarks, in the order in which their texts came up.
+    pub fn iter(&self) -> impl Iterator<Item = &Annotation> {
+        self.list.iter()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// At most `limit` warnings (0 = all) as the HTTP API shows them.
+    pub fn warnings(&self, query: &str, limit: usize) -> Vec<String> {
+        self.render(true, query, limit)
+    }
+
+    /// At most `limit` infos (0 = all) as the HTTP API shows them.
+    pub fn infos(&self, query: &str, limit: usize) -> Vec<String> {
+        self.render(false, query, limit)
+    }
+
+    fn render(&self, warning: bool, query: &str, limit: usize) -> Vec<String> {
+        let limit = if limit == 0 { usize::MAX } else { limit };
+        let all = self.list.iter().filter(|a| a.warning == warning);
+        let mut out: Vec<String> = all.clone().take(limit).map(|a| a.render(query)).collect();
+        let left = all.count().saturating_sub(limit);
+        if left > 0 {
+            let kind = if warning { "warning" } else { "info" };
+            out.push(format!("{left} more {kind} annotations omitted"));
+        }
+        out
+    }
+}

@@ -1,0 +1,100 @@
+//! What can go wrong: refusals of the parser, failures of an evaluation, and the storage's own errors.
+
+use crate::pos::{LineColumn, PosRange, line_column};
+use std::fmt;
+
+/// The first error in a query's text.
+///
+/// Displays as `LINE:COLUMN: parse error: MESSAGE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseError {
+    pos: PosRange,
+    at: LineColumn,
+    message: String,
+}
+
+impl ParseError {
+    pub(crate) fn new(text: &str, pos: PosRange, message: impl Into<String>) -> Self {
+        Self { pos, at: line_column(text, pos.start), message: message.into() }
+    }
+
+    /// The bytes of the query that the error is about.
+    pub fn pos(&self) -> PosRange {
+        self.pos
+    }
+
+    /// Line and column of its first byte.
+    pub fn line_column(&self) -> LineColumn {
+        self.at
+    }
+
+    /// The message without its position.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: parse error: {}", self.at, self.message)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// Why the storage could not answer; the text is shown to the user.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StorageError {
+    message: String,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl StorageError {
+    /// An error that is only a message.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+
+    /// Wraps the storage's own error.
+    pub fn from_error(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { message: error.to_string(), source: Some(Box::new(error)) }
+    }
+}
+
+/// Why an evaluation ended without a result. Displays as Prometheus words it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// The [`Cancel`](crate::Cancel) flag was raised.
+    #[error("query was canceled in query execution")]
+    Canceled,
+    /// The deadline has passed.
+    #[error("query timed out in query execution")]
+    Timeout,
+    /// The storage failed.
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    /// The query itself cannot be answered, e.g. many-to-many matching.
+    #[error("{0}")]
+    Execution(String),
+    /// More samples than [`QueryOptions::max_samples`](crate::QueryOptions) would be held at once.
+    #[error("query processing would load too many samples into memory in query execution")]
+    TooManySamples,
+    /// More bytes than [`QueryOptions::max_bytes`](crate::QueryOptions) would be held at once.
+    #[error("query processing would use too much memory in query execution: more than {limit_bytes} bytes")]
+    TooManyBytes {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// A part of the language that this build does not have.
+    #[error("unsupported: {0}")]
+    Unsupported(&'static str),
+}
+
+impl EvalError {
+    pub(crate) fn execution(message: impl Into<String>) -> Self {
+        EvalError::Execution(message.into())
+    }
+}

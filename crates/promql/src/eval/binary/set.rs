@@ -1,0 +1,49 @@
+//! `and`, `or` and `unless`: series by their labels, whatever their values.
+
+use super::matching::Signatures;
+use crate::ast::{BinaryOp, VectorMatching};
+use crate::error::EvalError;
+use crate::eval::cells::{EMPTY, Row};
+use crate::eval::rows::merge_equal;
+
+pub(super) fn operate(
+    op: BinaryOp,
+    mut lhs: Vec<Row>,
+    mut rhs: Vec<Row>,
+    matching: &VectorMatching,
+    count: usize,
+) -> Result<Vec<Row>, EvalError> {
+    let mut signatures = Signatures::new(matching);
+    let left: Vec<usize> = lhs.iter().map(|row| signatures.of(&row.labels)).collect();
+    let right: Vec<usize> = rhs.iter().map(|row| signatures.of(&row.labels)).collect();
+    // Steps at which each signature is present on one side.
+    let presence = |rows: &[Row], of: &[usize]| {
+        let mut present = vec![Vec::new(); signatures.len()];
+        for (row, &signature) in rows.iter().zip(of) {
+            let present: &mut Vec<bool> = &mut present[signature];
+            present.resize(count, false);
+            present.iter_mut().zip(&row.cells.kinds).for_each(|(p, &kind)| *p |= kind != EMPTY);
+        }
+        present
+    };
+    let restrict = |rows: &mut Vec<Row>, of: &[usize], present: &[Vec<bool>], wanted: bool| {
+        for (row, &signature) in rows.iter_mut().zip(of) {
+            for step in 0..count {
+                if present[signature].get(step).copied().unwrap_or(false) != wanted {
+                    row.cells.clear(step);
+                }
+            }
+        }
+        rows.retain(|row| !row.cells.is_blank());
+    };
+    match op {
+        BinaryOp::And => restrict(&mut lhs, &left, &presence(&rhs, &right), true),
+        BinaryOp::Unless => restrict(&mut lhs, &left, &presence(&rhs, &right), false),
+        _ => {
+            restrict(&mut rhs, &right, &presence(&lhs, &left), false);
+            lhs.append(&mut rhs);
+            return merge_equal(lhs);
+        }
+    }
+    Ok(lhs)
+}

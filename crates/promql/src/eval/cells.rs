@@ -1,0 +1,153 @@
+//! One row of steps: a value or nothing for each.
+
+use mytsdb_codec::FloatHistogram;
+use mytsdb_model::Labels;
+use std::sync::Arc;
+
+/// What a cell holds.
+pub(crate) const EMPTY: u8 = 0;
+pub(crate) const FLOAT: u8 = 1;
+pub(crate) const HISTOGRAM: u8 = 2;
+
+/// The cells of one series. `kinds[i]` says whether step `i` has a float, a histogram or nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cells {
+    pub kinds: Vec<u8>,
+    pub values: Vec<f64>,
+    /// Empty as long as there are only floats, else as long as `kinds`.
+    pub histograms: Vec<Option<Arc<FloatHistogram>>>,
+}
+
+/// A sample of either kind.
+#[derive(Debug, Clone)]
+pub(crate) enum Cell {
+    Float(f64),
+    Histogram(Arc<FloatHistogram>),
+}
+
+impl Cells {
+    pub fn empty(count: usize) -> Self {
+        let mut cells = Self::default();
+        cells.reset(count);
+        cells
+    }
+
+    /// Empties all cells and sets their number.
+    pub fn reset(&mut self, count: usize) {
+        self.kinds.clear();
+        self.kinds.resize(count, EMPTY);
+        self.values.resize(count, 0.0);
+        self.histograms.clear();
+    }
+
+    pub fn len(&self) -> usize {
+        self.kinds.len()
+    }
+
+    pub fn is_blank(&self) -> bool {
+        self.kinds.iter().all(|&k| k == EMPTY)
+    }
+
+    pub fn has_histograms(&self) -> bool {
+        !self.histograms.is_empty()
+    }
+
+    #[inline]
+    pub fn set(&mut self, index: usize, value: f64) {
+        self.kinds[index] = FLOAT;
+        self.values[index] = value;
+    }
+
+    pub fn set_histogram(&mut self, index: usize, histogram: Arc<FloatHistogram>) {
+        if self.histograms.is_empty() {
+            self.histograms.resize(self.kinds.len(), None);
+        }
+        self.kinds[index] = HISTOGRAM;
+        self.histograms[index] = Some(histogram);
+    }
+
+    pub fn set_cell(&mut self, index: usize, cell: Cell) {
+        match cell {
+            Cell::Float(value) => self.set(index, value),
+            Cell::Histogram(histogram) => self.set_histogram(index, histogram),
+        }
+    }
+
+    pub fn clear(&mut self, index: usize) {
+        self.kinds[index] = EMPTY;
+        if let Some(slot) = self.histograms.get_mut(index) {
+            *slot = None;
+        }
+    }
+
+    pub fn histogram(&self, index: usize) -> Option<&Arc<FloatHistogram>> {
+        if self.kinds[index] == HISTOGRAM { self.histograms[index].as_ref() } else { None }
+    }
+
+    pub fn get(&self, index: usize) -> Option<Cell> {
+        match self.kinds[index] {
+            FLOAT => Some(Cell::Float(self.values[index])),
+            HISTOGRAM => self.histograms[index].clone().map(Cell::Histogram),
+            _ => None,
+        }
+    }
+
+    /// Removes all histograms.
+    pub fn drop_histograms(&mut self) {
+        if self.has_histograms() {
+            for kind in &mut self.kinds {
+                if *kind == HISTOGRAM {
+                    *kind = EMPTY;
+                }
+            }
+            self.histograms.clear();
+        }
+    }
+
+    /// Repeats a row of one step.
+    pub fn broadcast(&mut self, count: usize) {
+        debug_assert_eq!(self.kinds.len(), 1);
+        self.kinds.resize(count, self.kinds[0]);
+        self.values.resize(count, self.values[0]);
+        if let Some(first) = self.histograms.first().cloned() {
+            self.histograms.resize(count, first);
+        }
+    }
+
+    /// Copies the cells that are set in `other` and not here; `false` if any is set in both.
+    pub fn merge(&mut self, other: &Cells) -> bool {
+        for i in 0..self.len() {
+            if other.kinds[i] == EMPTY {
+                continue;
+            }
+            if self.kinds[i] != EMPTY {
+                return false;
+            }
+            if let Some(cell) = other.get(i) {
+                self.set_cell(i, cell);
+            }
+        }
+        true
+    }
+
+    /// Samples held, histograms counted by their size.
+    pub fn weight(&self) -> u64 {
+        let floats = self.kinds.len() as u64;
+        let histograms: u64 = self.histograms.iter().flatten().map(|h| weight(h)).sum();
+        floats + histograms
+    }
+}
+
+/// Samples that one histogram counts for.
+pub(crate) fn weight(histogram: &FloatHistogram) -> u64 {
+    (histogram.size() as u64 + 8) / 16
+}
+
+/// A series of an intermediate result.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub labels: Labels,
+    /// The metric name goes away at the end of the evaluation.
+    pub drop_name: bool,
+    pub cells: Cells,
+}

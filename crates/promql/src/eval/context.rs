@@ -1,0 +1,160 @@
+//! What all parts of one evaluation share: storage, limits, remarks.
+
+use super::cells::Cells;
+use super::prepare::Bounds;
+use crate::annotations::Annotations;
+use crate::error::EvalError;
+use crate::pos::PosRange;
+use crate::options::{Cancel, QueryOptions};
+use crate::storage::{Columns, Storage};
+use crate::value::QueryStats;
+use mytsdb_model::{LABEL_NAME, Labels};
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes of one float cell with its kind.
+const CELL_BYTES: u64 = 9;
+
+pub(crate) struct Context<'a> {
+    pub storage: &'a dyn Storage,
+    pub options: &'a QueryOptions,
+    pub cancel: &'a Cancel,
+    /// Bounds and step of the whole query; 0 for the step of an instant query.
+    pub query_start_ms: i64,
+    pub query_end_ms: i64,
+    pub query_step_ms: i64,
+    /// Places of selectors whose histograms are only summarised.
+    pub summarised: HashSet<PosRange>,
+    /// A single evaluation time: the order of the result is the last function's.
+    pub instant: bool,
+    annotations: Mutex<Annotations>,
+    // Relaxed throughout: counters that order nothing.
+    held: AtomicU64,
+    samples_read: AtomicU64,
+    series_read: AtomicU64,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(
+        storage: &'a dyn Storage,
+        options: &'a QueryOptions,
+        cancel: &'a Cancel,
+        bounds: Bounds,
+        summarised: HashSet<PosRange>,
+        instant: bool,
+    ) -> Self {
+        Self {
+            storage,
+            options,
+            cancel,
+            query_start_ms: bounds.start_ms,
+            query_end_ms: bounds.end_ms,
+            query_step_ms: bounds.step_ms,
+            summarised,
+            instant,
+            annotations: Mutex::default(),
+            held: AtomicU64::new(0),
+            samples_read: AtomicU64::new(0),
+            series_read: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts `samples` as held until the end of the evaluation.
+    pub fn hold(&self, samples: u64) -> Result<(), EvalError> {
+        let held = self.held.fetch_add(samples, Ordering::Relaxed) + samples;
+        self.check_held(held)
+    }
+
+    fn check_held(&self, held: u64) -> Result<(), EvalError> {
+        if held > self.options.max_samples {
+            return Err(EvalError::TooManySamples);
+        }
+        if held.saturating_mul(CELL_BYTES) > self.options.max_bytes {
+            return Err(EvalError::TooManyBytes { limit_bytes: self.options.max_bytes });
+        }
+        Ok(())
+    }
+
+    /// Counts the samples of one series, which are held only while its row is computed.
+    pub fn note_read(&self, columns: &Columns) -> Result<(), EvalError> {
+        let histograms: u64 = columns.histograms.iter().map(|h| super::cells::weight(h)).sum();
+        let samples = columns.timestamps_ms.len() as u64 + histograms;
+        self.samples_read.fetch_add(samples, Ordering::Relaxed);
+        self.series_read.fetch_add(1, Ordering::Relaxed);
+        self.check_held(self.held.load(Ordering::Relaxed) + samples)
+    }
+
+    pub fn scratch(&self) -> Scratch<'_> {
+        Scratch { annotations: Annotations::default(), columns: Vec::new(), cells: Vec::new(), sink: &self.annotations }
+    }
+
+    /// Adds remarks.
+    pub fn annotate(&self, add: impl FnOnce(&mut Annotations)) {
+        add(&mut lock(&self.annotations));
+    }
+
+    pub fn finish(self) -> (Annotations, QueryStats) {
+        let stats = QueryStats {
+            samples_read: self.samples_read.into_inner(),
+            samples_peak: self.held.into_inner(),
+            series_read: self.series_read.into_inner(),
+        };
+        (self.annotations.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), stats)
+    }
+
+    /// Labels and flag of a series whose metric name a function takes away: now, or at the end.
+    pub fn without_name(&self, labels: &Labels) -> (Labels, bool) {
+        if self.options.delayed_name_removal { (labels.clone(), true) } else { (drop_schema(labels), false) }
+    }
+}
+
+/// The labels without those that describe the metric as a whole.
+pub(crate) fn drop_schema(labels: &Labels) -> Labels {
+    labels.filter(|name| !is_schema(name))
+}
+
+/// Labels that go away with the metric name.
+pub(crate) fn is_schema(name: &str) -> bool {
+    name == LABEL_NAME || name == "__type__" || name == "__unit__"
+}
+
+fn lock(annotations: &Mutex<Annotations>) -> std::sync::MutexGuard<'_, Annotations> {
+    annotations.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Buffers that are reused from row to row, and the remarks of one reader.
+pub(crate) struct Scratch<'c> {
+    pub annotations: Annotations,
+    columns: Vec<Columns>,
+    cells: Vec<Cells>,
+    sink: &'c Mutex<Annotations>,
+}
+
+impl Scratch<'_> {
+    pub fn take_columns(&mut self) -> Columns {
+        let mut columns = self.columns.pop().unwrap_or_default();
+        columns.clear();
+        columns
+    }
+
+    pub fn give_columns(&mut self, columns: Columns) {
+        self.columns.push(columns);
+    }
+
+    pub fn take_cells(&mut self) -> Cells {
+        self.cells.pop().unwrap_or_default()
+    }
+
+    pub fn give_cells(&mut self, cells: Cells) {
+        self.cells.push(cells);
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        if !self.annotations.is_empty() {
+            lock(self.sink).merge(std::mem::take(&mut self.annotations));
+        }
+    }
+}

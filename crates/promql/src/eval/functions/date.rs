@@ -1,0 +1,91 @@
+//! Calendar fields of Unix times, UTC, for any year.
+
+/// Seconds to whole seconds as Go converts: what does not fit becomes the smallest integer.
+fn whole_seconds(seconds: f64) -> i128 {
+    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&seconds) {
+        i128::from(seconds as i64)
+    } else {
+        i128::from(i64::MIN)
+    }
+}
+
+const DAY: i128 = 86_400;
+
+/// Year, month (1-12) and day (1-31) of a day since the epoch, in the proleptic Gregorian calendar.
+fn civil(days: i128) -> (i128, i128, i128) {
+    // Years start in March here, so that the leap day is the last one.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    (year_of_era + era * 400 + i128::from(month <= 2), month, day)
+}
+
+fn is_leap(year: i128) -> bool {
+    year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0)
+}
+
+fn month_days(year: i128, month: i128) -> i128 {
+    match month {
+        2 if is_leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+fn date(seconds: f64) -> (i128, i128, i128) {
+    civil(whole_seconds(seconds).div_euclid(DAY))
+}
+
+/// The function called `name`, if it is a calendar field.
+pub(super) fn field(name: &str) -> Option<fn(f64) -> f64> {
+    Some(match name {
+        "minute" => |v| (whole_seconds(v).rem_euclid(3600) / 60) as f64,
+        "hour" => |v| (whole_seconds(v).rem_euclid(DAY) / 3600) as f64,
+        "day_of_week" => |v| (whole_seconds(v).div_euclid(DAY) + 4).rem_euclid(7) as f64,
+        "day_of_month" => |v| date(v).2 as f64,
+        "day_of_year" => |v| {
+            let (year, month, day) = date(v);
+            ((1..month).map(|m| month_days(year, m)).sum::<i128>() + day) as f64
+        },
+        "days_in_month" => |v| {
+            let (year, month, _) = date(v);
+            month_days(year, month) as f64
+        },
+        "month" => |v| date(v).1 as f64,
+        "year" => |v| date(v).0 as f64,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::field;
+
+    #[track_caller]
+    fn check(name: &str, seconds: f64, expected: f64) {
+        assert_eq!(field(name).unwrap()(seconds), expected, "{name}({seconds})");
+    }
+
+    #[test]
+    fn fields_of_known_days() {
+        check("year", 0.0, 1970.0);
+        check("day_of_week", 0.0, 4.0);
+        check("day_of_year", 1_709_164_800.0, 60.0);
+        check("days_in_month", 1_709_164_800.0, 29.0);
+        check("month", -1.0, 12.0);
+        check("year", -62_167_219_201.0, -1.0);
+        check("hour", 3_661.0, 1.0);
+        check("minute", 3_661.0, 1.0);
+    }
+
+    #[test]
+    fn what_is_no_time_is_the_smallest_integer() {
+        check("minute", f64::NAN, field("minute").unwrap()(f64::INFINITY));
+    }
+}

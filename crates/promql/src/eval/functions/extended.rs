@@ -1,0 +1,252 @@
+//! `anchored` and `smoothed`: differences between values at the very edges of a window.
+//!
+//! An extended window also holds the samples of one lookback before it and, smoothed, behind it. Anchored takes the last
+//! sample at or before an edge; smoothed interpolates between the samples around it.
+
+use crate::eval::cells::Cell;
+use crate::eval::window::{Remarks, Window};
+use crate::storage::Columns;
+use mytsdb_codec::{CounterResetHint, FloatHistogram};
+use std::sync::Arc;
+
+/// The samples that matter: from the last one at or before the start to the last one that the right edge needs.
+fn relevant(times: &[i64], window: &Window<'_>, smoothed: bool) -> Option<std::ops::RangeInclusive<usize>> {
+    let last_index = times.len().checked_sub(1)?;
+    let first = times[..last_index].partition_point(|&t| t <= window.start_ms).saturating_sub(1);
+    let last =
+        if smoothed { times[..last_index].partition_point(|&t| t < window.end_ms) } else { last_index };
+    (times[last] > window.start_ms).then_some(first..=last)
+}
+
+fn fraction(times: &[i64], i: usize, at: i64) -> f64 {
+    (at - times[i]) as f64 / (times[i + 1] - times[i]) as f64
+}
+
+/// `rate`, `increase` or `delta` over an extended window.
+pub(super) fn difference(
+    window: &Window<'_>,
+    smoothed: bool,
+    counter: bool,
+    rate: bool,
+    remarks: &mut Remarks<'_>,
+) -> Option<Cell> {
+    if window.mixed() {
+        remarks.mixed_floats_histograms();
+        return None;
+    }
+    let seconds = window.range_ms as f64 / 1000.0;
+    if window.histograms.is_empty() {
+        let difference = float_difference(window, smoothed, counter)?;
+        return Some(Cell::Float(if rate { difference / seconds } else { difference }));
+    }
+    let mut difference = histogram_difference(window, smoothed, counter, remarks)?;
+    if rate {
+        difference.div(seconds);
+    }
+    Some(Cell::Histogram(Arc::new(difference)))
+}
+
+fn interpolate(y1: f64, y2: f64, fraction: f64, counter: bool) -> f64 {
+    // After a reset the counter came from zero.
+    let y1 = if counter && y2 < y1 { 0.0 } else { y1 };
+    y1 + (y2 - y1) * fraction
+}
+
+fn float_difference(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<f64> {
+    let (times, values) = (window.times(), window.values());
+    let range = relevant(times, window, smoothed)?;
+    let (mut first, last) = (*range.start(), *range.end());
+    let left = if smoothed && times[first] < window.start_ms && first < last {
+        interpolate(values[first], values[first + 1], fraction(times, first, window.start_ms), counter)
+    } else {
+        values[first]
+    };
+    let right = if smoothed && last > 0 && times[last] > window.end_ms {
+        interpolate(values[last - 1], values[last], fraction(times, last - 1, window.end_ms), counter)
+    } else {
+        values[last]
+    };
+    let mut difference = right - left;
+    if counter {
+        if times[first] <= window.start_ms {
+            first += 1;
+        }
+        let end = if times[last] >= window.end_ms { last } else { last + 1 };
+        let mut previous = left;
+        for &value in values.get(first..end).unwrap_or(&[]).iter().chain(std::iter::once(&right)) {
+            if value < previous {
+                difference += previous;
+            }
+            previous = value;
+        }
+    }
+    Some(difference)
+}
+
+/// `earlier + (later - earlier) * fraction`, from zero after a reset. `None` if the schemas do not fit.
+fn interpolate_histogram(
+    earlier: &FloatHistogram,
+    later: &FloatHistogram,
+    fraction: f64,
+    reset: bool,
+) -> Option<FloatHistogram> {
+    let mut out = later.clone();
+    if reset {
+        out.mul(fraction);
+        return Some(out);
+    }
+    out.sub(earlier).ok()?;
+    out.mul(fraction);
+    out.add(earlier).ok()?;
+    Some(out)
+}
+
+fn histogram_difference(
+    window: &Window<'_>,
+    smoothed: bool,
+    counter: bool,
+    remarks: &mut Remarks<'_>,
+) -> Option<FloatHistogram> {
+    let (times, points) = (window.histogram_times(), window.histograms());
+    let range = relevant(times, window, smoothed)?;
+    let (mut first, last) = (*range.start(), *range.end());
+    let gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
+    if counter {
+        if points[first..=last].iter().any(|h| gauge(h)) {
+            remarks.not_a_counter();
+        }
+    } else if !gauge(&points[first]) || !gauge(&points[last]) {
+        remarks.not_a_gauge();
+    }
+    if points[first..=last].iter().any(|h| h.uses_custom_buckets() != points[first].uses_custom_buckets()) {
+        remarks.mixed_schemas();
+        return None;
+    }
+    let reset = |i: usize| counter && points[i].detect_reset(&points[i - 1]);
+    let interpolated_left = smoothed && times[first] < window.start_ms && first < last;
+    let left = if interpolated_left {
+        let fraction = fraction(times, first, window.start_ms);
+        interpolate_histogram(&points[first], &points[first + 1], fraction, reset(first + 1))?
+    } else {
+        FloatHistogram::clone(&points[first])
+    };
+    let interpolated_right = smoothed && last > 0 && times[last] > window.end_ms;
+    let right = if interpolated_right {
+        let fraction = fraction(times, last - 1, window.end_ms);
+        interpolate_histogram(&points[last - 1], &points[last], fraction, reset(last))?
+    } else {
+        FloatHistogram::clone(&points[last])
+    };
+    let mut difference = right;
+    let mut subtract = |difference: &mut FloatHistogram, other: &FloatHistogram, back: bool| {
+        let outcome = if back { difference.add(other) } else { difference.sub(other) };
+        match outcome {
+            Ok(reconciled) if reconciled.custom_bounds => {
+                remarks.bounds_reconciled(if back { "addition" } else { "subtraction" });
+                Some(())
+            }
+            Ok(_) => Some(()),
+            Err(_) => {
+                remarks.mixed_schemas();
+                None
+            }
+        }
+    };
+    subtract(&mut difference, &left, false)?;
+    if counter {
+        // Resets between the samples from the left edge to the right one. An interpolated left edge already belongs to
+        // the time after a reset before the first inner sample.
+        let left_index = first;
+        if times[first] <= window.start_ms {
+            first += 1;
+        }
+        for i in first.max(1)..=last {
+            if !reset(i) || (interpolated_left && i == left_index + 1) || i == left_index {
+                continue;
+            }
+            let before = if i - 1 == left_index { &left } else { &points[i - 1] };
+            let before = before.clone();
+            subtract(&mut difference, &before, true)?;
+        }
+    }
+    difference.counter_reset_hint = CounterResetHint::Gauge;
+    difference.compact(0);
+    Some(difference)
+}
+
+/// The window narrowed to what `changes` and `resets` look at: the last sample at or before the start, and the rest.
+pub(super) fn anchored<'w>(window: &Window<'w>) -> Option<Window<'w>> {
+    let (times, histogram_times) = (window.times(), window.histogram_times());
+    let latest = times.last().max(histogram_times.last())?;
+    if *latest <= window.start_ms {
+        return None;
+    }
+    let floats_before = times.partition_point(|&t| t <= window.start_ms);
+    let histograms_before = histogram_times.partition_point(|&t| t <= window.start_ms);
+    let float = floats_before.checked_sub(1).map(|i| times[i]);
+    let histogram = histograms_before.checked_sub(1).map(|i| histogram_times[i]);
+    let (keep_float, keep_histogram) = (float.is_some() && float > histogram, histogram.is_some() && histogram > float);
+    let float_start = window.floats.start + floats_before - usize::from(keep_float);
+    let histogram_start = window.histograms.start + histograms_before - usize::from(keep_histogram);
+    Some(Window {
+        columns: window.columns,
+        floats: float_start..window.floats.end,
+        histograms: histogram_start..window.histograms.end,
+        start_ms: window.start_ms,
+        end_ms: window.end_ms,
+        eval_ms: window.eval_ms,
+        range_ms: window.range_ms,
+    })
+}
+
+/// The value of a series between its samples at `at`: the last sample if there is none behind it.
+pub(crate) fn interpolate_instant(
+    columns: &Columns,
+    at: i64,
+    lookback_ms: i64,
+    remarks: &mut Remarks<'_>,
+) -> Option<Cell> {
+    let around = |times: &[i64]| {
+        let next = times.partition_point(|&t| t <= at);
+        let before = next.checked_sub(1).filter(|&i| times[i] > at - lookback_ms);
+        let after = Some(next).filter(|&i| i < times.len() && times[i] <= at + lookback_ms);
+        (before, after)
+    };
+    let (times, histogram_times) = (&columns.timestamps_ms, &columns.histogram_timestamps_ms);
+    let (float_before, float_after) = around(times);
+    let (histogram_before, histogram_after) = around(histogram_times);
+    let float_is_latest = match (float_before, histogram_before) {
+        (Some(f), Some(h)) => times[f] > histogram_times[h],
+        (Some(_), None) => true,
+        (None, Some(_)) => false,
+        (None, None) => return None,
+    };
+    if float_is_latest {
+        let i = float_before?;
+        let value = columns.values[i];
+        let next_is_float = match (float_after, histogram_after) {
+            (Some(f), Some(h)) => times[f] < histogram_times[h],
+            (f, _) => f.is_some(),
+        };
+        if times[i] == at || !next_is_float {
+            return Some(Cell::Float(value));
+        }
+        return Some(Cell::Float(interpolate(value, columns.values[i + 1], fraction(times, i, at), false)));
+    }
+    let i = histogram_before?;
+    let histogram = &columns.histograms[i];
+    let next_is_histogram = match (float_after, histogram_after) {
+        (Some(f), Some(h)) => histogram_times[h] < times[f],
+        (_, h) => h.is_some(),
+    };
+    if histogram_times[i] == at || !next_is_histogram {
+        return Some(Cell::Histogram(Arc::clone(histogram)));
+    }
+    let next = &columns.histograms[i + 1];
+    let gauge = next.counter_reset_hint == CounterResetHint::Gauge;
+    let reset = !gauge && next.uses_custom_buckets() == histogram.uses_custom_buckets() && next.detect_reset(histogram);
+    if let Some(histogram) = interpolate_histogram(histogram, next, fraction(histogram_times, i, at), reset) { Some(Cell::Histogram(Arc::new(histogram))) } else {
+        remarks.mixed_schemas();
+        None
+    }
+}

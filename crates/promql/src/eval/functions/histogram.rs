@@ -1,0 +1,48 @@
+//! Numbers that summarise one native histogram.
+
+use crate::eval::cells::{Cells, EMPTY, HISTOGRAM};
+use crate::eval::kahan::Kahan;
+use mytsdb_codec::FloatHistogram;
+
+/// The function called `name`, if it maps histograms to floats.
+pub(super) fn summary(name: &str) -> Option<fn(&FloatHistogram) -> f64> {
+    Some(match name {
+        "histogram_avg" => |h| h.sum / h.count,
+        "histogram_count" => |h| h.count,
+        "histogram_sum" => |h| h.sum,
+        "histogram_stdvar" => variance,
+        "histogram_stddev" => |h| variance(h).sqrt(),
+        _ => return None,
+    })
+}
+
+/// Replaces histograms by numbers and drops the floats.
+pub(super) fn summarise(cells: &mut Cells, f: fn(&FloatHistogram) -> f64) {
+    for i in 0..cells.len() {
+        match cells.histogram(i).map(|h| f(h)) {
+            Some(value) => cells.set(i, value),
+            None => cells.kinds[i] = EMPTY,
+        }
+    }
+    cells.histograms.clear();
+    debug_assert!(!cells.kinds.contains(&HISTOGRAM));
+}
+
+/// The estimated variance: every observation counts as the middle of its bucket.
+fn variance(h: &FloatHistogram) -> f64 {
+    let mean = h.sum / h.count;
+    let mut sum = Kahan::default();
+    for bucket in h.iter_all().filter(|b| b.count != 0.0) {
+        let middle = if h.uses_custom_buckets() {
+            f64::midpoint(bucket.upper, bucket.lower)
+        } else if bucket.lower <= 0.0 && bucket.upper >= 0.0 {
+            0.0
+        } else {
+            let geometric = (bucket.upper * bucket.lower).sqrt();
+            if bucket.upper < 0.0 { -geometric } else { geometric }
+        };
+        let delta = middle - mean;
+        sum.add(bucket.count * delta * delta);
+    }
+    sum.total() / h.count
+}

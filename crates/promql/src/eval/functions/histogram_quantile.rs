@@ -1,0 +1,344 @@
+//! `histogram_quantile`, `histogram_quantiles` and `histogram_fraction`, over classic and native histograms.
+
+use super::string_arg;
+use crate::annotations::Annotations;
+use crate::ast::{Call, Expr};
+use crate::error::EvalError;
+use crate::eval::cells::{Cells, EMPTY, FLOAT, HISTOGRAM, Row};
+use crate::eval::context::Context;
+use crate::eval::expr::{Scalar, eval_scalar, eval_vector};
+use crate::eval::grid::Grid;
+use crate::eval::remarks;
+use crate::eval::rows::{Vector, merge_equal};
+use crate::literal::parse_number;
+use crate::number_text::format_open_metrics;
+use crate::pos::PosRange;
+use mytsdb_codec::FloatHistogram;
+use mytsdb_model::{Labels, LabelsBuilder};
+use std::collections::HashMap;
+
+/// Counts that differ relatively by less than this are taken for equal.
+const SMALL_DELTA: f64 = 1e-12;
+
+/// A cumulative bucket of a classic histogram.
+#[derive(Debug, Clone, Copy)]
+struct Classic {
+    upper: f64,
+    count: f64,
+}
+
+/// The series of one histogram: classic buckets, or a native one.
+struct Group {
+    labels: Labels,
+    drop_name: bool,
+    /// Upper bound and row.
+    buckets: Vec<(f64, usize)>,
+    native: Option<usize>,
+}
+
+/// One function over the histograms of a vector.
+struct Input {
+    rows: Vec<Row>,
+    groups: Vec<Group>,
+    /// Place of the vector in the query.
+    pos: PosRange,
+}
+
+fn input<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Input, EvalError> {
+    let rows = eval_vector(context, expr, grid)?.keep(context)?;
+    let pos = expr.pos();
+    let mut groups: Vec<Group> = Vec::new();
+    let mut index: HashMap<Labels, usize> = HashMap::new();
+    for (at, row) in rows.iter().enumerate() {
+        if row.cells.kinds.contains(&HISTOGRAM) {
+            let group = index_group(&mut index, &mut groups, row, row.labels.clone());
+            groups[group].native = Some(at);
+        }
+        if row.cells.kinds.contains(&FLOAT) {
+            let le = row.labels.get("le").unwrap_or("");
+            let bound = parse_bound(le);
+            let Some(upper) = bound else {
+                context.annotate(|a| remarks::bad_bucket_label(a, le, row.labels.metric_name(), pos));
+                continue;
+            };
+            let group = index_group(&mut index, &mut groups, row, row.labels.filter(|name| name != "le"));
+            groups[group].buckets.push((upper, at));
+        }
+    }
+    Ok(Input { rows, groups, pos })
+}
+
+fn index_group(index: &mut HashMap<Labels, usize>, groups: &mut Vec<Group>, row: &Row, labels: Labels) -> usize {
+    *index.entry(labels.clone()).or_insert_with(|| {
+        groups.push(Group { labels, drop_name: row.drop_name, buckets: Vec::new(), native: None });
+        groups.len() - 1
+    })
+}
+
+fn parse_bound(text: &str) -> Option<f64> {
+    let plain = !text.is_empty() && !text.contains('_');
+    // Unlike numbers in queries, bounds with leading zeros are decimal.
+    if plain && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-')) {
+        return text.parse().ok();
+    }
+    if plain { parse_number(text).ok() } else { None }
+}
+
+/// Computes a number from each histogram of each step.
+fn each_histogram(
+    context: &Context<'_>,
+    input: &Input,
+    count: usize,
+    classic: impl Fn(&mut Vec<Classic>, usize, &mut Annotations, &str) -> f64,
+    native: impl Fn(&FloatHistogram, usize, &mut Annotations, &str) -> f64,
+) -> Vec<Cells> {
+    let mut out = Vec::with_capacity(input.groups.len());
+    let mut buckets = Vec::new();
+    let mut annotations = Annotations::default();
+    for group in &input.groups {
+        let metric = group.labels.metric_name();
+        let mut cells = Cells::empty(count);
+        for step in 0..count {
+            buckets.clear();
+            for &(upper, row) in &group.buckets {
+                let cells = &input.rows[row].cells;
+                if cells.kinds[step] == FLOAT {
+                    buckets.push(Classic { upper, count: cells.values[step] });
+                }
+            }
+            let histogram = group.native.and_then(|row| input.rows[row].cells.histogram(step));
+            match (histogram, buckets.is_empty()) {
+                (Some(_), false) => remarks::mixed_classic_native(&mut annotations, metric, input.pos),
+                (Some(histogram), true) => cells.set(step, native(histogram, step, &mut annotations, metric)),
+                (None, false) => cells.set(step, classic(&mut buckets, step, &mut annotations, metric)),
+                (None, true) => {}
+            }
+        }
+        out.push(cells);
+    }
+    context.annotate(|a| a.merge(annotations));
+    out
+}
+
+fn rows(context: &Context<'_>, input: &Input, cells: Vec<Cells>) -> Result<Vector<'static>, EvalError> {
+    let mut out = Vec::new();
+    for (group, cells) in input.groups.iter().zip(cells) {
+        if cells.kinds.iter().any(|&k| k != EMPTY) {
+            let (labels, drop_name) = context.without_name(&group.labels);
+            out.push(Row { labels, drop_name: drop_name || group.drop_name, cells });
+        }
+    }
+    Ok(Vector::Kept(if context.options.delayed_name_removal { out } else { merge_equal(out)? }))
+}
+
+pub(super) fn quantile<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
+    let q = eval_scalar(context, &call.args[0], grid)?;
+    let input = input(context, &call.args[1], grid)?;
+    note_invalid_quantiles(context, &q, grid, call.args[0].pos());
+    let cells = quantile_cells(context, &input, grid.count, &q);
+    rows(context, &input, cells)
+}
+
+fn note_invalid_quantiles(context: &Context<'_>, q: &Scalar, grid: Grid, pos: PosRange) {
+    for q in q.distinct(grid.count) {
+        if !(0.0..=1.0).contains(&q) {
+            context.annotate(|a| remarks::invalid_quantile(a, q, pos));
+        }
+    }
+}
+
+fn quantile_cells(context: &Context<'_>, input: &Input, count: usize, q: &Scalar) -> Vec<Cells> {
+    let pos = input.pos;
+    each_histogram(
+        context,
+        input,
+        count,
+        |buckets, step, annotations, metric| {
+            let (value, forced) = classic_quantile(q.at(step), buckets);
+            if forced {
+                remarks::forced_monotonicity(annotations, metric, pos);
+            }
+            value
+        },
+        |histogram, step, annotations, metric| native_quantile(q.at(step), histogram, annotations, metric, pos),
+    )
+}
+
+pub(super) fn quantiles<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
+    let label = String::from_utf8_lossy(string_arg(&call.args[1])?).into_owned();
+    if label.is_empty() {
+        return Err(EvalError::execution("invalid label name in histogram_quantiles(): \"\""));
+    }
+    let input = input(context, &call.args[0], grid)?;
+    let mut out: Vec<Row> = Vec::new();
+    for arg in &call.args[2..] {
+        let q = eval_scalar(context, arg, grid)?;
+        note_invalid_quantiles(context, &q, grid, arg.pos());
+        let all_cells = quantile_cells(context, &input, grid.count, &q);
+        for (group, cells) in input.groups.iter().zip(all_cells) {
+            let (labels, drop_name) = context.without_name(&group.labels);
+            // Each step's quantile names its own series.
+            let mut by_value: Vec<(u64, Cells)> = Vec::new();
+            for step in 0..grid.count {
+                if cells.kinds[step] == EMPTY {
+                    continue;
+                }
+                let bits = q.at(step).to_bits();
+                let slot = if let Some(slot) = by_value.iter().position(|(b, _)| *b == bits) { slot } else {
+                    by_value.push((bits, Cells::empty(grid.count)));
+                    by_value.len() - 1
+                };
+                by_value[slot].1.set(step, cells.values[step]);
+            }
+            for (bits, cells) in by_value {
+                let mut builder = LabelsBuilder::from_labels(&labels);
+                builder.set(&label, &format_open_metrics(f64::from_bits(bits)));
+                out.push(Row { labels: builder.build(), drop_name: drop_name || group.drop_name, cells });
+            }
+        }
+    }
+    merge_equal(out).map(Vector::Kept)
+}
+
+pub(super) fn fraction<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
+    let lower = eval_scalar(context, &call.args[0], grid)?;
+    let upper = eval_scalar(context, &call.args[1], grid)?;
+    let input = input(context, &call.args[2], grid)?;
+    let pos = input.pos;
+    let cells = each_histogram(
+        context,
+        &input,
+        grid.count,
+        |buckets, step, _, _| classic_fraction(lower.at(step), upper.at(step), buckets),
+        |histogram, step, annotations, metric| {
+            if histogram.sum.is_nan() {
+                remarks::fraction_has_nans(annotations, metric, pos);
+            }
+            histogram.fraction(lower.at(step), upper.at(step))
+        },
+    );
+    rows(context, &input, cells)
+}
+
+/// Sorts, joins equal bounds and makes the counts ascend. `None` without a `+Inf` bucket; tells whether a decrease that
+/// is more than rounding had to be flattened.
+fn prepare(buckets: &mut Vec<Classic>) -> Option<bool> {
+    buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
+    if buckets.last().is_none_or(|b| b.upper != f64::INFINITY) {
+        return None;
+    }
+    buckets.dedup_by(|next, kept| {
+        let same = next.upper == kept.upper;
+        if same {
+            kept.count += next.count;
+        }
+        same
+    });
+    let mut forced = false;
+    let mut previous = buckets[0].count;
+    for bucket in &mut buckets[1..] {
+        if bucket.count == previous {
+            continue;
+        }
+        let close = (bucket.count - previous).abs() < SMALL_DELTA * (bucket.count.abs() + previous.abs());
+        if close || bucket.count < previous {
+            forced |= !close;
+            bucket.count = previous;
+            continue;
+        }
+        previous = bucket.count;
+    }
+    Some(forced)
+}
+
+fn classic_quantile(q: f64, buckets: &mut Vec<Classic>) -> (f64, bool) {
+    if q.is_nan() {
+        return (f64::NAN, false);
+    }
+    if q < 0.0 {
+        return (f64::NEG_INFINITY, false);
+    }
+    if q > 1.0 {
+        return (f64::INFINITY, false);
+    }
+    let Some(forced) = prepare(buckets) else { return (f64::NAN, false) };
+    let last = buckets.len() - 1;
+    if last == 0 {
+        return (f64::NAN, false);
+    }
+    let observations = buckets[last].count;
+    if observations == 0.0 {
+        return (f64::NAN, false);
+    }
+    let mut rank = q * observations;
+    let index = buckets[..last].partition_point(|b| b.count < rank);
+    if index == last {
+        return (buckets[last - 1].upper, forced);
+    }
+    if index == 0 && buckets[0].upper <= 0.0 {
+        return (buckets[0].upper, forced);
+    }
+    let (mut start, mut count) = (0.0, buckets[index].count);
+    if index > 0 {
+        start = buckets[index - 1].upper;
+        count -= buckets[index - 1].count;
+        rank -= buckets[index - 1].count;
+    }
+    (start + (buckets[index].upper - start) * (rank / count), forced)
+}
+
+fn classic_fraction(lower: f64, upper: f64, buckets: &mut Vec<Classic>) -> f64 {
+    if prepare(buckets).is_none() {
+        return f64::NAN;
+    }
+    let total = buckets[buckets.len() - 1].count;
+    if total == 0.0 || lower.is_nan() || upper.is_nan() {
+        return f64::NAN;
+    }
+    if lower >= upper {
+        return 0.0;
+    }
+    let mut start = if buckets[0].upper > 0.0 { 0.0 } else { f64::NEG_INFINITY };
+    let mut before = 0.0;
+    let (mut lower_rank, mut upper_rank) = (None, None);
+    for bucket in buckets.iter() {
+        let inside = |value: f64| before + (bucket.count - before) * (value - start) / (bucket.upper - start);
+        for (bound, rank) in [(lower, &mut lower_rank), (upper, &mut upper_rank)] {
+            if rank.is_none() {
+                if start >= bound {
+                    *rank = Some(before);
+                } else if bucket.upper > bound {
+                    // A bucket without end has no inside: as if all its observations were at its finite bound.
+                    *rank = Some(match (start.is_infinite(), bucket.upper.is_infinite()) {
+                        (true, _) => bucket.count,
+                        (_, true) => before,
+                        _ => inside(bound),
+                    });
+                }
+            }
+        }
+        before = bucket.count;
+        start = bucket.upper;
+    }
+    let clamp = |rank: Option<f64>| rank.filter(|&r| r <= total).unwrap_or(total);
+    (clamp(upper_rank) - clamp(lower_rank)) / total
+}
+
+/// The codec's quantile, with remarks about observations of NaN, which are counted but in no bucket.
+fn native_quantile(
+    q: f64,
+    histogram: &FloatHistogram,
+    annotations: &mut Annotations,
+    metric: &str,
+    pos: PosRange,
+) -> f64 {
+    let value = histogram.quantile(q);
+    if histogram.sum.is_nan() && histogram.count != 0.0 && (0.0..=1.0).contains(&q) {
+        if value.is_nan() {
+            remarks::quantile_is_nan(annotations, metric, pos);
+        } else {
+            remarks::quantile_is_skewed(annotations, metric, pos);
+        }
+    }
+    value
+}

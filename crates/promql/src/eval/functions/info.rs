@@ -1,0 +1,193 @@
+//! `info`: adds the labels of info metrics, like `target_info`, to the series of the same instance and job.
+
+use crate::ast::{Call, Expr, VectorSelector};
+use crate::error::EvalError;
+use crate::eval::cells::{Cells, EMPTY, Row};
+use crate::eval::context::Context;
+use crate::eval::expr::eval_vector;
+use crate::eval::grid::Grid;
+use crate::eval::rows::{Vector, merge_equal};
+use crate::eval::selector::{SampleField, select_instant};
+use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder, MatchOp, Matcher};
+use std::collections::{HashMap, HashSet};
+
+/// Labels that tell which target a series belongs to.
+const IDENTIFYING: [&str; 2] = ["instance", "job"];
+
+/// What the second argument selects.
+struct Selection {
+    /// Which metrics are info metrics.
+    names: Vec<Matcher>,
+    /// Which labels are taken, and the values they must have; empty = all labels.
+    data: Vec<Matcher>,
+}
+
+impl Selection {
+    fn new(call: &Call) -> Result<Self, EvalError> {
+        let (mut names, mut data) = (Vec::new(), Vec::new());
+        if let Some(Expr::Vector(selector)) = call.args.get(1).map(Expr::unwrap_parens) {
+            for matcher in &selector.matchers {
+                if matcher.name() == LABEL_NAME { &mut names } else { &mut data }.push(matcher.clone());
+            }
+        }
+        if names.is_empty() {
+            names.push(Matcher::equal(LABEL_NAME, "target_info"));
+        } else if names.iter().all(|m| matches!(m.op(), MatchOp::NotEqual | MatchOp::NotRegex)) {
+            // Exclusions alone do not make every metric an info metric.
+            let convention = Matcher::new(MatchOp::Regex, LABEL_NAME, ".+_info");
+            names.push(convention.map_err(|e| EvalError::Execution(e.to_string()))?);
+        }
+        Ok(Self { names, data })
+    }
+
+    fn is_info_metric(&self, labels: &Labels) -> bool {
+        let name = labels.metric_name();
+        self.names.iter().all(|m| m.matches(name))
+    }
+
+    fn takes(&self, label: &str) -> bool {
+        label != LABEL_NAME
+            && !IDENTIFYING.contains(&label)
+            && (self.data.is_empty() || self.data.iter().any(|m| m.name() == label))
+    }
+
+    /// Whether a series may stay as it is where no info series matches it.
+    fn may_be_missing(&self) -> bool {
+        self.data.iter().all(Matcher::matches_empty)
+    }
+}
+
+fn identity(labels: &Labels) -> [String; 2] {
+    IDENTIFYING.map(|name| labels.get(name).unwrap_or("").to_owned())
+}
+
+/// Info series of one target; the cells hold the times of the samples.
+type InfoSeries = HashMap<[String; 2], Vec<Row>>;
+
+fn info_series<'a>(
+    context: &'a Context<'a>,
+    selection: &Selection,
+    pinned: Option<i64>,
+    bases: &[Row],
+    grid: Grid,
+) -> Result<InfoSeries, EvalError> {
+    let mut out = InfoSeries::new();
+    let needed: HashSet<[String; 2]> =
+        bases.iter().filter(|row| !selection.is_info_metric(&row.labels)).map(|row| identity(&row.labels)).collect();
+    if needed.is_empty() {
+        return Ok(out);
+    }
+    let selector = VectorSelector {
+        name: String::new(),
+        matchers: selection.names.iter().chain(&selection.data).cloned().collect(),
+        offset_ms: 0,
+        offset_expr: None,
+        timestamp_ms: pinned,
+        at: None,
+        anchored: false,
+        smoothed: false,
+        label_selector_only: true,
+        pos: crate::pos::PosRange::default(),
+    };
+    let rows = select_instant(context, &selector, grid, SampleField::Timestamp, Some("info"))?;
+    for row in rows.keep(context)? {
+        let identity = identity(&row.labels);
+        if identity.iter().any(|value| !value.is_empty()) && needed.contains(&identity) {
+            out.entry(identity).or_default().push(row);
+        }
+    }
+    Ok(out)
+}
+
+/// The labels of `base` with those of the info series that are present at `step`. `None` if there are none.
+fn enriched(
+    selection: &Selection,
+    base: &Labels,
+    candidates: &[Row],
+    step: usize,
+) -> Result<Option<Labels>, EvalError> {
+    // The newest series of each info metric: older ones only linger within the lookback.
+    let mut newest: Vec<&Row> = Vec::new();
+    for row in candidates.iter().filter(|row| row.cells.kinds[step] != EMPTY) {
+        let name = row.labels.metric_name();
+        match newest.iter_mut().find(|known| known.labels.metric_name() == name) {
+            None => newest.push(row),
+            Some(known) => {
+                let (old, new) = (known.cells.values[step], row.cells.values[step]);
+                if new == old {
+                    return Err(EvalError::Execution(format!(
+                        "found duplicate series for info metric: existing {} @ {old}, new {} @ {new}",
+                        known.labels, row.labels
+                    )));
+                }
+                if new > old {
+                    *known = row;
+                }
+            }
+        }
+    }
+    if newest.is_empty() {
+        return Ok(None);
+    }
+    let mut builder = LabelsBuilder::from_labels(base);
+    for row in newest {
+        for (name, value) in row.labels.iter().filter(|(name, _)| selection.takes(name)) {
+            if base.get(name).is_some() {
+                continue;
+            }
+            if builder.get(name).is_some_and(|known| known != value) {
+                return Err(EvalError::Execution(format!("conflicting label: {name}")));
+            }
+            builder.set(name, value);
+        }
+    }
+    Ok(Some(builder.build()))
+}
+
+/// The time to which the first selector of an expression is pinned by `@`.
+fn pinned(expr: &Expr) -> Option<i64> {
+    let mut found: Option<Option<i64>> = None;
+    expr.walk(&mut |node| {
+        if found.is_none() {
+            match node {
+                Expr::Vector(selector) => found = Some(selector.timestamp_ms),
+                Expr::Matrix(matrix) => found = Some(matrix.selector.timestamp_ms),
+                _ => {}
+            }
+        }
+        found.is_none()
+    });
+    found.flatten()
+}
+
+pub(super) fn info<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
+    let selection = Selection::new(call)?;
+    let bases = eval_vector(context, &call.args[0], grid)?.keep(context)?;
+    let infos = info_series(context, &selection, pinned(&call.args[0]), &bases, grid)?;
+    let mut out: Vec<Row> = Vec::new();
+    for base in bases {
+        if selection.is_info_metric(&base.labels) {
+            out.push(base);
+            continue;
+        }
+        context.cancel.check()?;
+        let candidates = infos.get(&identity(&base.labels)).map_or(&[][..], Vec::as_slice);
+        let mut rows: Vec<Row> = Vec::new();
+        for step in 0..base.cells.len() {
+            let Some(cell) = base.cells.get(step) else { continue };
+            let labels = match enriched(&selection, &base.labels, candidates, step)? {
+                Some(labels) => labels,
+                None if selection.may_be_missing() => base.labels.clone(),
+                None => continue,
+            };
+            let row = if let Some(known) = rows.iter().position(|row| row.labels == labels) { known } else {
+                let cells = Cells::empty(base.cells.len());
+                rows.push(Row { labels, drop_name: base.drop_name, cells });
+                rows.len() - 1
+            };
+            rows[row].cells.set_cell(step, cell);
+        }
+        out.append(&mut rows);
+    }
+    merge_equal(out).map(Vector::Kept)
+}

@@ -1,0 +1,205 @@
+//! `label_replace` and `label_join`.
+
+use super::string_arg;
+use crate::ast::Call;
+use crate::error::EvalError;
+use crate::eval::context::Context;
+use crate::eval::expr::eval_vector;
+use crate::eval::grid::Grid;
+use crate::eval::rows::{Rows, Vector, merge_equal};
+use crate::token::quote_bytes;
+use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder};
+use regex_automata::meta::Regex;
+use regex_automata::util::captures::Captures;
+use std::collections::HashSet;
+
+/// Largest compiled pattern.
+const COMPILED_BYTES_MAX: usize = 1 << 20;
+
+fn label_name<'e>(bytes: &'e [u8], what: &str, function: &str) -> Result<&'e str, EvalError> {
+    match std::str::from_utf8(bytes) {
+        Ok(name) if !name.is_empty() => Ok(name),
+        _ => Err(EvalError::Execution(format!("invalid {what} label name in {function}(): {}", shown(bytes)))),
+    }
+}
+
+fn shown(bytes: &[u8]) -> String {
+    let quoted = quote_bytes(bytes);
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// Compiles an RE2 pattern that has to match the whole text; classes like `\d` mean ASCII, as in RE2.
+fn compile(pattern: &str) -> Result<Regex, EvalError> {
+    let syntax = regex_automata::util::syntax::Config::new();
+    Regex::builder()
+        .configure(Regex::config().nfa_size_limit(Some(COMPILED_BYTES_MAX)))
+        .syntax(syntax)
+        .build(&format!("^(?s:{})$", ascii_classes(pattern)))
+        .map_err(|_| EvalError::Execution(format!("invalid regular expression in label_replace(): {pattern}")))
+}
+
+/// Spells out the Perl classes, which RE2 limits to ASCII.
+fn ascii_classes(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    let mut in_class = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                let next = chars.next();
+                let (inside, outside) = match next {
+                    Some('d') => ("0-9", "[0-9]"),
+                    Some('w') => ("0-9A-Za-z_", "[0-9A-Za-z_]"),
+                    Some('s') => ("\\t\\n\\f\\r ", "[\\t\\n\\f\\r ]"),
+                    Some('D') => ("[^0-9]", "[^0-9]"),
+                    Some('W') => ("[^0-9A-Za-z_]", "[^0-9A-Za-z_]"),
+                    Some('S') => ("[^\\t\\n\\f\\r ]", "[^\\t\\n\\f\\r ]"),
+                    Some('b') if !in_class => ("", "(?-u:\\b)"),
+                    Some('Q') => {
+                        let rest: String = chars.by_ref().collect();
+                        let (literal, tail) = rest.split_once("\\E").unwrap_or((&rest, ""));
+                        out.push_str(&regex_syntax::escape(literal));
+                        out.push_str(&ascii_classes(tail));
+                        return out;
+                    }
+                    _ => {
+                        out.push('\\');
+                        out.extend(next);
+                        continue;
+                    }
+                };
+                out.push_str(if in_class { inside } else { outside });
+            }
+            '[' if !in_class => {
+                in_class = true;
+                out.push('[');
+            }
+            ']' => {
+                in_class = false;
+                out.push(']');
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Replaces `$1`, `${name}` and `$$` in `template` as Go's `Expand` does: a bare name is as long as possible.
+fn expand(template: &str, regex: &Regex, captures: &Captures, text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(tail) = rest.strip_prefix('$') {
+            out.push('$');
+            rest = tail;
+            continue;
+        }
+        let braced = rest.starts_with('{');
+        let body = if braced { &rest[1..] } else { rest };
+        let length = body.find(|c: char| !(c == '_' || c.is_alphanumeric())).unwrap_or(body.len());
+        let (name, tail) = body.split_at(length);
+        if name.is_empty() || (braced && !tail.starts_with('}')) {
+            out.push('$');
+            continue;
+        }
+        rest = if braced { &tail[1..] } else { tail };
+        let group = match name.parse::<usize>() {
+            Ok(index) => captures.get_group(index),
+            Err(_) => regex
+                .group_info()
+                .to_index(regex_automata::PatternID::ZERO, name)
+                .and_then(|index| captures.get_group(index)),
+        };
+        if let Some(span) = group {
+            out.push_str(&text[span.start..span.end]);
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+struct Relabelled<'a> {
+    inner: Vector<'a>,
+    names: Vec<(Labels, bool)>,
+}
+
+impl Rows for Relabelled<'_> {
+    fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        &self.names[index].0
+    }
+
+    fn drop_name(&self, index: usize) -> bool {
+        self.names[index].1
+    }
+
+    fn read(
+        &self,
+        index: usize,
+        scratch: &mut crate::eval::context::Scratch<'_>,
+        out: &mut crate::eval::cells::Cells,
+    ) -> Result<(), EvalError> {
+        self.inner.read(index, scratch, out)
+    }
+}
+
+/// Gives every row the labels that `relabel` makes, and joins rows that become equal.
+fn relabelled<'a>(
+    context: &'a Context<'a>,
+    inner: Vector<'a>,
+    dst: &str,
+    relabel: impl Fn(&Labels) -> Option<Labels>,
+) -> Result<Vector<'a>, EvalError> {
+    let names: Vec<(Labels, bool)> = (0..inner.len())
+        .map(|i| match relabel(inner.labels(i)) {
+            // A name that was just written is meant to stay.
+            Some(labels) => (labels, inner.drop_name(i) && dst != LABEL_NAME),
+            None => (inner.labels(i).clone(), inner.drop_name(i)),
+        })
+        .collect();
+    let mut seen = HashSet::with_capacity(names.len());
+    let unique = names.iter().all(|(labels, _)| seen.insert(labels));
+    drop(seen);
+    let rows = Vector::Lazy(Box::new(Relabelled { inner, names }));
+    if unique { Ok(rows) } else { Ok(Vector::Kept(merge_equal(rows.keep(context)?)?)) }
+}
+
+pub(super) fn replace<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
+    let dst = label_name(string_arg(&call.args[1])?, "destination", "label_replace")?;
+    let replacement = String::from_utf8_lossy(string_arg(&call.args[2])?).into_owned();
+    let src = String::from_utf8_lossy(string_arg(&call.args[3])?).into_owned();
+    let regex = compile(&String::from_utf8_lossy(string_arg(&call.args[4])?))?;
+    let inner = eval_vector(context, &call.args[0], grid)?;
+    relabelled(context, inner, dst, |labels| {
+        let value = labels.get(&src).unwrap_or("");
+        let mut captures = regex.create_captures();
+        regex.captures(value, &mut captures);
+        if !captures.is_match() {
+            return None;
+        }
+        let mut builder = LabelsBuilder::from_labels(labels);
+        builder.set(dst, &expand(&replacement, &regex, &captures, value));
+        Some(builder.build())
+    })
+}
+
+pub(super) fn join<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
+    let dst = label_name(string_arg(&call.args[1])?, "destination", "label_join")?;
+    let separator = String::from_utf8_lossy(string_arg(&call.args[2])?).into_owned();
+    let mut sources = Vec::new();
+    for arg in &call.args[3..] {
+        sources.push(label_name(string_arg(arg)?, "source", "label_join")?);
+    }
+    let inner = eval_vector(context, &call.args[0], grid)?;
+    relabelled(context, inner, dst, |labels| {
+        let values: Vec<&str> = sources.iter().map(|name| labels.get(name).unwrap_or("")).collect();
+        let mut builder = LabelsBuilder::from_labels(labels);
+        builder.set(dst, &values.join(&separator));
+        Some(builder.build())
+    })
+}

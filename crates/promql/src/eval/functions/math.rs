@@ -1,0 +1,100 @@
+//! Functions of single floats.
+
+use crate::ast::Call;
+use crate::error::EvalError;
+use crate::eval::context::Context;
+use crate::eval::expr::{Scalar, eval_scalar, eval_vector, map_rows};
+use crate::eval::grid::Grid;
+use crate::eval::rows::Vector;
+
+/// Go's `math.Max`: NaN wins over everything but `+Inf`.
+pub(crate) fn go_max(a: f64, b: f64) -> f64 {
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else if a == 0.0 && b == 0.0 {
+        if a.is_sign_negative() { b } else { a }
+    } else if a > b {
+        a
+    } else {
+        b
+    }
+}
+
+/// Go's `math.Min`: NaN wins over everything but `-Inf`.
+pub(crate) fn go_min(a: f64, b: f64) -> f64 {
+    -go_max(-a, -b)
+}
+
+/// The function called `name`, if it maps floats to floats.
+pub(super) fn elementwise(name: &str) -> Option<fn(f64) -> f64> {
+    Some(match name {
+        "abs" => f64::abs,
+        "acos" => f64::acos,
+        "acosh" => f64::acosh,
+        "asin" => f64::asin,
+        "asinh" => f64::asinh,
+        "atan" => f64::atan,
+        "atanh" => f64::atanh,
+        "ceil" => f64::ceil,
+        "cos" => f64::cos,
+        "cosh" => f64::cosh,
+        "deg" => |v| v * 180.0 / std::f64::consts::PI,
+        "exp" => f64::exp,
+        "floor" => f64::floor,
+        "ln" => f64::ln,
+        "log10" => f64::log10,
+        "log2" => f64::log2,
+        "rad" => |v| v * std::f64::consts::PI / 180.0,
+        "sgn" => |v| {
+            if v < 0.0 {
+                -1.0
+            } else if v > 0.0 {
+                1.0
+            } else {
+                v
+            }
+        },
+        "sin" => f64::sin,
+        "sinh" => f64::sinh,
+        "sqrt" => f64::sqrt,
+        "tan" => f64::tan,
+        "tanh" => f64::tanh,
+        _ => return None,
+    })
+}
+
+/// `clamp`, `clamp_min`, `clamp_max`, `round`: functions of a float and scalars.
+pub(super) fn bounded<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
+    let vector = eval_vector(context, &call.args[0], grid)?;
+    let mut scalars = Vec::new();
+    for arg in &call.args[1..] {
+        scalars.push(eval_scalar(context, arg, grid)?);
+    }
+    let (name, first) = (call.function.name, scalars.first().cloned().unwrap_or(Scalar::Constant(1.0)));
+    let second = scalars.get(1).cloned().unwrap_or(Scalar::Constant(0.0));
+    map_rows(context, vector, true, move |cells, _, _| {
+        cells.drop_histograms();
+        for i in 0..cells.len() {
+            let value = cells.values[i];
+            cells.values[i] = match name {
+                "clamp" => {
+                    let (min, max) = (first.at(i), second.at(i));
+                    if max < min {
+                        cells.clear(i);
+                        continue;
+                    }
+                    go_max(min, go_min(max, value))
+                }
+                "clamp_max" => go_min(first.at(i), value),
+                "clamp_min" => go_max(first.at(i), value),
+                _ => {
+                    // Division by the inverse is exact more often than multiplication.
+                    let inverse = 1.0 / first.at(i);
+                    (value * inverse + 0.5).floor() / inverse
+                }
+            };
+        }
+    })
+}

@@ -1,0 +1,300 @@
+//! Functions of range vectors: rows whose cells are computed window by window.
+
+use super::over_time::{
+    changes, double_exponential, edge, extreme, fold_histograms, max, mean, median_deviation, min, only_floats,
+    quantile, regression, resets, sum, variance,
+};
+use super::{extended, rate};
+use crate::ast::Call;
+use crate::error::EvalError;
+use crate::eval::cells::{Cell, Cells};
+use crate::eval::context::{Context, Scratch};
+use crate::eval::expr::{Scalar, eval_scalar};
+use crate::eval::grid::Grid;
+use crate::eval::remarks;
+use crate::eval::rows::{Rows, Vector};
+use crate::eval::selector::range_vector;
+use crate::eval::window::{Extension, RangeVector, Remarks};
+use crate::storage::Columns;
+use mytsdb_model::Labels;
+use std::sync::Arc;
+
+/// Which kernel runs over the windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kernel {
+    Avg,
+    Changes,
+    Count,
+    Deriv,
+    DoubleExponential,
+    First,
+    Increase { counter: bool, rate: bool },
+    Instantaneous { rate: bool },
+    Last,
+    Mad,
+    Max,
+    Min,
+    PredictLinear,
+    Present,
+    Quantile,
+    Resets,
+    Stddev,
+    Stdvar,
+    Sum,
+    TimeOfFirst,
+    TimeOfLast,
+    TimeOfMax,
+    TimeOfMin,
+}
+
+fn kernel(name: &str) -> Option<Kernel> {
+    Some(match name {
+        "avg_over_time" => Kernel::Avg,
+        "changes" => Kernel::Changes,
+        "count_over_time" => Kernel::Count,
+        "delta" => Kernel::Increase { counter: false, rate: false },
+        "deriv" => Kernel::Deriv,
+        "double_exponential_smoothing" => Kernel::DoubleExponential,
+        "first_over_time" => Kernel::First,
+        "idelta" => Kernel::Instantaneous { rate: false },
+        "increase" => Kernel::Increase { counter: true, rate: false },
+        "irate" => Kernel::Instantaneous { rate: true },
+        "last_over_time" => Kernel::Last,
+        "mad_over_time" => Kernel::Mad,
+        "max_over_time" => Kernel::Max,
+        "min_over_time" => Kernel::Min,
+        "predict_linear" => Kernel::PredictLinear,
+        "present_over_time" => Kernel::Present,
+        "quantile_over_time" => Kernel::Quantile,
+        "rate" => Kernel::Increase { counter: true, rate: true },
+        "resets" => Kernel::Resets,
+        "stddev_over_time" => Kernel::Stddev,
+        "stdvar_over_time" => Kernel::Stdvar,
+        "sum_over_time" => Kernel::Sum,
+        "ts_of_first_over_time" => Kernel::TimeOfFirst,
+        "ts_of_last_over_time" => Kernel::TimeOfLast,
+        "ts_of_max_over_time" => Kernel::TimeOfMax,
+        "ts_of_min_over_time" => Kernel::TimeOfMin,
+        _ => return None,
+    })
+}
+
+const ANCHORED: &str = "changes, delta, increase, rate, resets";
+const SMOOTHED: &str = "delta, increase, rate";
+
+/// Evaluates a call of a range vector function; `None` if it is no such function.
+pub(crate) fn eval_range_function<'a>(
+    context: &'a Context<'a>,
+    call: &'a Call,
+    grid: Grid,
+) -> Result<Option<Vector<'a>>, EvalError> {
+    let name = call.function.name;
+    let Some(kernel) = kernel(name) else { return Ok(None) };
+    let matrix_index = usize::from(kernel == Kernel::Quantile);
+    let vector = range_vector(context, &call.args[matrix_index], grid, Some(name))?;
+    let mut scalars = Vec::new();
+    for (i, arg) in call.args.iter().enumerate() {
+        if i != matrix_index {
+            scalars.push(eval_scalar(context, arg, grid)?);
+        }
+    }
+    if kernel == Kernel::Quantile {
+        let pos = call.args[0].pos();
+        for q in scalars[0].distinct(grid.count) {
+            if !(0.0..=1.0).contains(&q) {
+                context.annotate(|a| remarks::invalid_quantile(a, q, pos));
+            }
+        }
+    }
+    if kernel == Kernel::DoubleExponential {
+        for (scalar, what) in scalars.iter().zip(["smoothing", "trend"]) {
+            for value in scalar.distinct(grid.count) {
+                if value <= 0.0 || value >= 1.0 {
+                    let letter = if what == "smoothing" { "sf" } else { "tf" };
+                    let message =
+                        format!("invalid {what} factor. Expected: 0 < {letter} < 1, got: {value:.6}");
+                    return Err(EvalError::Execution(message));
+                }
+            }
+        }
+    }
+    let keeps_name = matches!(kernel, Kernel::First | Kernel::Last);
+    let names = (0..vector.samples.len())
+        .map(|i| {
+            let (labels, dropped) = (vector.samples.labels(i), vector.samples.drop_name(i));
+            if keeps_name { (labels.clone(), dropped) } else { context.without_name(labels) }
+        })
+        .collect();
+    let rows = RangeRows { vector, kernel, scalars, names };
+    super::settle_names(context, Vector::Lazy(Box::new(rows))).map(Some)
+}
+
+/// Refuses `anchored` and `smoothed` where they have no meaning.
+pub(crate) fn check_extension(name: &str, anchored: bool, smoothed: bool) -> Result<(), EvalError> {
+    let (word, allowed) = match (anchored, smoothed) {
+        (true, _) => ("anchored", ANCHORED),
+        (_, true) => ("smoothed", SMOOTHED),
+        _ => return Ok(()),
+    };
+    if allowed.split(", ").any(|f| f == name) {
+        return Ok(());
+    }
+    Err(EvalError::Execution(format!("{word} modifier can only be used with: {allowed} - not with {name}")))
+}
+
+struct RangeRows<'a> {
+    vector: RangeVector<'a>,
+    kernel: Kernel,
+    scalars: Vec<Scalar>,
+    names: Vec<(Labels, bool)>,
+}
+
+impl Rows for RangeRows<'_> {
+    fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        &self.names[index].0
+    }
+
+    fn drop_name(&self, index: usize) -> bool {
+        self.names[index].1
+    }
+
+    fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
+        let mut columns = scratch.take_columns();
+        self.vector.samples.read(index, scratch, &mut columns)?;
+        let labels = self.vector.samples.labels(index);
+        let mut remarks =
+            Remarks { annotations: &mut scratch.annotations, metric: labels.metric_name(), pos: self.vector.pos };
+        self.compute(&columns, out, &mut remarks);
+        if let Kernel::Increase { counter: true, .. } = self.kernel {
+            note_doubtful_counter(&mut remarks, out);
+        }
+        scratch.give_columns(columns);
+        Ok(())
+    }
+}
+
+/// Remarks on names that are not those of counters, if floats came out.
+fn note_doubtful_counter(remarks: &mut Remarks<'_>, out: &Cells) {
+    let suffixes = ["_total", "_sum", "_count", "_bucket"];
+    if !remarks.metric.is_empty()
+        && !suffixes.iter().any(|s| remarks.metric.ends_with(s))
+        && out.kinds.contains(&crate::eval::cells::FLOAT)
+    {
+        remarks.maybe_not_a_counter();
+    }
+}
+
+impl RangeRows<'_> {
+    /// Number `which` of the scalar arguments at the step evaluated at `eval_ms`.
+    fn scalar(&self, which: usize, eval_ms: i64) -> f64 {
+        let grid = self.vector.grid;
+        self.scalars[which].at(((eval_ms - grid.start_ms) / grid.step_ms.max(1)) as usize)
+    }
+
+    fn varies(&self) -> bool {
+        self.scalars.iter().any(|s| matches!(s, Scalar::Steps(_)))
+    }
+
+    fn floats(&self, columns: &Columns, out: &mut Cells, remarks: &mut Remarks<'_>, f: impl Fn(&[f64]) -> f64) {
+        self.vector.run(columns, out, remarks, false, |w, r| only_floats(w, r).map(|values| Cell::Float(f(values))));
+    }
+
+    fn compute(&self, columns: &Columns, out: &mut Cells, remarks: &mut Remarks<'_>) {
+        let v = &self.vector;
+        let extension = v.extension;
+        match self.kernel {
+            Kernel::Increase { counter, rate } if extension != Extension::None => {
+                let smoothed = extension == Extension::Smoothed;
+                v.run(columns, out, remarks, false, |w, r| extended::difference(w, smoothed, counter, rate, r));
+            }
+            Kernel::Increase { counter, rate } => {
+                v.run(columns, out, remarks, false, |w, r| rate::extrapolated(w, counter, rate, r));
+            }
+            Kernel::Instantaneous { rate } => {
+                v.run(columns, out, remarks, false, |w, r| rate::instantaneous(w, rate, r));
+            }
+            Kernel::Avg | Kernel::Sum => {
+                let average = self.kernel == Kernel::Avg;
+                v.run(columns, out, remarks, false, |w, r| {
+                    if w.histograms.is_empty() {
+                        return Some(Cell::Float(if average { mean(w.values()) } else { sum(w.values()) }));
+                    }
+                    if w.mixed() {
+                        r.mixed_floats_histograms();
+                        return None;
+                    }
+                    fold_histograms(w.histograms(), average, r).map(|h| Cell::Histogram(Arc::new(h)))
+                });
+            }
+            Kernel::Count => v.run(columns, out, remarks, false, |w, _| {
+                Some(Cell::Float((w.floats.len() + w.histograms.len()) as f64))
+            }),
+            Kernel::Present => v.run(columns, out, remarks, false, |_, _| Some(Cell::Float(1.0))),
+            Kernel::Changes | Kernel::Resets => {
+                let count = if self.kernel == Kernel::Changes { changes } else { resets };
+                v.run(columns, out, remarks, false, |w, _| {
+                    if extension == Extension::None {
+                        Some(Cell::Float(count(w)))
+                    } else {
+                        extended::anchored(w).map(|w| Cell::Float(count(&w)))
+                    }
+                });
+            }
+            Kernel::First => v.run(columns, out, remarks, false, |w, _| edge(w, false).map(|e| e.1)),
+            Kernel::Last => v.run(columns, out, remarks, false, |w, _| edge(w, true).map(|e| e.1)),
+            Kernel::TimeOfFirst | Kernel::TimeOfLast => {
+                let last = self.kernel == Kernel::TimeOfLast;
+                v.run(columns, out, remarks, false, |w, _| edge(w, last).map(|e| Cell::Float(e.0 as f64 / 1000.0)));
+            }
+            Kernel::TimeOfMax | Kernel::TimeOfMin => {
+                let maximum = self.kernel == Kernel::TimeOfMax;
+                v.run(columns, out, remarks, false, |w, r| {
+                    let values = only_floats(w, r)?;
+                    // The last of equal extremes.
+                    let (at, _) = if maximum {
+                        extreme(values, |value, best| value >= best)
+                    } else {
+                        extreme(values, |value, best| value <= best)
+                    };
+                    Some(Cell::Float(w.times()[at] as f64 / 1000.0))
+                });
+            }
+            Kernel::Max => self.floats(columns, out, remarks, max),
+            Kernel::Min => self.floats(columns, out, remarks, min),
+            Kernel::Stdvar => self.floats(columns, out, remarks, variance),
+            Kernel::Stddev => self.floats(columns, out, remarks, |values| variance(values).sqrt()),
+            Kernel::Mad => self.floats(columns, out, remarks, median_deviation),
+            Kernel::Deriv => v.run(columns, out, remarks, false, |w, r| {
+                let values = only_floats(w, r).filter(|values| values.len() > 1)?;
+                let times = w.times();
+                Some(Cell::Float(regression(times, values, times[0]).0))
+            }),
+            Kernel::PredictLinear => v.run(columns, out, remarks, true, |w, r| {
+                let values = only_floats(w, r).filter(|values| values.len() > 1)?;
+                let (slope, intercept) = regression(w.times(), values, w.eval_ms);
+                Some(Cell::Float(slope * self.scalar(0, w.eval_ms) + intercept))
+            }),
+            Kernel::Quantile => {
+                let mut sorted = Vec::new();
+                v.run(columns, out, remarks, self.varies(), |w, r| {
+                    let values = only_floats(w, r)?;
+                    sorted.clear();
+                    sorted.extend_from_slice(values);
+                    Some(Cell::Float(quantile(self.scalar(0, w.eval_ms), &mut sorted)))
+                });
+            }
+            Kernel::DoubleExponential => v.run(columns, out, remarks, self.varies(), |w, r| {
+                let values = only_floats(w, r).filter(|values| values.len() > 1)?;
+                Some(Cell::Float(double_exponential(
+                    values,
+                    self.scalar(0, w.eval_ms),
+                    self.scalar(1, w.eval_ms),
+                )))
+            }),
+        }
+    }
+}

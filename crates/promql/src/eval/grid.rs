@@ -1,0 +1,31 @@
+//! The times at which an expression is evaluated.
+
+/// `count` steps from `start_ms` on, `step_ms` apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grid {
+    pub start_ms: i64,
+    pub step_ms: i64,
+    pub count: usize,
+}
+
+impl Grid {
+    pub const fn single(timestamp_ms: i64) -> Self {
+        Self { start_ms: timestamp_ms, step_ms: 1, count: 1 }
+    }
+
+    /// All steps in `[start_ms, end_ms]`.
+    pub fn between(start_ms: i64, end_ms: i64, step_ms: i64) -> Self {
+        let span = i128::from(end_ms) - i128::from(start_ms);
+        let count = if span < 0 { 0 } else { (span / i128::from(step_ms.max(1)) + 1) as usize };
+        Self { start_ms, step_ms, count }
+    }
+
+    #[inline]
+    pub fn time(&self, index: usize) -> i64 {
+        self.start_ms + self.step_ms * index as i64
+    }
+
+    pub fn last(&self) -> i64 {
+        self.time(self.count.saturating_sub(1))
+    }
+}

@@ -1,0 +1,206 @@
+//! Evaluation: a settled syntax tree over a grid of steps, to rows, to a result.
+
+mod aggregate;
+mod binary;
+mod cells;
+mod context;
+mod count_values;
+mod expr;
+mod functions;
+mod grid;
+mod kahan;
+mod prepare;
+mod remarks;
+mod rows;
+mod selection;
+mod selector;
+mod window;
+
+use crate::ast::{Expr, ValueType};
+use crate::error::EvalError;
+use crate::options::{Cancel, QueryOptions};
+use crate::storage::{Columns, Storage};
+use crate::value::{QueryResult, QueryValue, SampleValue, Series, VectorSample};
+use cells::{Cell, Row};
+use context::{Context, drop_schema};
+use expr::{eval_scalar, eval_vector};
+use grid::Grid;
+use prepare::{Bounds, TIME_MS_MAX, prepare, summarised_selectors};
+use rows::{merge_equal, same_labelset};
+use std::collections::HashSet;
+
+/// Most steps of a range query.
+const STEPS_MAX: usize = 1 << 24;
+
+/// Evaluates `expr` at one time.
+///
+/// The order of a vector is that of the outermost function (`sort`, `topk`), else that of the storage. A range vector
+/// gives its raw samples.
+///
+/// # Errors
+/// See [`EvalError`].
+pub fn instant(
+    storage: &dyn Storage,
+    expr: &Expr,
+    timestamp_ms: i64,
+    options: &QueryOptions,
+    cancel: &Cancel,
+) -> Result<QueryResult, EvalError> {
+    check_times(&[timestamp_ms])?;
+    let bounds = Bounds { start_ms: timestamp_ms, end_ms: timestamp_ms, step_ms: 0 };
+    let expr = prepare(expr, bounds)?;
+    let context = Context::new(storage, options, cancel, bounds, summarised_selectors(&expr), true);
+    let value = instant_value(&context, &expr, timestamp_ms)?;
+    cancel.check()?;
+    let (annotations, stats) = context.finish();
+    Ok(QueryResult { value, annotations, stats })
+}
+
+/// Evaluates `expr` at `start_ms`, `start_ms + step_ms`, … up to `end_ms`. Series come in ascending order of labels.
+///
+/// # Errors
+/// See [`EvalError`]; also if `step_ms` is not above 0 or `expr` is neither a scalar nor an instant vector.
+pub fn range(
+    storage: &dyn Storage,
+    expr: &Expr,
+    start_ms: i64,
+    end_ms: i64,
+    step_ms: i64,
+    options: &QueryOptions,
+    cancel: &Cancel,
+) -> Result<QueryResult, EvalError> {
+    let found = expr.value_type();
+    if !matches!(found, ValueType::Scalar | ValueType::Vector) {
+        return Err(EvalError::Execution(format!(
+            "invalid expression type {} for range query, must be Scalar or instant Vector",
+            crate::token::quote(found.documented())
+        )));
+    }
+    check_times(&[start_ms, end_ms])?;
+    if step_ms <= 0 || step_ms > TIME_MS_MAX {
+        return Err(EvalError::execution("the step of a range query must be above 0"));
+    }
+    let grid = Grid::between(start_ms, end_ms, step_ms);
+    if grid.count > STEPS_MAX {
+        return Err(EvalError::TooManySamples);
+    }
+    let bounds = Bounds { start_ms, end_ms, step_ms };
+    let expr = prepare(expr, bounds)?;
+    let context = Context::new(storage, options, cancel, bounds, summarised_selectors(&expr), false);
+    let series = range_series(&context, &expr, grid)?;
+    cancel.check()?;
+    let (annotations, stats) = context.finish();
+    Ok(QueryResult { value: QueryValue::Matrix(series), annotations, stats })
+}
+
+fn check_times(times_ms: &[i64]) -> Result<(), EvalError> {
+    match times_ms.iter().find(|t| !(-TIME_MS_MAX..=TIME_MS_MAX).contains(*t)) {
+        Some(time) => Err(EvalError::Execution(format!("evaluation time of {time} ms is out of range"))),
+        None => Ok(()),
+    }
+}
+
+fn range_series<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Vec<Series>, EvalError> {
+    if grid.count == 0 {
+        return Ok(Vec::new());
+    }
+    let rows = if expr.value_type() == ValueType::Scalar {
+        let scalar = eval_scalar(context, expr, grid)?;
+        let mut cells = cells::Cells::empty(grid.count);
+        (0..grid.count).for_each(|i| cells.set(i, scalar.at(i)));
+        vec![Row { labels: mytsdb_model::Labels::empty(), drop_name: false, cells }]
+    } else {
+        final_rows(eval_vector(context, expr, grid)?.keep(context)?)?
+    };
+    let mut series: Vec<Series> = rows.iter().map(|row| to_series(row, grid)).collect();
+    series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(series)
+}
+
+/// Drops the metric names that are marked for it; rows that become equal are joined.
+fn final_rows(mut rows: Vec<Row>) -> Result<Vec<Row>, EvalError> {
+    for row in &mut rows {
+        if row.drop_name {
+            row.labels = drop_schema(&row.labels);
+        }
+    }
+    let mut seen = HashSet::with_capacity(rows.len());
+    let unique = rows.iter().all(|row| seen.insert(&row.labels));
+    drop(seen);
+    if unique { Ok(rows) } else { merge_equal(rows) }
+}
+
+fn to_series(row: &Row, grid: Grid) -> Series {
+    let mut series = Series { labels: row.labels.clone(), ..Series::default() };
+    for step in 0..grid.count {
+        match row.cells.get(step) {
+            Some(Cell::Float(value)) => {
+                series.timestamps_ms.push(grid.time(step));
+                series.values.push(value);
+            }
+            Some(Cell::Histogram(histogram)) => {
+                series.histogram_timestamps_ms.push(grid.time(step));
+                series.histograms.push(histogram);
+            }
+            None => {}
+        }
+    }
+    series
+}
+
+fn instant_value<'a>(context: &'a Context<'a>, expr: &'a Expr, timestamp_ms: i64) -> Result<QueryValue, EvalError> {
+    let grid = Grid::single(timestamp_ms);
+    match expr.value_type() {
+        ValueType::Scalar => Ok(QueryValue::Scalar(timestamp_ms, eval_scalar(context, expr, grid)?.at(0))),
+        ValueType::String => match expr.unwrap_parens() {
+            Expr::String(text) => Ok(QueryValue::String(timestamp_ms, text.text().into_owned())),
+            _ => Err(EvalError::execution("expected a string literal")),
+        },
+        ValueType::Vector => {
+            let rows = final_rows(eval_vector(context, expr, grid)?.keep(context)?)?;
+            let sample = |row: Row| {
+                let value = match row.cells.get(0)? {
+                    Cell::Float(value) => SampleValue::Float(value),
+                    Cell::Histogram(histogram) => SampleValue::Histogram(histogram),
+                };
+                Some(VectorSample { labels: row.labels, timestamp_ms, value })
+            };
+            Ok(QueryValue::Vector(rows.into_iter().filter_map(sample).collect()))
+        }
+        ValueType::Matrix => raw_samples(context, expr, grid).map(QueryValue::Matrix),
+    }
+}
+
+/// The samples in the window of a range vector, as they are.
+fn raw_samples<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Vec<Series>, EvalError> {
+    let vector = selector::range_vector(context, expr, grid, None)?;
+    let mut scratch = context.scratch();
+    let mut out: Vec<Series> = Vec::new();
+    let start_ms = vector.first_end_ms - vector.range_ms;
+    for index in 0..vector.samples.len() {
+        context.cancel.check()?;
+        let mut columns = Columns::default();
+        vector.samples.read(index, &mut scratch, &mut columns)?;
+        let inside = |times: &[i64]| {
+            times.partition_point(|&t| t <= start_ms)..times.partition_point(|&t| t <= vector.first_end_ms)
+        };
+        let (floats, histograms) = (inside(&columns.timestamps_ms), inside(&columns.histogram_timestamps_ms));
+        if floats.is_empty() && histograms.is_empty() {
+            continue;
+        }
+        context.hold((floats.len() + histograms.len()) as u64)?;
+        let labels = vector.samples.labels(index);
+        out.push(Series {
+            labels: if vector.samples.drop_name(index) { drop_schema(labels) } else { labels.clone() },
+            timestamps_ms: columns.timestamps_ms[floats.clone()].to_vec(),
+            values: columns.values[floats].to_vec(),
+            histogram_timestamps_ms: columns.histogram_timestamps_ms[histograms.clone()].to_vec(),
+            histograms: columns.histograms[histograms].to_vec(),
+        });
+    }
+    out.sort_by(|a, b| a.labels.cmp(&b.labels));
+    if out.windows(2).any(|pair| pair[0].labels == pair[1].labels) {
+        return Err(same_labelset());
+    }
+    Ok(out)
+}

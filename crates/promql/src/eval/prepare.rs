@@ -1,0 +1,172 @@
+//! What is settled before an evaluation: computed durations, `@ start()`, and where modifiers are allowed.
+
+use super::functions::range::check_extension;
+use crate::ast::{AtBound, DurationExpr, DurationOp, DurationOperation, Expr, VectorSelector};
+use crate::error::EvalError;
+use crate::pos::PosRange;
+use std::collections::HashSet;
+
+/// Times of queries lie between this and its negative.
+pub(super) const TIME_MS_MAX: i64 = 1 << 60;
+
+/// Bounds and step of the query, in ms.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the unit belongs to the name")]
+pub(super) struct Bounds {
+    pub start_ms: i64,
+    pub end_ms: i64,
+    pub step_ms: i64,
+}
+
+/// The expression with every duration and time settled.
+pub(super) fn prepare(expr: &Expr, bounds: Bounds) -> Result<Expr, EvalError> {
+    let mut expr = expr.clone();
+    let mut error = None;
+    expr.walk_mut(&mut |node| {
+        if error.is_some() {
+            return false;
+        }
+        if let Err(e) = settle(node, bounds) {
+            error = Some(e);
+        }
+        error.is_none()
+    });
+    if let Some(error) = error { Err(error) } else {
+        check_extensions(&expr, None)?;
+        Ok(expr)
+    }
+}
+
+fn settle(node: &mut Expr, bounds: Bounds) -> Result<(), EvalError> {
+    match node {
+        Expr::Vector(selector) => settle_selector(selector, bounds),
+        Expr::Matrix(matrix) => {
+            if let Some(range) = matrix.range_expr.take() {
+                matrix.range_ms = milliseconds(&range, bounds, true)?;
+            }
+            settle_selector(&mut matrix.selector, bounds)
+        }
+        Expr::Subquery(subquery) => {
+            if let Some(range) = subquery.range_expr.take() {
+                subquery.range_ms = milliseconds(&range, bounds, true)?;
+            }
+            if let Some(step) = subquery.step_expr.take() {
+                subquery.step_ms = milliseconds(&step, bounds, true)?;
+            }
+            if let Some(offset) = subquery.offset_expr.take() {
+                subquery.offset_ms = milliseconds(&offset, bounds, false)?;
+            }
+            subquery.timestamp_ms = at(subquery.timestamp_ms, subquery.at.take(), bounds);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn settle_selector(selector: &mut VectorSelector, bounds: Bounds) -> Result<(), EvalError> {
+    if let Some(offset) = selector.offset_expr.take() {
+        selector.offset_ms = milliseconds(&offset, bounds, false)?;
+    }
+    selector.timestamp_ms = at(selector.timestamp_ms, selector.at.take(), bounds);
+    Ok(())
+}
+
+fn at(timestamp_ms: Option<i64>, bound: Option<AtBound>, bounds: Bounds) -> Option<i64> {
+    match bound {
+        Some(AtBound::Start) => Some(bounds.start_ms),
+        Some(AtBound::End) => Some(bounds.end_ms),
+        // Far beyond any sample; sums of times and durations stay in range.
+        None => timestamp_ms.map(|t| t.clamp(-TIME_MS_MAX, TIME_MS_MAX)),
+    }
+}
+
+fn milliseconds(expr: &DurationExpr, bounds: Bounds, positive: bool) -> Result<i64, EvalError> {
+    let pos = expr.pos();
+    let err = |message: &str| Err(EvalError::Execution(format!("{}:{}: {message}", pos.start, pos.end)));
+    let seconds = seconds(expr, bounds)?;
+    if seconds.is_nan() {
+        return err("duration is NaN");
+    }
+    if seconds.is_infinite() {
+        return err("duration is infinite");
+    }
+    if positive && seconds <= 0.0 {
+        return err("duration must be greater than 0");
+    }
+    if seconds.abs() > i64::MAX as f64 / 1e9 {
+        return err("duration is out of range");
+    }
+    Ok((seconds * 1000.0) as i64)
+}
+
+fn seconds(expr: &DurationExpr, bounds: Bounds) -> Result<f64, EvalError> {
+    let operation: &DurationOperation = match expr {
+        DurationExpr::Number(number) => return Ok(number.value),
+        DurationExpr::Operation(operation) => operation,
+    };
+    let side = |side: &Option<DurationExpr>| side.as_ref().map_or(Ok(0.0), |e| seconds(e, bounds));
+    let (a, b) = (side(&operation.lhs)?, side(&operation.rhs)?);
+    let pos = operation.pos;
+    let by_zero = |what: &str| Err(EvalError::Execution(format!("{}:{}: {what} by zero", pos.start, pos.end)));
+    Ok(match operation.op {
+        DurationOp::Step => bounds.step_ms as f64 / 1000.0,
+        DurationOp::Range => (bounds.end_ms - bounds.start_ms) as f64 / 1000.0,
+        DurationOp::Add => a + b,
+        DurationOp::Sub => a - b,
+        DurationOp::Mul => a * b,
+        DurationOp::Div if b == 0.0 => return by_zero("division"),
+        DurationOp::Mod if b == 0.0 => return by_zero("modulo"),
+        DurationOp::Div => a / b,
+        DurationOp::Mod => a % b,
+        DurationOp::Pow => a.powf(b),
+        DurationOp::MinOf => a.min(b),
+        DurationOp::MaxOf => a.max(b),
+    })
+}
+
+/// `anchored` and `smoothed` only below functions that know them.
+fn check_extensions(expr: &Expr, function: Option<&str>) -> Result<(), EvalError> {
+    match expr {
+        Expr::Vector(selector) if selector.anchored => {
+            Err(EvalError::execution("anchored modifier can only be used with range selectors"))
+        }
+        Expr::Matrix(matrix) => {
+            let name = function.unwrap_or("a plain range selector");
+            check_extension(name, matrix.selector.anchored, matrix.selector.smoothed)
+        }
+        Expr::Call(call) => {
+            call.args.iter().try_for_each(|arg| check_extensions(arg, Some(call.function.name)))
+        }
+        Expr::Paren(paren) => check_extensions(&paren.expr, function),
+        _ => expr.children().into_iter().try_for_each(|child| check_extensions(child, None)),
+    }
+}
+
+/// Places of the selectors of which only counts and sums of histograms are looked at.
+///
+/// There Prometheus decodes histograms without buckets and, as resets could not be found later, notes them in the hints.
+pub(super) fn summarised_selectors(expr: &Expr) -> HashSet<PosRange> {
+    fn visit(expr: &Expr, summarised: bool, out: &mut HashSet<PosRange>) {
+        match expr {
+            Expr::Vector(selector) if summarised => {
+                out.insert(selector.pos);
+            }
+            Expr::Matrix(matrix) if summarised => {
+                out.insert(matrix.selector.pos);
+            }
+            Expr::Subquery(subquery) => visit(&subquery.expr, false, out),
+            Expr::Call(call) => {
+                let inner = match call.function.name {
+                    "histogram_count" | "histogram_sum" | "histogram_avg" => true,
+                    name if name.starts_with("histogram_") => false,
+                    _ => summarised,
+                };
+                call.args.iter().for_each(|arg| visit(arg, inner, out));
+            }
+            _ => expr.children().into_iter().for_each(|child| visit(child, summarised, out)),
+        }
+    }
+    let mut out = HashSet::new();
+    visit(expr, false, &mut out);
+    out
+}

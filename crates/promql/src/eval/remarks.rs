@@ -1,0 +1,137 @@
+//! The wording of warnings and infos.
+
+use super::window::Remarks;
+use crate::annotations::Annotations;
+use crate::pos::PosRange;
+use crate::token::quote;
+
+fn with_metric(text: &str, metric: &str) -> String {
+    if metric.is_empty() { text.to_owned() } else { format!("{text} for metric name {}", quote(metric)) }
+}
+
+impl Remarks<'_> {
+    pub fn mixed_floats_histograms(&mut self) {
+        let text = format!("encountered a mix of histograms and floats for metric name {}", quote(self.metric));
+        self.annotations.warn(text, self.pos);
+    }
+
+    pub fn histograms_ignored_in_range(&mut self) {
+        let text = format!(
+            "ignored histograms in a range containing both floats and histograms for metric name {}",
+            quote(self.metric)
+        );
+        self.annotations.info(text, self.pos);
+    }
+
+    pub fn not_a_counter(&mut self) {
+        let text = format!("this native histogram metric is not a counter: {}", quote(self.metric));
+        self.annotations.warn(text, self.pos);
+    }
+
+    pub fn not_a_gauge(&mut self) {
+        let text = format!("this native histogram metric is not a gauge: {}", quote(self.metric));
+        self.annotations.warn(text, self.pos);
+    }
+
+    pub fn mixed_schemas(&mut self) {
+        mixed_schemas(self.annotations, self.metric, self.pos);
+    }
+
+    pub fn bounds_reconciled(&mut self, operation: &str) {
+        bounds_reconciled(self.annotations, operation, self.pos);
+    }
+
+    pub fn reset_collision(&mut self, operation: &str) {
+        reset_collision(self.annotations, operation, self.pos);
+    }
+
+    pub fn start_time_overlap(&mut self) {
+        let text = format!(
+            "sample has start time that overlaps with previous sample timestamp for metric {}",
+            quote(self.metric)
+        );
+        self.annotations.warn(text, self.pos);
+    }
+
+    pub fn maybe_not_a_counter(&mut self) {
+        let text = format!(
+            "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
+            quote(self.metric)
+        );
+        self.annotations.info(text, self.pos);
+    }
+}
+
+pub(crate) fn mixed_schemas(annotations: &mut Annotations, metric: &str, pos: PosRange) {
+    let text = "vector contains a mix of histograms with exponential and custom buckets schemas";
+    annotations.warn(with_metric(text, metric), pos);
+}
+
+pub(crate) fn bounds_reconciled(annotations: &mut Annotations, operation: &str, pos: PosRange) {
+    annotations.info(format!("mismatched custom buckets were reconciled during {operation}"), pos);
+}
+
+pub(crate) fn reset_collision(annotations: &mut Annotations, operation: &str, pos: PosRange) {
+    annotations.warn(format!("conflicting counter resets during histogram {operation}"), pos);
+}
+
+pub(crate) fn mixed_aggregation(annotations: &mut Annotations, pos: PosRange) {
+    annotations.warn("encountered a mix of histograms and floats for aggregation", pos);
+}
+
+pub(crate) fn ignored_in_aggregation(annotations: &mut Annotations, aggregation: &str, pos: PosRange) {
+    annotations.info(format!("ignored histogram in {aggregation} aggregation"), pos);
+}
+
+pub(crate) fn invalid_quantile(annotations: &mut Annotations, quantile: f64, pos: PosRange) {
+    let shown = crate::number_text::format_general(quantile);
+    annotations.warn(format!("quantile value should be between 0 and 1, got {shown}"), pos);
+}
+
+pub(crate) fn invalid_ratio(annotations: &mut Annotations, ratio: f64, capped: f64, pos: PosRange) {
+    let (shown, capped) = (crate::number_text::format_general(ratio), crate::number_text::format_general(capped));
+    annotations.warn(format!("ratio value should be between -1 and 1, got {shown}, capping to {capped}"), pos);
+}
+
+pub(crate) fn sort_in_range_query(annotations: &mut Annotations, pos: PosRange) {
+    annotations.warn("sort is ineffective for range queries since results are always ordered by labels", pos);
+}
+
+pub(crate) fn incompatible_types(annotations: &mut Annotations, operator: &str, lhs: &str, rhs: &str, pos: PosRange) {
+    let text = format!("incompatible sample types encountered for binary operator \"{operator}\": {lhs} {operator} {rhs}");
+    annotations.info(text, pos);
+}
+
+pub(crate) fn incompatible_layout(annotations: &mut Annotations, operator: &str, pos: PosRange) {
+    annotations.warn(format!("incompatible bucket layout encountered for binary operator {operator}"), pos);
+}
+
+pub(crate) fn bad_bucket_label(annotations: &mut Annotations, label: &str, metric: &str, pos: PosRange) {
+    let text = format!("bucket label \"le\" is missing or has a malformed value of {}", quote(label));
+    annotations.warn(with_metric(&text, metric), pos);
+}
+
+pub(crate) fn mixed_classic_native(annotations: &mut Annotations, metric: &str, pos: PosRange) {
+    annotations.warn(with_metric("vector contains a mix of classic and native histograms", metric), pos);
+}
+
+pub(crate) fn forced_monotonicity(annotations: &mut Annotations, metric: &str, pos: PosRange) {
+    let text = "input to histogram_quantile needed to be fixed for monotonicity \
+                (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
+    annotations.info(with_metric(text, metric), pos);
+}
+
+pub(crate) fn quantile_is_nan(annotations: &mut Annotations, metric: &str, pos: PosRange) {
+    let text = "input to histogram_quantile has NaN observations, result is NaN";
+    annotations.info(with_metric(text, metric), pos);
+}
+
+pub(crate) fn quantile_is_skewed(annotations: &mut Annotations, metric: &str, pos: PosRange) {
+    let text = "input to histogram_quantile has NaN observations, result is skewed higher";
+    annotations.info(with_metric(text, metric), pos);
+}
+
+pub(crate) fn fraction_has_nans(annotations: &mut Annotations, metric: &str, pos: PosRange) {
+    let text = "input to histogram_fraction has NaN observations, which are excluded from all fractions";
+    annotations.info(with_metric(text, metric), pos);
+}

@@ -1,0 +1,366 @@
+//! Selectors: what the storage holds, as rows or as windows.
+
+use super::cells::{Cell, Cells};
+use super::context::{Context, Scratch};
+use super::expr::eval_vector;
+use super::functions::extended::interpolate_instant;
+use super::grid::Grid;
+use super::rows::{Rows, Vector};
+use super::window::{Extension, RangeVector, Remarks, Samples, drop_stale};
+use crate::ast::{Expr, MatrixSelector, SubqueryExpr, VectorSelector};
+use crate::error::EvalError;
+use crate::pos::PosRange;
+use crate::storage::{Columns, SelectHints, SeriesSet};
+use mytsdb_codec::CounterResetHint;
+use mytsdb_model::{Labels, TimeRange, is_stale_nan};
+use std::sync::Arc;
+
+/// What a row of an instant selector tells about the sample of each step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SampleField {
+    Value,
+    /// Its time, in seconds.
+    Timestamp,
+    /// Its start time, in seconds; nothing where it is unknown.
+    StartTimestamp,
+}
+
+struct SelectedRows<'a> {
+    context: &'a Context<'a>,
+    set: Box<dyn SeriesSet + 'a>,
+    grid: Grid,
+    /// Reference time of step 0.
+    first_ms: i64,
+    /// `@`: every step has that of step 0.
+    fixed: bool,
+    smoothed: bool,
+    field: SampleField,
+    range: TimeRange,
+    summarised: bool,
+    pos: PosRange,
+}
+
+/// Evaluates an instant selector over `grid`.
+pub(crate) fn select_instant<'a>(
+    context: &'a Context<'a>,
+    selector: &VectorSelector,
+    grid: Grid,
+    field: SampleField,
+    func: Option<&'static str>,
+) -> Result<Vector<'a>, EvalError> {
+    if grid.count == 0 {
+        return Ok(Vector::none());
+    }
+    let fixed = selector.timestamp_ms.is_some();
+    let first_ms = selector.timestamp_ms.unwrap_or(grid.start_ms) - selector.offset_ms;
+    let last_ms = if fixed { first_ms } else { first_ms + grid.step_ms * (grid.count as i64 - 1) };
+    let lookback = context.options.lookback_ms;
+    let after = if selector.smoothed { lookback } else { 0 };
+    let range = TimeRange::new(first_ms - lookback + 1, last_ms + after);
+    let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
+    let set = context.storage.select(&SelectHints { range, step_ms, func, range_ms: 0 }, &selector.matchers)?;
+    Ok(Vector::Lazy(Box::new(SelectedRows {
+        context,
+        set,
+        grid,
+        first_ms,
+        fixed,
+        smoothed: selector.smoothed,
+        field,
+        range,
+        summarised: context.summarised.contains(&selector.pos),
+        pos: selector.pos,
+    })))
+}
+
+impl Rows for SelectedRows<'_> {
+    fn len(&self) -> usize {
+        self.set.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        self.set.labels(index)
+    }
+
+    fn drop_name(&self, _index: usize) -> bool {
+        false
+    }
+
+    fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
+        let mut columns = scratch.take_columns();
+        self.set.read(index, self.range, &mut columns)?;
+        self.context.note_read(&columns)?;
+        if self.summarised {
+            note_resets(&mut columns.histograms);
+        }
+        let steps = if self.fixed { 1 } else { self.grid.count };
+        out.reset(steps);
+        if self.smoothed {
+            let metric = self.set.labels(index).metric_name();
+            let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos: self.pos };
+            self.smoothed(&mut columns, steps, out, &mut remarks);
+        } else if columns.histogram_timestamps_ms.is_empty() && self.field == SampleField::Value {
+            latest_floats(
+                &columns.timestamps_ms,
+                &columns.values,
+                (self.first_ms, self.grid.step_ms, self.context.options.lookback_ms),
+                out,
+            );
+        } else {
+            self.latest(&columns, steps, out);
+        }
+        if steps < self.grid.count {
+            out.broadcast(self.grid.count);
+        }
+        scratch.give_columns(columns);
+        Ok(())
+    }
+}
+
+impl SelectedRows<'_> {
+    /// The latest sample of either kind at each step.
+    fn latest(&self, columns: &Columns, steps: usize, out: &mut Cells) {
+        let (times, histogram_times) = (&columns.timestamps_ms, &columns.histogram_timestamps_ms);
+        let (mut next, mut histogram_next) = (0, 0);
+        for step in 0..steps {
+            let at = self.first_ms + self.grid.step_ms * step as i64;
+            while next < times.len() && times[next] <= at {
+                next += 1;
+            }
+            while histogram_next < histogram_times.len() && histogram_times[histogram_next] <= at {
+                histogram_next += 1;
+            }
+            let float_time = next.checked_sub(1).map(|i| times[i]);
+            let histogram_time = histogram_next.checked_sub(1).map(|i| histogram_times[i]);
+            let oldest = at - self.context.options.lookback_ms;
+            let Some(time) = float_time.max(histogram_time).filter(|&t| t > oldest) else { continue };
+            let is_float = float_time == Some(time);
+            let (cell, start) = if is_float {
+                let value = columns.values[next - 1];
+                if is_stale_nan(value) {
+                    continue;
+                }
+                (Cell::Float(value), columns.start_timestamps_ms.get(next - 1))
+            } else {
+                let histogram = &columns.histograms[histogram_next - 1];
+                if histogram.is_stale() {
+                    continue;
+                }
+                let start = columns.histogram_start_timestamps_ms.get(histogram_next - 1);
+                (Cell::Histogram(Arc::clone(histogram)), start)
+            };
+            match self.field {
+                SampleField::Value => out.set_cell(step, cell),
+                SampleField::Timestamp => out.set(step, time as f64 / 1000.0),
+                SampleField::StartTimestamp => {
+                    if let Some(&start) = start.filter(|&&s| s != 0) {
+                        out.set(step, start as f64 / 1000.0);
+                    }
+                }
+            }
+        }
+    }
+
+    fn smoothed(
+        &self,
+        columns: &mut Columns,
+        steps: usize,
+        out: &mut Cells,
+        remarks: &mut Remarks<'_>,
+    ) {
+        drop_stale(columns);
+        for step in 0..steps {
+            let at = self.first_ms + self.grid.step_ms * step as i64;
+            let lookback = self.context.options.lookback_ms;
+            if let Some(cell) = interpolate_instant(columns, at, lookback, remarks) {
+                out.set_cell(step, cell);
+            }
+        }
+    }
+}
+
+/// Writes into the hints what comparing each histogram with the one before it tells.
+fn note_resets(histograms: &mut [Arc<mytsdb_codec::FloatHistogram>]) {
+    for i in 1..histograms.len() {
+        if histograms[i].counter_reset_hint == CounterResetHint::Unknown && !histograms[i].is_stale() {
+            let reset = histograms[i].detect_reset(&histograms[i - 1]);
+            let hint = if reset { CounterResetHint::CounterReset } else { CounterResetHint::NotCounterReset };
+            Arc::make_mut(&mut histograms[i]).counter_reset_hint = hint;
+        }
+    }
+}
+
+/// For each step the latest value that is younger than the lookback and not a stale marker.
+fn latest_floats(times: &[i64], values: &[f64], (first, step_ms, lookback): (i64, i64, i64), out: &mut Cells) {
+    let mut next = 0;
+    let mut at = first;
+    for (kind, slot) in out.kinds.iter_mut().zip(&mut out.values) {
+        while next < times.len() && times[next] <= at {
+            next += 1;
+        }
+        if next > 0 && times[next - 1] > at - lookback && !is_stale_nan(values[next - 1]) {
+            *kind = super::cells::FLOAT;
+            *slot = values[next - 1];
+        }
+        at += step_ms;
+    }
+}
+
+struct SelectedSamples<'a> {
+    context: &'a Context<'a>,
+    set: Box<dyn SeriesSet + 'a>,
+    range: TimeRange,
+    summarised: bool,
+}
+
+impl Samples for SelectedSamples<'_> {
+    fn len(&self) -> usize {
+        self.set.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        self.set.labels(index)
+    }
+
+    fn drop_name(&self, _index: usize) -> bool {
+        false
+    }
+
+    fn read(&self, index: usize, _scratch: &mut Scratch<'_>, out: &mut Columns) -> Result<(), EvalError> {
+        self.set.read(index, self.range, out)?;
+        self.context.note_read(out)?;
+        drop_stale(out);
+        if self.summarised {
+            note_resets(&mut out.histograms);
+        }
+        Ok(())
+    }
+}
+
+/// The windows of `selector[range]` over `grid`.
+pub(crate) fn select_range<'a>(
+    context: &'a Context<'a>,
+    matrix: &MatrixSelector,
+    grid: Grid,
+    func: Option<&'static str>,
+) -> Result<RangeVector<'a>, EvalError> {
+    let selector = &matrix.selector;
+    let fixed = selector.timestamp_ms.is_some();
+    let first_end_ms = selector.timestamp_ms.unwrap_or(grid.start_ms) - selector.offset_ms;
+    let last_end_ms = if fixed { first_end_ms } else { first_end_ms + (grid.last() - grid.start_ms) };
+    let lookback_ms = context.options.lookback_ms;
+    let (extension, before, after) = match (selector.anchored, selector.smoothed) {
+        (true, _) => (Extension::Anchored, lookback_ms, 0),
+        (_, true) => (Extension::Smoothed, lookback_ms, lookback_ms),
+        _ => (Extension::None, 0, 0),
+    };
+    let range = TimeRange::new(
+        first_end_ms.saturating_sub(matrix.range_ms).saturating_sub(before).saturating_add(1),
+        last_end_ms.saturating_add(after),
+    );
+    let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
+    let hints = SelectHints { range, step_ms, func, range_ms: matrix.range_ms };
+    let set = context.storage.select(&hints, &selector.matchers)?;
+    Ok(RangeVector {
+        samples: Box::new(SelectedSamples { context, set, range, summarised: context.summarised.contains(&selector.pos) }),
+        grid,
+        range_ms: matrix.range_ms,
+        first_end_ms,
+        fixed,
+        extension,
+        lookback_ms,
+        pos: matrix.pos(),
+        cancel: context.cancel,
+    })
+}
+
+struct SubquerySamples<'a> {
+    inner: Vector<'a>,
+    grid: Grid,
+}
+
+impl Samples for SubquerySamples<'_> {
+    fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        self.inner.labels(index)
+    }
+
+    fn drop_name(&self, index: usize) -> bool {
+        self.inner.drop_name(index)
+    }
+
+    fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Columns) -> Result<(), EvalError> {
+        let mut cells = scratch.take_cells();
+        self.inner.read(index, scratch, &mut cells)?;
+        for step in 0..cells.len() {
+            match cells.get(step) {
+                Some(Cell::Float(value)) => {
+                    out.timestamps_ms.push(self.grid.time(step));
+                    out.values.push(value);
+                }
+                Some(Cell::Histogram(mut histogram)) => {
+                    // The samples between the steps are not seen, so what the storage knew about resets is void.
+                    if matches!(
+                        histogram.counter_reset_hint,
+                        CounterResetHint::CounterReset | CounterResetHint::NotCounterReset
+                    ) {
+                        Arc::make_mut(&mut histogram).counter_reset_hint = CounterResetHint::Unknown;
+                    }
+                    out.histogram_timestamps_ms.push(self.grid.time(step));
+                    out.histograms.push(histogram);
+                }
+                None => {}
+            }
+        }
+        scratch.give_cells(cells);
+        Ok(())
+    }
+}
+
+/// The windows of `expr[range:step]` over `grid`; the inner steps are multiples of the step.
+pub(crate) fn subquery<'a>(
+    context: &'a Context<'a>,
+    subquery: &'a SubqueryExpr,
+    grid: Grid,
+) -> Result<RangeVector<'a>, EvalError> {
+    let fixed = subquery.timestamp_ms.is_some();
+    let first_end_ms = subquery.timestamp_ms.unwrap_or(grid.start_ms) - subquery.offset_ms;
+    let last_end_ms = if fixed { first_end_ms } else { first_end_ms + (grid.last() - grid.start_ms) };
+    let step_ms = if subquery.step_ms > 0 { subquery.step_ms } else { context.options.default_step_ms };
+    // The first multiple of the step behind the left-open start.
+    let start_ms = ((first_end_ms.saturating_sub(subquery.range_ms)).div_euclid(step_ms) + 1) * step_ms;
+    let inner_grid = Grid::between(start_ms, last_end_ms, step_ms);
+    if inner_grid.count as u64 > context.options.max_samples {
+        return Err(EvalError::TooManySamples);
+    }
+    let inner: Vector<'a> =
+        if inner_grid.count == 0 { Vector::none() } else { eval_vector(context, &subquery.expr, inner_grid)? };
+    Ok(RangeVector {
+        samples: Box::new(SubquerySamples { inner, grid: inner_grid }),
+        grid,
+        range_ms: subquery.range_ms,
+        first_end_ms,
+        fixed,
+        extension: Extension::None,
+        lookback_ms: context.options.lookback_ms,
+        pos: subquery.pos(),
+        cancel: context.cancel,
+    })
+}
+
+/// The range vector that `expr`, a matrix selector or a subquery, stands for.
+pub(crate) fn range_vector<'a>(
+    context: &'a Context<'a>,
+    expr: &'a Expr,
+    grid: Grid,
+    func: Option<&'static str>,
+) -> Result<RangeVector<'a>, EvalError> {
+    match expr.unwrap_parens() {
+        Expr::Matrix(matrix) => select_range(context, matrix, grid, func),
+        Expr::Subquery(inner) => subquery(context, inner, grid),
+        _ => Err(EvalError::execution("expected a range vector")),
+    }
+}

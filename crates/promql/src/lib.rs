@@ -1,0 +1,59 @@
+//! PromQL: text to syntax tree, syntax tree to answer.
+//!
+//! The crate sees samples only through [`Storage`]; it knows nothing of files, HTTP or threads' runtimes. Evaluation is
+//! series-major: the samples of one series become one row of steps, and aggregations fold rows as they come.
+//!
+//! ```
+//! use mytsdb_promql::{Cancel, QueryOptions, QueryValue, TestStorage, parse, range};
+//!
+//! let mut storage = TestStorage::new();
+//! storage.load("load 15s\n http_requests_total{job=\"api\"} 0+30x40", 0)?;
+//! let expr = parse("sum by (job) (rate(http_requests_total[5m]))")?;
+//! let result = range(&storage, &expr, 300_000, 600_000, 60_000, &QueryOptions::default(), &Cancel::new())?;
+//! let QueryValue::Matrix(series) = result.value else { panic!("a range query gives a matrix") };
+//! assert_eq!(series[0].labels.to_string(), r#"{job="api"}"#);
+//! assert_eq!(series[0].values, [2.0; 6]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod annotations;
+mod ast;
+mod error;
+mod eval;
+mod functions;
+mod lexer;
+mod literal;
+mod number_text;
+mod options;
+mod parser;
+mod pos;
+mod prettify;
+mod printer;
+mod storage;
+mod test_storage;
+mod token;
+mod value;
+mod visit;
+
+pub use annotations::{Annotation, Annotations};
+pub use ast::{
+    AggregateExpr, AggregateOp, AtBound, BinaryExpr, BinaryOp, Call, Cardinality, DurationExpr, DurationOp,
+    DurationOperation, Expr, MatrixSelector, NumberLiteral, ParenExpr, StringLiteral, SubqueryExpr, UnaryExpr,
+    ValueType, VectorMatching, VectorSelector,
+};
+pub use error::{EvalError, ParseError, StorageError};
+pub use eval::{instant, range};
+pub use functions::{FUNCTIONS, Function, function};
+pub use literal::{format_duration_ms, parse_duration_ms};
+pub use number_text::{format_fixed, format_general, format_open_metrics};
+pub use options::{Cancel, QueryOptions};
+pub use parser::{
+    DEPTH_MAX, HistogramItem, ParseOptions, QUERY_BYTES_MAX, SequenceItem, SeriesDescription, StartTimes, parse,
+    parse_selector, parse_series_description, parse_start_times, parse_with,
+};
+pub use pos::{LineColumn, PosRange};
+pub use prettify::{prettify, prettify_to};
+pub use storage::{Columns, SelectHints, SeriesSet, Storage};
+pub use test_storage::TestStorage;
+pub use value::{QueryResult, QueryStats, QueryValue, SampleValue, Series, VectorSample};

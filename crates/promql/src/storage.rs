@@ -1,0 +1,107 @@
+//! What the evaluator needs from a storage.
+
+use crate::error::StorageError;
+use mytsdb_codec::FloatHistogram;
+use mytsdb_model::{Labels, Matcher, TimeRange};
+use std::sync::Arc;
+
+/// What the evaluator knows about a selection beyond its matchers. A storage may ignore all but `range`.
+#[derive(Debug, Clone, Copy)]
+pub struct SelectHints {
+    /// Samples outside are not read.
+    pub range: TimeRange,
+    /// Step of the evaluation; 0 for an instant query.
+    pub step_ms: i64,
+    /// Function or aggregation directly around the selector.
+    pub func: Option<&'static str>,
+    /// Width of the range selector; 0 for an instant selector.
+    pub range_ms: i64,
+}
+
+/// Series and samples, addressed by matchers and time.
+pub trait Storage: Send + Sync {
+    /// Series that satisfy all matchers and may have samples in `hints.range`, in ascending order of labels, each
+    /// label set once.
+    ///
+    /// # Errors
+    /// Whatever keeps the storage from answering completely.
+    fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError>;
+
+    /// Label names, sorted and unique; of all series if `matchers` is empty. At most `limit` (0 = no limit).
+    ///
+    /// # Errors
+    /// Whatever keeps the storage from answering completely.
+    fn label_names(&self, range: TimeRange, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, StorageError>;
+
+    /// Values of label `name`, sorted and unique; of all series if `matchers` is empty. At most `limit` (0 = no limit).
+    ///
+    /// # Errors
+    /// Whatever keeps the storage from answering completely.
+    fn label_values(
+        &self,
+        name: &str,
+        range: TimeRange,
+        matchers: &[Matcher],
+        limit: usize,
+    ) -> Result<Vec<String>, StorageError>;
+}
+
+/// The series of one selection; the samples stay in the storage until [`SeriesSet::read`].
+pub trait SeriesSet: Send + Sync {
+    /// Number of series.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Labels of series `index`, which is below [`SeriesSet::len`].
+    fn labels(&self, index: usize) -> &Labels;
+
+    /// Appends the samples of series `index` in `range` to `out`, ascending and unique in time. `out` is cleared by
+    /// the caller. Cost: decoding.
+    ///
+    /// # Errors
+    /// Whatever keeps the storage from answering completely.
+    fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError>;
+}
+
+/// Samples of one series as columns.
+#[derive(Debug, Clone, Default)]
+pub struct Columns {
+    /// Times of the float samples, ascending.
+    pub timestamps_ms: Vec<i64>,
+    /// The float samples.
+    pub values: Vec<f64>,
+    /// Times of the histogram samples, ascending, disjoint from `timestamps_ms`.
+    pub histogram_timestamps_ms: Vec<i64>,
+    /// The histogram samples. A stale marker has a stale NaN as its sum.
+    pub histograms: Vec<Arc<FloatHistogram>>,
+    /// Start timestamps of the float samples (0 = unknown): empty, or as long as `timestamps_ms`.
+    pub start_timestamps_ms: Vec<i64>,
+    /// Start timestamps of the histogram samples: empty, or as long as `histogram_timestamps_ms`.
+    pub histogram_start_timestamps_ms: Vec<i64>,
+}
+
+impl Columns {
+    /// Empties every column and keeps its memory.
+    pub fn clear(&mut self) {
+        self.timestamps_ms.clear();
+        self.values.clear();
+        self.histogram_timestamps_ms.clear();
+        self.histograms.clear();
+        self.start_timestamps_ms.clear();
+        self.histogram_start_timestamps_ms.clear();
+    }
+
+    /// Number of samples of both kinds.
+    pub fn len(&self) -> usize {
+        self.timestamps_ms.len() + self.histogram_timestamps_ms.len()
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
