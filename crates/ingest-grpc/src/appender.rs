@@ -1,0 +1,40 @@
+//! What this edge needs of a store.
+
+use mytsdb_engine::{Batch, Done, Engine, EngineError};
+use mytsdb_model::{Labels, SeriesRef};
+
+/// The calls of [`Engine`] that the edge makes; a trait, so that tests can refuse, fail and panic on purpose.
+pub trait Appender: Send + Sync + 'static {
+    /// The reference of a series, made if it is new.
+    ///
+    /// # Errors
+    /// [`EngineError::SeriesLimit`] refuses the series; any other error fails the request.
+    fn resolve(&self, labels: &Labels) -> Result<SeriesRef, EngineError>;
+
+    /// Changes when references handed out before may have been dropped.
+    fn epoch(&self) -> u64;
+
+    /// Whether `series` is still known; if so it stays so through this epoch.
+    fn touch(&self, series: SeriesRef) -> bool;
+
+    /// Takes a batch; `done` hears once what became of it.
+    fn submit(&self, batch: Batch, done: Done);
+}
+
+impl Appender for Engine {
+    fn resolve(&self, labels: &Labels) -> Result<SeriesRef, EngineError> {
+        Engine::resolve(self, labels)
+    }
+
+    fn epoch(&self) -> u64 {
+        Engine::epoch(self)
+    }
+
+    fn touch(&self, series: SeriesRef) -> bool {
+        Engine::touch(self, series)
+    }
+
+    fn submit(&self, batch: Batch, done: Done) {
+        Engine::submit(self, batch, done);
+    }
+}

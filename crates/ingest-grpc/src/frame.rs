@@ -1,0 +1,107 @@
+//! Reads the one message of a unary gRPC request: a flag, a big-endian length, that many bytes.
+
+use crate::IngestOptions;
+use crate::inflate::Encoding;
+use crate::status::{invalid, unavailable};
+use bytes::{Buf, Bytes, BytesMut};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use std::pin::Pin;
+use tonic::Status;
+use tonic::body::Body;
+
+/// Bytes of flag and length in front of a message.
+const PREFIX_BYTES: usize = 5;
+
+/// Room that is made for a message on its sender's word alone.
+const RESERVE_BYTES_MAX: usize = 1 << 20;
+
+/// Length and compression of a message whose bytes have not been read yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    pub compressed: bool,
+    pub length: usize,
+}
+
+/// A request body, read up to some point.
+pub(crate) struct FrameReader {
+    body: Body,
+    /// Bytes that arrived and were not used yet.
+    pending: Bytes,
+}
+
+impl FrameReader {
+    pub fn new(body: Body) -> Self {
+        Self { body, pending: Bytes::new() }
+    }
+
+    /// The next piece of the body, `None` at its end. Never empty.
+    async fn piece(&mut self) -> Result<Option<Bytes>, Status> {
+        while let Some(frame) = self.body.frame().await {
+            // A body that breaks off is the connection's fault, not the data's.
+            let frame = frame.map_err(|error| unavailable(format!("request body: {error}")))?;
+            if let Ok(data) = frame.into_data()
+                && !data.is_empty()
+            {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads flag and length, and checks the length against the limits before anything is made ready for it.
+    pub async fn prefix(&mut self, encoding: Encoding, options: &IngestOptions) -> Result<Prefix, Status> {
+        let mut head = BytesMut::with_capacity(PREFIX_BYTES);
+        while head.len() < PREFIX_BYTES {
+            if self.pending.is_empty() {
+                self.pending = self.piece().await?.ok_or_else(|| invalid("request without a message"))?;
+            }
+            let take = (PREFIX_BYTES - head.len()).min(self.pending.len());
+            head.extend_from_slice(&self.pending.split_to(take));
+        }
+        let flag = head.get_u8();
+        let length = head.get_u32() as usize;
+        let compressed = match flag {
+            0 => false,
+            1 if encoding == Encoding::Identity => {
+                return Err(invalid("message is compressed, but grpc-encoding does not say how"));
+            }
+            1 => true,
+            other => return Err(invalid(format!("gRPC frame flag {other}"))),
+        };
+        if compressed && length > options.max_compressed_bytes {
+            return Err(invalid(format!(
+                "compressed request of {length} bytes, the limit is {} (--otlp-max-compressed-bytes)",
+                options.max_compressed_bytes
+            )));
+        }
+        if !compressed && length > options.max_message_bytes {
+            return Err(invalid(format!(
+                "request of {length} bytes, the limit is {} (--otlp-max-message-bytes)",
+                options.max_message_bytes
+            )));
+        }
+        Ok(Prefix { compressed, length })
+    }
+
+    /// Reads the message and the end of the body. A message that arrived in one piece is not copied.
+    pub async fn message(mut self, length: usize) -> Result<Bytes, Status> {
+        let message = if self.pending.len() >= length {
+            self.pending.split_to(length)
+        } else {
+            let mut all = BytesMut::with_capacity(length.min(RESERVE_BYTES_MAX));
+            all.extend_from_slice(&self.pending);
+            self.pending = Bytes::new();
+            while all.len() < length {
+                let mut piece = self.piece().await?.ok_or_else(|| invalid("request body ends inside its message"))?;
+                let rest = length - all.len();
+                all.extend_from_slice(&piece.split_to(rest.min(piece.len())));
+                self.pending = piece;
+            }
+            all.freeze()
+        };
+        let ended =
+            self.pending.is_empty() && (Pin::new(&mut self.body).is_end_stream() || self.piece().await?.is_none());
+        if ended { Ok(message) } else { Err(invalid("more than one message in a unary request")) }
+    }
+}

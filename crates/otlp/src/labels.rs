@@ -1,0 +1,290 @@
+//! Attributes to labels: what a resource, a scope and a point contribute, in which order, within which limits.
+
+use crate::label_name::LabelNamer;
+use crate::wire::{AnyValue, Attributes, Resource, Scope, TextError};
+use crate::{Limits, Options, OtlpError, Promotion, RefusalReason, Refused};
+use mytsdb_model::{LABEL_NAME, Labels};
+
+const SERVICE_NAME: &str = "service.name";
+const SERVICE_NAMESPACE: &str = "service.namespace";
+const SERVICE_INSTANCE_ID: &str = "service.instance.id";
+
+/// Attributes of one message that are looked at; one with more is refused, whatever the label limit.
+const ATTRIBUTE_COUNT_MAX: usize = 1024;
+
+/// Names and values by name, ascending; a handful, so a sorted list.
+pub(crate) type LabelList = Vec<(String, String)>;
+
+/// What the labels of points depend on besides the points.
+#[derive(Debug, Clone)]
+pub(crate) struct LabelRules {
+    pub namer: LabelNamer,
+    pub promotion: Promotion,
+    pub keep_identifying: bool,
+}
+
+impl From<&Options> for LabelRules {
+    fn from(options: &Options) -> Self {
+        Self {
+            namer: LabelNamer::from(options),
+            promotion: options.promotion.clone(),
+            keep_identifying: options.keep_identifying_resource_attributes,
+        }
+    }
+}
+
+/// Why labels could not be had.
+pub(crate) enum LabelsError {
+    /// The request is malformed.
+    Malformed(OtlpError),
+    /// The attributes cannot be labels.
+    Refused(Refused),
+}
+
+impl From<OtlpError> for LabelsError {
+    fn from(error: OtlpError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+fn invalid(message: impl Into<String>) -> LabelsError {
+    LabelsError::Refused(Refused::new(RefusalReason::Invalid, message))
+}
+
+/// What a resource gives to the series of its points.
+#[derive(Debug, Default)]
+pub(crate) struct ResourceLabels {
+    /// Promoted attributes, first come.
+    promoted: LabelList,
+    job: Option<String>,
+    instance: Option<String>,
+    /// All attributes, by original key.
+    attributes: LabelList,
+}
+
+/// Reads attributes as text, ascending by key, equal keys in the order they were sent.
+fn read_attributes(attributes: Attributes<'_>) -> Result<LabelList, LabelsError> {
+    let mut list = LabelList::new();
+    for attribute in attributes {
+        let attribute = attribute?;
+        if list.len() == ATTRIBUTE_COUNT_MAX {
+            let message = format!("more than {ATTRIBUTE_COUNT_MAX} attributes");
+            return Err(LabelsError::Refused(Refused::new(RefusalReason::Limit, message)));
+        }
+        let key = std::str::from_utf8(attribute.key).map_err(|_| invalid("attribute key is not UTF-8"))?;
+        let mut text = String::new();
+        match AnyValue::parse(&attribute.value)?.write_text(&mut text) {
+            Ok(()) => list.push((key.to_owned(), text)),
+            Err(TextError::Malformed(error)) => return Err(error.into()),
+            Err(_) => return Err(invalid(format!("value of attribute {key:?} is not UTF-8"))),
+        }
+    }
+    list.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(list)
+}
+
+fn value_of<'a>(list: &'a LabelList, name: &str) -> Option<&'a str> {
+    list.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+}
+
+fn set(list: &mut LabelList, name: &str, value: &str) {
+    match list.iter_mut().find(|(n, _)| n == name) {
+        Some((_, v)) => value.clone_into(v),
+        None => list.push((name.to_owned(), value.to_owned())),
+    }
+}
+
+/// Sanitises names; values of names that fall together are joined by `;`, with a warning each.
+fn sanitise(
+    namer: LabelNamer,
+    attributes: &LabelList,
+    keep: impl Fn(&str) -> bool,
+    warn: &mut dyn FnMut(&str),
+) -> Result<LabelList, LabelsError> {
+    let mut labels = LabelList::with_capacity(attributes.len() + 4);
+    let mut collided: Vec<String> = Vec::new();
+    for (key, value) in attributes.iter().filter(|(key, _)| key != LABEL_NAME && keep(key)) {
+        let name = namer.name(key).map_err(invalid)?;
+        match labels.iter_mut().find(|(n, _)| *n == name) {
+            Some((_, joined)) => {
+                joined.push(';');
+                joined.push_str(value);
+                if !collided.contains(&name) {
+                    collided.push(name);
+                }
+            }
+            None => labels.push((name, value.clone())),
+        }
+    }
+    for name in collided {
+        let keys: Vec<String> = attributes
+            .iter()
+            .filter(|(key, _)| namer.name(key).is_ok_and(|n| n == name))
+            .map(|(key, _)| format!("{key:?}"))
+            .collect();
+        warn(&format!(
+            "OTLP data point attributes {} collide as label {name:?} after name sanitization, \
+             values are concatenated with ';'",
+            keys.join(", ")
+        ));
+    }
+    Ok(labels)
+}
+
+impl ResourceLabels {
+    /// Reads a resource.
+    pub fn new(rules: &LabelRules, resource: &[u8]) -> Result<Self, LabelsError> {
+        let attributes = read_attributes(Resource(resource).attributes())?;
+        let job = value_of(&attributes, SERVICE_NAME).map(|name| match value_of(&attributes, SERVICE_NAMESPACE) {
+            Some(namespace) => format!("{namespace}/{name}"),
+            None => name.to_owned(),
+        });
+        let instance = value_of(&attributes, SERVICE_INSTANCE_ID).map(str::to_owned);
+        let mut promoted = LabelList::new();
+        let mut promote = |key: &str, value: &str| {
+            let name = rules.namer.name(key).map_err(invalid)?;
+            if value_of(&promoted, &name).is_none() {
+                promoted.push((name, value.to_owned()));
+            }
+            Ok::<(), LabelsError>(())
+        };
+        match &rules.promotion {
+            Promotion::Only(keys) => {
+                for key in keys {
+                    if let Some(value) = value_of(&attributes, key) {
+                        promote(key, value)?;
+                    }
+                }
+            }
+            Promotion::AllExcept(keys) => {
+                for (key, value) in attributes.iter().filter(|(key, _)| !keys.contains(key)) {
+                    promote(key, value)?;
+                }
+            }
+        }
+        Ok(Self { promoted, job, instance, attributes })
+    }
+
+    fn set_identity(&self, labels: &mut LabelList) {
+        if let Some(job) = &self.job {
+            set(labels, "job", job);
+        }
+        if let Some(instance) = &self.instance {
+            set(labels, "instance", instance);
+        }
+    }
+
+    /// The labels of the resource's `target_info` but for the name; `None` if it would say nothing.
+    pub fn target_info(
+        &self,
+        rules: &LabelRules,
+        warn: &mut dyn FnMut(&str),
+    ) -> Result<Option<LabelList>, LabelsError> {
+        let identifying = |key: &str| [SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_INSTANCE_ID].contains(&key);
+        let nameless = |text: &Option<String>| text.as_ref().is_none_or(String::is_empty);
+        if self.attributes.iter().all(|(key, _)| identifying(key)) || nameless(&self.job) && nameless(&self.instance) {
+            return Ok(None);
+        }
+        let mut labels =
+            sanitise(rules.namer, &self.attributes, |key| rules.keep_identifying || !identifying(key), warn)?;
+        self.set_identity(&mut labels);
+        Ok(Some(labels))
+    }
+}
+
+/// The labels a scope gives to the series of its points, if scopes are promoted.
+pub(crate) fn scope_labels(rules: &LabelRules, scope: &[u8], schema_url: &[u8]) -> Result<LabelList, LabelsError> {
+    let scope = Scope::parse(scope)?;
+    let mut labels = LabelList::new();
+    if scope.name.is_empty() {
+        return Ok(labels);
+    }
+    let text = |bytes: &[u8]| {
+        std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| invalid("instrumentation scope is not UTF-8"))
+    };
+    for (key, value) in read_attributes(scope.attributes())? {
+        let name = rules.namer.name(&format!("otel_scope_{key}")).map_err(invalid)?;
+        set(&mut labels, &name, &value);
+    }
+    set(&mut labels, "otel_scope_name", &text(scope.name)?);
+    set(&mut labels, "otel_scope_version", &text(scope.version)?);
+    set(&mut labels, "otel_scope_schema_url", &text(schema_url)?);
+    Ok(labels)
+}
+
+/// The labels of a point but for `__name__`, `le` and `quantile`, in no order.
+pub(crate) fn point_labels(
+    rules: &LabelRules,
+    resource: &ResourceLabels,
+    scope: &LabelList,
+    attributes: Attributes<'_>,
+    warn: &mut dyn FnMut(&str),
+) -> Result<LabelList, LabelsError> {
+    let attributes = read_attributes(attributes)?;
+    let mut labels = sanitise(rules.namer, &attributes, |_| true, warn)?;
+    for (name, value) in &resource.promoted {
+        if value_of(&labels, name).is_none() {
+            labels.push((name.clone(), value.clone()));
+        }
+    }
+    resource.set_identity(&mut labels);
+    for (name, value) in scope {
+        set(&mut labels, name, value);
+    }
+    Ok(labels)
+}
+
+/// Adds `special` labels (which win) to `base`, checks the limits and freezes the set; empty values are left out.
+pub(crate) fn freeze(limits: &Limits, base: &LabelList, special: &[(&str, &str)]) -> Result<Labels, Refused> {
+    let mut pairs: Vec<(&str, &str)> = base
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .filter(|(name, _)| !special.iter().any(|(s, _)| s == name))
+        .chain(special.iter().copied())
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    pairs.sort_unstable();
+    check_limits(limits, &pairs)?;
+    Ok(Labels::from_sorted(pairs))
+}
+
+fn check_limits(limits: &Limits, pairs: &[(&str, &str)]) -> Result<(), Refused> {
+    let refuse = |message: String| {
+        let metric = pairs.iter().find(|(name, _)| *name == LABEL_NAME).map_or("", |(_, value)| value);
+        let shown = &metric[..metric.floor_char_boundary(128)];
+        Err(Refused::new(RefusalReason::Limit, format!("metric {shown:?}: {message}")))
+    };
+    if pairs.len() > limits.label_count_max {
+        return refuse(format!(
+            "{} labels, the limit is {} (--max-labels-per-series)",
+            pairs.len(),
+            limits.label_count_max
+        ));
+    }
+    let mut total = 0;
+    for (name, value) in pairs {
+        let shown = &name[..name.floor_char_boundary(64)];
+        if name.len() > limits.name_bytes_max {
+            return refuse(format!(
+                "label name {shown:?}... has {} bytes, the limit is {} (--max-label-name-bytes)",
+                name.len(),
+                limits.name_bytes_max
+            ));
+        }
+        if value.len() > limits.value_bytes_max {
+            return refuse(format!(
+                "value of label {shown:?} has {} bytes, the limit is {} (--max-label-value-bytes)",
+                value.len(),
+                limits.value_bytes_max
+            ));
+        }
+        total += name.len() + value.len();
+    }
+    if total > limits.labels_bytes_max {
+        return refuse(format!(
+            "labels have {total} bytes, the limit is {} (--max-labels-bytes)",
+            limits.labels_bytes_max
+        ));
+    }
+    Ok(())
+}

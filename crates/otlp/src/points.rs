@@ -1,0 +1,415 @@
+//! The points of one metric, kind by kind: value, series, samples.
+
+use crate::context::{MetricContext, ResourceContext, ScopeContext};
+use crate::fingerprint::{chain, chain_number};
+use crate::labels::{LabelsError, freeze, point_labels};
+use crate::series_cache::{Found, Shard};
+use crate::wire::{
+    AttributeRun, Attributes, HistogramPoint, NO_RECORDED_VALUE, NumberPoint, SummaryPoint, gather_attributes,
+};
+use crate::{OtlpError, RefusalReason, Refused, Sink, Translation, Translator};
+use mytsdb_model::{LABEL_NAME, SeriesRef, stale_nan};
+
+/// The time that the accepted points of a resource span, both ends included.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TimeSpan(Option<(i64, i64)>);
+
+impl TimeSpan {
+    #[inline]
+    fn add(&mut self, timestamp_ms: i64) {
+        let (first, last) = self.0.unwrap_or((timestamp_ms, timestamp_ms));
+        self.0 = Some((first.min(timestamp_ms), last.max(timestamp_ms)));
+    }
+
+    pub fn get(self) -> Option<(i64, i64)> {
+        self.0
+    }
+}
+
+/// Nanoseconds to milliseconds, rounded down; every `u64` fits.
+#[inline]
+fn to_ms(time_unix_nano: u64) -> i64 {
+    (time_unix_nano / 1_000_000) as i64
+}
+
+/// One call of [`Translator::translate`].
+pub(crate) struct Pass<'a, S> {
+    pub translator: &'a Translator,
+    pub epoch: u32,
+    pub sink: &'a mut S,
+    pub out: Translation,
+    /// Of the current resource.
+    pub span: TimeSpan,
+    /// Points of all kinds and outcomes so far.
+    pub points_seen: u64,
+    /// The series of the current point, in the order of its samples.
+    pub refs: Vec<SeriesRef>,
+    /// Attributes of a point that has them scattered.
+    gathered: Vec<u8>,
+    /// `(quantile, value)` of the current summary point.
+    quantiles: Vec<(f64, f64)>,
+}
+
+/// What of a metric's surroundings a point needs.
+struct Place<'a> {
+    resource: &'a ResourceContext<'a>,
+    scope: &'a ScopeContext<'a>,
+    metric: &'a MetricContext<'a>,
+}
+
+/// The series that one point fans out to, in the order of its samples.
+enum Shape<'a> {
+    Number,
+    /// `sum?`, `count`, one per bound, `+Inf`.
+    Histogram {
+        has_sum: bool,
+        bounds: &'a [u8],
+    },
+    /// `sum`, `count`, one per quantile.
+    Summary {
+        quantiles: &'a [(f64, f64)],
+    },
+}
+
+impl<'a, S: Sink> Pass<'a, S> {
+    pub fn new(translator: &'a Translator, epoch: u32, sink: &'a mut S) -> Self {
+        Self {
+            translator,
+            epoch,
+            sink,
+            out: Translation::default(),
+            span: TimeSpan::default(),
+            points_seen: 0,
+            refs: Vec::new(),
+            gathered: Vec::new(),
+            quantiles: Vec::new(),
+        }
+    }
+
+    /// Gauge and sum points: one sample each.
+    pub fn number_points(
+        &mut self,
+        shard: &mut Shard,
+        resource: &ResourceContext<'_>,
+        scope: &ScopeContext<'_>,
+        metric: &MetricContext<'_>,
+    ) -> Result<(), OtlpError> {
+        let place = Place { resource, scope, metric };
+        for bytes in metric.metric.points() {
+            let bytes = bytes?;
+            let point = NumberPoint::parse(bytes)?;
+            self.points_seen += 1;
+            let value = match point.value {
+                _ if point.flags & NO_RECORDED_VALUE != 0 => stale_nan(),
+                Some(value) => value.as_f64(),
+                None if self.translator.options.missing_value_is_zero => 0.0,
+                None => {
+                    self.refuse_named(&place, RefusalReason::Invalid, "data point has no value");
+                    continue;
+                }
+            };
+            let series = if point.attributes.scattered {
+                self.slow_number(shard, &place, bytes)?
+            } else {
+                let key = chain(metric.fingerprint, point.attributes.bytes);
+                match shard.find(key, self.epoch) {
+                    Found::Current(slot) => Some(shard.single(slot)),
+                    found => self.resolve_number(shard, &place, key, found, point.attributes.decode())?,
+                }
+            };
+            if let Some(series) = series {
+                let timestamp_ms = to_ms(point.time_unix_nano);
+                self.sink.append(series, timestamp_ms, value);
+                self.accept(timestamp_ms);
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn slow_number(
+        &mut self,
+        shard: &mut Shard,
+        place: &Place<'_>,
+        point: &[u8],
+    ) -> Result<Option<SeriesRef>, OtlpError> {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.clear();
+        gather_attributes(point, NumberPoint::ATTRIBUTES, &mut gathered)?;
+        let key = chain(place.metric.fingerprint, &gathered);
+        let series = match shard.find(key, self.epoch) {
+            Found::Current(slot) => Some(shard.single(slot)),
+            found => {
+                let attributes = Attributes::new(&gathered, NumberPoint::ATTRIBUTES);
+                self.resolve_number(shard, place, key, found, attributes)?
+            }
+        };
+        self.gathered = gathered;
+        Ok(series)
+    }
+
+    #[cold]
+    fn resolve_number(
+        &mut self,
+        shard: &mut Shard,
+        place: &Place<'_>,
+        key: u128,
+        found: Found,
+        attributes: Attributes<'_>,
+    ) -> Result<Option<SeriesRef>, OtlpError> {
+        let resolved = self.resolve(shard, place, key, found, attributes, &Shape::Number)?;
+        Ok(if resolved { self.refs.first().copied() } else { None })
+    }
+
+    /// Histogram points with explicit bounds: sum, count and cumulative buckets.
+    pub fn histogram_points(
+        &mut self,
+        shard: &mut Shard,
+        resource: &ResourceContext<'_>,
+        scope: &ScopeContext<'_>,
+        metric: &MetricContext<'_>,
+    ) -> Result<(), OtlpError> {
+        let place = Place { resource, scope, metric };
+        // Neighbours have the same bounds: compare bytes instead of hashing them again.
+        let mut last_bounds: (Vec<u8>, u128) = (Vec::new(), chain(0, &[]));
+        for bytes in metric.metric.points() {
+            let bytes = bytes?;
+            let point = HistogramPoint::parse(bytes)?;
+            self.points_seen += 1;
+            let mut bound_count = point.explicit_bounds.len().min(point.bucket_counts.len());
+            if bound_count > 0 && point.explicit_bounds.doubles().nth(bound_count - 1) == Some(f64::INFINITY) {
+                // An explicit last bound of infinity is the bucket that holds everything.
+                bound_count -= 1;
+            }
+            let limit = self.translator.options.limits.bucket_count_max;
+            if bound_count + 1 > limit {
+                let message = format!(
+                    "histogram point has {} buckets, the limit is {limit} (--max-buckets-per-point)",
+                    bound_count + 1
+                );
+                self.refuse_named(&place, RefusalReason::Limit, &message);
+                continue;
+            }
+            let bounds = &point.explicit_bounds.as_bytes()[..8 * bound_count];
+            if last_bounds.0 != bounds {
+                last_bounds = (bounds.to_vec(), chain(0, bounds));
+            }
+            let has_sum = point.sum.is_some();
+            let shape_key = last_bounds.1 ^ u128::from(has_sum);
+            let shape = Shape::Histogram { has_sum, bounds };
+            if !self.find_series(shard, &place, bytes, point.attributes, shape_key, &shape)? {
+                continue;
+            }
+            let timestamp_ms = to_ms(point.time_unix_nano);
+            let stale = point.flags & NO_RECORDED_VALUE != 0;
+            let shown = |value: f64| if stale { stale_nan() } else { value };
+            let mut refs = self.refs.iter().copied();
+            let mut append = |value: f64| {
+                let series = refs.next().expect("as many series as samples: both follow from the shape");
+                self.sink.append(series, timestamp_ms, shown(value));
+            };
+            if let Some(sum) = point.sum {
+                append(sum);
+            }
+            append(point.count as f64);
+            let mut cumulative = 0u64;
+            for count in point.bucket_counts.iter().take(bound_count) {
+                cumulative = cumulative.wrapping_add(count);
+                append(cumulative as f64);
+            }
+            append(point.count as f64);
+            self.accept(timestamp_ms);
+        }
+        Ok(())
+    }
+
+    /// Summary points: sum, count and quantiles.
+    pub fn summary_points(
+        &mut self,
+        shard: &mut Shard,
+        resource: &ResourceContext<'_>,
+        scope: &ScopeContext<'_>,
+        metric: &MetricContext<'_>,
+    ) -> Result<(), OtlpError> {
+        let place = Place { resource, scope, metric };
+        for bytes in metric.metric.points() {
+            let bytes = bytes?;
+            let point = SummaryPoint::parse(bytes)?;
+            self.points_seen += 1;
+            let mut quantiles = std::mem::take(&mut self.quantiles);
+            quantiles.clear();
+            let mut shape_key = 0;
+            for pair in point.quantiles() {
+                let (quantile, value) = pair?;
+                shape_key = chain_number(shape_key, u128::from(quantile.to_bits()));
+                quantiles.push((quantile, value));
+            }
+            let limit = self.translator.options.limits.bucket_count_max;
+            let found = if quantiles.len() > limit {
+                let message = format!(
+                    "summary point has {} quantiles, the limit is {limit} (--max-buckets-per-point)",
+                    quantiles.len()
+                );
+                self.refuse_named(&place, RefusalReason::Limit, &message);
+                false
+            } else {
+                let shape = Shape::Summary { quantiles: &quantiles };
+                self.find_series(shard, &place, bytes, point.attributes, shape_key, &shape)?
+            };
+            if found {
+                let timestamp_ms = to_ms(point.time_unix_nano);
+                let stale = point.flags & NO_RECORDED_VALUE != 0;
+                let values =
+                    [point.sum, point.count as f64].into_iter().chain(quantiles.iter().map(|(_, value)| *value));
+                for (series, value) in self.refs.iter().zip(values) {
+                    self.sink.append(*series, timestamp_ms, if stale { stale_nan() } else { value });
+                }
+                self.accept(timestamp_ms);
+            }
+            self.quantiles = quantiles;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn accept(&mut self, timestamp_ms: i64) {
+        self.sink.end_point();
+        self.span.add(timestamp_ms);
+        self.out.accepted_points += 1;
+    }
+
+    fn refuse(&mut self, refused: &Refused) {
+        self.out.refused.add(refused.reason, 1, &refused.message);
+    }
+
+    #[cold]
+    fn refuse_named(&mut self, place: &Place<'_>, reason: RefusalReason, what: &str) {
+        let message = format!("metric {:?}: {what}", place.metric.shown_name());
+        self.out.refused.add(reason, 1, &message);
+    }
+
+    /// Leaves the series of a point of several samples in `self.refs`; false if the point is refused.
+    fn find_series(
+        &mut self,
+        shard: &mut Shard,
+        place: &Place<'_>,
+        point: &[u8],
+        attributes: AttributeRun<'_>,
+        shape_key: u128,
+        shape: &Shape<'_>,
+    ) -> Result<bool, OtlpError> {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.clear();
+        let run = if attributes.scattered {
+            gather_attributes(point, attributes.field, &mut gathered)?;
+            gathered.as_slice()
+        } else {
+            attributes.bytes
+        };
+        let key = chain_number(chain(place.metric.fingerprint, run), shape_key);
+        let resolved = match shard.find(key, self.epoch) {
+            Found::Current(slot) => {
+                shard.read(slot, &mut self.refs);
+                true
+            }
+            found => self.resolve(shard, place, key, found, Attributes::new(run, attributes.field), shape)?,
+        };
+        self.gathered = gathered;
+        Ok(resolved)
+    }
+
+    /// Leaves the series of a point that the cache does not know, or knows from another epoch, in `self.refs` and in
+    /// the cache; false if the point is refused, which it then counts.
+    fn resolve(
+        &mut self,
+        shard: &mut Shard,
+        place: &Place<'_>,
+        key: u128,
+        found: Found,
+        attributes: Attributes<'_>,
+        shape: &Shape<'_>,
+    ) -> Result<bool, OtlpError> {
+        if let Found::Old(slot) = found {
+            shard.read(slot, &mut self.refs);
+            if self.refs.iter().all(|series| self.sink.touch(*series)) {
+                shard.renew(slot, self.epoch);
+                self.record_metadata(place);
+                return Ok(true);
+            }
+        }
+        match self.resolve_anew(place, attributes, shape) {
+            Ok(()) => {}
+            Err(LabelsError::Malformed(error)) => return Err(error),
+            Err(LabelsError::Refused(refused)) => {
+                self.refuse(&refused);
+                return Ok(false);
+            }
+        }
+        match found {
+            Found::Old(slot) => shard.replace(slot, &self.refs, self.epoch),
+            _ => self.translator.cache.insert(shard, key, &self.refs, self.epoch),
+        }
+        self.record_metadata(place);
+        Ok(true)
+    }
+
+    fn record_metadata(&self, place: &Place<'_>) {
+        // A name that cannot be translated has no series, so there is nothing to describe.
+        if let Ok(family) = place.metric.family(&self.translator.options) {
+            self.translator.metadata.record(&family.name, family.kind, &family.help, &family.unit);
+        }
+    }
+
+    fn resolve_anew(
+        &mut self,
+        place: &Place<'_>,
+        attributes: Attributes<'_>,
+        shape: &Shape<'_>,
+    ) -> Result<(), LabelsError> {
+        let translator = self.translator;
+        let family = place.metric.family(&translator.options)?;
+        let resource = place.resource.labels(&translator.rules)?;
+        let scope = place.scope.labels(&translator.rules)?;
+        let out = &mut self.out;
+        let base = point_labels(&translator.rules, resource, scope, attributes, &mut |warning| out.warn(warning))?;
+        let limits = &translator.options.limits;
+        self.refs.clear();
+        let (sink, refs) = (&mut *self.sink, &mut self.refs);
+        let mut add = |suffix: &str, special: Option<(&str, &str)>| {
+            let name = format!("{}{suffix}", family.name);
+            let labels = match special {
+                None => freeze(limits, &base, &[(LABEL_NAME, &name)]),
+                Some(special) => freeze(limits, &base, &[(LABEL_NAME, &name), special]),
+            };
+            refs.push(labels.and_then(|labels| sink.resolve(&labels)).map_err(LabelsError::Refused)?);
+            Ok::<(), LabelsError>(())
+        };
+        match shape {
+            Shape::Number => add("", None)?,
+            Shape::Histogram { has_sum, bounds } => {
+                let bounds: Vec<f64> = bounds.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
+                if bounds.iter().any(|b| !b.is_finite()) || !bounds.is_sorted_by(|a, b| a < b) {
+                    let message =
+                        format!("metric {:?}: explicit bounds are not finite and ascending", place.metric.shown_name());
+                    return Err(LabelsError::Refused(Refused::new(RefusalReason::Invalid, message)));
+                }
+                if *has_sum {
+                    add("_sum", None)?;
+                }
+                add("_count", None)?;
+                for bound in bounds {
+                    add("_bucket", Some(("le", &bound.to_string())))?;
+                }
+                add("_bucket", Some(("le", "+Inf")))?;
+            }
+            Shape::Summary { quantiles } => {
+                add("_sum", None)?;
+                add("_count", None)?;
+                for (quantile, _) in *quantiles {
+                    add("", Some(("quantile", &quantile.to_string())))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

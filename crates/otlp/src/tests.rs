@@ -1,0 +1,506 @@
+//! Requests through the whole translator: outcomes of points, the cache, limits, odd encodings.
+
+use crate::{Limits, Options, RefusalReason, Refused, Sink, Translation, Translator};
+use mytsdb_model::{Labels, SeriesRef, is_stale_nan};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
+use opentelemetry_proto::tonic::metrics::v1::summary_data_point::ValueAtQuantile;
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
+    ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
+use serde_json::Value;
+
+/// Keeps everything; series get ascending references.
+#[derive(Default)]
+pub(crate) struct MemorySink {
+    pub series: Vec<Labels>,
+    pub samples: Vec<(SeriesRef, i64, f64)>,
+    pub point_ends: Vec<usize>,
+    pub resolved: usize,
+    pub touched: usize,
+    pub series_max: Option<usize>,
+    pub forgotten: Vec<SeriesRef>,
+}
+
+impl Sink for MemorySink {
+    fn resolve(&mut self, labels: &Labels) -> Result<SeriesRef, Refused> {
+        self.resolved += 1;
+        let known = self.series.iter().position(|l| l == labels);
+        if known.is_none() && self.series_max.is_some_and(|max| self.series.len() >= max) {
+            return Err(Refused::new(RefusalReason::SeriesLimit, "no more series"));
+        }
+        let index = known.unwrap_or_else(|| {
+            self.series.push(labels.clone());
+            self.series.len() - 1
+        });
+        let series = SeriesRef(index as u64 + 1);
+        self.forgotten.retain(|f| *f != series);
+        Ok(series)
+    }
+
+    fn touch(&mut self, series: SeriesRef) -> bool {
+        self.touched += 1;
+        !self.forgotten.contains(&series)
+    }
+
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
+        self.samples.push((series, timestamp_ms, value));
+    }
+
+    fn end_point(&mut self) {
+        self.point_ends.push(self.samples.len());
+    }
+
+    fn end_target_info(&mut self) {}
+}
+
+impl MemorySink {
+    pub fn rows(&self) -> Vec<(Labels, i64, f64)> {
+        self.samples.iter().map(|(s, t, v)| (self.series[s.0 as usize - 1].clone(), *t, *v)).collect()
+    }
+
+    fn shown(&self) -> Vec<String> {
+        self.rows().iter().map(|(l, t, v)| format!("{l} {v} @{t}")).collect()
+    }
+}
+
+/// `{"a": "1"}` or OTLP's list of keys and values.
+pub(crate) fn key_values(json: &Value) -> Vec<KeyValue> {
+    match json {
+        Value::Object(map) => map.iter().map(|(k, v)| kv(k, v.as_str().unwrap())).collect(),
+        Value::Array(list) => list
+            .iter()
+            .map(|pair| kv(pair["key"].as_str().unwrap(), pair["value"]["stringValue"].as_str().unwrap()))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn kv(key: &str, value: &str) -> KeyValue {
+    let value = Some(AnyValue { value: Some(any_value::Value::StringValue(value.into())) });
+    KeyValue { key: key.into(), value, ..Default::default() }
+}
+
+/// The OTLP/JSON of the conformance tables: strings only as attribute values.
+pub(crate) fn json_request(json: &Value) -> ExportMetricsServiceRequest {
+    let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    ExportMetricsServiceRequest {
+        resource_metrics: list(&json["resourceMetrics"])
+            .iter()
+            .map(|rm| ResourceMetrics {
+                resource: Some(Resource {
+                    attributes: key_values(&rm["resource"]["attributes"]),
+                    ..Default::default()
+                }),
+                scope_metrics: list(&rm["scopeMetrics"])
+                    .iter()
+                    .map(|sm| ScopeMetrics {
+                        scope: Some(InstrumentationScope {
+                            name: text(&sm["scope"]["name"]),
+                            version: text(&sm["scope"]["version"]),
+                            attributes: key_values(&sm["scope"]["attributes"]),
+                            ..Default::default()
+                        }),
+                        metrics: list(&sm["metrics"]).iter().map(json_metric).collect(),
+                        schema_url: text(&sm["schemaUrl"]),
+                    })
+                    .collect(),
+                ..Default::default()
+            })
+            .collect(),
+    }
+}
+
+fn json_u64(value: &Value) -> u64 {
+    value.as_str().map_or_else(|| value.as_u64().unwrap_or(0), |text| text.parse().unwrap())
+}
+
+fn json_metric(json: &Value) -> Metric {
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    let points = |data: &Value| data["dataPoints"].as_array().cloned().unwrap_or_default();
+    let temporality = |data: &Value| data["aggregationTemporality"].as_i64().unwrap_or(0) as i32;
+    let number = |p: &Value| NumberDataPoint {
+        attributes: key_values(&p["attributes"]),
+        time_unix_nano: json_u64(&p["timeUnixNano"]),
+        flags: p["flags"].as_u64().unwrap_or(0) as u32,
+        value: match (&p["asDouble"], &p["asInt"]) {
+            (Value::Number(v), _) => Some(Number::AsDouble(v.as_f64().unwrap())),
+            (_, Value::Null) => None,
+            (_, v) => Some(Number::AsInt(json_u64(v) as i64)),
+        },
+        ..Default::default()
+    };
+    let data = if let Some(gauge) = json.get("gauge") {
+        Some(Data::Gauge(Gauge { data_points: points(gauge).iter().map(number).collect() }))
+    } else if let Some(sum) = json.get("sum") {
+        Some(Data::Sum(Sum {
+            data_points: points(sum).iter().map(number).collect(),
+            aggregation_temporality: temporality(sum),
+            is_monotonic: sum["isMonotonic"].as_bool().unwrap_or(false),
+        }))
+    } else if let Some(histogram) = json.get("histogram") {
+        let point = |p: &Value| HistogramDataPoint {
+            attributes: key_values(&p["attributes"]),
+            time_unix_nano: json_u64(&p["timeUnixNano"]),
+            count: json_u64(&p["count"]),
+            sum: p["sum"].as_f64(),
+            bucket_counts: p["bucketCounts"].as_array().into_iter().flatten().map(json_u64).collect(),
+            explicit_bounds: p["explicitBounds"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect(),
+            ..Default::default()
+        };
+        Some(Data::Histogram(Histogram {
+            data_points: points(histogram).iter().map(point).collect(),
+            aggregation_temporality: temporality(histogram),
+        }))
+    } else if let Some(histogram) = json.get("exponentialHistogram") {
+        Some(Data::ExponentialHistogram(ExponentialHistogram {
+            data_points: points(histogram).iter().map(|_| ExponentialHistogramDataPoint::default()).collect(),
+            aggregation_temporality: temporality(histogram),
+        }))
+    } else {
+        json.get("summary").map(|summary| {
+            let point = |p: &Value| SummaryDataPoint {
+                attributes: key_values(&p["attributes"]),
+                time_unix_nano: json_u64(&p["timeUnixNano"]),
+                count: json_u64(&p["count"]),
+                sum: p["sum"].as_f64().unwrap_or(0.0),
+                quantile_values: p["quantileValues"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|q| ValueAtQuantile {
+                        quantile: q["quantile"].as_f64().unwrap(),
+                        value: q["value"].as_f64().unwrap(),
+                    })
+                    .collect(),
+                ..Default::default()
+            };
+            Data::Summary(Summary { data_points: points(summary).iter().map(point).collect() })
+        })
+    };
+    Metric {
+        name: text(&json["name"]),
+        description: text(&json["description"]),
+        unit: text(&json["unit"]),
+        data,
+        ..Default::default()
+    }
+}
+
+fn point(attributes: &[(&str, &str)], seconds: u64, value: f64) -> NumberDataPoint {
+    NumberDataPoint {
+        attributes: attributes.iter().map(|(k, v)| kv(k, v)).collect(),
+        time_unix_nano: seconds * 1_000_000_000,
+        value: Some(Number::AsDouble(value)),
+        ..Default::default()
+    }
+}
+
+fn gauge(name: &str, data_points: Vec<NumberDataPoint>) -> Metric {
+    Metric { name: name.into(), data: Some(Data::Gauge(Gauge { data_points })), ..Default::default() }
+}
+
+/// A length-prefixed field of at most 16 KiB, its length in two bytes.
+fn nest(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = [content.len() as u8 | 0x80, (content.len() >> 7) as u8];
+    [&[tag][..], &length, content].concat()
+}
+
+fn request(resource: &[(&str, &str)], metrics: Vec<Metric>) -> Vec<u8> {
+    let resource = Resource { attributes: resource.iter().map(|(k, v)| kv(k, v)).collect(), ..Default::default() };
+    let scope_metrics = vec![ScopeMetrics { metrics, ..Default::default() }];
+    let resource_metrics = vec![ResourceMetrics { resource: Some(resource), scope_metrics, ..Default::default() }];
+    ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
+}
+
+fn run(translator: &Translator, epoch: u64, sink: &mut MemorySink, request: &[u8]) -> Translation {
+    translator.translate(request, epoch, sink).unwrap()
+}
+
+fn translate(options: Options, request: &[u8]) -> (MemorySink, Translation) {
+    let mut sink = MemorySink::default();
+    let translation = run(&Translator::new(options), 0, &mut sink, request);
+    (sink, translation)
+}
+
+#[test]
+fn a_second_look_touches_no_labels() {
+    let points = (0..50).map(|i| point(&[("i", &i.to_string())], 1, 1.0)).collect();
+    let bytes = request(&[("service.name", "a"), ("zone", "z")], vec![gauge("g", points)]);
+    let translator = Translator::new(Options::default());
+    let mut sink = MemorySink::default();
+    let first = run(&translator, 0, &mut sink, &bytes);
+    assert_eq!((first.accepted_points, sink.resolved), (50, 51), "50 points and target_info");
+    let rows = sink.rows();
+    sink.samples.clear();
+    let second = run(&translator, 0, &mut sink, &bytes);
+    assert_eq!((second, sink.resolved, sink.touched), (first, 51, 0));
+    assert_eq!(sink.rows(), rows);
+}
+
+#[test]
+fn an_older_epoch_is_touched_and_lost_series_are_resolved_again() {
+    let points = (0..5).map(|i| point(&[("i", &i.to_string())], 1, 1.0)).collect();
+    let bytes = request(&[("service.name", "a"), ("zone", "z")], vec![gauge("g", points)]);
+    let translator = Translator::new(Options::default());
+    let mut sink = MemorySink::default();
+    run(&translator, 0, &mut sink, &bytes);
+    sink.forgotten = vec![SeriesRef(2), SeriesRef(6)];
+    run(&translator, 1, &mut sink, &bytes);
+    assert_eq!((sink.touched, sink.resolved), (6, 6 + 2));
+    run(&translator, 1, &mut sink, &bytes);
+    assert_eq!((sink.touched, sink.resolved), (6, 8), "now all are of this epoch");
+}
+
+#[test]
+fn a_refused_histogram_point_leaves_no_sample() {
+    let histogram = |attribute: &str| HistogramDataPoint {
+        attributes: vec![kv("a", attribute)],
+        time_unix_nano: 1_000_000,
+        count: 6,
+        sum: Some(1.5),
+        bucket_counts: vec![1, 2, 3],
+        explicit_bounds: vec![0.5, 10.0],
+        ..Default::default()
+    };
+    let data = Histogram { data_points: vec![histogram("1"), histogram("2")], aggregation_temporality: 2 };
+    let metric = Metric { name: "h".into(), data: Some(Data::Histogram(data)), ..Default::default() };
+    let mut sink = MemorySink { series_max: Some(7), ..Default::default() };
+    let translator = Translator::new(Options::default());
+    let out = run(&translator, 0, &mut sink, &request(&[], vec![metric]));
+    assert_eq!((out.accepted_points, out.refused.total()), (1, 1));
+    assert_eq!(out.refused.count(RefusalReason::SeriesLimit), 1);
+    assert_eq!(
+        sink.shown(),
+        [
+            r#"{__name__="h_sum", a="1"} 1.5 @1"#,
+            r#"{__name__="h_count", a="1"} 6 @1"#,
+            r#"{__name__="h_bucket", a="1", le="0.5"} 1 @1"#,
+            r#"{__name__="h_bucket", a="1", le="10"} 3 @1"#,
+            r#"{__name__="h_bucket", a="1", le="+Inf"} 6 @1"#,
+        ]
+    );
+    assert_eq!(sink.point_ends, [5]);
+}
+
+#[test]
+fn histograms_of_other_bounds_are_other_series() {
+    let histogram = |bounds: &[f64], sum| HistogramDataPoint {
+        count: 1,
+        sum,
+        bucket_counts: vec![1; bounds.len() + 1],
+        explicit_bounds: bounds.to_vec(),
+        ..Default::default()
+    };
+    let data_points = vec![
+        histogram(&[1.0], None),
+        histogram(&[2.0], None),
+        histogram(&[1.0], Some(2.0)),
+        histogram(&[], None),
+        histogram(&[1.0, f64::INFINITY], None),
+    ];
+    let data = Histogram { data_points, aggregation_temporality: 2 };
+    let metric = Metric { name: "h".into(), data: Some(Data::Histogram(data)), ..Default::default() };
+    let bytes = request(&[], vec![metric]);
+    let translator = Translator::new(Options::default());
+    let mut sink = MemorySink::default();
+    for _ in 0..2 {
+        sink.samples.clear();
+        let out = run(&translator, 0, &mut sink, &bytes);
+        assert_eq!(out.accepted_points, 5);
+        let names: Vec<String> = sink
+            .rows()
+            .iter()
+            .map(|(l, ..)| format!("{}{}", l.metric_name(), l.get("le").map(|le| format!(" {le}")).unwrap_or_default()))
+            .collect();
+        assert_eq!(names[..3], ["h_count", "h_bucket 1", "h_bucket +Inf"]);
+        assert_eq!(names[3..6], ["h_count", "h_bucket 2", "h_bucket +Inf"]);
+        assert_eq!(names[6..10], ["h_sum", "h_count", "h_bucket 1", "h_bucket +Inf"]);
+        assert_eq!(names[10..12], ["h_count", "h_bucket +Inf"]);
+        assert_eq!(names[12..], ["h_count", "h_bucket 1", "h_bucket +Inf"]);
+    }
+}
+
+#[test]
+fn points_without_recorded_value_are_stale_markers() {
+    let stale = |p: NumberDataPoint| NumberDataPoint { flags: 1, ..p };
+    let number = vec![stale(point(&[], 1, 5.0)), stale(NumberDataPoint::default())];
+    let histogram = HistogramDataPoint { flags: 1, sum: Some(1.0), bucket_counts: vec![1], ..Default::default() };
+    let histogram = Histogram { data_points: vec![histogram], aggregation_temporality: 2 };
+    let quantile_values = vec![ValueAtQuantile { quantile: 0.99, value: 1.0 }];
+    let summary = Summary { data_points: vec![SummaryDataPoint { flags: 1, quantile_values, ..Default::default() }] };
+    let metric = |name: &str, data| Metric { name: name.into(), data: Some(data), ..Default::default() };
+    let metrics =
+        vec![gauge("g", number), metric("h", Data::Histogram(histogram)), metric("s", Data::Summary(summary))];
+    let (sink, out) = translate(Options::default(), &request(&[], metrics));
+    assert_eq!(out.accepted_points, 4);
+    assert_eq!(sink.samples.len(), 2 + 3 + 3);
+    assert!(sink.samples.iter().all(|(_, _, v)| is_stale_nan(*v)));
+}
+
+#[test]
+fn each_bad_point_is_counted_and_its_neighbours_stay() {
+    let long = "v".repeat(3000);
+    let many: Vec<(String, String)> = (0..70).map(|i| (format!("a{i}"), "x".to_owned())).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let wide: Vec<(String, String)> = (0..6).map(|i| (format!("a{i}"), "x".repeat(2000))).collect();
+    let wide: Vec<(&str, &str)> = wide.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let long_name = "n".repeat(300);
+    let points = vec![
+        point(&[("ok", "1")], 1, 1.0),
+        point(&[("long", &long)], 1, 1.0),
+        point(&many, 1, 1.0),
+        point(&[(&long_name, "1")], 1, 1.0),
+        point(&wide, 1, 1.0),
+        NumberDataPoint { value: None, ..point(&[("none", "1")], 1, 1.0) },
+        point(&[("", "1")], 1, 1.0),
+        point(&[("ok", "2")], 1, 2.0),
+    ];
+    let sum = |temporality| Metric {
+        name: "s".into(),
+        data: Some(Data::Sum(Sum {
+            data_points: vec![point(&[], 1, 1.0); 3],
+            aggregation_temporality: temporality,
+            is_monotonic: true,
+        })),
+        ..Default::default()
+    };
+    let exponential = Metric {
+        name: "e".into(),
+        data: Some(Data::ExponentialHistogram(ExponentialHistogram {
+            data_points: vec![ExponentialHistogramDataPoint::default(); 2],
+            aggregation_temporality: 2,
+        })),
+        ..Default::default()
+    };
+    let bytes = request(&[], vec![gauge("g", points), sum(1), sum(0), exponential]);
+    let (sink, out) = translate(Options::default(), &bytes);
+    assert_eq!(sink.shown(), [r#"{__name__="g", ok="1"} 1 @1000"#, r#"{__name__="g", ok="2"} 2 @1000"#]);
+    assert_eq!(out.accepted_points, 2);
+    let counts = RefusalReason::ALL.map(|r| (r.as_str(), out.refused.count(r)));
+    let want =
+        [("invalid", 2), ("temporality", 6), ("unsupported", 2), ("limit", 4), ("series_limit", 0), ("sample", 0)];
+    assert_eq!(counts, want);
+    let messages = out.refused.messages();
+    assert_eq!(messages.len(), 5, "the first five different ones");
+    for (message, flag) in messages.iter().zip([
+        "--max-label-value-bytes",
+        "--max-labels-per-series",
+        "--max-label-name-bytes",
+        "--max-labels-bytes",
+        "no value",
+    ]) {
+        assert!(message.contains(flag), "{message}");
+    }
+}
+
+#[test]
+fn bad_text_refuses_points_not_the_request() {
+    // Gauge "g" with one point: attribute key "k", value one byte 0xff.
+    let bad_value = [0x3a, 8, 0x0a, 1, b'k', 0x12, 3, 0x0a, 1, 0xff];
+    let value = [0x21, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f];
+    let metric = |name: &[u8], point: &[u8]| nest(0x12, &[nest(0x0a, name), nest(0x2a, &nest(0x0a, point))].concat());
+    let bad_point = [&bad_value[..], &value].concat();
+    let metrics = [metric(b"g", &bad_point), metric(&[0xc3], &value), metric(b"ok", &value)].concat();
+    let bytes = nest(0x0a, &nest(0x12, &metrics));
+    let (sink, out) = translate(Options::default(), &bytes);
+    assert_eq!(sink.shown(), [r#"{__name__="ok"} 1 @0"#]);
+    assert_eq!(out.refused.count(RefusalReason::Invalid), 2);
+    assert!(out.refused.messages().iter().all(|m| m.contains("not UTF-8")), "{:?}", out.refused.messages());
+}
+
+#[test]
+fn scattered_and_reordered_attributes_reach_the_same_series() {
+    let kv = |k: u8, v: u8| vec![0x3a, 8, 0x0a, 1, k, 0x12, 3, 0x0a, 1, v];
+    let value = vec![0x21, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f];
+    let overlong_tag = |field: Vec<u8>| [vec![field[0] | 0x80, 0], field[1..].to_vec()].concat();
+    let (a, b) = (kv(b'a', b'1'), kv(b'b', b'2'));
+    let orders = [
+        [a.clone(), b.clone(), value.clone()].concat(),
+        [b.clone(), value.clone(), a.clone()].concat(),
+        [value.clone(), a.clone(), value.clone(), b.clone()].concat(),
+        [overlong_tag(a), value, overlong_tag(b)].concat(),
+    ];
+    let points: Vec<u8> = orders.iter().flat_map(|p| nest(0x0a, p)).collect();
+    let bytes = nest(0x0a, &nest(0x12, &nest(0x12, &[nest(0x0a, b"g"), nest(0x2a, &points)].concat())));
+    let translator = Translator::new(Options::default());
+    let mut sink = MemorySink::default();
+    for _ in 0..2 {
+        assert_eq!(run(&translator, 0, &mut sink, &bytes).accepted_points, 4);
+    }
+    assert_eq!(sink.series.iter().map(Labels::to_string).collect::<Vec<_>>(), [r#"{__name__="g", a="1", b="2"}"#]);
+    assert_eq!(sink.samples.len(), 8);
+}
+
+#[test]
+fn target_info_spans_the_points_and_is_left_out_when_it_says_nothing() {
+    let points = vec![point(&[("i", "1")], 400, 1.0), point(&[("i", "1")], 0, 1.0)];
+    let info = |resource: &[(&str, &str)]| {
+        let (sink, out) = translate(Options::default(), &request(resource, vec![gauge("g", points.clone())]));
+        assert_eq!(out.accepted_points, 2);
+        sink.shown().split_off(2)
+    };
+    let series = r#"{__name__="target_info", host_name="h", instance="i", job="ns/a"}"#;
+    assert_eq!(
+        info(&[("service.name", "a"), ("service.namespace", "ns"), ("service.instance.id", "i"), ("host.name", "h")]),
+        [0, 150_000, 300_000, 400_000].map(|t| format!("{series} 1 @{t}"))
+    );
+    assert!(info(&[("service.name", "a"), ("service.instance.id", "i")]).is_empty(), "only identity");
+    assert!(info(&[("host.name", "h")]).is_empty(), "no identity");
+}
+
+#[test]
+fn target_info_is_bounded_for_absurd_times() {
+    let far = NumberDataPoint { time_unix_nano: u64::MAX, ..point(&[], 0, 1.0) };
+    let bytes = request(&[("service.name", "a"), ("x", "y")], vec![gauge("g", vec![point(&[], 0, 1.0), far])]);
+    let (sink, _) = translate(Options::default(), &bytes);
+    assert_eq!(sink.samples.len(), 2 + 1 + 1024 + 1);
+    assert!(sink.samples[2..].is_sorted_by_key(|(_, t, _)| *t));
+}
+
+#[test]
+fn a_full_cache_only_costs_time() {
+    let points = (0..20).map(|i| point(&[("i", &i.to_string())], 1, f64::from(i))).collect();
+    let bytes = request(&[], vec![gauge("g", points)]);
+    let translator = Translator::new(Options { cache_entries_max: 7, ..Options::default() });
+    let mut sink = MemorySink::default();
+    for _ in 0..3 {
+        assert_eq!(run(&translator, 0, &mut sink, &bytes).accepted_points, 20);
+        assert!(translator.cache().len() <= 7);
+    }
+    assert_eq!(sink.series.len(), 20);
+    assert!(sink.samples.iter().all(|(s, _, v)| s.0 as f64 == *v + 1.0));
+}
+
+#[test]
+fn buckets_and_quantiles_are_bounded() {
+    let options = || Options { limits: Limits { bucket_count_max: 4, ..Limits::default() }, ..Options::default() };
+    let bounds: Vec<f64> = (0..4).map(f64::from).collect();
+    let histogram = HistogramDataPoint { bucket_counts: vec![1; 5], explicit_bounds: bounds, ..Default::default() };
+    let unordered =
+        HistogramDataPoint { bucket_counts: vec![1; 3], explicit_bounds: vec![2.0, 1.0], ..Default::default() };
+    let data = Histogram { data_points: vec![histogram, unordered], aggregation_temporality: 2 };
+    let quantile_values = vec![ValueAtQuantile::default(); 5];
+    let summary = Summary { data_points: vec![SummaryDataPoint { quantile_values, ..Default::default() }] };
+    let metric = |data| Metric { name: "m".into(), data: Some(data), ..Default::default() };
+    let bytes = request(&[], vec![metric(Data::Histogram(data)), metric(Data::Summary(summary))]);
+    let (sink, out) = translate(options(), &bytes);
+    assert!(sink.samples.is_empty() && sink.series.is_empty());
+    assert_eq!(out.refused.count(RefusalReason::Limit), 2);
+    assert_eq!(out.refused.count(RefusalReason::Invalid), 1);
+}
+
+#[test]
+fn empty_requests_and_empty_metrics_are_fine() {
+    let (_, out) = translate(Options::default(), &[]);
+    assert_eq!(out, Translation::default());
+    let (_, out) = translate(Options::default(), &request(&[], vec![gauge("g", vec![])]));
+    assert_eq!((out.accepted_points, out.refused.total()), (0, 0));
+    assert_eq!(out.warnings, [r#"metric "g" has no data points"#]);
+}
