@@ -1,0 +1,150 @@
+//! From a job to a response: the envelope, the status, the encoding.
+
+use crate::body::ChunkBody;
+use crate::encoding::Encoding;
+use crate::error::{ApiError, ErrorKind};
+use crate::json::Chunks;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+/// Most warnings, and most infos, that an answer carries.
+const REMARKS_MAX: usize = 10;
+
+/// What a handler says besides its data.
+#[derive(Debug, Default)]
+pub(crate) struct Remarks {
+    pub(crate) warnings: Vec<String>,
+    pub(crate) infos: Vec<String>,
+}
+
+impl Remarks {
+    pub(crate) fn truncated(truncated: bool) -> Self {
+        let warnings = if truncated { vec!["results truncated due to limit".to_owned()] } else { Vec::new() };
+        Self { warnings, infos: Vec::new() }
+    }
+}
+
+/// What a handler gives: data that it has written, or deliberately none.
+pub(crate) enum Outcome {
+    /// The data is in the writer.
+    Data(Remarks),
+    /// 204 without a body.
+    NoContent,
+}
+
+impl Outcome {
+    pub(crate) fn data() -> Result<Self, ApiError> {
+        Ok(Self::Data(Remarks::default()))
+    }
+}
+
+/// An answer ready to be sent.
+pub(crate) struct Answer {
+    status: StatusCode,
+    encoding: Encoding,
+    retry_after: bool,
+    chunks: Vec<Bytes>,
+}
+
+impl Answer {
+    /// Runs a handler: it writes the data, the envelope is put around it.
+    pub(crate) fn of(encoding: Encoding, handler: impl FnOnce(&mut Chunks) -> Result<Outcome, ApiError>) -> Self {
+        let mut out = Chunks::new();
+        out.raw("{\"status\":\"success\",\"data\":");
+        match handler(&mut out) {
+            Ok(Outcome::Data(remarks)) => {
+                write_remarks(&mut out, "warning", &remarks.warnings);
+                write_remarks(&mut out, "info", &remarks.infos);
+                out.raw("}");
+                let (encoding, chunks) = encoding.apply(out.finish());
+                Self { status: StatusCode::OK, encoding, retry_after: false, chunks }
+            }
+            Ok(Outcome::NoContent) => Self {
+                status: StatusCode::NO_CONTENT,
+                encoding: Encoding::Identity,
+                retry_after: false,
+                chunks: Vec::new(),
+            },
+            Err(error) => Self::error(&error),
+        }
+    }
+
+    pub(crate) fn error(error: &ApiError) -> Self {
+        let mut out = Chunks::new();
+        out.raw("{\"status\":\"error\",\"errorType\":");
+        out.string(error.kind.as_str());
+        out.raw(",\"error\":");
+        out.string(&error.message);
+        out.raw("}");
+        Self {
+            status: error.kind.status(),
+            encoding: Encoding::Identity,
+            retry_after: error.kind == ErrorKind::Overloaded,
+            chunks: out.finish(),
+        }
+    }
+
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::new(ChunkBody::new(self.chunks)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        if self.status != StatusCode::NO_CONTENT {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(encoding) = self.encoding.header() {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        if self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+fn write_remarks(out: &mut Chunks, kind: &str, remarks: &[String]) {
+    if remarks.is_empty() {
+        return;
+    }
+    out.raw(",\"");
+    out.raw(kind);
+    out.raw("s\":");
+    let omitted = remarks.len().saturating_sub(REMARKS_MAX);
+    let more = (omitted > 0).then(|| format!("{omitted} more {kind} annotations omitted"));
+    out.strings(remarks.iter().take(REMARKS_MAX).chain(&more));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(answer: Answer) -> String {
+        String::from_utf8(answer.chunks.concat()).unwrap()
+    }
+
+    #[test]
+    fn the_envelope_carries_at_most_ten_remarks_of_a_kind() {
+        let warnings: Vec<String> = (0..12).map(|i| format!("w{i}")).collect();
+        let answer = Answer::of(Encoding::Identity, |out| {
+            out.raw("[]");
+            Ok(Outcome::Data(Remarks { warnings, infos: vec!["i".into()] }))
+        });
+        assert_eq!(
+            text(answer),
+            concat!(
+                r#"{"status":"success","data":[],"warnings":["w0","w1","w2","w3","w4","w5","w6","w7","w8","w9","#,
+                r#""2 more warning annotations omitted"],"infos":["i"]}"#
+            )
+        );
+    }
+
+    #[test]
+    fn an_error_replaces_what_was_written() {
+        let answer = Answer::of(Encoding::Gzip, |out| {
+            out.raw("[1,2");
+            Err(ApiError::new(ErrorKind::Execution, "a < b"))
+        });
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(text(answer), r#"{"status":"error","errorType":"execution","error":"a \u003c b"}"#);
+    }
+}

@@ -1,0 +1,213 @@
+//! The API as a value: what it answers from, and the routes to its handlers.
+
+use crate::answer::{Answer, Outcome};
+use crate::encoding::Encoding;
+use crate::error::{ApiError, ErrorKind, HttpApiError};
+use crate::gate::Gate;
+use crate::json::Chunks;
+use crate::metadata::MetadataSource;
+use crate::options::ApiOptions;
+use crate::page::Page;
+use crate::request_metrics::RequestMetrics;
+use crate::{cors, lookup, metadata, page, probes, query, request_metrics, status, syntax, time};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware;
+use axum::routing::{MethodRouter, get};
+use http::{HeaderValue, Response, StatusCode, header};
+use mytsdb_model::LabelRegex;
+use mytsdb_promql::Storage;
+use mytsdb_telemetry::Registry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// What all handlers share.
+pub(crate) struct Shared {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) registry: Registry,
+    pub(crate) options: ApiOptions,
+    pub(crate) metadata: Vec<Box<dyn MetadataSource>>,
+    pub(crate) queries: Gate,
+    pub(crate) lookups: Gate,
+    pub(crate) requests: RequestMetrics,
+    pub(crate) page: Page,
+    pub(crate) cors_origin: LabelRegex,
+    pub(crate) ready: Arc<AtomicBool>,
+    pub(crate) stopping: AtomicBool,
+    pub(crate) started_ms: i64,
+}
+
+/// The Prometheus HTTP API over one storage. A clone is the same API.
+#[derive(Clone)]
+pub struct Api(pub(crate) Arc<Shared>);
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// An API that answers from `storage`, and with 503 until `ready` is set. Its own metrics go to `registry`, which
+    /// `/metrics` shows. `metadata` are asked in turn what a metric means.
+    ///
+    /// # Errors
+    /// [`HttpApiError::CorsOrigin`] if the pattern of allowed origins is not valid.
+    pub fn new(
+        storage: Arc<dyn Storage>,
+        metadata: Vec<Box<dyn MetadataSource>>,
+        registry: Registry,
+        ready: Arc<AtomicBool>,
+        options: ApiOptions,
+    ) -> Result<Self, HttpApiError> {
+        let cors_origin = LabelRegex::new(&options.cors_origin)
+            .map_err(|source| HttpApiError::CorsOrigin { pattern: options.cors_origin.clone(), source })?;
+        let gate = |name| {
+            let (running_max, waiting_max) = (options.queries_running_max, options.queries_waiting_max);
+            Gate::new(name, running_max, waiting_max, options.queue_wait_max, &registry)
+        };
+        let (queries, lookups) = (gate("query"), gate("lookup"));
+        Ok(Self(Arc::new(Shared {
+            storage,
+            requests: RequestMetrics::new(registry.clone()),
+            registry,
+            options,
+            metadata,
+            queries,
+            lookups,
+            page: Page::new(),
+            cors_origin,
+            ready,
+            stopping: AtomicBool::new(false),
+            started_ms: time::now_ms(),
+        })))
+    }
+
+    /// All routes. [`serve`](crate::serve) is how they are meant to be reached; tests may call them directly.
+    pub fn router(&self) -> Router {
+        let api = Router::new()
+            .route("/query", form(query::instant))
+            .route("/query_range", form(query::range))
+            .route("/query_exemplars", form(syntax::exemplars))
+            .route("/format_query", form(syntax::format_query))
+            .route("/parse_query", form(syntax::parse_query))
+            .route("/series", form(lookup::series))
+            .route("/labels", form(lookup::label_names))
+            .route("/label/{name}/values", form_less(lookup::label_values))
+            .route("/metadata", form_less(metadata::answer))
+            .route("/status/buildinfo", fixed(status::build_info))
+            .route("/status/runtimeinfo", fixed(status::runtime_info))
+            .route("/status/flags", fixed(status::flags))
+            .route("/status/config", fixed(status::config))
+            .route("/status/tsdb", form_less(status::tsdb))
+            .route("/rules", empty(r#"{"groups":[]}"#))
+            .route("/alerts", empty(r#"{"alerts":[]}"#))
+            .route("/alertmanagers", empty(r#"{"activeAlertmanagers":[],"droppedAlertmanagers":[]}"#))
+            .route("/targets", empty(r#"{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{}}"#))
+            .route("/targets/metadata", empty("[]"))
+            .route("/scrape_pools", empty(r#"{"scrapePools":[]}"#))
+            .route("/notifications", empty("[]"))
+            .layer(middleware::from_fn_with_state(Arc::clone(&self.0), when_ready))
+            .layer(middleware::from_fn_with_state(Arc::clone(&self.0), cors::layer));
+        Router::new()
+            .nest("/api/v1", api)
+            .route("/-/ready", get_only(get(probes::ready)))
+            .route("/-/healthy", get_only(get(probes::healthy)))
+            .route("/metrics", get_only(get(probes::metrics)))
+            .route("/", get_only(get(page::index)))
+            .route("/query", get_only(get(page::index)))
+            .route("/graph", get_only(get(page::index)))
+            .route("/favicon.ico", get_only(get(page::icon)))
+            .route("/ui/{version}/{file}", get_only(get(page::asset)))
+            .fallback(not_found)
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(middleware::from_fn_with_state(Arc::clone(&self.0), request_metrics::layer))
+            .with_state(Arc::clone(&self.0))
+    }
+}
+
+/// GET and POST.
+fn form<H, T>(handler: H) -> MethodRouter<Arc<Shared>>
+where
+    H: axum::handler::Handler<T, Arc<Shared>> + Clone,
+    T: 'static,
+{
+    get(handler.clone()).post(handler).options(no_content).fallback(method_not_allowed)
+}
+
+/// GET only, as clients of the reference implementation expect of these.
+fn form_less<H, T>(handler: H) -> MethodRouter<Arc<Shared>>
+where
+    H: axum::handler::Handler<T, Arc<Shared>>,
+    T: 'static,
+{
+    get(handler).options(no_content).fallback(method_not_allowed)
+}
+
+/// Data that costs nothing to make.
+fn fixed(write: fn(&Shared, &mut Chunks)) -> MethodRouter<Arc<Shared>> {
+    form_less(move |State(shared): State<Arc<Shared>>, request: Request| async move {
+        let handler = |out: &mut Chunks| {
+            write(&shared, out);
+            Outcome::data()
+        };
+        Answer::of(Encoding::negotiate(request.headers()), handler).into_response()
+    })
+}
+
+/// An honest answer about something that this server does not do: there are none of these here.
+fn empty(data: &'static str) -> MethodRouter<Arc<Shared>> {
+    form_less(move |request: Request| async move {
+        let handler = |out: &mut Chunks| {
+            out.raw(data);
+            Outcome::data()
+        };
+        Answer::of(Encoding::negotiate(request.headers()), handler).into_response()
+    })
+}
+
+fn get_only(router: MethodRouter<Arc<Shared>>) -> MethodRouter<Arc<Shared>> {
+    router.fallback(method_not_allowed)
+}
+
+async fn no_content() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+async fn method_not_allowed() -> Response<Body> {
+    plain(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n")
+}
+
+async fn not_found() -> Response<Body> {
+    plain(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the payload over")]
+fn panicked(payload: Box<dyn std::any::Any + Send>) -> Response<Body> {
+    let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("no message"), "a request ended in a panic");
+    Answer::error(&ApiError::new(ErrorKind::Internal, "internal error: the request ended in a panic")).into_response()
+}
+
+/// Text without an envelope, for everything that is not the API proper.
+pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// Lets API requests through once the server is ready.
+async fn when_ready(State(shared): State<Arc<Shared>>, request: Request, next: middleware::Next) -> Response<Body> {
+    if shared.is_ready() { next.run(request).await } else { probes::not_ready(&shared) }
+}
+
+impl Shared {
+    pub(crate) fn is_ready(&self) -> bool {
+        // Acquire pairs with the owner's Release: who sees the flag sees the storage as it was when it was set.
+        self.ready.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,32 @@
+//! Cross-origin requests and what caches must know, on every API answer.
+
+use crate::api::Shared;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use http::{HeaderValue, Response, header};
+use std::sync::Arc;
+
+pub(crate) async fn layer(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    let Some(origin) = origin else { return response };
+    let allowed = if shared.options.cors_origin == ".*" {
+        HeaderValue::from_static("*")
+    } else if origin.to_str().is_ok_and(|text| shared.cors_origin.is_match(text)) {
+        origin
+    } else {
+        return response;
+    };
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("Accept, Authorization, Content-Type, Origin"),
+    );
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Date"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+    response
+}

@@ -1,0 +1,67 @@
+//! The engine behind PromQL's storage trait.
+
+use mytsdb_engine::{Engine, Selection};
+use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_promql::{Columns, SelectHints, SeriesSet, Storage, StorageError};
+use std::sync::Arc;
+
+/// Answers queries from an engine. A clone reads from the same engine.
+#[derive(Debug, Clone)]
+pub struct EngineStorage {
+    engine: Arc<Engine>,
+}
+
+impl EngineStorage {
+    /// A storage that reads from `engine`.
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+}
+
+impl Storage for EngineStorage {
+    fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
+        let selection = self.engine.select(hints.range, matchers).map_err(StorageError::from_error)?;
+        Ok(Box::new(EngineSeriesSet { selection }))
+    }
+
+    fn label_names(&self, range: TimeRange, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, StorageError> {
+        let names = self.engine.label_names(range, matchers).map_err(StorageError::from_error)?;
+        Ok(at_most(names, limit))
+    }
+
+    fn label_values(
+        &self,
+        name: &str,
+        range: TimeRange,
+        matchers: &[Matcher],
+        limit: usize,
+    ) -> Result<Vec<String>, StorageError> {
+        let values = self.engine.label_values(name, range, matchers).map_err(StorageError::from_error)?;
+        Ok(at_most(values, limit))
+    }
+}
+
+fn at_most(mut texts: Vec<String>, limit: usize) -> Vec<String> {
+    if limit > 0 {
+        texts.truncate(limit);
+    }
+    texts
+}
+
+struct EngineSeriesSet<'a> {
+    selection: Selection<'a>,
+}
+
+impl SeriesSet for EngineSeriesSet<'_> {
+    fn len(&self) -> usize {
+        self.selection.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        self.selection.labels(index)
+    }
+
+    fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError> {
+        self.selection.read(index, range, &mut out.timestamps_ms, &mut out.values).map_err(StorageError::from_error)
+    }
+}

@@ -1,0 +1,100 @@
+//! Errors: of the server as a whole, and of one request with the words and status codes of the API.
+
+use http::StatusCode;
+use mytsdb_promql::{EvalError, ParseError, StorageError};
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpApiError {
+    /// The listener cannot be asked for its address or fails for good.
+    #[error("listen for HTTP: {0}")]
+    Listen(#[source] std::io::Error),
+    /// A CORS origin pattern that is not a regular expression.
+    #[error("CORS origin {pattern:?}: {source}")]
+    CorsOrigin {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        source: mytsdb_model::ModelError,
+    },
+}
+
+/// The API's `errorType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    BadData,
+    Execution,
+    Canceled,
+    Timeout,
+    Internal,
+    /// Too much at once: `timeout` to clients, with `Retry-After`.
+    Overloaded,
+}
+
+impl ErrorKind {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::BadData => "bad_data",
+            ErrorKind::Execution => "execution",
+            ErrorKind::Canceled => "canceled",
+            ErrorKind::Timeout | ErrorKind::Overloaded => "timeout",
+            ErrorKind::Internal => "internal",
+        }
+    }
+
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            ErrorKind::BadData => StatusCode::BAD_REQUEST,
+            ErrorKind::Execution => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorKind::Canceled => StatusCode::from_u16(499).expect("499 is a status code"),
+            ErrorKind::Timeout | ErrorKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// Why a request gets an error for an answer.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+}
+
+impl ApiError {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    pub(crate) fn bad_data(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::BadData, message)
+    }
+
+    /// `invalid parameter "name": reason`
+    pub(crate) fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
+        Self::bad_data(format!("invalid parameter {name:?}: {reason}"))
+    }
+
+    /// A query or selector that does not parse.
+    pub(crate) fn parse(name: &str, error: &ParseError) -> Self {
+        Self::parameter(name, error)
+    }
+}
+
+impl From<EvalError> for ApiError {
+    fn from(error: EvalError) -> Self {
+        let kind = match &error {
+            EvalError::Canceled => ErrorKind::Canceled,
+            EvalError::Timeout => ErrorKind::Timeout,
+            EvalError::Storage(_) => ErrorKind::Internal,
+            _ => ErrorKind::Execution,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        Self::new(ErrorKind::Internal, error.to_string())
+    }
+}

@@ -1,0 +1,60 @@
+//! Work that may take long: it waits for its turn, runs off the connection threads, and stops when the client goes.
+
+use crate::answer::{Answer, Outcome};
+use crate::encoding::Encoding;
+use crate::error::{ApiError, ErrorKind};
+use crate::gate::Gate;
+use crate::json::Chunks;
+use axum::body::Body;
+use http::Response;
+use mytsdb_promql::Cancel;
+use std::time::{Duration, Instant};
+
+/// Stops the evaluation when the connection drops the request's future.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// What a job knows of its own run.
+pub(crate) struct Run {
+    pub(crate) cancel: Cancel,
+    /// Time spent waiting for a turn.
+    pub(crate) queued: Duration,
+}
+
+/// Runs `work` on a blocking thread once `gate` lets it, and answers with what it writes.
+///
+/// Rendering and compression are part of the job, so connection threads only ever copy bytes. A panic answers 500.
+pub(crate) async fn run(
+    gate: &Gate,
+    timeout: Duration,
+    encoding: Encoding,
+    work: impl FnOnce(&Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
+) -> Response<Body> {
+    let arrived = Instant::now();
+    let turn = match gate.enter(timeout).await {
+        Ok(turn) => turn,
+        Err(error) => return Answer::error(&error).into_response(),
+    };
+    let cancel = Cancel::at(arrived + timeout);
+    let _guard = CancelOnDrop(cancel.clone());
+    let run = Run { cancel, queued: arrived.elapsed() };
+    let task = tokio::task::spawn_blocking(move || {
+        let answer = Answer::of(encoding, |out| work(&run, out));
+        // The turn lasts as long as the work, also when nobody waits for the answer any more.
+        drop(turn);
+        answer
+    });
+    match task.await {
+        Ok(answer) => answer.into_response(),
+        Err(failure) => {
+            tracing::error!(error = %failure, "a query ended in a panic");
+            let error = ApiError::new(ErrorKind::Internal, "internal error: the query ended in a panic");
+            Answer::error(&error).into_response()
+        }
+    }
+}

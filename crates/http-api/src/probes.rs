@@ -1,0 +1,57 @@
+//! What supervisors ask: is it alive, is it ready, and its own metrics as text.
+
+use crate::api::{Shared, plain};
+use crate::body::ChunkBody;
+use crate::encoding::Encoding;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use mytsdb_telemetry::{Family, process_families, write_text};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub(crate) async fn healthy() -> Response<Body> {
+    plain(StatusCode::OK, "mytsdb is healthy.\n")
+}
+
+pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    if shared.is_ready() { plain(StatusCode::OK, "mytsdb is ready.\n") } else { not_ready(&shared) }
+}
+
+/// The answer to everything while the storage is being opened or closed.
+pub(crate) fn not_ready(shared: &Shared) -> Response<Body> {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+    // Relaxed: a word for people, nothing follows from it.
+    let stopping = if shared.stopping.load(Ordering::Relaxed) { "true" } else { "false" };
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("x-prometheus-stopping"), HeaderValue::from_static(stopping));
+    response
+}
+
+pub(crate) async fn metrics(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    let mut text = String::new();
+    write_text(&families(&shared), &mut text);
+    let (encoding, chunks) = Encoding::negotiate(request.headers()).apply(vec![Bytes::from(text)]);
+    let mut response = Response::new(Body::new(ChunkBody::new(chunks)));
+    let headers = response.headers_mut();
+    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if let Some(encoding) = encoding.header() {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    response
+}
+
+/// The registry's families and those of the process, unless the registry has them from a source already.
+pub(crate) fn families(shared: &Shared) -> Vec<Family> {
+    let mut families = shared.registry.gather();
+    let process: Vec<Family> = process_families()
+        .into_iter()
+        .filter(|f| families.binary_search_by(|known| known.name.cmp(&f.name)).is_err())
+        .collect();
+    families.extend(process);
+    families.sort_by(|a, b| a.name.cmp(&b.name));
+    families
+}

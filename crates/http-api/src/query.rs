@@ -1,0 +1,180 @@
+//! `query` and `query_range`.
+
+use crate::answer::{Answer, Outcome, Remarks};
+use crate::api::Shared;
+use crate::encoding::Encoding;
+use crate::error::ApiError;
+use crate::job::{self, Run};
+use crate::json::Chunks;
+use crate::params::Params;
+use crate::render::{truncate, write_value};
+use crate::time::now_ms;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use http::Response;
+use mytsdb_promql::{EvalError, Expr, QueryOptions, QueryResult, QueryStats};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const NS_PER_MS: i64 = 1_000_000;
+
+/// Times of an evaluation.
+enum When {
+    At { timestamp_ms: i64 },
+    Steps { start_ms: i64, end_ms: i64, step_ms: i64 },
+}
+
+/// A request with its parameters read; only the query's text is not looked at yet.
+struct QueryRequest {
+    text: String,
+    when: When,
+    limit: usize,
+    timeout: Duration,
+    options: QueryOptions,
+    stats: Stats,
+}
+
+/// The `stats` parameter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stats {
+    No,
+    Yes,
+    /// Neither `true` nor `all`, which is taken for `true` with a warning.
+    Deprecated,
+}
+
+pub(crate) async fn instant(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    answer(shared, request, |params, _| Ok(When::At { timestamp_ms: params.time_ms_or("time", now_ms())? })).await
+}
+
+pub(crate) async fn range(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    answer(shared, request, |params, shared| {
+        let (start_ms, end_ms) = (params.time_ms("start")?, params.time_ms("end")?);
+        if end_ms < start_ms {
+            return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
+        }
+        let step_ns = crate::time::parse_duration_ns(params.get("step")).map_err(|e| ApiError::parameter("step", e))?;
+        if step_ns < NS_PER_MS {
+            let reason = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+            return Err(ApiError::parameter("step", reason));
+        }
+        let points = i128::from(end_ms - start_ms) * i128::from(NS_PER_MS) / i128::from(step_ns);
+        if points > i128::from(shared.options.range_points_max) {
+            return Err(ApiError::bad_data(format!(
+                "exceeded maximum resolution of {} points per timeseries. Try decreasing the query resolution (?step=XX)",
+                thousands(shared.options.range_points_max)
+            )));
+        }
+        Ok(When::Steps { start_ms, end_ms, step_ms: step_ns / NS_PER_MS })
+    })
+    .await
+}
+
+/// `11,000`
+fn thousands(n: i64) -> String {
+    if n < 1000 { n.to_string() } else { format!("{},{:03}", thousands(n / 1000), n % 1000) }
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    request: Request,
+    when: impl FnOnce(&Params, &Shared) -> Result<When, ApiError>,
+) -> Response<Body> {
+    let encoding = Encoding::negotiate(request.headers());
+    let query = match Params::read(request).await.and_then(|params| QueryRequest::read(&params, &shared, when)) {
+        Ok(query) => query,
+        Err(error) => return Answer::error(&error).into_response(),
+    };
+    let storage = Arc::clone(&shared.storage);
+    let timeout = query.timeout;
+    let work = move |run: &Run, out: &mut Chunks| {
+        let began = Instant::now();
+        let expr = mytsdb_promql::parse(&query.text).map_err(|error| ApiError::parse("query", &error))?;
+        let parsed = began.elapsed();
+        let mut result = query.evaluate(&*storage, &expr, run)?;
+        let evaluated = began.elapsed();
+        let mut remarks = Remarks::truncated(truncate(&mut result.value, query.limit));
+        remarks.warnings.extend(result.annotations.warnings(&query.text, 0));
+        remarks.infos.extend(result.annotations.infos(&query.text, 0));
+        out.raw("{");
+        write_value(out, result.value);
+        if query.stats != Stats::No {
+            write_stats(out, result.stats, &Timings { queued: run.queued, parsed, evaluated });
+        }
+        if query.stats == Stats::Deprecated {
+            let text = "the stats parameter should be \"true\" or \"all\"; other values are deprecated";
+            remarks.warnings.push(text.to_owned());
+        }
+        out.raw("}");
+        Ok(Outcome::Data(remarks))
+    };
+    job::run(&shared.queries, timeout, encoding, work).await
+}
+
+impl QueryRequest {
+    fn read(
+        params: &Params,
+        shared: &Shared,
+        when: impl FnOnce(&Params, &Shared) -> Result<When, ApiError>,
+    ) -> Result<Self, ApiError> {
+        let limit = params.limit()?.unwrap_or(0);
+        let when = when(params, shared)?;
+        let timeout = params.duration_ns("timeout")?.map(|ns| Duration::from_nanos(u64::try_from(ns).unwrap_or(0)));
+        let mut options = shared.options.query.clone();
+        if let Some(lookback_ns) = params.duration_ns("lookback_delta")? {
+            if lookback_ns >= NS_PER_MS {
+                options.lookback_ms = lookback_ns / NS_PER_MS;
+            }
+        }
+        let stats = match params.get("stats") {
+            "" => Stats::No,
+            "true" | "all" => Stats::Yes,
+            _ => Stats::Deprecated,
+        };
+        let timeout = timeout.map_or(shared.options.query_timeout, |t| t.min(shared.options.query_timeout));
+        Ok(Self { text: params.get("query").to_owned(), when, limit, timeout, options, stats })
+    }
+
+    fn evaluate(&self, storage: &dyn mytsdb_promql::Storage, expr: &Expr, run: &Run) -> Result<QueryResult, EvalError> {
+        match self.when {
+            When::At { timestamp_ms } => {
+                mytsdb_promql::instant(storage, expr, timestamp_ms, &self.options, &run.cancel)
+            }
+            When::Steps { start_ms, end_ms, step_ms } => {
+                mytsdb_promql::range(storage, expr, start_ms, end_ms, step_ms, &self.options, &run.cancel)
+            }
+        }
+    }
+}
+
+struct Timings {
+    queued: Duration,
+    /// Until the syntax tree stood.
+    parsed: Duration,
+    /// Until the result stood.
+    evaluated: Duration,
+}
+
+/// `,"stats":{…}`. What the evaluator does not tell apart is counted once, under the name that comes nearest.
+fn write_stats(out: &mut Chunks, stats: QueryStats, timings: &Timings) {
+    let evaluation = (timings.evaluated - timings.parsed).as_secs_f64();
+    let seconds = [
+        (",\"stats\":{\"timings\":{\"evalTotalTime\":", timings.evaluated.as_secs_f64()),
+        (",\"resultSortTime\":", 0.0),
+        (",\"queryPreparationTime\":", timings.parsed.as_secs_f64()),
+        (",\"innerEvalTime\":", evaluation),
+        (",\"execQueueTime\":", timings.queued.as_secs_f64()),
+        (",\"execTotalTime\":", (timings.queued + timings.evaluated).as_secs_f64()),
+    ];
+    for (name, value) in seconds {
+        out.raw(name);
+        out.float(value);
+    }
+    out.raw("},\"samples\":{\"totalQueryableSamples\":");
+    out.integer(stats.samples_read);
+    out.raw(",\"samplesRead\":");
+    out.integer(stats.samples_read);
+    out.raw(",\"peakSamples\":");
+    out.integer(stats.samples_peak);
+    out.raw("}}");
+}

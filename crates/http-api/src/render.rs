@@ -1,0 +1,206 @@
+//! Query results as JSON: the part of an answer whose cost grows with the number of points.
+
+use crate::json::{Chunks, PointStart, write_histogram};
+use mytsdb_codec::FloatHistogram;
+use mytsdb_promql::{QueryValue, SampleValue, Series, VectorSample};
+use std::sync::Arc;
+
+/// `"resultType":"…","result":…`. Series are freed as soon as they are written.
+pub(crate) fn write_value(out: &mut Chunks, value: QueryValue) {
+    out.raw("\"resultType\":\"");
+    match value {
+        QueryValue::Scalar(timestamp_ms, number) => {
+            out.raw("scalar\",\"result\":");
+            out.point(&PointStart::new(timestamp_ms), number);
+        }
+        QueryValue::String(timestamp_ms, text) => {
+            out.raw("string\",\"result\":[");
+            out.timestamp(timestamp_ms);
+            out.raw(",");
+            out.string(&text);
+            out.raw("]");
+        }
+        QueryValue::Vector(samples) => {
+            out.raw("vector\",\"result\":");
+            let mut start = (i64::MIN, PointStart::new(i64::MIN));
+            out.list(samples, |out, sample| write_sample(out, &sample, &mut start));
+        }
+        QueryValue::Matrix(series) => {
+            out.raw("matrix\",\"result\":");
+            let mut starts = PointStarts::of_longest(&series);
+            out.list(series, |out, series| write_series(out, &series, &mut starts));
+        }
+    }
+}
+
+/// Cuts a vector or matrix to `limit` series (0 = all) and says whether anything was cut.
+pub(crate) fn truncate(value: &mut QueryValue, limit: usize) -> bool {
+    let len = match value {
+        QueryValue::Vector(samples) => samples.len(),
+        QueryValue::Matrix(series) => series.len(),
+        QueryValue::Scalar(..) | QueryValue::String(..) => 0,
+    };
+    if limit == 0 || len <= limit {
+        return false;
+    }
+    match value {
+        QueryValue::Vector(samples) => samples.truncate(limit),
+        QueryValue::Matrix(series) => series.truncate(limit),
+        QueryValue::Scalar(..) | QueryValue::String(..) => {}
+    }
+    true
+}
+
+fn write_sample(out: &mut Chunks, sample: &VectorSample, start: &mut (i64, PointStart)) {
+    out.raw("{\"metric\":");
+    out.labels(&sample.labels);
+    match &sample.value {
+        SampleValue::Float(value) => {
+            // Samples of a vector share their time, but for the ends of a `topk` over raw ranges.
+            if start.0 != sample.timestamp_ms {
+                *start = (sample.timestamp_ms, PointStart::new(sample.timestamp_ms));
+            }
+            out.raw(",\"value\":");
+            out.point(&start.1, *value);
+        }
+        SampleValue::Histogram(histogram) => {
+            out.raw(",\"histogram\":");
+            write_histogram_point(out, sample.timestamp_ms, histogram);
+        }
+    }
+    out.raw("}");
+}
+
+fn write_series(out: &mut Chunks, series: &Series, starts: &mut PointStarts) {
+    out.raw("{\"metric\":");
+    out.labels(&series.labels);
+    if !series.values.is_empty() {
+        out.raw(",\"values\":");
+        write_points(out, &series.timestamps_ms, &series.values, starts);
+    }
+    if !series.histograms.is_empty() {
+        out.raw(",\"histograms\":");
+        let points = series.histogram_timestamps_ms.iter().zip(&series.histograms);
+        out.list(points, |out, (timestamp_ms, histogram)| write_histogram_point(out, *timestamp_ms, histogram));
+    }
+    out.raw("}");
+}
+
+fn write_histogram_point(out: &mut Chunks, timestamp_ms: i64, histogram: &Arc<FloatHistogram>) {
+    out.raw("[");
+    out.timestamp(timestamp_ms);
+    out.raw(",");
+    write_histogram(out, histogram);
+    out.raw("]");
+}
+
+fn write_points(out: &mut Chunks, timestamps_ms: &[i64], values: &[f64], starts: &mut PointStarts) {
+    let mut at = 0;
+    out.list(timestamps_ms.iter().zip(values), |out, (&timestamp_ms, &value)| {
+        out.point(&starts.get(timestamp_ms, &mut at), value);
+    });
+}
+
+/// The beginnings of points, rendered once for the times that series share.
+struct PointStarts {
+    timestamps_ms: Vec<i64>,
+    starts: Vec<PointStart>,
+}
+
+impl PointStarts {
+    /// Those of the series with most points: series of one range query have the same steps, some of them gaps.
+    fn of_longest(series: &[Series]) -> Self {
+        let longest = if series.len() > 1 { series.iter().max_by_key(|s| s.timestamps_ms.len()) } else { None };
+        let timestamps_ms = longest.map_or_else(Vec::new, |s| s.timestamps_ms.clone());
+        let starts = timestamps_ms.iter().map(|&t| PointStart::new(t)).collect();
+        Self { timestamps_ms, starts }
+    }
+
+    /// The beginning of the point at `timestamp_ms`. `at` is the place in the list that the series has come to.
+    #[inline]
+    fn get(&self, timestamp_ms: i64, at: &mut usize) -> PointStart {
+        while self.timestamps_ms.get(*at).is_some_and(|&t| t < timestamp_ms) {
+            *at += 1;
+        }
+        match self.timestamps_ms.get(*at) {
+            Some(&t) if t == timestamp_ms => self.starts[*at],
+            _ => PointStart::new(timestamp_ms),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mytsdb_model::Labels;
+
+    fn text(value: QueryValue) -> String {
+        let mut out = Chunks::new();
+        write_value(&mut out, value);
+        String::from_utf8(out.finish().concat()).unwrap()
+    }
+
+    fn series(name: &str, timestamps_ms: &[i64]) -> Series {
+        Series {
+            labels: Labels::from_pairs([("__name__", name)]),
+            timestamps_ms: timestamps_ms.to_vec(),
+            values: timestamps_ms.iter().map(|&t| t as f64 / 2.0).collect(),
+            ..Series::default()
+        }
+    }
+
+    #[test]
+    fn series_with_gaps_and_other_times_keep_their_own_times() {
+        let matrix = vec![series("a", &[0, 2000]), series("b", &[0, 1000, 2000]), series("c", &[500, 1000, 9000])];
+        assert_eq!(
+            text(QueryValue::Matrix(matrix)),
+            concat!(
+                r#""resultType":"matrix","result":["#,
+                r#"{"metric":{"__name__":"a"},"values":[[0,"0"],[2,"1000"]]},"#,
+                r#"{"metric":{"__name__":"b"},"values":[[0,"0"],[1,"500"],[2,"1000"]]},"#,
+                r#"{"metric":{"__name__":"c"},"values":[[0.500,"250"],[1,"500"],[9,"4500"]]}]"#
+            )
+        );
+    }
+
+    #[test]
+    fn every_type_has_its_shape() {
+        assert_eq!(text(QueryValue::Scalar(1500, 0.5)), r#""resultType":"scalar","result":[1.500,"0.5"]"#);
+        assert_eq!(text(QueryValue::String(0, "<x>".into())), r#""resultType":"string","result":[0,"\u003cx\u003e"]"#);
+        assert_eq!(text(QueryValue::Vector(Vec::new())), r#""resultType":"vector","result":[]"#);
+        assert_eq!(text(QueryValue::Matrix(Vec::new())), r#""resultType":"matrix","result":[]"#);
+        let histogram = Arc::new(FloatHistogram { count: 1.0, sum: 2.5, zero_count: 1.0, ..FloatHistogram::default() });
+        let samples = vec![
+            VectorSample { labels: Labels::empty(), timestamp_ms: 1000, value: SampleValue::Float(f64::NAN) },
+            VectorSample {
+                labels: Labels::empty(),
+                timestamp_ms: 1000,
+                value: SampleValue::Histogram(histogram.clone()),
+            },
+        ];
+        assert_eq!(
+            text(QueryValue::Vector(samples)),
+            concat!(
+                r#""resultType":"vector","result":[{"metric":{},"value":[1,"NaN"]},"#,
+                r#"{"metric":{},"histogram":[1,{"count":"1","sum":"2.5","buckets":[[3,"-0","0","1"]]}]}]"#
+            )
+        );
+        let both = Series { histogram_timestamps_ms: vec![3000], histograms: vec![histogram], ..series("a", &[0]) };
+        assert_eq!(
+            text(QueryValue::Matrix(vec![both])),
+            concat!(
+                r#""resultType":"matrix","result":[{"metric":{"__name__":"a"},"values":[[0,"0"]],"#,
+                r#""histograms":[[3,{"count":"1","sum":"2.5","buckets":[[3,"-0","0","1"]]}]]}]"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_limit_cuts_series_and_not_scalars() {
+        let mut matrix = QueryValue::Matrix(vec![series("a", &[0]), series("b", &[0])]);
+        assert!(!truncate(&mut matrix, 0) && !truncate(&mut matrix, 2));
+        assert!(truncate(&mut matrix, 1));
+        assert!(matches!(matrix, QueryValue::Matrix(series) if series.len() == 1));
+        assert!(!truncate(&mut QueryValue::Scalar(0, 1.0), 1));
+    }
+}

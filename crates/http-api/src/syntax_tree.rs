@@ -1,0 +1,172 @@
+//! Syntax trees as the JSON that tree views of the Prometheus UI read; keys ascending, as Go's maps marshal.
+
+use crate::json::Chunks;
+use mytsdb_model::Matcher;
+use mytsdb_promql::{AtBound, BinaryExpr, Call, Cardinality, Expr, SubqueryExpr, VectorMatching, VectorSelector};
+
+/// One node and all below. Recursion is bounded by the parser's `DEPTH_MAX`.
+pub(crate) fn write_expr(out: &mut Chunks, expr: &Expr) {
+    match expr {
+        Expr::Aggregate(e) => {
+            out.raw("{\"expr\":");
+            write_expr(out, &e.expr);
+            out.raw(",\"grouping\":");
+            out.strings(&e.grouping);
+            out.raw(",\"op\":");
+            out.string(e.op.as_str());
+            out.raw(",\"param\":");
+            match &e.param {
+                Some(param) => write_expr(out, param),
+                None => out.raw("null"),
+            }
+            out.raw(",\"type\":\"aggregation\",\"without\":");
+            write_bool(out, e.without);
+            out.raw("}");
+        }
+        Expr::Binary(e) => write_binary(out, e),
+        Expr::Call(e) => write_call(out, e),
+        Expr::Matrix(e) => write_selector(out, &e.selector, Some(e.range_ms)),
+        Expr::Subquery(e) => write_subquery(out, e),
+        Expr::Number(e) => {
+            out.raw("{\"type\":\"numberLiteral\",\"val\":");
+            out.value(e.value);
+            out.raw("}");
+        }
+        Expr::String(e) => {
+            out.raw("{\"type\":\"stringLiteral\",\"val\":");
+            out.string(&e.text());
+            out.raw("}");
+        }
+        Expr::Paren(e) => {
+            out.raw("{\"expr\":");
+            write_expr(out, &e.expr);
+            out.raw(",\"type\":\"parenExpr\"}");
+        }
+        Expr::Unary(e) => {
+            out.raw("{\"expr\":");
+            write_expr(out, &e.expr);
+            out.raw(",\"op\":");
+            out.string(if e.negative { "-" } else { "+" });
+            out.raw(",\"type\":\"unaryExpr\"}");
+        }
+        Expr::Vector(e) => write_selector(out, e, None),
+    }
+}
+
+fn write_binary(out: &mut Chunks, e: &BinaryExpr) {
+    out.raw("{\"bool\":");
+    write_bool(out, e.return_bool);
+    out.raw(",\"lhs\":");
+    write_expr(out, &e.lhs);
+    out.raw(",\"matching\":");
+    match &e.matching {
+        Some(matching) => write_matching(out, matching),
+        None => out.raw("null"),
+    }
+    out.raw(",\"op\":");
+    out.string(e.op.as_str());
+    out.raw(",\"rhs\":");
+    write_expr(out, &e.rhs);
+    out.raw(",\"type\":\"binaryExpr\"}");
+}
+
+fn write_matching(out: &mut Chunks, matching: &VectorMatching) {
+    let card = match matching.cardinality {
+        Cardinality::OneToOne => "one-to-one",
+        Cardinality::ManyToOne => "many-to-one",
+        Cardinality::OneToMany => "one-to-many",
+        Cardinality::ManyToMany => "many-to-many",
+    };
+    out.raw("{\"card\":");
+    out.string(card);
+    out.raw(",\"include\":");
+    out.strings(&matching.include);
+    out.raw(",\"labels\":");
+    out.strings(&matching.labels);
+    out.raw(",\"on\":");
+    write_bool(out, matching.on);
+    out.raw("}");
+}
+
+fn write_call(out: &mut Chunks, e: &Call) {
+    out.raw("{\"args\":");
+    out.list(&e.args, write_expr);
+    out.raw(",\"func\":{\"argTypes\":");
+    out.strings(e.function.args.iter().map(|t| t.as_str()));
+    out.raw(",\"name\":");
+    out.string(e.function.name);
+    out.raw(",\"returnType\":");
+    out.string(e.function.returns.as_str());
+    out.raw(",\"variadic\":");
+    write_integer(out, i64::from(e.function.variadic));
+    out.raw("},\"type\":\"call\"}");
+}
+
+/// `range_ms` makes it a range selector.
+fn write_selector(out: &mut Chunks, e: &VectorSelector, range_ms: Option<i64>) {
+    out.raw("{\"matchers\":");
+    out.list(&e.matchers, write_matcher);
+    out.raw(",\"name\":");
+    out.string(&e.name);
+    out.raw(",\"offset\":");
+    write_integer(out, e.offset_ms);
+    if let Some(range_ms) = range_ms {
+        out.raw(",\"range\":");
+        write_integer(out, range_ms);
+    }
+    write_at_bound(out, e.at);
+    write_at_time(out, e.timestamp_ms);
+    out.raw(if range_ms.is_some() { ",\"type\":\"matrixSelector\"}" } else { ",\"type\":\"vectorSelector\"}" });
+}
+
+fn write_matcher(out: &mut Chunks, matcher: &Matcher) {
+    out.raw("{\"name\":");
+    out.string(matcher.name());
+    out.raw(",\"type\":");
+    out.string(matcher.op().as_str());
+    out.raw(",\"value\":");
+    out.string(matcher.value());
+    out.raw("}");
+}
+
+fn write_subquery(out: &mut Chunks, e: &SubqueryExpr) {
+    out.raw("{\"expr\":");
+    write_expr(out, &e.expr);
+    out.raw(",\"offset\":");
+    write_integer(out, e.offset_ms);
+    out.raw(",\"range\":");
+    write_integer(out, e.range_ms);
+    write_at_bound(out, e.at);
+    out.raw(",\"step\":");
+    write_integer(out, e.step_ms);
+    write_at_time(out, e.timestamp_ms);
+    out.raw(",\"type\":\"subquery\"}");
+}
+
+fn write_at_bound(out: &mut Chunks, at: Option<AtBound>) {
+    out.raw(",\"startOrEnd\":");
+    out.raw(match at {
+        Some(AtBound::Start) => "\"start\"",
+        Some(AtBound::End) => "\"end\"",
+        None => "null",
+    });
+}
+
+fn write_at_time(out: &mut Chunks, timestamp_ms: Option<i64>) {
+    out.raw(",\"timestamp\":");
+    match timestamp_ms {
+        Some(timestamp_ms) => write_integer(out, timestamp_ms),
+        None => out.raw("null"),
+    }
+}
+
+fn write_integer(out: &mut Chunks, n: i64) {
+    if n < 0 {
+        out.raw("-");
+    }
+    out.integer(n.unsigned_abs());
+}
+
+fn write_bool(out: &mut Chunks, value: bool) {
+    out.raw(if value { "true" } else { "false" });
+}

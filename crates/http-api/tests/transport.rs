@@ -1,0 +1,293 @@
+//! Methods, headers, compression, probes, limits, panics, timeouts, disconnects and shutdown.
+
+mod server;
+
+use mytsdb_http_api::ApiOptions;
+use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_promql::{Columns, SelectHints, SeriesSet, Storage, StorageError};
+use server::{Server, read_answer, samples};
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+#[test]
+fn wrong_methods_get_405_and_options_204() {
+    let server = Server::with_samples();
+    for (method, target) in [
+        ("DELETE", "/api/v1/query"),
+        ("POST", "/api/v1/label/a/values"),
+        ("PUT", "/api/v1/status/buildinfo"),
+        ("POST", "/metrics"),
+    ] {
+        let answer = server.send(method, target, "", "");
+        assert_eq!((answer.status, answer.text().as_str()), (405, "Method Not Allowed\n"), "{method} {target}");
+        assert!(answer.header("allow").contains("GET"));
+    }
+    assert_eq!(server.send("OPTIONS", "/api/v1/query", "", "").status, 204);
+    assert_eq!(server.send("HEAD", "/-/healthy", "", "").status, 200);
+}
+
+#[test]
+fn browsers_of_any_origin_are_let_in_by_default() {
+    let server = Server::with_samples();
+    let answer = server.send("GET", "/api/v1/query?query=1", "Origin: https://grafana.example\r\n", "");
+    assert_eq!(answer.header("access-control-allow-origin"), "*");
+    assert_eq!(answer.header("access-control-allow-methods"), "GET, POST, OPTIONS");
+    assert_eq!(answer.header("access-control-allow-headers"), "Accept, Authorization, Content-Type, Origin");
+    assert_eq!(answer.header("access-control-expose-headers"), "Date");
+    assert_eq!(answer.header("vary"), "Origin, Accept-Encoding");
+    assert_eq!(server.get("/api/v1/query?query=1").header("access-control-allow-origin"), "");
+
+    let options = ApiOptions { cors_origin: "https://.*\\.example".into(), ..ApiOptions::default() };
+    let server = Server::start(samples(), options);
+    let allowed = |origin: &str| {
+        server
+            .send("GET", "/api/v1/query?query=1", &format!("Origin: {origin}\r\n"), "")
+            .header("access-control-allow-origin")
+    };
+    assert_eq!(allowed("https://a.example"), "https://a.example");
+    assert_eq!(allowed("https://a.example.evil"), "");
+}
+
+#[test]
+fn large_answers_are_compressed_on_request() {
+    let server = Server::with_samples();
+    let target = "/api/v1/query_range?query=temp&start=0&end=600&step=1";
+    let plain = server.get(target);
+    assert_eq!(plain.header("content-encoding"), "");
+    assert_eq!(plain.header("content-type"), "application/json");
+    let gzip = server.send("GET", target, "Accept-Encoding: br, gzip, deflate\r\n", "");
+    assert_eq!(gzip.header("content-encoding"), "gzip");
+    let mut back = Vec::new();
+    flate2::read::GzDecoder::new(&gzip.body[..]).read_to_end(&mut back).unwrap();
+    assert_eq!(back, plain.body);
+    let deflate = server.send("GET", target, "Accept-Encoding: deflate\r\n", "");
+    let mut back = Vec::new();
+    flate2::read::ZlibDecoder::new(&deflate.body[..]).read_to_end(&mut back).unwrap();
+    assert_eq!(back, plain.body);
+}
+
+#[test]
+fn nothing_but_health_is_answered_before_the_server_is_ready() {
+    let server = Server::with_samples();
+    server.check("/-/ready", 200, "mytsdb is ready.\n");
+    server.ready.store(false, Ordering::Release);
+    for target in ["/-/ready", "/api/v1/query?query=1"] {
+        let answer = server.get(target);
+        assert_eq!((answer.status, answer.text().as_str()), (503, "Service Unavailable"));
+        assert_eq!(answer.header("x-prometheus-stopping"), "false");
+    }
+    server.check("/-/healthy", 200, "mytsdb is healthy.\n");
+    assert_eq!(server.get("/metrics").status, 200);
+}
+
+#[test]
+fn requests_are_counted_by_route_and_never_by_path() {
+    let server = Server::with_samples();
+    server.get("/api/v1/query?query=1");
+    server.get("/api/v1/label/secret/values");
+    server.get("/made/up/path");
+    let metrics = server.get("/metrics");
+    assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let text = metrics.text();
+    for line in [
+        r#"mytsdb_http_requests_total{code="200",handler="/api/v1/query"} 1"#,
+        r#"mytsdb_http_requests_total{code="200",handler="/api/v1/label/{name}/values"} 1"#,
+        r#"mytsdb_http_requests_total{code="404",handler="unmatched"} 1"#,
+        r#"mytsdb_http_request_duration_seconds_count{handler="/api/v1/query"} 1"#,
+        "process_resident_memory_bytes ",
+    ] {
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+    assert!(!text.contains("secret") && !text.contains("made"));
+}
+
+#[test]
+fn the_page_is_whole_and_locked_down() {
+    let server = Server::with_samples();
+    let page = server.get("/");
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(page.header("content-security-policy").starts_with("default-src 'self'"));
+    let text = page.text();
+    let script = text.split('"').find(|t| t.ends_with("/app.js")).unwrap();
+    let asset = server.get(&format!("/{script}"));
+    assert_eq!(asset.header("content-type"), "text/javascript; charset=utf-8");
+    assert_eq!(asset.header("cache-control"), "public, max-age=31536000, immutable");
+    let etag = page.header("etag");
+    let again = server.send("GET", "/", &format!("If-None-Match: {etag}\r\n"), "");
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    assert_eq!(server.get("/ui/old/app.js").header("cache-control"), "no-cache");
+    assert_eq!(server.get("/ui/old/nothing.js").status, 404);
+    assert_eq!(server.get("/favicon.ico").header("content-type"), "image/svg+xml");
+}
+
+#[test]
+fn oversized_requests_are_refused() {
+    let server = Server::with_samples();
+    let long = format!("query={}1", "%2B".repeat(17 << 10));
+    let answer = server.post("/api/v1/query", &long);
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("bad_data"), "{}", answer.text());
+    let huge = format!("query={}", "1".repeat(2 << 20));
+    let mut stream = server.connect();
+    let head = format!(
+        "POST /api/v1/query HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+        huge.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // The server may answer and close before it has read everything.
+    stream.write_all(&huge.as_bytes()[..(1 << 20) + 100]).ok();
+    assert_eq!(
+        read_answer(&mut stream).text(),
+        r#"{"status":"error","errorType":"bad_data","error":"form body is larger than 1048576 bytes"}"#
+    );
+    let headers = format!("X-Long: {}\r\n", "x".repeat(17 << 10));
+    assert_eq!(server.send("GET", "/-/healthy", &headers, "").status, 431);
+}
+
+/// Series whose reading takes time, until somebody says stop; or that panic.
+#[derive(Default)]
+struct Odd {
+    panics: bool,
+    pause: Duration,
+    reads: AtomicUsize,
+}
+
+struct OddSet<'a>(&'a Odd, Vec<Labels>);
+
+impl Storage for Odd {
+    fn select(&self, _: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
+        assert!(!self.panics, "a storage that panics");
+        let labels = (0..1000).map(|i| Labels::from_pairs([("n", format!("{i:04}"))])).collect();
+        Ok(Box::new(OddSet(self, labels)))
+    }
+
+    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize) -> Result<Vec<String>, StorageError> {
+        Err(StorageError::new("block 7 is damaged"))
+    }
+
+    fn label_values(&self, _: &str, _: TimeRange, _: &[Matcher], limit: usize) -> Result<Vec<String>, StorageError> {
+        let len = if limit == 0 { 40_000 } else { limit.min(40_000) };
+        Ok((0..len).map(|i| format!("{i:05}")).collect())
+    }
+}
+
+impl SeriesSet for OddSet<'_> {
+    fn len(&self) -> usize {
+        self.1.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        &self.1[index]
+    }
+
+    fn read(&self, _: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError> {
+        self.0.reads.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(self.0.pause);
+        out.timestamps_ms.push(range.maxt);
+        out.values.push(1.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_panic_is_an_answer_and_the_server_lives() {
+    let server = Server::start(Arc::new(Odd { panics: true, ..Odd::default() }), ApiOptions::default());
+    let error = "internal error: the query ended in a panic";
+    server.check_error("/api/v1/query?query=up", 500, "internal", error);
+    server.check_data("/api/v1/query?query=1&time=0", r#"{"resultType":"scalar","result":[0,"1"]}"#);
+}
+
+#[test]
+fn storage_errors_are_internal() {
+    let server = Server::start(Arc::new(Odd::default()), ApiOptions::default());
+    server.check_error("/api/v1/labels", 500, "internal", "block 7 is damaged");
+}
+
+#[test]
+fn label_values_without_a_limit_are_bounded() {
+    let server = Server::start(Arc::new(Odd::default()), ApiOptions::default());
+    let count = |target: &str| {
+        let answer: serde_json::Value = serde_json::from_slice(&server.get(target).body).unwrap();
+        (answer["data"].as_array().unwrap().len(), answer.get("warnings").is_some())
+    };
+    assert_eq!(count("/api/v1/label/n/values"), (30_000, true));
+    assert_eq!(count("/api/v1/label/n/values?limit=0"), (40_000, false));
+}
+
+#[test]
+fn a_query_stops_at_its_timeout() {
+    let storage = Arc::new(Odd { pause: Duration::from_millis(5), ..Odd::default() });
+    let server = Server::start(Arc::clone(&storage) as _, ApiOptions::default());
+    let answer = server.get("/api/v1/query?query=sum(up)&timeout=100ms");
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().starts_with(r#"{"status":"error","errorType":"timeout","error":"query timed out"#));
+    assert!(storage.reads.load(Ordering::Relaxed) < 500);
+}
+
+#[test]
+fn a_query_stops_when_its_client_goes() {
+    let storage = Arc::new(Odd { pause: Duration::from_millis(5), ..Odd::default() });
+    let server = Server::start(Arc::clone(&storage) as _, ApiOptions::default());
+    let mut stream = server.connect();
+    stream.write_all(b"GET /api/v1/query?query=sum(up) HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    wait_until(|| storage.reads.load(Ordering::Relaxed) > 3);
+    drop(stream);
+    wait_until(|| server.get("/metrics").text().contains("mytsdb_http_jobs_running{gate=\"query\"} 0\n"));
+    assert!(storage.reads.load(Ordering::Relaxed) < 900, "it was not read to the end");
+}
+
+#[test]
+fn queries_beyond_the_queue_are_refused() {
+    let storage = Arc::new(Odd { pause: Duration::from_millis(5), ..Odd::default() });
+    let options = ApiOptions { queries_running_max: 1, queries_waiting_max: 0, ..ApiOptions::default() };
+    let server = Server::start(Arc::clone(&storage) as _, options);
+    let mut stream = server.connect();
+    stream.write_all(b"GET /api/v1/query?query=sum(up) HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    wait_until(|| storage.reads.load(Ordering::Relaxed) > 0);
+    let answer = server.get("/api/v1/query?query=1");
+    assert_eq!((answer.status, answer.header("retry-after").as_str()), (503, "1"));
+    assert_eq!(
+        answer.text(),
+        r#"{"status":"error","errorType":"timeout","error":"too many queries: 1 run and 0 wait"}"#
+    );
+}
+
+#[test]
+fn a_request_in_flight_is_answered_at_shutdown() {
+    let storage = Arc::new(Odd { pause: Duration::from_micros(300), ..Odd::default() });
+    let mut server = Server::start(Arc::clone(&storage) as _, ApiOptions::default());
+    let mut stream = server.connect();
+    stream.write_all(b"GET /api/v1/query?query=sum(up)&time=1 HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    wait_until(|| storage.reads.load(Ordering::Relaxed) > 0);
+    server.begin_stop();
+    let answer = read_answer(&mut stream);
+    assert_eq!(
+        answer.text(),
+        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"1000"]}]}}"#
+    );
+}
+
+#[test]
+fn what_does_not_finish_in_time_is_cut_off_at_shutdown() {
+    let storage = Arc::new(Odd { pause: Duration::from_millis(5), ..Odd::default() });
+    let options = ApiOptions { drain: Duration::from_millis(50), ..ApiOptions::default() };
+    let mut server = Server::start(Arc::clone(&storage) as _, options);
+    let mut stream = server.connect();
+    stream.write_all(b"GET /api/v1/query?query=sum(up) HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    wait_until(|| storage.reads.load(Ordering::Relaxed) > 0);
+    let began = Instant::now();
+    server.stop();
+    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(storage.reads.load(Ordering::Relaxed) < 900);
+}
+
+#[track_caller]
+fn wait_until(condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(20), "nothing happened");
+        std::thread::yield_now();
+    }
+}
