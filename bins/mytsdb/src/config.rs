@@ -185,6 +185,7 @@ fn read_text(path: &Path) -> Result<String> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::disallowed_methods, reason = "a settings file for the test")]
     fn with_file(text: &str, given: Settings) -> Result<Config> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mytsdb.yaml");

@@ -34,8 +34,9 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn data() -> Result<Self, ApiError> {
-        Ok(Self::Data(Remarks::default()))
+    /// Data without remarks.
+    pub(crate) fn data() -> Self {
+        Self::Data(Remarks::default())
     }
 }
 
@@ -118,7 +119,7 @@ fn write_remarks(out: &mut Chunks, kind: &str, remarks: &[String]) {
 mod tests {
     use super::*;
 
-    fn text(answer: Answer) -> String {
+    fn text(answer: &Answer) -> String {
         String::from_utf8(answer.chunks.concat()).unwrap()
     }
 
@@ -130,7 +131,7 @@ mod tests {
             Ok(Outcome::Data(Remarks { warnings, infos: vec!["i".into()] }))
         });
         assert_eq!(
-            text(answer),
+            text(&answer),
             concat!(
                 r#"{"status":"success","data":[],"warnings":["w0","w1","w2","w3","w4","w5","w6","w7","w8","w9","#,
                 r#""2 more warning annotations omitted"],"infos":["i"]}"#
@@ -145,6 +146,6 @@ mod tests {
             Err(ApiError::new(ErrorKind::Execution, "a < b"))
         });
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(text(answer), r#"{"status":"error","errorType":"execution","error":"a \u003c b"}"#);
+        assert_eq!(text(&answer), r#"{"status":"error","errorType":"execution","error":"a \u003c b"}"#);
     }
 }

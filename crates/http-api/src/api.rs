@@ -151,7 +151,7 @@ fn fixed(write: fn(&Shared, &mut Chunks)) -> MethodRouter<Arc<Shared>> {
     form_less(move |State(shared): State<Arc<Shared>>, request: Request| async move {
         let handler = |out: &mut Chunks| {
             write(&shared, out);
-            Outcome::data()
+            Ok(Outcome::data())
         };
         Answer::of(Encoding::negotiate(request.headers()), handler).into_response()
     })
@@ -162,7 +162,7 @@ fn empty(data: &'static str) -> MethodRouter<Arc<Shared>> {
     form_less(move |request: Request| async move {
         let handler = |out: &mut Chunks| {
             out.raw(data);
-            Outcome::data()
+            Ok(Outcome::data())
         };
         Answer::of(Encoding::negotiate(request.headers()), handler).into_response()
     })

@@ -102,5 +102,5 @@ fn write(shared: &Shared, params: &Params, out: &mut Chunks) -> Result<Outcome, 
         });
     }
     out.raw("}");
-    Outcome::data()
+    Ok(Outcome::data())
 }

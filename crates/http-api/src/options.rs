@@ -41,7 +41,7 @@ impl Default for ApiOptions {
     fn default() -> Self {
         Self {
             query: QueryOptions::default(),
-            query_timeout: Duration::from_secs(120),
+            query_timeout: Duration::from_mins(2),
             queries_running_max: 20,
             queries_waiting_max: 100,
             queue_wait_max: Duration::from_secs(10),

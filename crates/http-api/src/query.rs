@@ -121,10 +121,10 @@ impl QueryRequest {
         let when = when(params, shared)?;
         let timeout = params.duration_ns("timeout")?.map(|ns| Duration::from_nanos(u64::try_from(ns).unwrap_or(0)));
         let mut options = shared.options.query.clone();
-        if let Some(lookback_ns) = params.duration_ns("lookback_delta")? {
-            if lookback_ns >= NS_PER_MS {
-                options.lookback_ms = lookback_ns / NS_PER_MS;
-            }
+        if let Some(lookback_ns) = params.duration_ns("lookback_delta")?
+            && lookback_ns >= NS_PER_MS
+        {
+            options.lookback_ms = lookback_ns / NS_PER_MS;
         }
         let stats = match params.get("stats") {
             "" => Stats::No,
@@ -157,7 +157,7 @@ struct Timings {
 
 /// `,"stats":{…}`. What the evaluator does not tell apart is counted once, under the name that comes nearest.
 fn write_stats(out: &mut Chunks, stats: QueryStats, timings: &Timings) {
-    let evaluation = (timings.evaluated - timings.parsed).as_secs_f64();
+    let evaluation = timings.evaluated.saturating_sub(timings.parsed).as_secs_f64();
     let seconds = [
         (",\"stats\":{\"timings\":{\"evalTotalTime\":", timings.evaluated.as_secs_f64()),
         (",\"resultSortTime\":", 0.0),

@@ -22,7 +22,7 @@ const HEADER_BYTES_MAX: usize = 16 << 10;
 /// Most bytes of a request's head: the headers, and a request line that may carry the longest query, escaped.
 const HEAD_BYTES_MAX: usize = HEADER_BYTES_MAX + 4 * mytsdb_promql::QUERY_BYTES_MAX;
 /// Longest time for a request's head to arrive; also how long an idle connection is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
 /// Streams that one HTTP/2 connection may have open.
 const STREAMS_MAX: u32 = 128;
 /// Pause after a failed accept, which usually means that descriptors have run out.

@@ -102,7 +102,7 @@ pub(crate) async fn tsdb(State(shared): State<Arc<Shared>>, request: Request) ->
     let storage = Arc::clone(&shared.storage);
     let work = move |run: &Run, out: &mut Chunks| {
         write_tsdb(out, &count_series(&*storage, run)?, limit);
-        Outcome::data()
+        Ok(Outcome::data())
     };
     job::run(&shared.lookups, shared.options.query_timeout, encoding, work).await
 }

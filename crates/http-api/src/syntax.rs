@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub(crate) async fn format_query(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     answer(shared, request, |expr, _, out| {
         out.string(&mytsdb_promql::prettify(expr));
-        Outcome::data()
+        Ok(Outcome::data())
     })
     .await
 }
@@ -25,7 +25,7 @@ pub(crate) async fn format_query(State(shared): State<Arc<Shared>>, request: Req
 pub(crate) async fn parse_query(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     answer(shared, request, |expr, _, out| {
         write_expr(out, expr);
-        Outcome::data()
+        Ok(Outcome::data())
     })
     .await
 }
@@ -46,7 +46,7 @@ pub(crate) async fn exemplars(State(shared): State<Arc<Shared>>, request: Reques
             return Ok(Outcome::NoContent);
         }
         out.raw("[]");
-        Outcome::data()
+        Ok(Outcome::data())
     })
     .await
 }

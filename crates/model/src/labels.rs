@@ -152,7 +152,20 @@ impl PartialOrd for Labels {
 
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        // Names and values in turn, as bytes: UTF-8 sorts like its text, and sorting compares millions of times.
+        let (mut a, mut b) = (&self.0[..], &other.0[..]);
+        loop {
+            match (a.is_empty(), b.is_empty()) {
+                (true, true) => return Ordering::Equal,
+                (true, false) => return Ordering::Less,
+                (false, true) => return Ordering::Greater,
+                (false, false) => {}
+            }
+            match split_text(&mut a).cmp(split_text(&mut b)) {
+                Ordering::Equal => {}
+                unequal => return unequal,
+            }
+        }
     }
 }
 
@@ -262,6 +275,19 @@ fn put_str(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// Takes the first name or value off bytes that were checked when the set was built.
+#[inline]
+fn split_text<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
+    let (mut length, mut at) = (usize::from(bytes[0] & 0x7f), 1);
+    while bytes[at - 1] >= 0x80 {
+        length |= usize::from(bytes[at] & 0x7f) << (7 * at);
+        at += 1;
+    }
+    let (text, rest) = bytes[at..].split_at(length);
+    *bytes = rest;
+    text
+}
+
 #[inline]
 fn take_str<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a str, ModelError> {
     let err = |reason, offset| ModelError::LabelEncoding { reason, offset };
@@ -308,6 +334,7 @@ mod tests {
         check(&[("a", "1")], &[("a", "2")]);
         check(&[("a", "1")], &[("a", "1"), ("b", "1")]);
         check(&[("a", "2"), ("b", "1")], &[("b", "0")]);
+        check(&[("a", &"x".repeat(20_000))], &[("a", &"x".repeat(20_001))]);
         // A long value does not sort behind a short one because of its length prefix.
         check(&[("a", &"x".repeat(300))], &[("a", "y")]);
     }

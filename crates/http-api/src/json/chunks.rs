@@ -221,7 +221,8 @@ mod tests {
             }
             out.string(&long);
         });
-        let mut expected: String = (0..100_000).map(|i| format!("[-9223372036854775.808,\"{i}\"]")).collect();
+        let points: Vec<String> = (0..100_000).map(|i| format!("[-9223372036854775.808,\"{i}\"]")).collect();
+        let mut expected = points.concat();
         expected.push('"');
         expected.push_str(&long);
         expected.push('"');

@@ -1,11 +1,9 @@
 //! Methods, headers, compression, probes, limits, panics, timeouts, disconnects and shutdown.
 
-mod server;
-
+use crate::server::{Server, read_answer, samples};
 use mytsdb_http_api::ApiOptions;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{Columns, SelectHints, SeriesSet, Storage, StorageError};
-use server::{Server, read_answer, samples};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,8 +1,6 @@
 //! Every endpoint's answers, byte for byte, over a real connection.
 
-mod server;
-
-use server::Server;
+use crate::server::Server;
 
 const TEMP: &str = r#"{"__name__":"temp","where":"\u003ca\u003e \u0026 \"b\""}"#;
 

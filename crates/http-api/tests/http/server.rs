@@ -1,6 +1,6 @@
 //! A server on a port of its own, and a client that shows every byte of an answer.
 
-#![expect(dead_code, reason = "each test file uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "whatever fails here fails the test that asked")]
 
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
 use mytsdb_http_api::{Api, ApiOptions, EngineStorage, FamilyMeta, MetadataSource, serve};

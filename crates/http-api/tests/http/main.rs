@@ -1,0 +1,5 @@
+//! The API over real connections: what endpoints answer, and how the transport behaves.
+
+mod endpoints;
+mod server;
+mod transport;
