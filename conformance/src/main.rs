@@ -4,6 +4,7 @@
 //! could not be run at all.
 #![forbid(unsafe_code)]
 
+mod compliance_suite;
 mod histogram_suite;
 mod parser_suite;
 mod promqltest;
@@ -14,7 +15,8 @@ use score::{Options, Score};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: mytsdb-conformance promqltest|parser|histogram [--dir DIR] [--filter TEXT] [--verbose]";
+const USAGE: &str =
+    "usage: mytsdb-conformance promqltest|parser|histogram|compliance [--dir DIR] [--filter TEXT] [--verbose]";
 
 fn main() -> ExitCode {
     match run() {
@@ -46,6 +48,7 @@ fn run() -> anyhow::Result<Score> {
         "promqltest" => ("promqltest", promqltest::run),
         "parser" => ("promql-tables", parser_suite::run),
         "histogram" => ("histogram-tables", histogram_suite::run),
+        "compliance" => ("promql-compliance", compliance_suite::run),
         other => bail!("unknown suite {other:?}\n{USAGE}"),
     };
     let dir = dir.unwrap_or_else(|| {

@@ -1,6 +1,7 @@
 //! Counting and reading: what every suite shares.
 
 use anyhow::{Context, bail};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// What the command line asks for.
@@ -45,7 +46,8 @@ impl Score {
 /// The files of `dir` with the given extension, sorted by name. None at all is an error.
 pub fn files(dir: &Path, extension: &str, options: &Options) -> anyhow::Result<Vec<(String, PathBuf)>> {
     #[expect(clippy::disallowed_methods, reason = "a test tool reads test data, not the database's files")]
-    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read the suite's folder {}", dir.display()))?;
+    let entries =
+        std::fs::read_dir(dir).with_context(|| format!("cannot read the suite's folder {}", dir.display()))?;
     let mut out = Vec::new();
     for entry in entries {
         let path = entry?.path();
@@ -67,4 +69,13 @@ pub fn files(dir: &Path, extension: &str, options: &Options) -> anyhow::Result<V
 pub fn read(path: &Path) -> anyhow::Result<String> {
     #[expect(clippy::disallowed_methods, reason = "a test tool reads test data, not the database's files")]
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The text of a gzip file of test data.
+pub fn read_gzip(path: &Path) -> anyhow::Result<String> {
+    #[expect(clippy::disallowed_methods, reason = "a test tool reads test data, not the database's files")]
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut text = String::new();
+    flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_string(&mut text)?;
+    Ok(text)
 }

@@ -111,7 +111,10 @@ pub fn matrix(expected: &ExpectedSeries, start_ms: i64, step_ms: i64, actual: &[
         };
         found += 1;
         let same = series.timestamps_ms.len() == floats.len()
-            && floats.iter().zip(series.timestamps_ms.iter().zip(&series.values)).all(|(e, a)| e.0 == *a.0 && almost(e.1, *a.1));
+            && floats
+                .iter()
+                .zip(series.timestamps_ms.iter().zip(&series.values))
+                .all(|(e, a)| e.0 == *a.0 && almost(e.1, *a.1));
         let same_histograms = series.histograms.len() == histograms.len()
             && histograms
                 .iter()

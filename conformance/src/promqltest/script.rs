@@ -9,7 +9,10 @@ use regex_automata::meta::Regex;
 pub enum Command {
     Clear,
     /// The whole block, head included.
-    Load { line: usize, block: String },
+    Load {
+        line: usize,
+        block: String,
+    },
     Eval(Box<Eval>),
 }
 
@@ -174,8 +177,7 @@ fn expectation(eval: &mut Eval, text: &str) -> Parsed<()> {
         eval.string = Some(literal.text().into_owned());
         return Ok(());
     }
-    let Some(groups) =
-        captures(r"^expect\s+(ordered|fail|warn|no_warn|info|no_info)(?:\s+(regex|msg):(.+))?$", text)
+    let Some(groups) = captures(r"^expect\s+(ordered|fail|warn|no_warn|info|no_info)(?:\s+(regex|msg):(.+))?$", text)
     else {
         return Err(format!("invalid expectation {text:?}"));
     };
