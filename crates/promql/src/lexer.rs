@@ -74,9 +74,7 @@ impl<'a> Lexer<'a> {
         match lexed {
             Ok(kind) => Token { kind, pos: PosRange::new(self.start, self.at) },
             // A refusal is about everything from the offending token on.
-            Err(message) => {
-                Token { kind: TokenKind::Error(message), pos: PosRange::new(self.start, self.input.len()) }
-            }
+            Err(message) => Token { kind: TokenKind::Error(message), pos: PosRange::new(self.start, self.input.len()) },
         }
     }
 
@@ -424,7 +422,13 @@ fn fill_keyword(word: &str) -> Option<Keyword> {
 
 /// Go's `%q` of a character.
 fn quote_char(c: char) -> String {
-    if c == '\'' { "'\\''".to_owned() } else if c == '"' { "'\"'".to_owned() } else { format!("{c:?}") }
+    if c == '\'' {
+        "'\\''".to_owned()
+    } else if c == '"' {
+        "'\"'".to_owned()
+    } else {
+        format!("{c:?}")
+    }
 }
 
 /// Go's `%#U`.

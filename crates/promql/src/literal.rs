@@ -2,7 +2,8 @@
 
 /// A number as Go's `ParseInt(…, 0, 64)`, else as `ParseFloat`.
 pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
-    let bad = || format!("error parsing number: strconv.ParseFloat: parsing {}: invalid syntax", crate::token::quote(text));
+    let bad =
+        || format!("error parsing number: strconv.ParseFloat: parsing {}: invalid syntax", crate::token::quote(text));
     let lower = text.to_ascii_lowercase();
     let (negative, body) = match lower.as_bytes().first() {
         Some(b'-') => (true, &lower[1..]),

@@ -11,7 +11,7 @@ pub fn format_fixed(value: f64) -> String {
     }
 }
 
-/// Go's `FormatFloat(value, 'g', -1, 64)`: an exponent below 1e-4 and from 1e21 on.
+/// Go's `FormatFloat(value, 'g', -1, 64)`, as `%v` and `%g` print: an exponent below 1e-4 and from 1e6 on.
 pub fn format_general(value: f64) -> String {
     if !value.is_finite() || value == 0.0 {
         return format_fixed(value);
@@ -19,7 +19,7 @@ pub fn format_general(value: f64) -> String {
     let scientific = format!("{value:e}");
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..21).contains(&exponent) {
+    if (-4..6).contains(&exponent) {
         return value.to_string();
     }
     format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
@@ -42,7 +42,8 @@ mod tests {
         assert_eq!(format_general(1e21), "1e+21");
         assert_eq!(format_general(1e-7), "1e-07");
         assert_eq!(format_general(0.0001), "0.0001");
-        assert_eq!(format_general(2349209.324), "2349209.324");
+        assert_eq!(format_general(2349209.324), "2.349209324e+06");
+        assert_eq!(format_general(100000.0), "100000");
         assert_eq!(format_open_metrics(1.0), "1.0");
         assert_eq!(format_open_metrics(f64::INFINITY), "+Inf");
     }

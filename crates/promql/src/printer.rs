@@ -163,11 +163,8 @@ pub(crate) fn matrix(e: &MatrixSelector) -> String {
 }
 
 pub(crate) fn subquery_suffix(e: &SubqueryExpr) -> String {
-    let step = if e.step_ms == 0 && e.step_expr.is_none() {
-        String::new()
-    } else {
-        width(e.step_ms, e.step_expr.as_ref())
-    };
+    let step =
+        if e.step_ms == 0 && e.step_expr.is_none() { String::new() } else { width(e.step_ms, e.step_expr.as_ref()) };
     format!(
         "[{}:{step}]{}{}",
         width(e.range_ms, e.range_expr.as_ref()),

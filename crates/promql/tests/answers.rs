@@ -9,19 +9,20 @@ use std::sync::Mutex;
 
 fn storage(load: &str) -> TestStorage {
     let mut storage = TestStorage::new();
-    storage.load(load, 0).unwrap();
+    storage.load(load, 0).expect("the notation is right");
     storage
 }
 
 fn matrix(storage: &dyn Storage, query: &str, options: &QueryOptions) -> Result<Vec<Series>, EvalError> {
-    let result = range(storage, &parse(query).unwrap(), 0, 600_000, 60_000, options, &Cancel::new())?;
+    let result =
+        range(storage, &parse(query).expect("the query is legal"), 0, 600_000, 60_000, options, &Cancel::new())?;
     let QueryValue::Matrix(series) = result.value else { panic!("a range query gives a matrix") };
     Ok(series)
 }
 
 #[track_caller]
 fn labels(storage: &TestStorage, query: &str, options: &QueryOptions) -> Vec<String> {
-    matrix(storage, query, options).unwrap().iter().map(|s| s.labels.to_string()).collect()
+    matrix(storage, query, options).expect("the query answers").iter().map(|s| s.labels.to_string()).collect()
 }
 
 #[test]
@@ -45,7 +46,9 @@ fn the_number_of_threads_changes_nothing() {
     let lines: Vec<String> = (0..700).map(|i| format!(" m{{i=\"{i}\", g=\"{}\"}} 0.{i}+0.{i}x10", i % 7)).collect();
     let storage = storage(&format!("load 1m\n{}", lines.join("\n")));
     let many = QueryOptions { threads: 4, ..QueryOptions::default() };
-    for query in ["sum by (g) (rate(m[5m]))", "avg(m)", "m * 2", "stddev by (g) (m)", "topk by (g) (3, m)", "rate(m[3m])"] {
+    for query in
+        ["sum by (g) (rate(m[5m]))", "avg(m)", "m * 2", "stddev by (g) (m)", "topk by (g) (3, m)", "rate(m[3m])"]
+    {
         let one = matrix(&storage, query, &QueryOptions::default()).unwrap();
         let parallel = matrix(&storage, query, &many).unwrap();
         let bits = |s: &Series| (s.labels.clone(), s.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
@@ -97,7 +100,7 @@ impl SeriesSet for NoSeries {
 
 impl Storage for Listening {
     fn select(&self, hints: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
-        self.0.lock().unwrap().push(*hints);
+        self.0.lock().expect("nobody panics while holding it").push(*hints);
         Ok(Box::new(NoSeries))
     }
     fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize) -> Result<Vec<String>, StorageError> {

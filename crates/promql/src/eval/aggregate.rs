@@ -100,12 +100,8 @@ struct Accumulator {
 impl Accumulator {
     fn new(op: AggregateOp, count: usize) -> Self {
         let fold = match op {
-            AggregateOp::Sum => {
-                Fold::Sum { sums: vec![Kahan::default(); count], histograms: HistogramFold::default() }
-            }
-            AggregateOp::Avg => {
-                Fold::Avg { means: vec![Mean::default(); count], histograms: HistogramFold::default() }
-            }
+            AggregateOp::Sum => Fold::Sum { sums: vec![Kahan::default(); count], histograms: HistogramFold::default() },
+            AggregateOp::Avg => Fold::Avg { means: vec![Mean::default(); count], histograms: HistogramFold::default() },
             AggregateOp::Max | AggregateOp::Min => {
                 Fold::Extreme { values: vec![f64::NAN; count], maximum: op == AggregateOp::Max }
             }

@@ -132,7 +132,7 @@ impl Cells {
 
     /// Samples held, histograms counted by their size.
     pub fn weight(&self) -> u64 {
-        let floats = self.kinds.len() as u64;
+        let floats: u64 = self.kinds.iter().map(|&kind| u64::from(kind == FLOAT)).sum();
         let histograms: u64 = self.histograms.iter().flatten().map(|h| weight(h)).sum();
         floats + histograms
     }

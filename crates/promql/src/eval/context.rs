@@ -1,11 +1,11 @@
 //! What all parts of one evaluation share: storage, limits, remarks.
 
-use super::cells::Cells;
+use super::cells::{Cells, Row};
 use super::prepare::Bounds;
 use crate::annotations::Annotations;
 use crate::error::EvalError;
-use crate::pos::PosRange;
 use crate::options::{Cancel, QueryOptions};
+use crate::pos::PosRange;
 use crate::storage::{Columns, Storage};
 use crate::value::QueryStats;
 use mytsdb_model::{LABEL_NAME, Labels};
@@ -31,6 +31,7 @@ pub(crate) struct Context<'a> {
     annotations: Mutex<Annotations>,
     // Relaxed throughout: counters that order nothing.
     held: AtomicU64,
+    peak: AtomicU64,
     samples_read: AtomicU64,
     series_read: AtomicU64,
 }
@@ -55,15 +56,25 @@ impl<'a> Context<'a> {
             instant,
             annotations: Mutex::default(),
             held: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
             samples_read: AtomicU64::new(0),
             series_read: AtomicU64::new(0),
         }
     }
 
-    /// Counts `samples` as held until the end of the evaluation.
+    /// Counts `samples` as held until they are released.
     pub fn hold(&self, samples: u64) -> Result<(), EvalError> {
         let held = self.held.fetch_add(samples, Ordering::Relaxed) + samples;
+        self.peak.fetch_max(held, Ordering::Relaxed);
         self.check_held(held)
+    }
+
+    /// Takes back what [`Context::hold`] counted for `rows` that are not needed any more.
+    pub fn release(&self, rows: &[Row]) {
+        let samples: u64 = rows.iter().map(|row| row.cells.weight()).sum();
+        let held = self.held.load(Ordering::Relaxed);
+        // Rows that a function made of other rows may not have been counted.
+        self.held.fetch_sub(samples.min(held), Ordering::Relaxed);
     }
 
     fn check_held(&self, held: u64) -> Result<(), EvalError> {
@@ -82,7 +93,9 @@ impl<'a> Context<'a> {
         let samples = columns.timestamps_ms.len() as u64 + histograms;
         self.samples_read.fetch_add(samples, Ordering::Relaxed);
         self.series_read.fetch_add(1, Ordering::Relaxed);
-        self.check_held(self.held.load(Ordering::Relaxed) + samples)
+        let held = self.held.load(Ordering::Relaxed) + samples;
+        self.peak.fetch_max(held, Ordering::Relaxed);
+        self.check_held(held)
     }
 
     pub fn scratch(&self) -> Scratch<'_> {
@@ -97,7 +110,7 @@ impl<'a> Context<'a> {
     pub fn finish(self) -> (Annotations, QueryStats) {
         let stats = QueryStats {
             samples_read: self.samples_read.into_inner(),
-            samples_peak: self.held.into_inner(),
+            samples_peak: self.peak.into_inner(),
             series_read: self.series_read.into_inner(),
         };
         (self.annotations.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), stats)

@@ -39,7 +39,9 @@ pub(super) fn count_values<'a>(
             let mut builder = LabelsBuilder::from_labels(&group);
             builder.set(label, &text);
             let labels = builder.build();
-            let at = if let Some(&at) = index.get(&labels) { at } else {
+            let at = if let Some(&at) = index.get(&labels) {
+                at
+            } else {
                 context.hold(grid.count as u64)?;
                 index.insert(labels.clone(), out.len());
                 let drop_name = vector.drop_name(row);

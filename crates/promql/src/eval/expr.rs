@@ -1,5 +1,6 @@
 //! The walk over the syntax tree: which node becomes which rows.
 
+use super::aggregate::eval_aggregate;
 use super::binary::{eval_scalars, eval_vector_scalar, eval_vectors};
 use super::cells::Cells;
 use super::context::{Context, Scratch};
@@ -7,7 +8,6 @@ use super::functions::{eval_call, settle_names};
 use super::grid::Grid;
 use super::rows::{Rows, Vector};
 use super::selector::{SampleField, select_instant};
-use super::aggregate::eval_aggregate;
 use crate::ast::{BinaryExpr, Expr, UnaryExpr, ValueType};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
@@ -155,7 +155,11 @@ pub(crate) fn map_rows<'a>(
 ) -> Result<Vector<'a>, EvalError> {
     let names = (0..inner.len())
         .map(|i| {
-            if drops_name { context.without_name(inner.labels(i)) } else { (inner.labels(i).clone(), inner.drop_name(i)) }
+            if drops_name {
+                context.without_name(inner.labels(i))
+            } else {
+                (inner.labels(i).clone(), inner.drop_name(i))
+            }
         })
         .collect();
     let rows = Vector::Lazy(Box::new(MappedRows { inner, names, f }));

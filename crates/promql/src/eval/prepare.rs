@@ -31,7 +31,9 @@ pub(super) fn prepare(expr: &Expr, bounds: Bounds) -> Result<Expr, EvalError> {
         }
         error.is_none()
     });
-    if let Some(error) = error { Err(error) } else {
+    if let Some(error) = error {
+        Err(error)
+    } else {
         check_extensions(&expr, None)?;
         Ok(expr)
     }
@@ -134,9 +136,7 @@ fn check_extensions(expr: &Expr, function: Option<&str>) -> Result<(), EvalError
             let name = function.unwrap_or("a plain range selector");
             check_extension(name, matrix.selector.anchored, matrix.selector.smoothed)
         }
-        Expr::Call(call) => {
-            call.args.iter().try_for_each(|arg| check_extensions(arg, Some(call.function.name)))
-        }
+        Expr::Call(call) => call.args.iter().try_for_each(|arg| check_extensions(arg, Some(call.function.name))),
         Expr::Paren(paren) => check_extensions(&paren.expr, function),
         _ => expr.children().into_iter().try_for_each(|child| check_extensions(child, None)),
     }

@@ -98,7 +98,8 @@ pub(crate) fn sort_in_range_query(annotations: &mut Annotations, pos: PosRange) 
 }
 
 pub(crate) fn incompatible_types(annotations: &mut Annotations, operator: &str, lhs: &str, rhs: &str, pos: PosRange) {
-    let text = format!("incompatible sample types encountered for binary operator \"{operator}\": {lhs} {operator} {rhs}");
+    let text =
+        format!("incompatible sample types encountered for binary operator \"{operator}\": {lhs} {operator} {rhs}");
     annotations.info(text, pos);
 }
 

@@ -41,13 +41,13 @@ fn counts(param: &Scalar, grid: Grid) -> Result<Vec<usize>, EvalError> {
     if largest >= 9_223_372_036_854_775_807.0 {
         return Err(EvalError::Execution(format!(
             "Scalar value {} overflows int64",
-            crate::number_text::format_fixed(largest)
+            crate::number_text::format_general(largest)
         )));
     }
     if smallest <= -9_223_372_036_854_775_808.0 {
         return Err(EvalError::Execution(format!(
             "Scalar value {} underflows int64",
-            crate::number_text::format_fixed(smallest)
+            crate::number_text::format_general(smallest)
         )));
     }
     Ok((0..grid.count).map(|i| param.at(i).max(0.0) as usize).collect())

@@ -161,13 +161,7 @@ impl SelectedRows<'_> {
         }
     }
 
-    fn smoothed(
-        &self,
-        columns: &mut Columns,
-        steps: usize,
-        out: &mut Cells,
-        remarks: &mut Remarks<'_>,
-    ) {
+    fn smoothed(&self, columns: &mut Columns, steps: usize, out: &mut Cells, remarks: &mut Remarks<'_>) {
         drop_stale(columns);
         for step in 0..steps {
             let at = self.first_ms + self.grid.step_ms * step as i64;
@@ -262,7 +256,12 @@ pub(crate) fn select_range<'a>(
     let hints = SelectHints { range, step_ms, func, range_ms: matrix.range_ms };
     let set = context.storage.select(&hints, &selector.matchers)?;
     Ok(RangeVector {
-        samples: Box::new(SelectedSamples { context, set, range, summarised: context.summarised.contains(&selector.pos) }),
+        samples: Box::new(SelectedSamples {
+            context,
+            set,
+            range,
+            summarised: context.summarised.contains(&selector.pos),
+        }),
         grid,
         range_ms: matrix.range_ms,
         first_end_ms,

@@ -83,15 +83,14 @@ fn operator_pos(text: &str, e: &BinaryExpr) -> PosRange {
 fn binary(text: &str, e: &mut BinaryExpr) -> Checked {
     let left = check(text, &mut e.lhs)?;
     let right = check(text, &mut e.rhs)?;
-    let pos = e.lhs.pos().to(e.rhs.pos());
-    let operator = operator_pos(text, e);
+    // Positions of long chains of operators are costly, so they are looked up only for an error.
     let err = |pos, message: String| Err(ParseError::new(text, pos, message));
     if e.return_bool && !e.op.is_comparison() {
-        return err(operator, "bool modifier can only be used on comparison operators".into());
+        return err(operator_pos(text, e), "bool modifier can only be used on comparison operators".into());
     }
     let scalars = left == ValueType::Scalar && right == ValueType::Scalar;
     if e.op.is_comparison() && !e.return_bool && scalars {
-        return err(operator, "comparisons between scalars must use BOOL modifier".into());
+        return err(operator_pos(text, e), "comparisons between scalars must use BOOL modifier".into());
     }
     if let Some(matching) = &mut e.matching {
         if e.op.is_set() && matching.cardinality == Cardinality::OneToOne {
@@ -101,35 +100,41 @@ fn binary(text: &str, e: &mut BinaryExpr) -> Checked {
             && let Some(label) = matching.labels.iter().find(|l| matching.include.contains(l))
         {
             let message = format!("label {} must not occur in ON and GROUP clause at once", quote(label));
-            return err(operator, message);
+            return err(operator_pos(text, e), message);
         }
     }
-    for (side, found) in [(e.lhs.pos(), left), (e.rhs.pos(), right)] {
+    for (side, found) in [(&e.lhs, left), (&e.rhs, right)] {
         if !matches!(found, ValueType::Scalar | ValueType::Vector) {
-            return err(side, "binary expression must contain only scalar and instant vector types".into());
+            return err(side.pos(), "binary expression must contain only scalar and instant vector types".into());
         }
     }
     if left != ValueType::Vector || right != ValueType::Vector {
         if let Some(matching) = e.matching.take() {
             if !matching.labels.is_empty() {
-                return err(pos, "vector matching only allowed between instant vectors".into());
+                return err(e.lhs.pos().to(e.rhs.pos()), "vector matching only allowed between instant vectors".into());
             }
             if matching.fill_left.is_some() || matching.fill_right.is_some() {
-                return err(pos, "filling in missing series only allowed between instant vectors".into());
+                return err(
+                    e.lhs.pos().to(e.rhs.pos()),
+                    "filling in missing series only allowed between instant vectors".into(),
+                );
             }
         }
         if e.op.is_set() {
             let message = format!("set operator {} not allowed in binary scalar expression", quote(e.op.as_str()));
-            return err(pos, message);
+            return err(e.lhs.pos().to(e.rhs.pos()), message);
         }
     } else if let Some(matching) = &e.matching
         && e.op.is_set()
     {
         if matching.cardinality != Cardinality::ManyToMany {
-            return err(pos, format!("no grouping allowed for {} operation", quote(e.op.as_str())));
+            return err(
+                e.lhs.pos().to(e.rhs.pos()),
+                format!("no grouping allowed for {} operation", quote(e.op.as_str())),
+            );
         }
         if matching.fill_left.is_some() || matching.fill_right.is_some() {
-            return err(pos, "filling in missing series not allowed for set operators".into());
+            return err(e.lhs.pos().to(e.rhs.pos()), "filling in missing series not allowed for set operators".into());
         }
     }
     Ok(if scalars { ValueType::Scalar } else { ValueType::Vector })
@@ -176,13 +181,11 @@ fn selector(text: &str, e: &VectorSelector) -> Result<(), ParseError> {
     if !e.name.is_empty() {
         // The last matcher is that of the name before the braces.
         if let Some(inner) = e.matchers[..e.matchers.len() - 1].iter().find(|m| m.name() == LABEL_NAME) {
-            let message =
-                format!("metric name must not be set twice: {} or {}", quote(&e.name), quote(inner.value()));
+            let message = format!("metric name must not be set twice: {} or {}", quote(&e.name), quote(inner.value()));
             return Err(ParseError::new(text, e.pos, message));
         }
-    } else if !e.label_selector_only
-        && e.matchers.iter().all(mytsdb_model::Matcher::matches_empty) {
-            return Err(ParseError::new(text, e.pos, "vector selector must contain at least one non-empty matcher"));
-        }
+    } else if !e.label_selector_only && e.matchers.iter().all(mytsdb_model::Matcher::matches_empty) {
+        return Err(ParseError::new(text, e.pos, "vector selector must contain at least one non-empty matcher"));
+    }
     Ok(())
 }

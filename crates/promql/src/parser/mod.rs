@@ -16,7 +16,9 @@ use crate::literal::{parse_duration_ms, parse_number, unquote};
 use crate::pos::PosRange;
 use crate::token::{Keyword, Token, TokenKind, quote};
 
-pub use series::{HistogramItem, SequenceItem, SeriesDescription, StartTimes, parse_series_description, parse_start_times};
+pub use series::{
+    HistogramItem, SequenceItem, SeriesDescription, StartTimes, parse_series_description, parse_start_times,
+};
 
 /// Longest accepted query, in bytes.
 pub const QUERY_BYTES_MAX: usize = 16 << 10;
@@ -235,7 +237,8 @@ impl<'a> Parser<'a> {
 
     fn fill(&mut self, matching: &mut VectorMatching) -> Parsed<()> {
         for _ in 0..2 {
-            let TokenKind::Keyword(keyword @ (Keyword::Fill | Keyword::FillLeft | Keyword::FillRight)) = self.peek().kind
+            let TokenKind::Keyword(keyword @ (Keyword::Fill | Keyword::FillLeft | Keyword::FillRight)) =
+                self.peek().kind
             else {
                 break;
             };
@@ -318,7 +321,8 @@ impl<'a> Parser<'a> {
                 self.grow(self.height)?;
                 Ok(Expr::Paren(Box::new(ParenExpr { expr, pos: token.pos.to(close.pos) })))
             }
-            TokenKind::Identifier | TokenKind::Keyword(Keyword::Start | Keyword::End | Keyword::Step | Keyword::Range) => {
+            TokenKind::Identifier
+            | TokenKind::Keyword(Keyword::Start | Keyword::End | Keyword::Step | Keyword::Range) => {
                 if self.tokens[self.at + 1].kind == TokenKind::LeftParen { self.call() } else { self.vector_selector() }
             }
             TokenKind::Aggregate(_) => match self.tokens[self.at + 1].kind {
@@ -453,7 +457,9 @@ impl<'a> Parser<'a> {
                 TokenKind::Identifier
                 | TokenKind::Keyword(_)
                 | TokenKind::Aggregate(_)
-                | TokenKind::Binary(BinaryOp::And | BinaryOp::Or | BinaryOp::Unless | BinaryOp::Atan2) => text.to_owned(),
+                | TokenKind::Binary(BinaryOp::And | BinaryOp::Or | BinaryOp::Unless | BinaryOp::Atan2) => {
+                    text.to_owned()
+                }
                 TokenKind::String => {
                     let bytes = unquote(text);
                     match String::from_utf8(bytes) {

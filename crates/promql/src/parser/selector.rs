@@ -238,7 +238,9 @@ impl Parser<'_> {
                 e.end = token.pos.end;
                 &mut e.selector
             }
-            Expr::Subquery(_) => return Err(self.error(pos, format!("{word} modifier is not supported for subqueries"))),
+            Expr::Subquery(_) => {
+                return Err(self.error(pos, format!("{word} modifier is not supported for subqueries")));
+            }
             _ => {
                 let message =
                     format!("{word} modifier must be preceded by an instant vector selector or range vector selector");

@@ -369,8 +369,17 @@ impl Scanner<'_> {
                 return Err(self.unexpected());
             }
             let known = [
-                "schema", "sum", "count", "z_bucket", "z_bucket_w", "buckets", "offset", "n_buckets", "n_offset",
-                "custom_values", "counter_reset_hint",
+                "schema",
+                "sum",
+                "count",
+                "z_bucket",
+                "z_bucket_w",
+                "buckets",
+                "offset",
+                "n_buckets",
+                "n_offset",
+                "custom_values",
+                "counter_reset_hint",
             ];
             if !known.contains(&key.as_str()) {
                 self.at = start;

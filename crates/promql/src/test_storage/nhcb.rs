@@ -21,7 +21,8 @@ pub(super) fn convert(storage: &mut TestStorage, series: &[Labels]) -> Result<()
     let mut found: BTreeMap<Labels, BTreeMap<i64, Classic>> = BTreeMap::new();
     for labels in series {
         let name = labels.metric_name();
-        let Some((base, kind)) = ["_bucket", "_count", "_sum"].iter().find_map(|s| Some((name.strip_suffix(s)?, *s))) else {
+        let Some((base, kind)) = ["_bucket", "_count", "_sum"].iter().find_map(|s| Some((name.strip_suffix(s)?, *s)))
+        else {
             continue;
         };
         let bound = labels.get("le").and_then(|le| parse_number(le).ok()).filter(|bound| !bound.is_nan());

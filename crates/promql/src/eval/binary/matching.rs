@@ -1,7 +1,7 @@
 //! Pairs the series of two vectors and operates on each pair, step by step.
 
-use super::{changes_quantity, fill, set, set_outcome};
 use super::operate::operate;
+use super::{changes_quantity, fill, set, set_outcome};
 use crate::annotations::Annotations;
 use crate::ast::{BinaryExpr, Cardinality, VectorMatching};
 use crate::error::EvalError;
@@ -55,6 +55,8 @@ pub(crate) fn eval_vectors<'a>(
     }
     let mut scratch = context.scratch();
     let rows = pair(context, binary, matching, (&lhs, &rhs), grid.count, &mut scratch.annotations)?;
+    context.release(&lhs);
+    context.release(&rhs);
     Ok(Vector::Kept(rows))
 }
 
@@ -106,9 +108,7 @@ fn pair(
         }
         for left in &left {
             for right in &right {
-                let filled = std::ptr::eq(*left, left_fill.as_ref().map_or(std::ptr::null(), std::ptr::from_ref))
-                    || std::ptr::eq(*right, right_fill.as_ref().map_or(std::ptr::null(), std::ptr::from_ref));
-                if let Some(row) = combine(context, binary, matching, left, right, filled, count, notes) {
+                if let Some(row) = combine(context, binary, matching, (left, right), count, notes) {
                     context.hold(row.cells.weight())?;
                     out.push((row, signature));
                 }
@@ -122,12 +122,12 @@ fn pair(
 fn settle(rows: Vec<(Row, usize)>, matching: &VectorMatching) -> Result<Vec<Row>, EvalError> {
     if matching.cardinality != Cardinality::OneToOne {
         // Within one match group, the result must be told apart by the labels of the "many" side.
-        let mut by_group: HashMap<usize, Vec<Row>> = HashMap::new();
+        let mut by_labels: HashMap<(usize, &Labels), Vec<&Row>> = HashMap::with_capacity(rows.len());
         for (row, signature) in &rows {
-            by_group.entry(*signature).or_default().push(row.clone());
+            by_labels.entry((*signature, &row.labels)).or_default().push(row);
         }
-        for rows in by_group.into_values() {
-            if rows.len() > 1 && merge_equal(rows).is_err() {
+        for rows in by_labels.into_values().filter(|rows| rows.len() > 1) {
+            if merge_equal(rows.into_iter().cloned().collect()).is_err() {
                 return Err(EvalError::execution(
                     "multiple matches for labels: grouping labels must ensure unique matches",
                 ));
@@ -137,12 +137,7 @@ fn settle(rows: Vec<(Row, usize)>, matching: &VectorMatching) -> Result<Vec<Row>
     merge_equal(rows.into_iter().map(|(row, _)| row).collect())
 }
 
-fn check_one_side(
-    rows: &[&Row],
-    matching: &VectorMatching,
-    one_is_left: bool,
-    count: usize,
-) -> Result<(), EvalError> {
+fn check_one_side(rows: &[&Row], matching: &VectorMatching, one_is_left: bool, count: usize) -> Result<(), EvalError> {
     if rows.len() < 2 {
         return Ok(());
     }
@@ -182,14 +177,11 @@ fn check_one_to_one(left: &[&Row], right: &[&Row], count: usize) -> Result<(), E
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "the operands of one pair, and where remarks go")]
 fn combine(
     context: &Context<'_>,
     binary: &BinaryExpr,
     matching: &VectorMatching,
-    left: &Row,
-    right: &Row,
-    filled: bool,
+    (left, right): (&Row, &Row),
     count: usize,
     notes: &mut Annotations,
 ) -> Option<Row> {
@@ -211,9 +203,8 @@ fn combine(
     if cells.is_blank() {
         return None;
     }
-    let (many, one) =
-        if matching.cardinality == Cardinality::OneToMany { (right, left) } else { (left, right) };
-    let labels = result_labels(context, binary, matching, &many.labels, &one.labels, filled);
+    let (many, one) = if matching.cardinality == Cardinality::OneToMany { (right, left) } else { (left, right) };
+    let labels = result_labels(context, binary, matching, &many.labels, &one.labels);
     let drop_name = context.options.delayed_name_removal
         && (binary.return_bool || (many.drop_name && !changes_quantity(binary.op)));
     Some(Row { labels, drop_name, cells })
@@ -225,16 +216,12 @@ fn result_labels(
     matching: &VectorMatching,
     many: &Labels,
     one: &Labels,
-    filled: bool,
 ) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
     let one_to_one = matching.cardinality == Cardinality::OneToOne;
-    let drops_name =
-        changes_quantity(binary.op) || (binary.return_bool && !context.options.delayed_name_removal);
-    let kept = many.filter(|name| {
-        (!drops_name || !is_schema(name)) && (!one_to_one || listed(name) == matching.on)
-    });
-    if matching.include.is_empty() || filled {
+    let drops_name = changes_quantity(binary.op) || (binary.return_bool && !context.options.delayed_name_removal);
+    let kept = many.filter(|name| (!drops_name || !is_schema(name)) && (!one_to_one || listed(name) == matching.on));
+    if matching.include.is_empty() {
         return kept;
     }
     let mut builder = LabelsBuilder::from_labels(&kept);

@@ -13,8 +13,7 @@ use std::sync::Arc;
 fn relevant(times: &[i64], window: &Window<'_>, smoothed: bool) -> Option<std::ops::RangeInclusive<usize>> {
     let last_index = times.len().checked_sub(1)?;
     let first = times[..last_index].partition_point(|&t| t <= window.start_ms).saturating_sub(1);
-    let last =
-        if smoothed { times[..last_index].partition_point(|&t| t < window.end_ms) } else { last_index };
+    let last = if smoothed { times[..last_index].partition_point(|&t| t < window.end_ms) } else { last_index };
     (times[last] > window.start_ms).then_some(first..=last)
 }
 
@@ -245,7 +244,9 @@ pub(crate) fn interpolate_instant(
     let next = &columns.histograms[i + 1];
     let gauge = next.counter_reset_hint == CounterResetHint::Gauge;
     let reset = !gauge && next.uses_custom_buckets() == histogram.uses_custom_buckets() && next.detect_reset(histogram);
-    if let Some(histogram) = interpolate_histogram(histogram, next, fraction(histogram_times, i, at), reset) { Some(Cell::Histogram(Arc::new(histogram))) } else {
+    if let Some(histogram) = interpolate_histogram(histogram, next, fraction(histogram_times, i, at), reset) {
+        Some(Cell::Histogram(Arc::new(histogram)))
+    } else {
         remarks.mixed_schemas();
         None
     }

@@ -184,7 +184,9 @@ pub(super) fn quantiles<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid
                     continue;
                 }
                 let bits = q.at(step).to_bits();
-                let slot = if let Some(slot) = by_value.iter().position(|(b, _)| *b == bits) { slot } else {
+                let slot = if let Some(slot) = by_value.iter().position(|(b, _)| *b == bits) {
+                    slot
+                } else {
                     by_value.push((bits, Cells::empty(grid.count)));
                     by_value.len() - 1
                 };

@@ -180,7 +180,9 @@ pub(super) fn info<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> 
                 None if selection.may_be_missing() => base.labels.clone(),
                 None => continue,
             };
-            let row = if let Some(known) = rows.iter().position(|row| row.labels == labels) { known } else {
+            let row = if let Some(known) = rows.iter().position(|row| row.labels == labels) {
+                known
+            } else {
                 let cells = Cells::empty(base.cells.len());
                 rows.push(Row { labels, drop_name: base.drop_name, cells });
                 rows.len() - 1

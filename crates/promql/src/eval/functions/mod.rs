@@ -1,6 +1,7 @@
 //! Function calls: each is mapped to the rows that compute it.
 
 mod absent;
+mod columns;
 mod date;
 pub(crate) mod extended;
 mod histogram;
@@ -123,17 +124,21 @@ pub(crate) fn eval_call<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid
             Expr::Vector(selector) => sample_field(context, selector, grid, SampleField::StartTimestamp),
             _ => Ok(Vector::none()),
         },
-        "timestamp" => if let Expr::Vector(selector) = call.args[0].unwrap_parens() { sample_field(context, selector, grid, SampleField::Timestamp) } else {
-            let vector = eval_vector(context, &call.args[0], grid)?;
-            map_rows(context, vector, true, move |cells, _, _| {
-                for i in 0..cells.len() {
-                    if cells.kinds[i] != super::cells::EMPTY {
-                        cells.set(i, grid.time(i) as f64 / 1000.0);
+        "timestamp" => {
+            if let Expr::Vector(selector) = call.args[0].unwrap_parens() {
+                sample_field(context, selector, grid, SampleField::Timestamp)
+            } else {
+                let vector = eval_vector(context, &call.args[0], grid)?;
+                map_rows(context, vector, true, move |cells, _, _| {
+                    for i in 0..cells.len() {
+                        if cells.kinds[i] != super::cells::EMPTY {
+                            cells.set(i, grid.time(i) as f64 / 1000.0);
+                        }
                     }
-                }
-                cells.histograms.clear();
-            })
-        },
+                    cells.histograms.clear();
+                })
+            }
+        }
         "vector" => {
             let scalar = eval_scalar(context, &call.args[0], grid)?;
             let mut cells = Cells::empty(grid.count);

@@ -1,5 +1,6 @@
 //! Functions of range vectors: rows whose cells are computed window by window.
 
+use super::columns::{self, Windows};
 use super::over_time::{
     changes, double_exponential, edge, extreme, fold_histograms, max, mean, median_deviation, min, only_floats,
     quantile, regression, resets, sum, variance,
@@ -79,6 +80,9 @@ fn kernel(name: &str) -> Option<Kernel> {
     })
 }
 
+/// Longer columns go through the kernels that look at the cancel flag.
+const CANCEL_FREE_SAMPLES: usize = 1 << 16;
+
 const ANCHORED: &str = "changes, delta, increase, rate, resets";
 const SMOOTHED: &str = "delta, increase, rate";
 
@@ -111,8 +115,7 @@ pub(crate) fn eval_range_function<'a>(
             for value in scalar.distinct(grid.count) {
                 if value <= 0.0 || value >= 1.0 {
                     let letter = if what == "smoothing" { "sf" } else { "tf" };
-                    let message =
-                        format!("invalid {what} factor. Expected: 0 < {letter} < 1, got: {value:.6}");
+                    let message = format!("invalid {what} factor. Expected: 0 < {letter} < 1, got: {value:.6}");
                     return Err(EvalError::Execution(message));
                 }
             }
@@ -203,7 +206,38 @@ impl RangeRows<'_> {
         self.vector.run(columns, out, remarks, false, |w, r| only_floats(w, r).map(|values| Cell::Float(f(values))));
     }
 
+    /// Computes a row of nothing but floats column by column; `false` if there is no such kernel.
+    fn compute_column(&self, columns: &Columns, out: &mut Cells) -> bool {
+        let v = &self.vector;
+        let plain = columns.histograms.is_empty() && !v.fixed && v.extension == Extension::None;
+        let long = v.grid.count > 1 && columns.timestamps_ms.len() < CANCEL_FREE_SAMPLES;
+        if !plain || !long {
+            return false;
+        }
+        let windows = Windows { first_end_ms: v.first_end_ms, step_ms: v.grid.step_ms, range_ms: v.range_ms };
+        let (times, values) = (&columns.timestamps_ms[..], &columns.values[..]);
+        match self.kernel {
+            Kernel::Increase { counter, rate } if columns.start_timestamps_ms.is_empty() => {
+                out.reset(v.grid.count);
+                columns::extrapolated(times, values, windows, counter, rate, out);
+            }
+            Kernel::Sum | Kernel::Avg => {
+                out.reset(v.grid.count);
+                columns::sums(times, values, windows, self.kernel == Kernel::Avg, out);
+            }
+            Kernel::Max | Kernel::Min => {
+                out.reset(v.grid.count);
+                columns::extremes(times, values, windows, self.kernel == Kernel::Max, out);
+            }
+            _ => return false,
+        }
+        true
+    }
+
     fn compute(&self, columns: &Columns, out: &mut Cells, remarks: &mut Remarks<'_>) {
+        if self.compute_column(columns, out) {
+            return;
+        }
         let v = &self.vector;
         let extension = v.extension;
         match self.kernel {
@@ -289,11 +323,7 @@ impl RangeRows<'_> {
             }
             Kernel::DoubleExponential => v.run(columns, out, remarks, self.varies(), |w, r| {
                 let values = only_floats(w, r).filter(|values| values.len() > 1)?;
-                Some(Cell::Float(double_exponential(
-                    values,
-                    self.scalar(0, w.eval_ms),
-                    self.scalar(1, w.eval_ms),
-                )))
+                Some(Cell::Float(double_exponential(values, self.scalar(0, w.eval_ms), self.scalar(1, w.eval_ms))))
             }),
         }
     }

@@ -101,35 +101,67 @@ fn floats(window: &Window<'_>, counter: bool, rate: bool, remarks: &mut Remarks<
     Some(difference * factor(window, times, zero_point, zero_share, rate))
 }
 
+/// What the factor of an extrapolation depends on.
+pub(super) struct Extrapolation {
+    pub first_ms: i64,
+    pub last_ms: i64,
+    pub samples: usize,
+    /// The window.
+    pub start_ms: i64,
+    pub end_ms: i64,
+    /// For a rate, the width of the window.
+    pub rate_range_ms: Option<i64>,
+    /// When the counter was zero, if the first sample's start time tells.
+    pub zero_point_ms: Option<i64>,
+    /// The first value as a share of the difference: how far back the counter would have been zero.
+    pub zero_share: Option<f64>,
+}
+
+fn factor(window: &Window<'_>, times: &[i64], zero_point: Option<i64>, zero_share: Option<f64>, rate: bool) -> f64 {
+    extrapolation_factor(&Extrapolation {
+        first_ms: times[0],
+        last_ms: times[times.len() - 1],
+        samples: times.len(),
+        start_ms: window.start_ms,
+        end_ms: window.end_ms,
+        rate_range_ms: rate.then_some(window.range_ms),
+        zero_point_ms: zero_point,
+        zero_share,
+    })
+}
+
 /// By how much a difference grows when it is extrapolated to the edges of the window, per second for a rate.
 #[inline]
-fn factor(window: &Window<'_>, times: &[i64], zero_point: Option<i64>, zero_share: Option<f64>, rate: bool) -> f64 {
-    let (first, last) = (times[0], times[times.len() - 1]);
-    let between = (last - first) as f64 / 1000.0;
-    let intervals = (times.len() - 1) as f64;
-    let average = if intervals > 0.0 { between / intervals } else { 0.0 };
+pub(super) fn extrapolation_factor(e: &Extrapolation) -> f64 {
+    let between = (e.last_ms - e.first_ms) as f64 / 1000.0;
+    let average = if e.samples > 1 { between / (e.samples - 1) as f64 } else { 0.0 };
     let threshold = average * EXTRAPOLATION_THRESHOLD;
-    let sampled = (last - zero_point.unwrap_or(first)) as f64 / 1000.0;
+    let mut sampled = between;
     let mut to_start = 0.0;
-    if zero_point.is_none() {
-        to_start = (first - window.start_ms) as f64 / 1000.0;
+    if let Some(zero_point) = e.zero_point_ms {
+        sampled = (e.last_ms - zero_point) as f64 / 1000.0;
+    } else {
+        to_start = (e.first_ms - e.start_ms) as f64 / 1000.0;
         if to_start >= threshold {
             to_start = average / 2.0;
         }
         // A counter was not negative: do not extrapolate beyond the point where it would have been zero.
-        if let Some(share) = zero_share {
+        if let Some(share) = e.zero_share {
             let to_zero = sampled * share;
             if to_zero < to_start {
                 to_start = to_zero;
             }
         }
     }
-    let mut to_end = (window.end_ms - last) as f64 / 1000.0;
+    let mut to_end = (e.end_ms - e.last_ms) as f64 / 1000.0;
     if to_end >= threshold {
         to_end = average / 2.0;
     }
     let factor = (sampled + to_start + to_end) / sampled;
-    if rate { factor / (window.range_ms as f64 / 1000.0) } else { factor }
+    match e.rate_range_ms {
+        Some(range_ms) => factor / (range_ms as f64 / 1000.0),
+        None => factor,
+    }
 }
 
 fn histograms(window: &Window<'_>, counter: bool, rate: bool, remarks: &mut Remarks<'_>) -> Option<FloatHistogram> {

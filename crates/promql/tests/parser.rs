@@ -1,0 +1,113 @@
+//! What the parser accepts, refuses and prints; the large tables are run by `mytsdb-conformance parser`.
+
+use mytsdb_promql::{
+    Expr, ParseOptions, SequenceItem, ValueType, format_duration_ms, parse, parse_duration_ms, parse_selector,
+    parse_series_description, parse_with, prettify,
+};
+
+#[track_caller]
+fn refuses(query: &str, expected: &str) {
+    match parse(query) {
+        Ok(expr) => panic!("{query} was accepted as {expr}"),
+        Err(error) => assert_eq!(error.to_string(), expected, "{query}"),
+    }
+}
+
+#[test]
+fn errors_tell_line_column_and_cause() {
+    refuses("", "1:1: parse error: no expression found in input");
+    refuses("sum(\n  up{job=}\n)", "2:10: parse error: unexpected \"}\" in label matching, expected string");
+    refuses(
+        "up offset",
+        "1:10: parse error: unexpected end of input in offset, expected number, duration, step(), or range()",
+    );
+    refuses(
+        "rate(up)",
+        "1:6: parse error: expected type range vector in call to function \"rate\", got instant vector",
+    );
+    refuses("{job=~\".*\"}", "1:1: parse error: vector selector must contain at least one non-empty matcher");
+    refuses("up{", "1:4: parse error: unexpected end of input inside braces");
+    refuses("1 > 2", "1:3: parse error: comparisons between scalars must use BOOL modifier");
+}
+
+#[test]
+fn operators_bind_as_documented() {
+    #[track_caller]
+    fn check(query: &str, lhs: &str, rhs: &str) {
+        let Expr::Binary(binary) = parse(query).unwrap() else { panic!("{query} is no binary expression") };
+        assert_eq!((binary.lhs.to_string().as_str(), binary.rhs.to_string().as_str()), (lhs, rhs), "{query}");
+    }
+    check("a + b * c", "a", "b * c");
+    check("a ^ b ^ c", "a", "b ^ c");
+    check("a - b - c", "a - b", "c");
+    check("a or b and c", "a", "b and c");
+    check("-a * b", "-a", "b");
+    check("a offset 5m + b", "a offset 5m", "b");
+    check("a offset -2 ^ 2", "a offset -2s", "2");
+}
+
+#[test]
+fn positions_are_bytes_of_the_query() {
+    let query = "  sum by (ü) (up) ";
+    // A bare name is ASCII; the quoted form takes any.
+    assert!(parse(query).is_err());
+    let query = "  sum by (\"ü\") (up) ";
+    let expr = parse(query).unwrap();
+    assert_eq!(&query[expr.pos().start..expr.pos().end], "sum by (\"ü\") (up)");
+    assert_eq!(expr.value_type(), ValueType::Vector);
+}
+
+#[test]
+fn printing_and_parsing_are_inverse() {
+    for query in [
+        "sum by (job) (rate(http_requests_total{code=~\"5..\"}[5m] offset 1m))",
+        "a + on (x) group_left (y) fill (0) b",
+        "max_over_time(rate(a[5m])[1h:30s] @ start() offset 5m)",
+        "{\"metric.name\",\"label.name\"=\"v\"}",
+        "a[5m] anchored @ 1.500",
+        "quantile(0.9, a) > bool 3",
+        "label_replace(a, \"d\", \"$1\", \"s\", \"(.*)\\\\.x\")",
+        "a </ 5 or b >/ -Inf",
+        "foo[max_of(step(), 5s)]",
+    ] {
+        let expr = parse(query).unwrap_or_else(|e| panic!("{query}: {e}"));
+        let printed = expr.to_string();
+        assert_eq!(parse(&printed).unwrap().to_string(), printed, "{query}");
+        assert_eq!(parse(&prettify(&expr)).unwrap().to_string(), printed, "{query}");
+    }
+}
+
+#[test]
+fn the_stable_language_has_no_experiments() {
+    for query in ["limitk(1, a)", "info(a)", "a[5m] anchored", "a[1m + 1m]", "a + fill (0) b"] {
+        assert!(parse_with(query, ParseOptions::ALL).is_ok(), "{query}");
+        assert!(parse_with(query, ParseOptions::STABLE).is_err(), "{query}");
+    }
+    assert!(parse_with("sum(rate(a[5m] offset -1m))", ParseOptions::STABLE).is_ok());
+}
+
+#[test]
+fn selectors_stand_alone_for_the_api() {
+    assert_eq!(parse_selector("up{job=\"a\"}").unwrap().len(), 2);
+    assert!(parse_selector("up offset 5m").is_err());
+    assert!(parse_selector("rate(up[5m])").is_err());
+}
+
+#[test]
+fn series_notation_expands() {
+    let series = parse_series_description("m{a=\"b\"} 1+1x2 _ stale -2x1 {{sum:1}}+{{sum:2}}x1").unwrap();
+    assert_eq!(series.labels.to_string(), r#"{__name__="m", a="b"}"#);
+    assert_eq!(series.values.len(), 9);
+    assert!(matches!(series.values[2], SequenceItem::Float(3.0)));
+    assert!(matches!(series.values[3], SequenceItem::Gap));
+    assert!(matches!(&series.values[8], SequenceItem::Histogram(item) if item.histogram.sum == 3.0));
+    assert!(parse_series_description("m 1 2 x").is_err());
+}
+
+#[test]
+fn durations_round_trip() {
+    for text in ["0s", "1ms", "1m30s", "1h", "1d", "2w", "1y", "1d1h1m1s1ms"] {
+        assert_eq!(format_duration_ms(parse_duration_ms(text).unwrap()), text);
+    }
+    assert!(parse_duration_ms("1s1h").is_err());
+}
