@@ -38,17 +38,18 @@ pub(crate) struct QueryArgs {
     tolerance: f64,
 }
 
-/// A question, and whether VictoriaMetrics means the same by it.
+/// A question, whether VictoriaMetrics means the same by it, and whether equal values may stand at other series.
 struct Question {
     name: &'static str,
     query: &'static str,
     hours: i64,
     step_s: i64,
     same_in_victoria: bool,
+    ties: bool,
 }
 
 const fn question(name: &'static str, query: &'static str, hours: i64, step_s: i64, same: bool) -> Question {
-    Question { name, query, hours, step_s, same_in_victoria: same }
+    Question { name, query, hours, step_s, same_in_victoria: same, ties: false }
 }
 
 const QUESTIONS: [Question; 11] = [
@@ -60,7 +61,7 @@ const QUESTIONS: [Question; 11] = [
         60,
         false,
     ),
-    question("topk", "topk(10, bench_depth)", 6, 60, true),
+    Question { ties: true, ..question("topk", "topk(10, bench_depth)", 6, 60, true) },
     question("max over time", "max_over_time(bench_depth[1h])", 6, 60, true),
     question("sum of max over time", "sum(max_over_time(bench_depth[1h]))", 6, 60, true),
     question("many-to-one join", "bench_requests_total * on (instance) group_left (version) bench_info", 6, 60, true),
@@ -147,7 +148,7 @@ fn ask_all(args: &QueryArgs, targets: &mut [Target], end_s: i64) -> Result<()> {
         if let Some(reference) = targets.iter().position(|t| t.name == "prometheus") {
             for (index, answer) in &answers {
                 let comparable = *index == 0 || (targets[*index].name == "victoria" && question.same_in_victoria);
-                if comparable && let Err(difference) = compare(answer, &answers[&reference], args.tolerance) {
+                if comparable && let Err(difference) = compare(question, answer, &answers[&reference], args.tolerance) {
                     row.push(format!("  {} DIFFERS: {difference}", targets[*index].name));
                     wrong += usize::from(*index == 0);
                 }
@@ -216,8 +217,24 @@ fn point(pair: &Value) -> Result<(f64, f64)> {
     Ok((pair[0].as_f64().context("a time")?, value))
 }
 
-fn compare(ours: &[u8], theirs: &[u8], tolerance: f64) -> Result<()> {
-    let (ours, theirs) = (read(ours)?, read(theirs)?);
+/// The values of each time, sorted, without the series they belong to: of equal values any may be among the ten best.
+fn by_time(answer: &Answer) -> Answer {
+    let mut times: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for &(time, value) in answer.values().flatten() {
+        times.entry((time * 1e3) as u64).or_default().push(value);
+    }
+    let rows = times.into_iter().map(|(time, mut values)| {
+        values.sort_unstable_by(f64::total_cmp);
+        (time.to_string(), values.into_iter().map(|value| (0.0, value)).collect())
+    });
+    rows.collect()
+}
+
+fn compare(question: &Question, ours: &[u8], theirs: &[u8], tolerance: f64) -> Result<()> {
+    let (mut ours, mut theirs) = (read(ours)?, read(theirs)?);
+    if question.ties {
+        (ours, theirs) = (by_time(&ours), by_time(&theirs));
+    }
     ensure!(!theirs.is_empty(), "nothing to compare with");
     ensure!(ours.len() == theirs.len(), "{} series, not {}", ours.len(), theirs.len());
     for (labels, expected) in &theirs {

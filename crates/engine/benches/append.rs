@@ -1,7 +1,6 @@
 //! In-process append and read, on a folder of the real disk: ns a sample from batch to head, log included.
 //!
 //! `cargo bench -p mytsdb-engine`. Data: gauges with two decimals, 15 s apart; answers are compared.
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use mytsdb_engine::{Batch, Durability, Engine, EngineOptions, ManualClock};

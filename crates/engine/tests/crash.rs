@@ -145,10 +145,7 @@ fn append(world: &mut World, engine: &Engine, rng: &mut Rng) -> bool {
 
 /// Plays operations until the disk stops; true if it did.
 fn play(world: &mut World, rng: &mut Rng, operations: usize) -> bool {
-    let mut engine = match open(world) {
-        Ok(engine) => engine,
-        Err(_) => return true,
-    };
+    let Ok(mut engine) = open(world) else { return true };
     verify(world, &engine);
     for _ in 0..operations {
         match rng.below(20) {
@@ -157,10 +154,8 @@ fn play(world: &mut World, rng: &mut Rng, operations: usize) -> bool {
                     return true;
                 }
                 drop(engine);
-                engine = match open(world) {
-                    Ok(engine) => engine,
-                    Err(_) => return true,
-                };
+                let Ok(reopened) = open(world) else { return true };
+                engine = reopened;
                 verify(world, &engine);
             }
             1 => {

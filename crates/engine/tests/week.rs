@@ -1,5 +1,4 @@
 //! A week of samples on a clock of our own: memory and log stay bounded, and everything in the retention is answered.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
 use mytsdb_io::SimDisk;
