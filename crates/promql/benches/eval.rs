@@ -36,12 +36,14 @@ fn evaluation(c: &mut Criterion) {
         "quantile_over_time(0.9, c_total[10m])",
     ] {
         let expr = parse(query).expect("the query is legal");
-        let run = || {
-            range(&storage, &expr, 0, HOURS_MS, 60_000, &QueryOptions::default(), &Cancel::new()).expect("it answers")
-        };
-        let QueryValue::Matrix(series) = run().value else { panic!("a range query gives a matrix") };
-        assert!(!series.is_empty());
-        group.bench_function(query, |b| b.iter(run));
+        for threads in [1, 2] {
+            let options = QueryOptions { threads, ..QueryOptions::default() };
+            let run = || range(&storage, &expr, 0, HOURS_MS, 60_000, &options, &Cancel::new()).expect("it answers");
+            let QueryValue::Matrix(series) = run().value else { panic!("a range query gives a matrix") };
+            assert!(!series.is_empty());
+            let name = if threads == 1 { query.to_owned() } else { format!("{query}, {threads} threads") };
+            group.bench_function(name, |b| b.iter(run));
+        }
     }
     group.finish();
 }

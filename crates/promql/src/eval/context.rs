@@ -62,6 +62,11 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Threads that may compute rows at the same time.
+    pub const fn threads(&self) -> usize {
+        if self.options.optimise { self.options.threads } else { 1 }
+    }
+
     /// Counts `samples` as held until they are released.
     pub fn hold(&self, samples: u64) -> Result<(), EvalError> {
         let held = self.held.fetch_add(samples, Ordering::Relaxed) + samples;

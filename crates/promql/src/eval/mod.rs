@@ -1,6 +1,7 @@
 //! Evaluation: a settled syntax tree over a grid of steps, to rows, to a result.
 
 mod aggregate;
+mod best;
 mod binary;
 mod cells;
 mod context;
@@ -15,6 +16,7 @@ mod rows;
 mod selection;
 mod selector;
 mod window;
+mod workers;
 
 use crate::ast::{Expr, ValueType};
 use crate::error::EvalError;

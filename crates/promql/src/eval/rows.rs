@@ -2,6 +2,7 @@
 
 use super::cells::{Cells, Row};
 use super::context::{Context, Scratch};
+use super::workers;
 use crate::error::EvalError;
 use mytsdb_model::Labels;
 use std::collections::HashMap;
@@ -77,16 +78,16 @@ impl<'a> Vector<'a> {
 
     /// Calls `fold` with every row in order; the cells may be changed or taken.
     ///
-    /// With more than one thread, rows are computed batch by batch in parallel and folded in order nevertheless, so the
-    /// result does not depend on the number of threads.
+    /// With more than one thread, rows are computed in parallel and folded in order nevertheless, so the result does not
+    /// depend on the number of threads.
     pub fn each(
         &self,
         context: &Context<'a>,
         mut fold: impl FnMut(usize, &mut Cells, &mut Scratch<'_>) -> Result<(), EvalError>,
     ) -> Result<(), EvalError> {
-        let mut scratch = context.scratch();
-        let threads = context.options.threads;
+        let threads = context.threads();
         if threads < 2 || self.len() < PARALLEL_ROWS_MIN || matches!(self, Vector::Kept(_)) {
+            let mut scratch = context.scratch();
             let mut cells = Cells::default();
             for index in 0..self.len() {
                 context.cancel.check()?;
@@ -95,57 +96,9 @@ impl<'a> Vector<'a> {
             }
             return Ok(());
         }
-        let mut batch: Vec<Cells> = Vec::new();
-        batch.resize_with(BATCH_ROWS.min(self.len()), Cells::default);
-        for start in (0..self.len()).step_by(BATCH_ROWS) {
-            let count = BATCH_ROWS.min(self.len() - start);
-            self.read_batch(context, start, &mut batch[..count], threads)?;
-            for (offset, cells) in batch[..count].iter_mut().enumerate() {
-                fold(start + offset, cells, &mut scratch)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Computes the rows from `start` on, each thread a contiguous share.
-    fn read_batch(
-        &self,
-        context: &Context<'a>,
-        start: usize,
-        batch: &mut [Cells],
-        threads: usize,
-    ) -> Result<(), EvalError> {
-        let share = batch.len().div_ceil(threads);
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = batch
-                .chunks_mut(share)
-                .enumerate()
-                .map(|(worker, rows)| {
-                    scope.spawn(move || -> Result<(), EvalError> {
-                        let mut scratch = context.scratch();
-                        for (offset, cells) in rows.iter_mut().enumerate() {
-                            context.cancel.check()?;
-                            self.read(start + worker * share + offset, &mut scratch, cells)?;
-                        }
-                        Ok(())
-                    })
-                })
-                .collect();
-            // Wait for all of them before the first error is passed on.
-            let outcomes: Vec<_> = workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
-            for outcome in outcomes {
-                match outcome {
-                    Ok(outcome) => outcome?,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            Ok(())
-        })
+        workers::fold_in_order(context, self, threads, fold)
     }
 }
-
-/// Rows computed between two folds.
-const BATCH_ROWS: usize = 512;
 
 /// Fewer rows are not worth a thread.
 const PARALLEL_ROWS_MIN: usize = 64;

@@ -1,6 +1,7 @@
 //! Aggregations that choose series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
 
 use super::aggregate::Groups;
+use super::best;
 use super::cells::{EMPTY, FLOAT, HISTOGRAM, Row};
 use super::context::Context;
 use super::expr::{Scalar, eval_scalar, eval_vector};
@@ -18,9 +19,22 @@ struct Input {
     param: Scalar,
 }
 
-fn input<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) -> Result<Input, EvalError> {
+fn parameter<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) -> Result<Scalar, EvalError> {
     let param = aggregate.param.as_ref().ok_or_else(|| EvalError::execution("aggregation needs a parameter"))?;
-    let param = eval_scalar(context, param, grid)?;
+    eval_scalar(context, param, grid)
+}
+
+fn input<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) -> Result<Input, EvalError> {
+    let param = parameter(context, aggregate, grid)?;
+    kept_input(context, aggregate, grid, param)
+}
+
+fn kept_input<'a>(
+    context: &'a Context<'a>,
+    aggregate: &'a AggregateExpr,
+    grid: Grid,
+    param: Scalar,
+) -> Result<Input, EvalError> {
     let rows = eval_vector(context, &aggregate.expr, grid)?.keep(context)?;
     let vector = Vector::Kept(rows);
     let groups = Groups::new(&vector, aggregate);
@@ -69,13 +83,23 @@ fn chosen(rows: Vec<Row>, keep: &[Vec<bool>]) -> Vec<Row> {
     out
 }
 
+/// More than this are chosen from kept rows: a sorted array a step is too slow for them.
+const STREAMED_COUNT_MAX: f64 = 65.0;
+
 pub(super) fn topk<'a>(
     context: &'a Context<'a>,
     aggregate: &'a AggregateExpr,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
     let top = aggregate.op == AggregateOp::Topk;
-    let Input { mut rows, members, param } = input(context, aggregate, grid)?;
+    let param = parameter(context, aggregate, grid)?;
+    if context.options.optimise
+        && let Scalar::Constant(count) = param
+        && (1.0..STREAMED_COUNT_MAX).contains(&count)
+    {
+        return best::stream(context, aggregate, grid, count as usize);
+    }
+    let Input { mut rows, members, param } = kept_input(context, aggregate, grid, param)?;
     let counts = counts(&param, grid)?;
     let mut keep = vec![vec![false; grid.count]; rows.len()];
     let mut ranked: Vec<(f64, usize)> = Vec::new();

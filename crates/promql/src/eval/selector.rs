@@ -99,7 +99,10 @@ impl Rows for SelectedRows<'_> {
             let metric = self.set.labels(index).metric_name();
             let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos: self.pos };
             self.smoothed(&mut columns, steps, out, &mut remarks);
-        } else if columns.histogram_timestamps_ms.is_empty() && self.field == SampleField::Value {
+        } else if self.context.options.optimise
+            && columns.histogram_timestamps_ms.is_empty()
+            && self.field == SampleField::Value
+        {
             latest_floats(
                 &columns.timestamps_ms,
                 &columns.values,

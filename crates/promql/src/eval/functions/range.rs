@@ -128,7 +128,7 @@ pub(crate) fn eval_range_function<'a>(
             if keeps_name { (labels.clone(), dropped) } else { context.without_name(labels) }
         })
         .collect();
-    let rows = RangeRows { vector, kernel, scalars, names };
+    let rows = RangeRows { vector, kernel, scalars, names, optimise: context.options.optimise };
     super::settle_names(context, Vector::Lazy(Box::new(rows))).map(Some)
 }
 
@@ -150,6 +150,8 @@ struct RangeRows<'a> {
     kernel: Kernel,
     scalars: Vec<Scalar>,
     names: Vec<(Labels, bool)>,
+    /// Kernels over whole columns may run.
+    optimise: bool,
 }
 
 impl Rows for RangeRows<'_> {
@@ -211,7 +213,7 @@ impl RangeRows<'_> {
         let v = &self.vector;
         let plain = columns.histograms.is_empty() && !v.fixed && v.extension == Extension::None;
         let long = v.grid.count > 1 && columns.timestamps_ms.len() < CANCEL_FREE_SAMPLES;
-        if !plain || !long {
+        if !self.optimise || !plain || !long {
             return false;
         }
         let windows = Windows { first_end_ms: v.first_end_ms, step_ms: v.grid.step_ms, range_ms: v.range_ms };

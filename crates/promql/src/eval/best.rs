@@ -1,0 +1,126 @@
+//! `topk` and `bottomk` of a constant number: the best cells of each step are kept while rows pass, not the rows.
+
+use super::aggregate::Groups;
+use super::cells::{Cells, FLOAT, HISTOGRAM, Row};
+use super::context::Context;
+use super::expr::eval_vector;
+use super::functions::nan_last;
+use super::grid::Grid;
+use super::remarks;
+use super::rows::Vector;
+use crate::ast::{AggregateExpr, AggregateOp};
+use crate::error::EvalError;
+use std::cmp::Ordering;
+
+/// The best cells of one group: for each step at most `width`, best first, of equal ones the earlier row first.
+struct Best {
+    top: bool,
+    width: usize,
+    /// Cells known at each step.
+    known: Vec<u8>,
+    /// Value that the next cell of each full step has to beat.
+    worst: Vec<f64>,
+    /// `width` slots a step: value and row.
+    slots: Vec<(f64, u32)>,
+}
+
+impl Best {
+    fn new(top: bool, width: usize, steps: usize) -> Self {
+        Self { top, width, known: vec![0; steps], worst: vec![f64::NAN; steps], slots: vec![(0.0, 0); steps * width] }
+    }
+
+    fn add(&mut self, row: u32, cells: &Cells) {
+        let width = self.width;
+        for (step, (&kind, &value)) in cells.kinds.iter().zip(&cells.values).enumerate() {
+            let worst = self.worst[step];
+            // Most cells leave here. Nothing is known to be worse than NaN, which also stands for a step with room.
+            if kind != FLOAT || if self.top { value <= worst } else { value >= worst } {
+                continue;
+            }
+            let slots = &mut self.slots[step * width..(step + 1) * width];
+            let mut at = usize::from(self.known[step]);
+            if at == width {
+                if nan_last(value, slots[width - 1].0, self.top) != Ordering::Less {
+                    continue;
+                }
+                at -= 1;
+            } else {
+                self.known[step] += 1;
+            }
+            while at > 0 && nan_last(value, slots[at - 1].0, self.top) == Ordering::Less {
+                slots[at] = slots[at - 1];
+                at -= 1;
+            }
+            slots[at] = (value, row);
+            if usize::from(self.known[step]) == width {
+                self.worst[step] = slots[width - 1].0;
+            }
+        }
+    }
+
+    /// The cells kept at `step`, best first.
+    fn at(&self, step: usize) -> &[(f64, u32)] {
+        &self.slots[step * self.width..][..usize::from(self.known[step])]
+    }
+}
+
+/// Evaluates `topk` or `bottomk` of `count` (1 to 255) cells per group and step.
+pub(super) fn stream<'a>(
+    context: &'a Context<'a>,
+    aggregate: &'a AggregateExpr,
+    grid: Grid,
+    count: usize,
+) -> Result<Vector<'a>, EvalError> {
+    let top = aggregate.op == AggregateOp::Topk;
+    let vector = eval_vector(context, &aggregate.expr, grid)?;
+    let groups = Groups::new(&vector, aggregate);
+    let mut members = vec![0usize; groups.labels.len()];
+    groups.of_row.iter().for_each(|&group| members[group] += 1);
+    // Groups come in the order of their first row that holds anything.
+    let mut found: Vec<Best> = Vec::new();
+    let mut place: Vec<Option<usize>> = vec![None; groups.labels.len()];
+    let mut ignored = false;
+    vector.each(context, |row, cells, _| {
+        if cells.is_blank() {
+            return Ok(());
+        }
+        ignored |= cells.has_histograms() && cells.kinds.contains(&HISTOGRAM);
+        let group = groups.of_row[row];
+        let at = if let Some(at) = place[group] {
+            at
+        } else {
+            let width = count.min(members[group]);
+            context.hold((width * grid.count) as u64)?;
+            found.push(Best::new(top, width, grid.count));
+            place[group] = Some(found.len() - 1);
+            found.len() - 1
+        };
+        found[at].add(row as u32, cells);
+        Ok(())
+    })?;
+    if ignored {
+        context.annotate(|a| remarks::ignored_in_aggregation(a, aggregate.op.as_str(), aggregate.expr.pos()));
+    }
+    let mut chosen: Vec<Option<Cells>> = vec![None; vector.len()];
+    let mut order = Vec::new();
+    for best in &found {
+        for step in 0..grid.count {
+            for &(value, row) in best.at(step) {
+                let row = row as usize;
+                if chosen[row].is_none() {
+                    order.push(row);
+                }
+                chosen[row].get_or_insert_with(|| Cells::empty(grid.count)).set(step, value);
+            }
+        }
+    }
+    if grid.count != 1 {
+        // Only the result of a single step is ranked.
+        order.sort_unstable();
+    }
+    let row = |at: usize| {
+        let cells = chosen[at].take()?;
+        Some(Row { labels: vector.labels(at).clone(), drop_name: vector.drop_name(at), cells })
+    };
+    Ok(Vector::Kept(order.into_iter().filter_map(row).collect()))
+}

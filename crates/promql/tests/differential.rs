@@ -1,0 +1,408 @@
+//! Random queries, evaluated with every shortcut and with none: the answers must be the same.
+//!
+//! `MYTSDB_DIFFERENTIAL_QUERIES` sets their number, `MYTSDB_SEED` the seed, which is printed.
+
+use mytsdb_model::{Labels, stale_nan};
+use mytsdb_promql::{Cancel, QueryOptions, QueryResult, QueryValue, SampleValue, TestStorage, instant, parse, range};
+use std::fmt::Write as _;
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, count: u64) -> u64 {
+        self.next() % count
+    }
+
+    fn one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// The samples lie within this time.
+const SPAN_MS: i64 = 40 * 60_000;
+
+/// How the values of a metric go on.
+#[derive(Clone, Copy)]
+enum Shape {
+    Counter,
+    /// A counter whose samples know when it started.
+    Started,
+    Gauge,
+    /// Small integers: many ties, and sums are exact.
+    Integers,
+    /// NaN, infinities, extremes and both zeros among others.
+    Wild,
+}
+
+fn labels(name: &str, i: u64) -> Labels {
+    let (job, instance) = (format!("j{}", i % 3), i.to_string());
+    Labels::from_pairs([("__name__", name), ("job", &job), ("instance", &instance)])
+}
+
+fn append(storage: &mut TestStorage, random: &mut Random, labels: &Labels, shape: Shape) {
+    let step = random.pick(&[10_000, 15_000, 30_000, 60_000]);
+    let (regular, gaps, stale) = (random.one_in(2), random.one_in(2), random.one_in(3));
+    let (mut at, mut value, mut started) = (random.below(60_000) as i64, 0.0, 1);
+    while at < SPAN_MS {
+        value = match shape {
+            Shape::Counter | Shape::Started if random.one_in(25) => {
+                started = at - 1;
+                random.unit()
+            }
+            Shape::Counter | Shape::Started if random.one_in(4) => value,
+            Shape::Counter | Shape::Started => value + random.unit() * 10.0,
+            Shape::Gauge => (random.unit() - 0.5) * 1e3,
+            Shape::Integers => random.below(9) as f64 - 3.0,
+            Shape::Wild if random.one_in(3) => {
+                random.pick(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300, 0.0, -0.0, 5e-324])
+            }
+            Shape::Wild => random.unit() * 100.0,
+        };
+        let stored = if stale && random.one_in(20) { stale_nan() } else { value };
+        let start = if matches!(shape, Shape::Started) && !random.one_in(5) { started } else { 0 };
+        storage.append(labels, at, stored, start).expect("times ascend");
+        at += if regular { step } else { step / 2 + random.below(step as u64) as i64 };
+        if gaps && random.one_in(15) {
+            at += random.below(600_000) as i64;
+        }
+    }
+}
+
+fn storage(random: &mut Random) -> TestStorage {
+    let mut storage = TestStorage::new();
+    for (name, shape, series) in [
+        ("c_total", Shape::Counter, 7),
+        ("s_total", Shape::Started, 4),
+        ("g", Shape::Gauge, 6),
+        ("i", Shape::Integers, 8),
+        ("w", Shape::Wild, 6),
+        // Enough of them that threads are used.
+        ("many", Shape::Integers, 150),
+    ] {
+        for i in 0..series {
+            append(&mut storage, random, &labels(name, i), shape);
+        }
+    }
+    let mut load = "load 30s\n".to_owned();
+    for i in 0..4 {
+        write!(load, " h{{job=\"j{}\",instance=\"{i}\"}}", i % 3).expect("a string takes it");
+        let mut count = 0;
+        for _ in 0..60 {
+            count = if random.one_in(20) { 0 } else { count + random.below(5) };
+            let item = match random.below(12) {
+                0 => "_".to_owned(),
+                1 => "stale".to_owned(),
+                2 | 3 if i == 0 => format!("{count}"),
+                _ => format!("{{{{schema:0 count:{} sum:{count} buckets:[{count} {count}]}}}}", 2 * count),
+            };
+            write!(load, " {item}").expect("a string takes it");
+        }
+        load.push('\n');
+    }
+    storage.load(&load, 0).expect("the notation is right");
+    storage
+}
+
+/// Writes random expressions whose results do not depend on how windows are summed.
+struct Writer<'r>(&'r mut Random);
+
+const NAMES: [&str; 6] = ["c_total", "s_total", "g", "i", "w", "h"];
+const DURATIONS: [&str; 10] = ["1s", "15s", "40s", "1m", "2m30s", "5m", "7m", "13m", "20m", "1h"];
+const WINDOWED: [&str; 24] = [
+    "rate",
+    "rate",
+    "increase",
+    "delta",
+    "irate",
+    "idelta",
+    "max_over_time",
+    "min_over_time",
+    "max_over_time",
+    "min_over_time",
+    "count_over_time",
+    "last_over_time",
+    "first_over_time",
+    "present_over_time",
+    "changes",
+    "resets",
+    "deriv",
+    "stddev_over_time",
+    "stdvar_over_time",
+    "mad_over_time",
+    "ts_of_max_over_time",
+    "ts_of_min_over_time",
+    "ts_of_last_over_time",
+    "absent_over_time",
+];
+const ELEMENTWISE: [&str; 11] =
+    ["abs", "ceil", "floor", "sgn", "-", "sort", "sort_desc", "timestamp", "absent", "histogram_count", "exp"];
+
+impl Writer<'_> {
+    fn modifiers(&mut self) -> String {
+        let mut out = String::new();
+        if self.0.one_in(6) {
+            let sign = self.0.pick(&["", "", "-"]);
+            out += &[" offset ", sign, self.0.pick(&DURATIONS)].concat();
+        }
+        if self.0.one_in(10) {
+            let at = self.0.below(2_400).to_string();
+            out += &[" @ ", self.0.pick(&["start()", "end()", &at])].concat();
+        }
+        out
+    }
+
+    fn selector(&mut self) -> String {
+        let name = if self.0.one_in(25) { "many" } else { self.0.pick(&NAMES) };
+        let job = if self.0.one_in(5) {
+            self.0.pick(&["{job=\"j0\"}", "{job!=\"j1\"}", "{instance=~\"[0-3]\"}"])
+        } else {
+            ""
+        };
+        format!("{name}{job}")
+    }
+
+    fn matrix(&mut self, depth: u32) -> String {
+        let window = self.0.pick(&DURATIONS);
+        let inner = if depth > 0 && self.0.one_in(5) {
+            let step = self.0.pick(&["", "13s", "30s", "1m", "2m"]);
+            format!("({})[{window}:{step}]", self.vector(depth - 1))
+        } else {
+            format!("{}[{window}]", self.selector())
+        };
+        inner + &self.modifiers()
+    }
+
+    fn scalar(&mut self, depth: u32) -> String {
+        match self.0.below(8) {
+            0 => "time()".to_owned(),
+            1 if depth > 0 => format!("scalar({})", self.vector(depth - 1)),
+            _ => self.0.pick(&["0", "1", "2", "-3", "0.5", "100", "NaN", "Inf"]).to_owned(),
+        }
+    }
+
+    fn grouping(&mut self) -> &'static str {
+        self.0.pick(&["", "", "by (job)", "by (instance)", "without (instance)", "without (job)", "by (job, __name__)"])
+    }
+
+    fn vector(&mut self, depth: u32) -> String {
+        if depth == 0 {
+            return if self.0.one_in(2) { self.selector() + &self.modifiers() } else { self.windowed(0) };
+        }
+        let d = depth - 1;
+        match self.0.below(20) {
+            0..=4 => self.windowed(d),
+            5..=7 => {
+                let op = self.0.pick(&["sum", "avg", "min", "max", "count", "stddev", "stdvar", "group"]);
+                format!("{op} {} ({})", self.grouping(), self.vector(d))
+            }
+            8..=11 => {
+                let op = self.0.pick(&["topk", "bottomk", "topk", "bottomk", "limitk"]);
+                let count = self.0.pick(&["1", "2", "3", "5", "1.9", "0", "-1", "100", "scalar(count(i))"]);
+                format!("{op} {} ({count}, {})", self.grouping(), self.vector(d))
+            }
+            12 => {
+                let q = self.0.pick(&["0", "0.5", "0.9", "1", "1.5", "scalar(i)"]);
+                format!("quantile {} ({q}, {})", self.grouping(), self.vector(d))
+            }
+            13 => format!("count_values {} (\"v\", {})", self.grouping(), self.vector(d)),
+            14 | 15 => {
+                let op = self.0.pick(&["+", "-", "*", "/", "%", "^", ">", "<=", "== bool", "!=", "> bool"]);
+                let (vector, scalar) = (self.vector(d), self.scalar(d));
+                if self.0.one_in(2) { format!("({vector} {op} {scalar})") } else { format!("({scalar} {op} {vector})") }
+            }
+            16 | 17 => {
+                let op = self.0.pick(&["+", "-", "*", "/", ">", "== bool", "atan2", "and", "or", "unless"]);
+                let set = matches!(op, "and" | "or" | "unless");
+                let matching = match self.0.below(5) {
+                    0 | 1 => "on (instance)",
+                    2 => "ignoring (job)",
+                    3 if !set => "on (instance) group_left (job)",
+                    _ => "",
+                };
+                format!("({} {op} {matching} {})", self.vector(d), self.vector(d))
+            }
+            18 => {
+                let f = self.0.pick(&ELEMENTWISE);
+                format!("{f}({})", self.vector(d))
+            }
+            _ => match self.0.below(4) {
+                0 => format!("clamp({}, {}, {})", self.vector(d), self.scalar(0), self.scalar(0)),
+                1 => format!("label_replace({}, \"job\", \"x$1\", \"instance\", \"([0-4])\")", self.vector(d)),
+                2 => format!("histogram_quantile({}, {})", self.scalar(0), self.vector(d)),
+                _ => format!("round({}, {})", self.vector(d), self.scalar(0)),
+            },
+        }
+    }
+
+    fn windowed(&mut self, depth: u32) -> String {
+        match self.0.below(14) {
+            0 | 1 => {
+                let q = self.0.pick(&["0", "0.3", "0.5", "0.9", "1", "-1", "NaN", "scalar(i)"]);
+                format!("quantile_over_time({q}, {})", self.matrix(depth))
+            }
+            2 => format!("predict_linear({}, {})", self.matrix(depth), self.scalar(0)),
+            3 => format!("double_exponential_smoothing({}, 0.5, 0.3)", self.matrix(depth)),
+            4 => {
+                let f = self.0.pick(&["rate", "increase", "delta"]);
+                let word = self.0.pick(&["anchored", "smoothed"]);
+                format!("{f}({}[{}] {word})", self.selector(), self.0.pick(&DURATIONS))
+            }
+            // Sums of integers are exact whichever way they are made.
+            5 => {
+                let f = self.0.pick(&["sum", "avg"]);
+                format!("{f}_over_time(i[{}]{})", self.0.pick(&DURATIONS), self.modifiers())
+            }
+            _ => {
+                let f = self.0.pick(&WINDOWED);
+                format!("{f}({})", self.matrix(depth))
+            }
+        }
+    }
+
+    /// A sum or average over windows within nothing that would enlarge its last bits.
+    fn summed(&mut self) -> String {
+        let f = self.0.pick(&["sum", "avg"]);
+        let inner = format!("{f}_over_time({})", self.matrix(2));
+        match self.0.below(6) {
+            0 => format!("max {} ({inner})", self.grouping()),
+            1 => format!("min {} ({inner})", self.grouping()),
+            2 => format!("abs({inner})"),
+            3 => format!("{inner} * 3"),
+            _ => inner,
+        }
+    }
+}
+
+/// The NaN of a computation has no particular bits.
+fn same(a: f64, b: f64, exact: bool) -> bool {
+    let close = || !exact && (a - b).abs() <= 1e-12 * a.abs().max(b.abs());
+    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()) || close()
+}
+
+fn same_all(a: &[f64], b: &[f64], exact: bool) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| same(a, b, exact))
+}
+
+/// Compared by their text, which tells all values apart.
+fn histogram_texts<'h>(all: impl IntoIterator<Item = &'h std::sync::Arc<mytsdb_codec::FloatHistogram>>) -> Vec<String> {
+    all.into_iter().map(|h| format!("{h:?}")).collect()
+}
+
+fn same_values(a: &QueryValue, b: &QueryValue, exact: bool) -> bool {
+    match (a, b) {
+        (QueryValue::Scalar(_, a), QueryValue::Scalar(_, b)) => same(*a, *b, exact),
+        (QueryValue::Vector(a), QueryValue::Vector(b)) => {
+            a.len() == b.len()
+                && a.iter().zip(b).all(|(a, b)| {
+                    a.labels == b.labels
+                        && match (&a.value, &b.value) {
+                            (SampleValue::Float(a), SampleValue::Float(b)) => same(*a, *b, exact),
+                            (SampleValue::Histogram(a), SampleValue::Histogram(b)) => {
+                                histogram_texts([a]) == histogram_texts([b])
+                            }
+                            _ => false,
+                        }
+                })
+        }
+        (QueryValue::Matrix(a), QueryValue::Matrix(b)) => {
+            a.len() == b.len()
+                && a.iter().zip(b).all(|(a, b)| {
+                    a.labels == b.labels
+                        && a.timestamps_ms == b.timestamps_ms
+                        && same_all(&a.values, &b.values, exact)
+                        && a.histogram_timestamps_ms == b.histogram_timestamps_ms
+                        && histogram_texts(&a.histograms) == histogram_texts(&b.histograms)
+                })
+        }
+        _ => false,
+    }
+}
+
+fn is_empty(value: &QueryValue) -> bool {
+    match value {
+        QueryValue::Vector(samples) => samples.is_empty(),
+        QueryValue::Matrix(series) => series.is_empty(),
+        _ => false,
+    }
+}
+
+fn remarks(result: &QueryResult) -> Vec<(bool, &str, usize)> {
+    let mut all: Vec<_> = result.annotations.iter().map(|a| (a.warning, a.message.as_str(), a.pos.start)).collect();
+    all.sort_unstable();
+    all
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn shortcuts_change_no_answer() {
+    let seed = setting("MYTSDB_SEED", std::process::id().into());
+    let queries = setting("MYTSDB_DIFFERENTIAL_QUERIES", 20_000);
+    println!("MYTSDB_SEED={seed} MYTSDB_DIFFERENTIAL_QUERIES={queries}");
+    let mut random = Random(seed);
+    let mut data = storage(&mut random);
+    let (mut answered, mut filled) = (0, 0);
+    for number in 0..queries {
+        if number % 1_000 == 999 {
+            data = storage(&mut random);
+        }
+        let exact = !random.one_in(8);
+        let depth = random.below(4) as u32;
+        let query = if exact { Writer(&mut random).vector(depth) } else { Writer(&mut random).summed() };
+        let expr = parse(&query).unwrap_or_else(|e| panic!("{query}: {e}"));
+        let start = random.below(SPAN_MS as u64) as i64;
+        let step = random.pick(&[1_000, 7_000, 15_000, 30_000, 60_000, 150_000]);
+        let end = start + step * random.below(30) as i64;
+        let at_once = random.one_in(4);
+        let shared =
+            QueryOptions { delayed_name_removal: random.one_in(2), max_samples: 10_000_000, ..QueryOptions::default() };
+        let fast = QueryOptions { threads: random.pick(&[1, 1, 2, 3]), ..shared.clone() };
+        let plain = QueryOptions { optimise: false, ..shared };
+        let run = |options: &QueryOptions| {
+            if at_once {
+                instant(&data, &expr, start, options, &Cancel::new())
+            } else {
+                range(&data, &expr, start, end, step, options, &Cancel::new())
+            }
+        };
+        let what = || {
+            format!(
+                "MYTSDB_SEED={seed} query {number}, {start}..{end} step {step}, instant {at_once}, {fast:?}: {query}"
+            )
+        };
+        match (run(&fast), run(&plain)) {
+            (Ok(fast), Ok(plain)) => {
+                answered += 1;
+                filled += u64::from(!is_empty(&plain.value));
+                let (found, expected) = (&fast.value, &plain.value);
+                assert!(same_values(found, expected, exact), "{}\n{found:?}\n{expected:?}", what());
+                assert_eq!(remarks(&fast), remarks(&plain), "{}", what());
+                assert_eq!(fast.stats.samples_read, plain.stats.samples_read, "{}", what());
+            }
+            (Err(fast), Err(plain)) => assert_eq!(fast.to_string(), plain.to_string(), "{}", what()),
+            (fast, plain) => panic!("{}\n{fast:?}\n{plain:?}", what()),
+        }
+    }
+    println!("{answered} answered, {filled} of them with series");
+    // Else the test would compare nothing.
+    assert!(answered * 10 > queries * 7 && filled * 10 > queries * 5, "{answered} {filled}");
+}
