@@ -36,9 +36,7 @@ pub(crate) fn run(config: &Config) -> Result<()> {
     // Ports first: a second server on the same machine fails in a moment, before it touches any data.
     let http = runtime.block_on(listen(config.http_listen, "--http-listen"))?;
     let grpc = runtime.block_on(listen(config.otlp_grpc_listen, "--otlp-grpc-listen"))?;
-    let registry = Registry::new();
-    let engine = Arc::new(open_engine(config, &registry)?);
-    let served = runtime.block_on(serve(config, engine.clone(), registry, http, grpc));
+    let served = runtime.block_on(serve(config, http, grpc));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served?;
     tracing::info!("stopped; everything acknowledged is on disk");
@@ -98,16 +96,10 @@ fn report(recovery: &Recovery) {
     }
 }
 
-async fn serve(
-    config: &Config,
-    engine: Arc<Engine>,
-    registry: Registry,
-    http: TcpListener,
-    grpc: TcpListener,
-) -> Result<()> {
+async fn serve(config: &Config, http: TcpListener, grpc: TcpListener) -> Result<()> {
     let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
     let (stop, stopping) = watch::channel(false);
-    let ready = Arc::new(AtomicBool::new(true));
+    let (registry, ready) = (Registry::new(), Arc::new(AtomicBool::new(false)));
 
     let options = mytsdb_otlp::Options {
         promotion: mytsdb_otlp::Promotion::Only(config.otlp_promote_resource_attributes.clone()),
@@ -118,6 +110,24 @@ async fn serve(
         ..mytsdb_otlp::Options::default()
     };
     let translator = Arc::new(mytsdb_otlp::Translator::new(options));
+
+    // Health checks are answered while the log is replayed; everything else hears that the server is not ready.
+    let storage = EngineStorage::default();
+    let api = Api::new(
+        Arc::new(storage.clone()),
+        vec![Box::new(translator.clone())],
+        registry.clone(),
+        ready.clone(),
+        api_options(config),
+    )?;
+    let http_server = tokio::spawn(mytsdb_http_api::serve(http, api, stopped(stopping.clone())));
+    let engine = {
+        let (config, registry) = (config.clone(), registry.clone());
+        let opened = tokio::task::spawn_blocking(move || open_engine(&config, &registry));
+        Arc::new(opened.await.context("open the data folder")??)
+    };
+    storage.open(engine.clone());
+    ready.store(true, Ordering::Release); // pairs with the Acquire of the readiness handler
 
     let committer = thread("committer", {
         let engine = engine.clone();
@@ -140,7 +150,7 @@ async fn serve(
     let grpc_server = tokio::spawn(mytsdb_ingest_grpc::serve(
         grpc,
         engine.clone(),
-        translator.clone(),
+        translator,
         IngestOptions {
             max_message_bytes: config.otlp_max_message_bytes,
             max_compressed_bytes: config.otlp_max_compressed_bytes,
@@ -150,17 +160,8 @@ async fn serve(
             ..IngestOptions::default()
         },
         IngestMetrics::new(&registry),
-        stopped(stopping.clone()),
+        stopped(stopping),
     ));
-    let api = Api::new(
-        Arc::new(EngineStorage::new(engine.clone())),
-        vec![Box::new(translator)],
-        registry,
-        ready.clone(),
-        api_options(config),
-    )?;
-    let http_server = tokio::spawn(mytsdb_http_api::serve(http, api, stopped(stopping)));
-
     welcome(config, http_address, grpc_address);
     wait_for_signal().await?;
     tracing::info!("stopping: no new requests, those in flight are finished");

@@ -3,29 +3,43 @@
 use mytsdb_engine::{Engine, Selection};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{Columns, SelectHints, SeriesSet, Storage, StorageError};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// Answers queries from an engine. A clone reads from the same engine.
-#[derive(Debug, Clone)]
+/// Answers queries from an engine, once there is one. A clone reads from the same engine.
+///
+/// Opening an engine replays its log, which may take seconds; with a storage that has no engine yet, a server can
+/// answer health checks meanwhile. The API's `ready` flag keeps queries out until then.
+#[derive(Debug, Clone, Default)]
 pub struct EngineStorage {
-    engine: Arc<Engine>,
+    engine: Arc<OnceLock<Arc<Engine>>>,
 }
 
 impl EngineStorage {
     /// A storage that reads from `engine`.
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+        let storage = Self::default();
+        storage.open(engine);
+        storage
+    }
+
+    /// Gives the engine to a storage that was made without one. A second engine is ignored.
+    pub fn open(&self, engine: Arc<Engine>) {
+        self.engine.get_or_init(|| engine);
+    }
+
+    fn engine(&self) -> Result<&Engine, StorageError> {
+        self.engine.get().map(|engine| &**engine).ok_or_else(|| StorageError::new("the storage is being opened"))
     }
 }
 
 impl Storage for EngineStorage {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
-        let selection = self.engine.select(hints.range, matchers).map_err(StorageError::from_error)?;
+        let selection = self.engine()?.select(hints.range, matchers).map_err(StorageError::from_error)?;
         Ok(Box::new(EngineSeriesSet { selection }))
     }
 
     fn label_names(&self, range: TimeRange, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, StorageError> {
-        let names = self.engine.label_names(range, matchers).map_err(StorageError::from_error)?;
+        let names = self.engine()?.label_names(range, matchers).map_err(StorageError::from_error)?;
         Ok(at_most(names, limit))
     }
 
@@ -36,7 +50,7 @@ impl Storage for EngineStorage {
         matchers: &[Matcher],
         limit: usize,
     ) -> Result<Vec<String>, StorageError> {
-        let values = self.engine.label_values(name, range, matchers).map_err(StorageError::from_error)?;
+        let values = self.engine()?.label_values(name, range, matchers).map_err(StorageError::from_error)?;
         Ok(at_most(values, limit))
     }
 }
