@@ -41,12 +41,8 @@ impl BlockSet {
         self.replace(blocks);
     }
 
-    pub(crate) fn remove(&self, gone: impl Fn(&Block) -> bool) -> Vec<Arc<Block>> {
-        let (removed, kept): (Vec<_>, Vec<_>) = self.list().iter().cloned().partition(|b| gone(b));
-        if !removed.is_empty() {
-            self.replace(kept);
-        }
-        removed
+    pub(crate) fn remove(&self, gone: impl Fn(&Block) -> bool) {
+        self.replace(self.list().iter().filter(|b| !gone(b)).cloned().collect());
     }
 
     fn replace(&self, blocks: Vec<Arc<Block>>) {

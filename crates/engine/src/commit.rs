@@ -17,15 +17,14 @@ pub(crate) struct Staged {
     pub(crate) done: Done,
 }
 
-/// The log, and whether it is ahead of the disk.
+/// The log. Whoever holds the lock on it is between two groups.
 pub(crate) struct Committer {
     pub(crate) wal: Wal,
-    unsynced: bool,
 }
 
 impl Committer {
     pub(crate) fn new(wal: Wal) -> Self {
-        Self { wal, unsynced: false }
+        Self { wal }
     }
 
     pub(crate) fn poisoned(&self) -> Option<String> {
@@ -87,7 +86,6 @@ impl Engine {
             committer.wal.log_samples(&batch.refs, &batch.timestamps_ms, &batch.values);
         }
         committer.wal.commit()?;
-        committer.unsynced = self.options.durability == Durability::Interval;
         self.metrics.groups.inc();
         self.metrics.commit_seconds.observe(start.elapsed().as_secs_f64());
         self.metrics.wal_bytes.set(committer.wal.bytes() as f64);
@@ -164,12 +162,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Wal`]; after a failed sync the log takes nothing more until it is opened again.
     pub fn sync(&self) -> Result<(), EngineError> {
-        let mut committer = self.committer.lock();
-        if committer.unsynced {
-            committer.wal.sync()?;
-            committer.unsynced = false;
-        }
-        Ok(())
+        Ok(self.committer.lock().wal.sync()?)
     }
 
     /// Commits whatever is staged until [`stop`](Engine::stop) is called; the caller gives a thread for it.

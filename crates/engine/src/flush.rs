@@ -186,13 +186,16 @@ impl Engine {
     fn expire(&self) -> Result<usize, EngineError> {
         let now_ms = self.clock.now_ms().min(self.newest_ms.load(Ordering::Relaxed));
         let oldest_ms = now_ms.saturating_sub(self.options.retention_ms);
-        let expired = self.blocks.remove(|b| b.meta().range.maxt < oldest_ms);
+        let blocks = self.blocks.list();
+        let expired: Vec<_> = blocks.iter().filter(|b| b.meta().range.maxt < oldest_ms).collect();
         if expired.is_empty() {
             return Ok(0);
         }
         for block in &expired {
+            // The file first: one that cannot be removed stays served, and the next call tries again.
             let path = block.path();
             self.disk.remove(path).map_err(|e| EngineError::io("remove", path, e))?;
+            self.blocks.remove(|b| b.meta().id == block.meta().id);
         }
         let dir = self.blocks_dir();
         self.disk.sync_dir(&dir).map_err(|e| EngineError::io("sync", &dir, e))?;

@@ -1,7 +1,7 @@
 //! A week of samples on a clock of our own: memory and log stay bounded, and everything in the retention is answered.
 
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
-use mytsdb_io::SimDisk;
+use mytsdb_io::{Call, FaultDisk, SimDisk};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_telemetry::Registry;
 use std::sync::Arc;
@@ -81,4 +81,31 @@ fn a_week_needs_the_memory_of_hours_and_answers_every_sample_of_the_retention() 
     let (engine, recovery) = Engine::open(Arc::new(disk), clock, options, &Registry::new()).unwrap();
     assert!(recovery.replayed_samples <= (3 * HOUR_MS / STEP_MS) as u64 * SERIES as u64, "{recovery:?}");
     check(&engine);
+}
+
+#[test]
+fn an_expired_block_that_cannot_be_removed_stays_served_until_it_can() {
+    let start_ms = 1_700_000_000_000 / (2 * HOUR_MS) * (2 * HOUR_MS);
+    let disk = Arc::new(FaultDisk::new(SimDisk::new()));
+    let clock = Arc::new(ManualClock::new(start_ms));
+    let options = EngineOptions { retention_ms: DAY_MS, ..EngineOptions::new("/data") };
+    let (engine, _) = Engine::open(disk.clone(), clock.clone(), options, &Registry::new()).unwrap();
+    let series = engine.resolve(&Labels::from_pairs([("__name__", "m")])).unwrap();
+    let store = |timestamp_ms: i64| {
+        clock.set(timestamp_ms);
+        let mut batch = Batch::default();
+        batch.push(series, timestamp_ms, 1.0);
+        engine.append(batch).unwrap();
+    };
+    store(start_ms);
+    engine.flush_before(start_ms + 1).unwrap();
+    store(start_ms + 2 * DAY_MS);
+    let old = TimeRange::new(start_ms, start_ms);
+    // The flush that is due removes parts of the log; after it, the next file to go is the block.
+    engine.flush_before(start_ms + 2 * DAY_MS - 2 * HOUR_MS).unwrap();
+    disk.fail_nth(Call::Remove, disk.count(Call::Remove) + 1, 5);
+    assert!(engine.maintain().is_err());
+    assert_eq!(engine.select(old, &[]).unwrap().len(), 1, "still served");
+    assert_eq!(engine.maintain().unwrap().expired_blocks, 1);
+    assert!(engine.select(old, &[]).unwrap().is_empty());
 }
