@@ -115,9 +115,18 @@ impl Block {
     /// # Errors
     /// [`BlockError::UnknownSeries`], [`BlockError::Corrupt`].
     pub fn chunks(&self, ordinal: u32, range: TimeRange) -> Result<Vec<ChunkMeta>, BlockError> {
+        let mut out = Vec::new();
+        self.chunks_into(ordinal, range, &mut out)?;
+        Ok(out)
+    }
+
+    /// The same, behind what `out` holds: for a reader that visits many series.
+    ///
+    /// # Errors
+    /// As [`chunks`](Self::chunks); then `out` may hold chunks that are not to be used.
+    pub fn chunks_into(&self, ordinal: u32, range: TimeRange, out: &mut Vec<ChunkMeta>) -> Result<(), BlockError> {
         let (offset, entry) = self.entry(ordinal)?;
         let mut take = Take::new(entry);
-        let mut out = Vec::new();
         take_labels(&mut take, |_, _| ())
             .and_then(|()| {
                 take_chunks(&mut take, entry.len(), |chunk| {
@@ -126,8 +135,7 @@ impl Block {
                     }
                 })
             })
-            .ok_or_else(|| self.corrupt(offset, "series entry"))?;
-        Ok(out)
+            .ok_or_else(|| self.corrupt(offset, "series entry"))
     }
 
     /// The bytes of a chunk of this block, their checksum verified.

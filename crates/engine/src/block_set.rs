@@ -1,5 +1,7 @@
 //! The blocks being served: an immutable list that is replaced whole.
 
+use crate::chunk::decode;
+use crate::{EngineError, merge};
 use mytsdb_blocks::Block;
 use mytsdb_model::{Labels, TimeRange};
 use parking_lot::RwLock;
@@ -81,44 +83,54 @@ impl StoredValues {
             let mint = window.saturating_mul(window_ms);
             let range = TimeRange::new(mint, mint.saturating_add(window_ms - 1));
             let mut columns = (Vec::new(), Vec::new());
+            let mut ordered = true;
             for block in blocks.iter().filter(|b| b.meta().range.overlaps(range)) {
-                if read_series(block, labels, range, &mut columns.0, &mut columns.1).is_err() {
+                if let Ok(ascends) = read_series(block, labels, range, &mut columns.0, &mut columns.1) {
+                    ordered &= ascends;
+                } else {
+                    ordered = false;
                     *errors += 1;
                 }
             }
-            crate::merge::sort_and_dedup(0, &mut columns.0, &mut columns.1);
+            if !ordered {
+                merge::sort_and_dedup(0, &mut columns.0, &mut columns.1);
+            }
             columns
         });
         timestamps.binary_search(&timestamp_ms).ok().map(|at| values[at])
     }
 }
 
-/// Decodes what a block has of a series in a range behind what the columns hold.
+/// Decodes what a block has of a series in a range behind what the columns hold; tells whether that ascends.
 pub(crate) fn read_series(
     block: &Block,
     labels: &Labels,
     range: TimeRange,
     timestamps_ms: &mut Vec<i64>,
     values: &mut Vec<f64>,
-) -> Result<(), crate::EngineError> {
+) -> Result<bool, EngineError> {
     match block.find(labels)? {
         Some(ordinal) => read_ordinal(block, ordinal, range, timestamps_ms, values),
-        None => Ok(()),
+        None => Ok(true),
     }
 }
 
-/// The same, for a series that has been found.
+/// The same, for a series that has been found. What the columns hold counts for the order.
 pub(crate) fn read_ordinal(
     block: &Block,
     ordinal: u32,
     range: TimeRange,
     timestamps_ms: &mut Vec<i64>,
     values: &mut Vec<f64>,
-) -> Result<(), crate::EngineError> {
-    for chunk in block.chunks(ordinal, range)? {
-        let bytes = block.read_chunk(&chunk)?;
-        mytsdb_codec::decode(bytes, timestamps_ms, values)
-            .map_err(|source| crate::EngineError::Chunk { series: format!("block {:x}", block.meta().id), source })?;
+) -> Result<bool, EngineError> {
+    let mut ordered = true;
+    let mut chunks = Vec::new();
+    block.chunks_into(ordinal, range, &mut chunks)?;
+    for chunk in chunks {
+        let from = timestamps_ms.len();
+        decode(chunk.encoding, block.read_chunk(&chunk)?, timestamps_ms, values)
+            .map_err(|source| EngineError::Chunk { series: format!("block {:x}", block.meta().id), source })?;
+        ordered &= merge::ascends_at(from, 0, timestamps_ms);
     }
-    Ok(())
+    Ok(ordered)
 }

@@ -4,6 +4,7 @@ use crate::block_set::BlockSet;
 use crate::commit::{Committer, Staged};
 use crate::head::{Catalog, MemSeries};
 use crate::metrics::Metrics;
+use crate::select::SelectionCache;
 use crate::{Batch, Clock, Done, EngineError, EngineOptions, Outcome};
 use mytsdb_io::{Disk, DiskLock};
 use mytsdb_model::{Labels, SeriesRef};
@@ -31,6 +32,7 @@ pub struct Engine {
     pub(crate) metrics: Metrics,
     pub(crate) catalog: RwLock<Catalog>,
     pub(crate) blocks: BlockSet,
+    pub(crate) selections: SelectionCache,
     /// Series whose definition is not in the log yet. Drained after `batches`: see `commit_pending`.
     pub(crate) new_series: Lane<Arc<MemSeries>>,
     pub(crate) batches: Lane<Staged>,

@@ -27,6 +27,9 @@ pub enum EngineError {
     /// The engine is shutting down. Sending again, later, helps.
     #[error("the server is shutting down")]
     Stopped,
+    /// Whoever asked does not want the answer any more.
+    #[error("canceled")]
+    Canceled,
     /// The log could not be written. Nothing of the batch counts as stored.
     #[error("write-ahead log: {0}")]
     Wal(Arc<mytsdb_wal::WalError>),

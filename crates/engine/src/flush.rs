@@ -179,6 +179,10 @@ impl Engine {
         let removed = catalog.remove_idle(|s| s.touched_epoch() + 1 < epoch && s.range().is_empty());
         self.metrics.series.set(catalog.len() as f64);
         self.metrics.series_removed.add(removed as u64);
+        drop(catalog);
+        if removed > 0 {
+            self.selections.forget_head();
+        }
         removed
     }
 
@@ -196,6 +200,7 @@ impl Engine {
             let path = block.path();
             self.disk.remove(path).map_err(|e| EngineError::io("remove", path, e))?;
             self.blocks.remove(|b| b.meta().id == block.meta().id);
+            self.selections.forget_block(block.meta().id);
         }
         let dir = self.blocks_dir();
         self.disk.sync_dir(&dir).map_err(|e| EngineError::io("sync", &dir, e))?;

@@ -28,6 +28,7 @@
 
 mod append;
 mod block_set;
+mod chunk;
 mod clock;
 mod commit;
 mod engine;
@@ -48,7 +49,7 @@ pub use error::EngineError;
 pub use flush::Maintenance;
 pub use options::{Durability, EngineOptions};
 pub use recovery::Recovery;
-pub use select::Selection;
+pub use select::{Lookup, Selection};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

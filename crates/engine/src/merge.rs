@@ -3,12 +3,9 @@
 use mytsdb_model::TimeRange;
 
 /// Sorts the samples from index `from` on by time and keeps the first of those that share one, in the order in
-/// which they were put there; so earlier sources win. One pass if they are in order already.
+/// which they were put there; so earlier sources win.
 pub(crate) fn sort_and_dedup(from: usize, timestamps_ms: &mut Vec<i64>, values: &mut Vec<f64>) {
     debug_assert_eq!(timestamps_ms.len(), values.len());
-    if timestamps_ms[from..].windows(2).all(|w| w[0] < w[1]) {
-        return;
-    }
     let mut order: Vec<usize> = (from..timestamps_ms.len()).collect();
     order.sort_by_key(|&i| timestamps_ms[i]); // stable: earlier sources stay first
     order.dedup_by_key(|i| timestamps_ms[*i]);
@@ -19,6 +16,11 @@ pub(crate) fn sort_and_dedup(from: usize, timestamps_ms: &mut Vec<i64>, values: 
         timestamps_ms.push(timestamp_ms);
         values.push(value);
     }
+}
+
+/// Whether the run that begins at `at` continues the one before it, which begins at `from`, in ascending order.
+pub(crate) fn ascends_at(at: usize, from: usize, timestamps_ms: &[i64]) -> bool {
+    at == from || at == timestamps_ms.len() || timestamps_ms[at - 1] < timestamps_ms[at]
 }
 
 /// Cuts sorted columns, from index `from` on, down to a range.

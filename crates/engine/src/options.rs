@@ -28,6 +28,8 @@ pub struct EngineOptions {
     pub late_samples_max: u64,
     /// Size at which a log segment is closed, in bytes.
     pub segment_bytes_max: u64,
+    /// Memory for remembering which series satisfy the matchers of earlier queries, in bytes; 0 turns it off.
+    pub selection_cache_bytes: usize,
 }
 
 impl EngineOptions {
@@ -46,6 +48,7 @@ impl EngineOptions {
             staged_samples_max: 8_000_000,
             late_samples_max: 4_000_000,
             segment_bytes_max: 64 << 20,
+            selection_cache_bytes: 64 << 20,
         }
     }
 }

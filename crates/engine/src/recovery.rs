@@ -1,5 +1,6 @@
 //! From a data folder to a running engine.
 
+use crate::select::SelectionCache;
 use crate::block_set::BlockSet;
 use crate::commit::Committer;
 use crate::flush::FlushState;
@@ -84,6 +85,7 @@ impl Engine {
             metrics,
             catalog: RwLock::new(catalog),
             blocks: BlockSet::new(blocks),
+            selections: SelectionCache::new(options.selection_cache_bytes),
             new_series: Lane::new(),
             batches: Lane::new(),
             staged_samples: AtomicUsize::new(0),

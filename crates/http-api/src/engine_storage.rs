@@ -1,6 +1,6 @@
 //! The engine behind PromQL's storage trait.
 
-use mytsdb_engine::{Engine, Selection};
+use mytsdb_engine::{Engine, Lookup, Selection};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{Columns, SelectHints, SeriesSet, Storage, StorageError};
 use std::sync::{Arc, OnceLock};
@@ -34,12 +34,16 @@ impl EngineStorage {
 
 impl Storage for EngineStorage {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
-        let selection = self.engine()?.select(hints.range, matchers).map_err(StorageError::from_error)?;
+        let lookup = Lookup::new(hints.range, matchers);
+        let engine = self.engine()?;
+        // A query finds out by reading which series have samples; a list of series must know.
+        let selection = if hints.func == Some("series") { engine.stored(&lookup) } else { engine.candidates(&lookup) };
+        let selection = selection.map_err(StorageError::from_error)?;
         Ok(Box::new(EngineSeriesSet { selection }))
     }
 
     fn label_names(&self, range: TimeRange, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, StorageError> {
-        let names = self.engine()?.label_names(range, matchers).map_err(StorageError::from_error)?;
+        let names = self.engine()?.label_names(&Lookup::new(range, matchers)).map_err(StorageError::from_error)?;
         Ok(at_most(names, limit))
     }
 
@@ -50,7 +54,7 @@ impl Storage for EngineStorage {
         matchers: &[Matcher],
         limit: usize,
     ) -> Result<Vec<String>, StorageError> {
-        let values = self.engine()?.label_values(name, range, matchers).map_err(StorageError::from_error)?;
+        let values = self.engine()?.label_values(name, &Lookup::new(range, matchers)).map_err(StorageError::from_error)?;
         Ok(at_most(values, limit))
     }
 }

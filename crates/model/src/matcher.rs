@@ -1,6 +1,6 @@
 //! Conditions on one label.
 
-use crate::{LabelRegex, ModelError};
+use crate::{LabelRegex, Labels, ModelError};
 use std::fmt;
 
 /// How a matcher compares.
@@ -88,6 +88,11 @@ impl Matcher {
                 unreachable!("a regex matcher is only built with its pattern compiled")
             }
         }
+    }
+
+    /// Whether a series with these labels satisfies the condition.
+    pub fn matches_labels(&self, labels: &Labels) -> bool {
+        self.matches(labels.get(&self.name).unwrap_or(""))
     }
 
     /// Whether a series without the label satisfies the condition.

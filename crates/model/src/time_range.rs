@@ -39,6 +39,11 @@ impl TimeRange {
         !self.is_empty() && !other.is_empty() && self.mint <= other.maxt && other.mint <= self.maxt
     }
 
+    /// Whether nothing of `other` lies outside.
+    pub fn encloses(self, other: TimeRange) -> bool {
+        other.is_empty() || (self.mint <= other.mint && other.maxt <= self.maxt)
+    }
+
     /// The times in both ranges; empty if there are none.
     #[must_use]
     pub fn intersect(self, other: TimeRange) -> TimeRange {

@@ -21,6 +21,7 @@ pub(crate) struct Catalog {
     hasher: FixedState,
     index: MemIndex,
     next_ref: u64,
+    removals: u64,
 }
 
 impl Catalog {
@@ -86,6 +87,7 @@ impl Catalog {
         if removed.is_empty() {
             return 0;
         }
+        self.removals += 1;
         removed.sort_unstable();
         self.index.remove(&removed);
         for page in &mut self.pages {
@@ -110,7 +112,27 @@ impl Catalog {
         self.by_labels.iter()
     }
 
-    /// The series that satisfy all matchers.
+    /// Counts the times that series were removed.
+    pub(crate) fn removals(&self) -> u64 {
+        self.removals
+    }
+
+    /// The reference that the next new series gets.
+    pub(crate) fn next_ref(&self) -> u64 {
+        self.next_ref
+    }
+
+    /// The series that were added under `reference` or later, ascending.
+    pub(crate) fn since(&self, reference: u64) -> impl Iterator<Item = &Arc<MemSeries>> {
+        (reference..self.next_ref).filter_map(|r| self.get(SeriesRef(r)).filter(|s| s.series.0 == r))
+    }
+
+    /// The label index.
+    pub(crate) fn index(&self) -> &MemIndex {
+        &self.index
+    }
+
+    /// The series that satisfy all matchers, ascending by reference.
     pub(crate) fn select(&self, matchers: &[Matcher]) -> Vec<Arc<MemSeries>> {
         self.index.select(matchers).into_iter().filter_map(|series| self.get(series).cloned()).collect()
     }

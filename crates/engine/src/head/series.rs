@@ -105,13 +105,13 @@ impl MemSeries {
         self.state.lock().range()
     }
 
-    /// Decodes every run that overlaps `range` behind what the columns hold: sorted within a run, not between runs.
+    /// Decodes every run that overlaps `range` behind what the columns hold; tells whether what it added ascends.
     pub(crate) fn read(
         &self,
         range: TimeRange,
         timestamps_ms: &mut Vec<i64>,
         values: &mut Vec<f64>,
-    ) -> Result<(), CodecError> {
+    ) -> Result<bool, CodecError> {
         let mut chunks = Vec::new();
         let mut late_open = Vec::new();
         let mut open = None;
@@ -120,24 +120,36 @@ impl MemSeries {
             let state = self.state.lock();
             let from = state.sealed.partition_point(|c| c.range.maxt < range.mint);
             chunks.extend(state.sealed[from..].iter().take_while(|c| c.range.mint <= range.maxt).cloned());
-            if state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
-                open = Some(state.open.bytes().to_vec());
-            }
             if let Some(late) = &state.late {
                 late.collect(range, &mut chunks, &mut late_open);
             }
+            if state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
+                if chunks.is_empty() && late_open.is_empty() {
+                    // Most reads of the last minutes end here: one short chunk, not worth a copy.
+                    mytsdb_codec::decode(state.open.bytes(), timestamps_ms, values)?;
+                    return Ok(true);
+                }
+                open = Some(state.open.bytes().to_vec());
+            }
         }
+        let mut ordered = true;
+        let from = timestamps_ms.len();
         for chunk in &chunks {
+            let at = timestamps_ms.len();
             decode_into(chunk, timestamps_ms, values)?;
+            ordered &= crate::merge::ascends_at(at, from, timestamps_ms);
         }
         if let Some(bytes) = open {
+            let at = timestamps_ms.len();
             mytsdb_codec::decode(&bytes, timestamps_ms, values)?;
+            ordered &= crate::merge::ascends_at(at, from, timestamps_ms);
         }
+        ordered &= late_open.is_empty();
         for sample in late_open {
             timestamps_ms.push(sample.timestamp_ms);
             values.push(sample.value);
         }
-        Ok(())
+        Ok(ordered)
     }
 
     /// Prepares everything before `cut_ms` for a block; `None` if there is nothing. The samples stay readable.

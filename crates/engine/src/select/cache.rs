@@ -1,0 +1,186 @@
+//! What matchers found before, source by source.
+//!
+//! A block never changes, so what it has for some matchers stays true for as long as it lives. The head's list says
+//! which state of the catalog it was made from and is brought up to date by its user. So the cache never decides an
+//! answer; it only saves the way to it.
+
+use super::sources::{BlockSeries, HeadSeries};
+use mytsdb_model::Matcher;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Matchers as they are compared: two that differ only in form are two.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Question(Box<[u8]>);
+
+impl Question {
+    pub(super) fn new(matchers: &[Matcher]) -> Self {
+        let mut bytes = Vec::with_capacity(64);
+        for matcher in matchers {
+            bytes.push(matcher.op() as u8);
+            for text in [matcher.name(), matcher.value()] {
+                bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                bytes.extend_from_slice(text.as_bytes());
+            }
+        }
+        Self(bytes.into())
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Found {
+    Head(Arc<HeadSeries>),
+    Block(Arc<BlockSeries>),
+}
+
+#[derive(Debug)]
+struct Entry {
+    found: Found,
+    bytes: usize,
+    used: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By question and block; `None` is the head.
+    entries: HashMap<(Question, Option<u64>), Entry>,
+    bytes: usize,
+    clock: u64,
+}
+
+/// Lists of series by source and matchers; the least recently used go when it is full.
+#[derive(Debug)]
+pub(crate) struct SelectionCache {
+    state: Mutex<State>,
+    bytes_max: usize,
+}
+
+impl SelectionCache {
+    /// A cache of at most `bytes_max` bytes; 0 keeps nothing.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { state: Mutex::default(), bytes_max }
+    }
+
+    pub(super) fn head(&self, question: &Question) -> Option<Arc<HeadSeries>> {
+        match self.get(question, None)? {
+            Found::Head(head) => Some(head),
+            Found::Block(_) => None,
+        }
+    }
+
+    pub(super) fn block(&self, question: &Question, id: u64) -> Option<Arc<BlockSeries>> {
+        match self.get(question, Some(id))? {
+            Found::Block(block) => Some(block),
+            Found::Head(_) => None,
+        }
+    }
+
+    pub(super) fn put_head(&self, question: &Question, head: &Arc<HeadSeries>) {
+        self.put(question, None, Found::Head(head.clone()), head.bytes());
+    }
+
+    pub(super) fn put_block(&self, question: &Question, id: u64, block: &Arc<BlockSeries>) {
+        self.put(question, Some(id), Found::Block(block.clone()), block.bytes());
+    }
+
+    /// Forgets the lists of the head, which keep removed series in memory.
+    pub(crate) fn forget_head(&self) {
+        self.retain(|source| source.is_some());
+    }
+
+    /// Forgets the lists of a block.
+    pub(crate) fn forget_block(&self, id: u64) {
+        self.retain(|source| source != Some(id));
+    }
+
+    fn retain(&self, keep: impl Fn(Option<u64>) -> bool) {
+        let state = &mut *self.state.lock();
+        state.entries.retain(|(_, source), _| keep(*source));
+        state.bytes = state.entries.values().map(|e| e.bytes).sum();
+    }
+
+    fn get(&self, question: &Question, source: Option<u64>) -> Option<Found> {
+        let state = &mut *self.state.lock();
+        state.clock += 1;
+        let entry = state.entries.get_mut(&(question.clone(), source))?;
+        entry.used = state.clock;
+        Some(entry.found.clone())
+    }
+
+    fn put(&self, question: &Question, source: Option<u64>, found: Found, bytes: usize) {
+        let bytes = bytes + question.0.len() + size_of::<Entry>();
+        if bytes > self.bytes_max {
+            return;
+        }
+        let state = &mut *self.state.lock();
+        state.clock += 1;
+        let entry = Entry { found, bytes, used: state.clock };
+        if let Some(old) = state.entries.insert((question.clone(), source), entry) {
+            state.bytes -= old.bytes;
+        }
+        state.bytes += bytes;
+        if state.bytes > self.bytes_max {
+            state.shrink(self.bytes_max - self.bytes_max / 4);
+        }
+    }
+}
+
+impl State {
+    /// Drops the least recently used entries until at most `bytes` are left; a quarter at a time, so that its sort is
+    /// rarely paid for.
+    fn shrink(&mut self, bytes: usize) {
+        let mut by_use: Vec<(u64, usize)> = self.entries.values().map(|e| (e.used, e.bytes)).collect();
+        by_use.sort_unstable();
+        let mut left = self.bytes;
+        let mut oldest = 0;
+        for (used, entry_bytes) in by_use {
+            if left <= bytes {
+                break;
+            }
+            left -= entry_bytes;
+            oldest = used;
+        }
+        self.entries.retain(|_, entry| entry.used > oldest);
+        self.bytes = left;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(i: usize) -> Question {
+        Question::new(&[Matcher::equal("l", i.to_string())])
+    }
+
+    #[test]
+    fn the_cache_stays_within_its_bytes_and_keeps_what_was_used_last() {
+        let cache = SelectionCache::new(8_000);
+        for i in 0..1_000 {
+            cache.put_head(&question(i), &Arc::default());
+            assert!(cache.state.lock().bytes <= 8_000);
+            assert!(cache.head(&question(0)).is_some(), "used all the time, gone at {i}");
+        }
+        assert!(cache.head(&question(1)).is_none());
+        assert!(cache.head(&question(999)).is_some());
+        let totals = || {
+            let state = cache.state.lock();
+            (state.bytes, state.entries.values().map(|e| e.bytes).sum::<usize>())
+        };
+        assert_eq!(totals().0, totals().1);
+        cache.forget_head();
+        assert_eq!(totals(), (0, 0));
+    }
+
+    #[test]
+    fn questions_differ_when_matchers_do() {
+        let of = |name: &str, value: &str| Question::new(&[Matcher::equal(name, value)]);
+        assert_ne!(of("ab", "c"), of("a", "bc"));
+        assert_ne!(of("a", "b"), Question::new(&[Matcher::equal("a", "b"), Matcher::equal("a", "b")]));
+        assert_eq!(of("a", "b"), of("a", "b"));
+        let cache = SelectionCache::new(0);
+        cache.put_head(&of("a", "b"), &Arc::default());
+        assert!(cache.head(&of("a", "b")).is_none(), "a cache of no bytes keeps nothing");
+    }
+}

@@ -1,0 +1,228 @@
+//! The series of one selection, and their samples.
+
+use super::sources::{BlockSeries, HeadSeries, KeepGoing, STOP_SERIES, check};
+use crate::block_set::{BlockList, read_ordinal, read_series};
+use crate::head::MemSeries;
+use crate::{Engine, EngineError, merge};
+use mytsdb_blocks::Block;
+use mytsdb_model::{Labels, TimeRange};
+use std::cmp::Ordering as Order;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A source that does not have the series of a row.
+const ABSENT: u32 = u32::MAX;
+
+/// Series that satisfy some matchers.
+///
+/// It pins what it needs: blocks that expire and series that leave the head stay readable through it. It sees
+/// samples that are stored after it was made.
+pub struct Selection<'a> {
+    engine: &'a Engine,
+    /// All blocks there were, of which `parts` are those asked.
+    blocks: BlockList,
+    parts: Vec<(Arc<Block>, Arc<BlockSeries>)>,
+    head: Arc<HeadSeries>,
+    rows: Rows,
+    drops: u64,
+}
+
+/// Which series of which source make up a row.
+enum Rows {
+    /// The head's, by reference.
+    Head,
+    /// One place per source and row, parts before head: `source count` numbers a row.
+    Merged(Vec<u32>),
+}
+
+impl<'a> Selection<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        blocks: BlockList,
+        parts: Vec<(Arc<Block>, Arc<BlockSeries>)>,
+        head: Arc<HeadSeries>,
+        drops: u64,
+    ) -> Self {
+        Self { engine, blocks, parts, head, rows: Rows::Head, drops }
+    }
+
+    /// Puts rows into the order of labels and one label set into one row.
+    pub(super) fn merge(&mut self, keep_going: KeepGoing<'_>) -> Result<(), EngineError> {
+        let head_order = if self.head.series.is_empty() { &[][..] } else { self.head.by_labels(keep_going)? };
+        let sources = self.parts.len() + 1;
+        let lens: Vec<usize> = self.parts.iter().map(|(_, p)| p.ordinals.len()).chain([head_order.len()]).collect();
+        let labels = |source: usize, at: usize| match self.parts.get(source) {
+            Some((_, part)) => &part.labels[at],
+            None => &self.head.series[head_order[at] as usize].labels,
+        };
+        let mut places = Vec::with_capacity(lens.iter().max().map_or(0, |rows| rows * sources));
+        let mut cursors = vec![0; sources];
+        // The sources that have the least labels of all that are left.
+        let mut least: Vec<usize> = Vec::with_capacity(sources);
+        loop {
+            least.clear();
+            for source in (0..sources).filter(|&s| cursors[s] < lens[s]) {
+                let order = least.first().map_or(Order::Less, |&best| {
+                    labels(source, cursors[source]).cmp(labels(best, cursors[best]))
+                });
+                if order == Order::Less {
+                    least.clear();
+                }
+                if order != Order::Greater {
+                    least.push(source);
+                }
+            }
+            if least.is_empty() {
+                break;
+            }
+            let row = places.len();
+            places.resize(row + sources, ABSENT);
+            for &source in &least {
+                let at = cursors[source];
+                places[row + source] = if source + 1 == sources { head_order[at] } else { at as u32 };
+                cursors[source] += 1;
+            }
+            if row.is_multiple_of(sources * STOP_SERIES) {
+                check(keep_going)?;
+            }
+        }
+        self.rows = Rows::Merged(places);
+        Ok(())
+    }
+
+    /// Keeps the rows that have a sample in `range`.
+    pub(super) fn retain_stored(&mut self, range: TimeRange, keep_going: KeepGoing<'_>) -> Result<(), EngineError> {
+        let sources = self.parts.len() + 1;
+        let mut kept = Vec::new();
+        let mut chunks = Vec::new();
+        for row in 0..self.len() {
+            if row.is_multiple_of(STOP_SERIES) {
+                check(keep_going)?;
+            }
+            let mut stored = self.mem_series(row).is_some_and(|head| head.range().overlaps(range));
+            for (source, (block, part)) in self.parts.iter().enumerate() {
+                if stored {
+                    break;
+                }
+                let Some(at) = self.place(source, row) else { continue };
+                stored = range.encloses(block.meta().range) || {
+                    chunks.clear();
+                    block.chunks_into(part.ordinals[at], range, &mut chunks)?;
+                    !chunks.is_empty()
+                };
+            }
+            if stored {
+                kept.extend((0..sources).map(|source| self.place(source, row).map_or(ABSENT, |at| at as u32)));
+            }
+        }
+        self.rows = Rows::Merged(kept);
+        Ok(())
+    }
+
+    /// Where a source has the series of a row; the head is the source behind the parts.
+    #[inline]
+    fn place(&self, source: usize, row: usize) -> Option<usize> {
+        match &self.rows {
+            Rows::Head => (source == self.parts.len()).then_some(row),
+            Rows::Merged(places) => {
+                let place = places[row * (self.parts.len() + 1) + source];
+                (place != ABSENT).then_some(place as usize)
+            }
+        }
+    }
+
+    #[inline]
+    fn mem_series(&self, row: usize) -> Option<&MemSeries> {
+        self.place(self.parts.len(), row).map(|at| &*self.head.series[at])
+    }
+
+    /// The number of series.
+    pub fn len(&self) -> usize {
+        match &self.rows {
+            Rows::Head => self.head.series.len(),
+            Rows::Merged(places) => places.len() / (self.parts.len() + 1),
+        }
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The labels of a series; unless any order was asked for, they ascend with the index.
+    ///
+    /// # Panics
+    /// If `index` is not below [`len`](Selection::len).
+    #[inline]
+    pub fn labels(&self, index: usize) -> &Labels {
+        if let Some(head) = self.mem_series(index) {
+            return &head.labels;
+        }
+        let part = (0..self.parts.len()).find_map(|source| self.place(source, index).map(|at| (source, at)));
+        let (source, at) = part.expect("a row has a place in some source");
+        &self.parts[source].1.labels[at]
+    }
+
+    /// Appends the samples of a series in a range to the columns, ascending and unique in time.
+    ///
+    /// # Errors
+    /// [`EngineError::Block`] if a chunk's checksum does not hold.
+    ///
+    /// # Panics
+    /// If `index` is not below [`len`](Selection::len).
+    pub fn read(
+        &self,
+        index: usize,
+        range: TimeRange,
+        timestamps_ms: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) -> Result<(), EngineError> {
+        let from = timestamps_ms.len();
+        let mut ordered = true;
+        for (source, (block, part)) in self.parts.iter().enumerate() {
+            if let Some(at) = self.place(source, index) {
+                ordered &= read_ordinal(block, part.ordinals[at], range, timestamps_ms, values)?;
+            }
+        }
+        if let Some(head) = self.mem_series(index) {
+            let blocks_end = timestamps_ms.len();
+            ordered &= head
+                .read(range, timestamps_ms, values)
+                .map_err(|source| EngineError::Chunk { series: head.labels.to_string(), source })?;
+            ordered &= merge::ascends_at(blocks_end, from, timestamps_ms);
+            // A flush may have moved samples out of the head since the blocks were listed. If it dropped anything
+            // before the head was read, the block it went to is in the list by now. Acquire pairs with the AcqRel
+            // in `flush_before`, which counts before it drops.
+            if self.engine.drops.load(Ordering::Acquire) != self.drops {
+                ordered = false;
+                self.read_later_blocks(&head.labels, range, (timestamps_ms, values), blocks_end)?;
+            }
+        }
+        if !ordered {
+            merge::sort_and_dedup(from, timestamps_ms, values);
+        }
+        merge::clip(from, range, timestamps_ms, values);
+        Ok(())
+    }
+
+    /// Puts what blocks younger than the selection have in front of what the head had, which begins at `head_from`:
+    /// of two samples with one time the block's is the one to keep.
+    fn read_later_blocks(
+        &self,
+        labels: &Labels,
+        range: TimeRange,
+        (timestamps_ms, values): (&mut Vec<i64>, &mut Vec<f64>),
+        head_from: usize,
+    ) -> Result<(), EngineError> {
+        let (mut head_timestamps, mut head_values) = (timestamps_ms.split_off(head_from), values.split_off(head_from));
+        let known = self.blocks.last().map(|b| b.meta().id);
+        for block in self.engine.blocks.list().iter().filter(|b| Some(b.meta().id) > known) {
+            if block.meta().range.overlaps(range) {
+                read_series(block, labels, range, timestamps_ms, values)?;
+            }
+        }
+        timestamps_ms.append(&mut head_timestamps);
+        values.append(&mut head_values);
+        Ok(())
+    }
+}
