@@ -1,6 +1,7 @@
 //! Load generator and side-by-side benchmark: sends what a Collector would, and checks what was stored.
 
 mod ingest;
+mod instant;
 mod load;
 mod process;
 mod query;
@@ -26,6 +27,8 @@ struct Cli {
 enum Command {
     /// OTLP/gRPC points a second into a server that this command starts beside itself
     Ingest(ingest::IngestArgs),
+    /// An instant query over a million series that are all in the head, over HTTP
+    Instant(instant::InstantArgs),
     /// Range and instant queries over HTTP, side by side with Prometheus and VictoriaMetrics on the same data
     Query(query::QueryArgs),
 }
@@ -33,6 +36,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Ingest(args) => ingest::run(&args),
+        Command::Instant(args) => instant::run(&args),
         Command::Query(args) => query::run(&args),
     }
 }

@@ -1,6 +1,7 @@
 //! The data of the query benchmark: counters, gauges and histograms of a small fleet, as OTLP requests.
 //!
-//! Attributes sit on the points, not on resources, so that every server makes the same labels of them.
+//! Attributes sit on the points, not on resources, so that every server makes the same labels of them. Requests are
+//! encoded once; from round to round only times and values are written into them, so that a client costs a copy.
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
@@ -17,17 +18,110 @@ const SERIES_PER_HISTOGRAM: usize = BOUNDS.len() + 3;
 const JOBS: usize = 10;
 const ROUTES: usize = 20;
 
+/// Bytes that stand for a time or a value until a round fills them in: no payload has them by chance.
+const TIME_MARK: u64 = 0x1122_3344_5566_7788;
+const VALUE_MARK: u64 = 0x3fab_bbcc_ddee_ff01;
+
 /// Series of each kind; two fifths counters, two fifths gauges, the rest histograms.
 pub(crate) struct Fleet {
     counters: usize,
     gauges: usize,
     histograms: usize,
+    templates: Vec<Template>,
+}
+
+/// What the points of a request are.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+}
+
+/// An encoded request, and where its times and values are.
+struct Template {
+    kind: Kind,
+    /// Number of the first point; the others follow.
+    first: usize,
+    bytes: Vec<u8>,
+    time_offsets: Vec<usize>,
+    value_offsets: Vec<usize>,
+}
+
+impl Template {
+    fn new(name: &str, kind: Kind, first: usize, count: usize) -> Self {
+        let points = first..first + count;
+        let numbers = |attributes: fn(usize) -> Vec<KeyValue>| {
+            points
+                .clone()
+                .map(|point| NumberDataPoint {
+                    attributes: attributes(point),
+                    time_unix_nano: TIME_MARK,
+                    value: Some(number_data_point::Value::AsDouble(f64::from_bits(VALUE_MARK))),
+                    ..NumberDataPoint::default()
+                })
+                .collect()
+        };
+        let data = match kind {
+            Kind::Counter => Data::Sum(Sum {
+                data_points: numbers(attributes),
+                aggregation_temporality: CUMULATIVE,
+                is_monotonic: true,
+            }),
+            Kind::Gauge => Data::Gauge(Gauge { data_points: numbers(attributes) }),
+            Kind::Info => Data::Gauge(Gauge { data_points: numbers(info_attributes) }),
+            Kind::Histogram => Data::Histogram(Histogram {
+                data_points: points.clone().map(histogram_point).collect(),
+                aggregation_temporality: CUMULATIVE,
+            }),
+        };
+        let metric = Metric { name: name.to_owned(), data: Some(data), ..Metric::default() };
+        let bytes = request(metric).encode_to_vec();
+        let offsets = |mark: u64| -> Vec<usize> {
+            let mark = mark.to_le_bytes();
+            bytes.windows(8).enumerate().filter(|(_, w)| *w == mark).map(|(at, _)| at).collect()
+        };
+        let (time_offsets, value_offsets) = (offsets(TIME_MARK), offsets(VALUE_MARK));
+        let values: usize = points.map(|point| values(kind, point, 0).len()).sum();
+        assert_eq!((time_offsets.len(), value_offsets.len()), (count, values), "every time and value is found");
+        Self { kind, first, bytes, time_offsets, value_offsets }
+    }
+
+    /// The request of one round.
+    fn fill(&self, time_unix_ms: i64, round: usize) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        let time = (time_unix_ms as u64 * 1_000_000).to_le_bytes();
+        for &at in &self.time_offsets {
+            bytes[at..at + 8].copy_from_slice(&time);
+        }
+        let points = self.first..self.first + self.time_offsets.len();
+        let values = points.flat_map(|point| values(self.kind, point, round));
+        for (&at, value) in self.value_offsets.iter().zip(values) {
+            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        bytes
+    }
 }
 
 impl Fleet {
-    /// A fleet of about `series` series.
+    /// A fleet of about `series` series, in requests of about a thousand points.
     pub(crate) fn new(series: usize) -> Self {
-        Self { counters: series * 2 / 5, gauges: series * 2 / 5, histograms: series / 5 / SERIES_PER_HISTOGRAM }
+        let (counters, gauges) = (series * 2 / 5, series * 2 / 5);
+        let mut fleet =
+            Self { counters, gauges, histograms: series / 5 / SERIES_PER_HISTOGRAM, templates: Vec::new() };
+        let (histograms, instances) = (fleet.histograms, fleet.instances());
+        for (name, kind, count) in [
+            ("bench_requests", Kind::Counter, counters),
+            ("bench_depth", Kind::Gauge, gauges),
+            ("bench_latency", Kind::Histogram, histograms),
+            ("bench_info", Kind::Info, instances),
+        ] {
+            for first in (0..count).step_by(1_000) {
+                fleet.templates.push(Template::new(name, kind, first, (count - first).min(1_000)));
+            }
+        }
+        fleet
     }
 
     /// Series that a store has of it.
@@ -40,25 +134,9 @@ impl Fleet {
         self.counters.div_ceil(ROUTES)
     }
 
-    /// Everything at one time, encoded, in requests of about a thousand points.
+    /// Everything at one time, encoded.
     pub(crate) fn requests(&self, time_unix_ms: i64, round: usize) -> Vec<Vec<u8>> {
-        let time = time_unix_ms as u64 * 1_000_000;
-        let mut metrics = Vec::new();
-        for from in (0..self.counters).step_by(1_000) {
-            let points = (from..self.counters.min(from + 1_000)).map(|s| counter(s, round, time)).collect();
-            let sum = Sum { data_points: points, aggregation_temporality: CUMULATIVE, is_monotonic: true };
-            metrics.push(metric("bench_requests", Data::Sum(sum)));
-        }
-        for from in (0..self.gauges).step_by(1_000) {
-            let points = (from..self.gauges.min(from + 1_000)).map(|s| gauge(s, round, time)).collect();
-            metrics.push(metric("bench_depth", Data::Gauge(Gauge { data_points: points })));
-        }
-        let points = (0..self.histograms).map(|s| histogram(s, round, time)).collect();
-        let histogram = Histogram { data_points: points, aggregation_temporality: CUMULATIVE };
-        metrics.push(metric("bench_latency", Data::Histogram(histogram)));
-        let points = (0..self.instances()).map(|i| info(i, time)).collect();
-        metrics.push(metric("bench_info", Data::Gauge(Gauge { data_points: points })));
-        metrics.into_iter().map(|metric| request(metric).encode_to_vec()).collect()
+        self.templates.iter().map(|template| template.fill(time_unix_ms, round)).collect()
     }
 }
 
@@ -67,10 +145,6 @@ fn request(metric: Metric) -> ExportMetricsServiceRequest {
     ExportMetricsServiceRequest {
         resource_metrics: vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }],
     }
-}
-
-fn metric(name: &str, data: Data) -> Metric {
-    Metric { name: name.to_owned(), data: Some(data), ..Metric::default() }
 }
 
 fn attribute(key: &str, value: String) -> KeyValue {
@@ -88,11 +162,6 @@ fn attributes(series: usize) -> Vec<KeyValue> {
     ]
 }
 
-fn number(attributes: Vec<KeyValue>, time: u64, value: f64) -> NumberDataPoint {
-    let value = Some(number_data_point::Value::AsDouble(value));
-    NumberDataPoint { attributes, time_unix_nano: time, value, ..NumberDataPoint::default() }
-}
-
 /// Mixes two numbers into a few pseudo-random bits.
 fn noise(a: usize, b: usize) -> u64 {
     let mut x = (a as u64) << 32 ^ b as u64;
@@ -101,37 +170,43 @@ fn noise(a: usize, b: usize) -> u64 {
     x ^ (x >> 33)
 }
 
-/// A counter that grows unevenly and starts anew now and then.
-fn counter(series: usize, round: usize, time: u64) -> NumberDataPoint {
-    let since_reset = (round + series * 13) % 2_003;
-    let value = since_reset as u64 * (series as u64 % 50 + 5) + noise(series, round) % 5;
-    number(attributes(series), time, value as f64)
-}
-
-/// A gauge with two decimals.
-fn gauge(series: usize, round: usize, time: u64) -> NumberDataPoint {
-    number(attributes(series), time, (series % 100) as f64 + (noise(series, round) % 1_000) as f64 / 100.0)
-}
-
-fn info(instance: usize, time: u64) -> NumberDataPoint {
+fn info_attributes(instance: usize) -> Vec<KeyValue> {
     let mut attributes = attributes(instance * ROUTES);
     attributes.retain(|a| a.key == "job" || a.key == "instance");
     attributes.push(attribute("version", format!("1.{}", instance % 7)));
-    number(attributes, time, 1.0)
+    attributes
 }
 
-fn histogram(series: usize, round: usize, time: u64) -> HistogramDataPoint {
-    let counts: Vec<u64> = (0..=BOUNDS.len())
-        .map(|bucket| round as u64 * ((series + bucket * 7) as u64 % 11) + noise(series * 16 + bucket, round) % 3)
-        .scan(0, |_, count| Some(count))
-        .collect();
+fn histogram_point(point: usize) -> HistogramDataPoint {
     HistogramDataPoint {
-        attributes: attributes(series),
-        time_unix_nano: time,
-        count: counts.iter().sum(),
-        sum: Some(round as f64 * 1.25 + series as f64),
-        bucket_counts: counts,
+        attributes: attributes(point),
+        time_unix_nano: TIME_MARK,
+        count: VALUE_MARK,
+        sum: Some(f64::from_bits(VALUE_MARK)),
+        bucket_counts: vec![VALUE_MARK; BOUNDS.len() + 1],
         explicit_bounds: BOUNDS.to_vec(),
         ..HistogramDataPoint::default()
+    }
+}
+
+/// The eight-byte fields of a point in a round, in the order in which they are encoded.
+fn values(kind: Kind, point: usize, round: usize) -> Vec<u64> {
+    match kind {
+        // Grows unevenly and starts anew now and then.
+        Kind::Counter => {
+            let since_reset = (round + point * 13) % 2_003;
+            let value = since_reset as u64 * (point as u64 % 50 + 5) + noise(point, round) % 5;
+            vec![(value as f64).to_bits()]
+        }
+        // Two decimals.
+        Kind::Gauge => vec![((point % 100) as f64 + (noise(point, round) % 1_000) as f64 / 100.0).to_bits()],
+        Kind::Info => vec![1f64.to_bits()],
+        Kind::Histogram => {
+            let counts = (0..=BOUNDS.len()).map(|bucket| {
+                round as u64 * ((point + bucket * 7) as u64 % 11) + noise(point * 16 + bucket, round) % 3
+            });
+            let sum = round as f64 * 1.25 + point as f64;
+            [counts.clone().sum(), sum.to_bits()].into_iter().chain(counts).collect()
+        }
     }
 }

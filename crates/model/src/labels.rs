@@ -164,7 +164,7 @@ impl Ord for Labels {
                 (false, true) => return Ordering::Greater,
                 (false, false) => {}
             }
-            match split_text(&mut a).cmp(split_text(&mut b)) {
+            match split_text(&mut a).as_bytes().cmp(split_text(&mut b).as_bytes()) {
                 Ordering::Equal => {}
                 unequal => return unequal,
             }
@@ -213,10 +213,8 @@ impl<'a> Iterator for LabelsIter<'a> {
         if self.bytes.is_empty() {
             return None;
         }
-        let mut at = 0;
-        let name = take_str(self.bytes, &mut at).expect("label bytes were checked when the set was built");
-        let value = take_str(self.bytes, &mut at).expect("label bytes were checked when the set was built");
-        self.bytes = &self.bytes[at..];
+        let name = split_text(&mut self.bytes);
+        let value = split_text(&mut self.bytes);
         Some((name, value))
     }
 }
@@ -280,7 +278,7 @@ fn put_str(out: &mut Vec<u8>, text: &str) {
 
 /// Takes the first name or value off bytes that were checked when the set was built.
 #[inline]
-fn split_text<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
+fn split_text<'a>(bytes: &mut &'a [u8]) -> &'a str {
     let (mut length, mut at) = (usize::from(bytes[0] & 0x7f), 1);
     while bytes[at - 1] >= 0x80 {
         length |= usize::from(bytes[at] & 0x7f) << (7 * at);
@@ -288,7 +286,13 @@ fn split_text<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
     }
     let (text, rest) = bytes[at..].split_at(length);
     *bytes = rest;
-    text
+    debug_assert!(std::str::from_utf8(text).is_ok(), "{text:?}");
+    #[expect(unsafe_code, reason = "queries visit the labels of millions of series; checking again costs more than the rest")]
+    // SAFETY: `Labels` is built only from `&str`s (`from_sorted`) or from bytes in which `from_bytes` has found exactly
+    // these texts and checked each; the bytes never change, and this walk splits them as those functions did.
+    unsafe {
+        std::str::from_utf8_unchecked(text)
+    }
 }
 
 #[inline]
