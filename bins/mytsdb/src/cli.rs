@@ -79,6 +79,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "COUNT", env = "MYTSDB_MAX_STAGED_SAMPLES", help_heading = "Storage")]
     pub(crate) max_staged_samples: Option<usize>,
 
+    /// Memory for remembering which series satisfy the matchers of earlier queries; 0 for none [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "MYTSDB_SELECTION_CACHE_BYTES", help_heading = "Storage")]
+    pub(crate) selection_cache_bytes: Option<usize>,
+
     /// Address of the page and the Prometheus HTTP API [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS", env = "MYTSDB_HTTP_LISTEN", help_heading = "Network")]
     pub(crate) http_listen: Option<SocketAddr>,

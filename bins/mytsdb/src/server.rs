@@ -64,6 +64,7 @@ fn open_engine(config: &Config, registry: &Registry) -> Result<Engine> {
         future_tolerance_ms: config.future_tolerance_ms,
         series_max: config.max_series,
         staged_samples_max: config.max_staged_samples,
+        selection_cache_bytes: config.selection_cache_bytes,
         ..EngineOptions::new(&data_dir)
     };
     let disk = Arc::new(mytsdb_io::RealDisk);

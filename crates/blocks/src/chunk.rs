@@ -9,6 +9,8 @@ pub struct ChunkEncoding(pub u8);
 impl ChunkEncoding {
     /// Float samples, `docs/format/xor-chunk.md`.
     pub const XOR: ChunkEncoding = ChunkEncoding(1);
+    /// Float samples, `docs/format/dx-chunk.md`.
+    pub const DX: ChunkEncoding = ChunkEncoding(2);
 }
 
 /// A chunk to be written.

@@ -32,4 +32,12 @@ pub enum CodecError {
         /// The number of samples in the chunk.
         count: usize,
     },
+    /// Two columns that are not one chunk: unequal, empty, or longer than [`DX_SAMPLES_MAX`](crate::DX_SAMPLES_MAX).
+    #[error("{timestamps} times and {values} values do not make a chunk of 1 to 65,536 samples")]
+    Columns {
+        /// The number of times.
+        timestamps: usize,
+        /// The number of values.
+        values: usize,
+    },
 }

@@ -1,7 +1,9 @@
 //! Samples to bytes and back.
 //!
 //! [`XorAppender`] grows a chunk sample by sample; [`decode`] turns a chunk into two columns. The layout is that of
-//! Prometheus' XOR chunk (`docs/format/xor-chunk.md`). This crate knows nothing of files, series or checksums.
+//! Prometheus' XOR chunk (`docs/format/xor-chunk.md`). [`DxEncoder`] packs finished columns into a chunk a third as
+//! long that decodes several times as fast, [`DxChunk`] reads it (`docs/format/dx-chunk.md`). This crate knows nothing
+//! of files, series or checksums.
 //!
 //! ```
 //! use mytsdb_codec::{XorAppender, decode};
@@ -14,17 +16,28 @@
 //! decode(chunk.bytes(), &mut timestamps_ms, &mut values)?;
 //! assert_eq!(timestamps_ms, [1_000, 16_000]);
 //! assert_eq!(values, [0.5, 0.75]);
+//!
+//! use mytsdb_codec::{DxChunk, DxEncoder};
+//!
+//! let mut bytes = Vec::new();
+//! DxEncoder::default().encode(&timestamps_ms, &values, &mut bytes)?;
+//! let packed = DxChunk::parse(&bytes)?;
+//! let mut same_values = Vec::new();
+//! packed.decode_values(&mut same_values)?; // and `decode_times`, if they are needed
+//! assert_eq!((packed.sample_count(), same_values), (2, values));
 //! # Ok::<(), mytsdb_codec::CodecError>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod bits;
+mod dx;
 mod error;
 mod histogram;
 mod varint;
 mod xor_append;
 mod xor_decode;
 
+pub use dx::{DX_SAMPLES_MAX, DxChunk, DxEncoder, dx_kernel};
 pub use error::CodecError;
 pub use histogram::{
     Bucket, CUSTOM_SCHEMA, CounterResetHint, EXPONENTIAL_SCHEMA_MAX, EXPONENTIAL_SCHEMA_MIN, FloatHistogram,

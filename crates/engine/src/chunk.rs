@@ -1,7 +1,59 @@
-//! Chunks as blocks and head keep them: which codec reads which.
+//! Chunks as head and blocks keep them: who encodes, and which codec reads which.
+//!
+//! A series' newest samples go into an open XOR chunk, which can be appended to sample by sample. A chunk that is
+//! closed is encoded anew as DX: a third of the size, and some five times faster to read.
 
 use mytsdb_blocks::ChunkEncoding;
-use mytsdb_codec::CodecError;
+use mytsdb_codec::{CodecError, DxChunk, DxEncoder, XorAppender};
+use mytsdb_model::TimeRange;
+use std::sync::Arc;
+
+/// A chunk that does not change any more.
+#[derive(Debug, Clone)]
+pub(crate) struct SealedChunk {
+    pub(crate) range: TimeRange,
+    pub(crate) sample_count: u32,
+    /// DX encoding, `docs/format/dx-chunk.md`.
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+impl SealedChunk {
+    /// Appends the samples to two columns, in strictly ascending time.
+    pub(crate) fn decode_into(&self, timestamps_ms: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<(), CodecError> {
+        decode(ChunkEncoding::DX, &self.bytes, timestamps_ms, values)
+    }
+}
+
+/// Closes chunks; keeps memory from one to the next.
+#[derive(Default)]
+pub(crate) struct Sealer {
+    encoder: DxEncoder,
+    timestamps_ms: Vec<i64>,
+    values: Vec<f64>,
+    bytes: Vec<u8>,
+}
+
+impl Sealer {
+    /// The chunk of samples that are in strictly ascending order and not empty.
+    pub(crate) fn seal(&mut self, timestamps_ms: &[i64], values: &[f64]) -> Result<SealedChunk, CodecError> {
+        self.bytes.clear();
+        self.encoder.encode(timestamps_ms, values, &mut self.bytes)?;
+        let range = TimeRange::new(timestamps_ms[0], timestamps_ms[timestamps_ms.len() - 1]);
+        Ok(SealedChunk { range, sample_count: timestamps_ms.len() as u32, bytes: Arc::from(&self.bytes[..]) })
+    }
+
+    /// The chunk of what an open chunk, which is not empty, holds.
+    pub(crate) fn seal_open(&mut self, open: &XorAppender) -> Result<SealedChunk, CodecError> {
+        let (mut timestamps_ms, mut values) =
+            (std::mem::take(&mut self.timestamps_ms), std::mem::take(&mut self.values));
+        timestamps_ms.clear();
+        values.clear();
+        mytsdb_codec::decode(open.bytes(), &mut timestamps_ms, &mut values)?;
+        let sealed = self.seal(&timestamps_ms, &values)?;
+        (self.timestamps_ms, self.values) = (timestamps_ms, values);
+        Ok(sealed)
+    }
+}
 
 /// Appends the samples of a chunk to two columns, in strictly ascending time.
 pub(crate) fn decode(
@@ -12,6 +64,12 @@ pub(crate) fn decode(
 ) -> Result<(), CodecError> {
     match encoding {
         ChunkEncoding::XOR => mytsdb_codec::decode(bytes, timestamps_ms, values),
+        ChunkEncoding::DX => {
+            let chunk = DxChunk::parse(bytes)?;
+            let from = timestamps_ms.len();
+            chunk.decode_times(timestamps_ms)?;
+            chunk.decode_values(values).inspect_err(|_| timestamps_ms.truncate(from))
+        }
         _ => Err(CodecError::Damaged { reason: "encoding not known" }),
     }
 }

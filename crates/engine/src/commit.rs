@@ -1,6 +1,7 @@
 //! Group commit: everything staged goes to the log in one write and one sync, then to the head.
 
 use crate::block_set::StoredValues;
+use crate::chunk::Sealer;
 use crate::head::Appended;
 use crate::{Batch, Done, Durability, Engine, EngineError, Outcome, Refusal};
 use mytsdb_model::{Sample, TimeRange};
@@ -20,11 +21,12 @@ pub(crate) struct Staged {
 /// The log. Whoever holds the lock on it is between two groups.
 pub(crate) struct Committer {
     pub(crate) wal: Wal,
+    sealer: Sealer,
 }
 
 impl Committer {
     pub(crate) fn new(wal: Wal) -> Self {
-        Self { wal }
+        Self { wal, sealer: Sealer::default() }
     }
 
     pub(crate) fn poisoned(&self) -> Option<String> {
@@ -67,7 +69,7 @@ impl Engine {
         };
         let logged = self.log(&mut committer, &admitted);
         match logged {
-            Ok(()) => self.apply(admitted),
+            Ok(()) => self.apply(admitted, &mut committer.sealer),
             Err(error) => {
                 self.metrics.commit_failures.inc();
                 for batch in admitted {
@@ -93,7 +95,7 @@ impl Engine {
     }
 
     /// Puts logged batches into the head and tells their senders.
-    fn apply(&self, admitted: Vec<Admitted>) {
+    fn apply(&self, admitted: Vec<Admitted>, sealer: &mut Sealer) {
         let catalog = self.catalog.read();
         let mut stored_values = StoredValues::new(self.blocks.list(), self.options.block_ms);
         let blocks_maxt_ms = self.blocks.maxt_ms();
@@ -116,7 +118,7 @@ impl Engine {
                         .then(|| stored_values.get(series_ref.0, &series.labels, timestamp_ms))
                         .flatten()
                 };
-                match series.append(sample, self.options.block_ms, in_blocks) {
+                match series.append(sample, self.options.block_ms, sealer, in_blocks) {
                     Ok(Appended::Stored) => {
                         outcome.stored += 1;
                         newest_ms = newest_ms.max(timestamp_ms);

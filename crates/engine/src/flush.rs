@@ -10,17 +10,17 @@
 //!
 //! A crash before 4 replays the old log over the new block: the same samples twice, which a read merges.
 
+use crate::chunk::Sealer;
 use crate::head::{Frozen, MemSeries};
 use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, BlockWriter, ChunkEncoding, ChunkRef};
-use mytsdb_codec::XorAppender;
 use mytsdb_model::TimeRange;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// Samples a series' chunk in a block holds when it had to be merged anew.
-const CHUNK_SAMPLES: usize = 120;
+/// Most samples of a chunk in a block: long enough for the codec to pay, short enough to decode for a single window.
+const CHUNK_SAMPLES: usize = 1_024;
 
 /// Rows of a checkpoint that are encoded together.
 const CHECKPOINT_ROWS: usize = 16_384;
@@ -87,8 +87,9 @@ impl Engine {
         let mut all: Vec<Arc<MemSeries>> = self.catalog.read().iter().cloned().collect();
         all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         let mut frozen: Vec<(Arc<MemSeries>, Frozen)> = Vec::new();
+        let mut sealer = Sealer::default();
         for series in &all {
-            if let Some(part) = series.freeze_before(cut_ms).map_err(|e| chunk_error(series, e))? {
+            if let Some(part) = series.freeze_before(cut_ms, &mut sealer).map_err(|e| chunk_error(series, e))? {
                 frozen.push((series.clone(), part));
             }
         }
@@ -122,25 +123,25 @@ impl Engine {
 
     fn write_block(&self, id: u64, frozen: &[(Arc<MemSeries>, Frozen)]) -> Result<Arc<Block>, EngineError> {
         let mut writer = BlockWriter::new(self.disk.clone(), &self.blocks_dir(), id)?;
+        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        let mut sealer = Sealer::default();
         for (series, part) in frozen {
-            if part.late.is_empty() {
-                let chunks = part.ordered.iter().map(|c| ChunkRef {
-                    range: c.range,
-                    sample_count: c.sample_count,
-                    encoding: ChunkEncoding::XOR,
-                    bytes: &c.bytes,
-                });
-                writer.add_series(&series.labels, chunks)?;
-            } else {
-                let merged = merge_chunks(part).map_err(|e| chunk_error(series, e))?;
-                let chunks = merged.iter().map(|c| ChunkRef {
-                    range: c.time_range(),
-                    sample_count: c.sample_count() as u32,
-                    encoding: ChunkEncoding::XOR,
-                    bytes: c.bytes(),
-                });
-                writer.add_series(&series.labels, chunks)?;
-            }
+            timestamps.clear();
+            values.clear();
+            let chunks = part
+                .samples(&mut timestamps, &mut values)
+                .and_then(|()| {
+                    let parts = timestamps.chunks(CHUNK_SAMPLES).zip(values.chunks(CHUNK_SAMPLES));
+                    parts.map(|(timestamps, values)| sealer.seal(timestamps, values)).collect::<Result<Vec<_>, _>>()
+                })
+                .map_err(|e| chunk_error(series, e))?;
+            let chunks = chunks.iter().map(|c| ChunkRef {
+                range: c.range,
+                sample_count: c.sample_count,
+                encoding: ChunkEncoding::DX,
+                bytes: &c.bytes,
+            });
+            writer.add_series(&series.labels, chunks)?;
         }
         Ok(writer.finish()?)
     }
@@ -218,25 +219,4 @@ impl Engine {
 
 fn chunk_error(series: &MemSeries, source: mytsdb_codec::CodecError) -> EngineError {
     EngineError::Chunk { series: series.labels.to_string(), source }
-}
-
-/// Sorts all samples of a series' frozen part into new chunks.
-fn merge_chunks(part: &Frozen) -> Result<Vec<XorAppender>, mytsdb_codec::CodecError> {
-    let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-    for chunk in part.ordered.iter().chain(&part.late) {
-        mytsdb_codec::decode(&chunk.bytes, &mut timestamps, &mut values)?;
-    }
-    crate::merge::sort_and_dedup(0, &mut timestamps, &mut values);
-    let mut chunks: Vec<XorAppender> = Vec::new();
-    for (&timestamp_ms, &value) in timestamps.iter().zip(&values) {
-        match chunks.last_mut() {
-            Some(chunk) if chunk.sample_count() < CHUNK_SAMPLES => chunk.push(timestamp_ms, value)?,
-            _ => {
-                let mut chunk = XorAppender::default();
-                chunk.push(timestamp_ms, value)?;
-                chunks.push(chunk);
-            }
-        }
-    }
-    Ok(chunks)
 }

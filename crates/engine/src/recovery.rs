@@ -1,11 +1,12 @@
 //! From a data folder to a running engine.
 
-use crate::select::SelectionCache;
 use crate::block_set::BlockSet;
+use crate::chunk::Sealer;
 use crate::commit::Committer;
 use crate::flush::FlushState;
 use crate::head::Catalog;
 use crate::metrics::Metrics;
+use crate::select::SelectionCache;
 use crate::{Clock, Engine, EngineError, EngineOptions};
 use mytsdb_blocks::{Block, BlockError};
 use mytsdb_io::Disk;
@@ -163,6 +164,7 @@ fn replay(
 ) -> Result<(ReplayReport, i64), EngineError> {
     let mut newest_ms = i64::MIN;
     let mut broken = None;
+    let mut sealer = Sealer::default();
     let report = mytsdb_wal::replay(disk, &dir.join("wal"), &mut |record| match record {
         Record::Series { series, labels } => {
             catalog.restore(series, labels, 1);
@@ -174,7 +176,7 @@ fn replay(
                     continue;
                 };
                 // The blocks are not asked: what they have already, a read merges, and the oldest source wins.
-                match mem.append(Sample { timestamp_ms, value }, options.block_ms, || None) {
+                match mem.append(Sample { timestamp_ms, value }, options.block_ms, &mut sealer, || None) {
                     Ok(_) => {
                         recovery.replayed_samples += 1;
                         newest_ms = newest_ms.max(timestamp_ms);

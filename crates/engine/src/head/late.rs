@@ -1,7 +1,7 @@
 //! Samples that came after a newer one of their series.
 
-use super::SealedChunk;
-use super::series::{find_in, seal, split};
+use super::series::{find_in, split};
+use crate::chunk::{SealedChunk, Sealer};
 use mytsdb_codec::CodecError;
 use mytsdb_model::{Sample, TimeRange};
 
@@ -26,11 +26,11 @@ impl Late {
     }
 
     /// Adds a sample whose timestamp is not there yet.
-    pub(super) fn insert(&mut self, sample: Sample) -> Result<(), CodecError> {
+    pub(super) fn insert(&mut self, sample: Sample, sealer: &mut Sealer) -> Result<(), CodecError> {
         let at = self.open.partition_point(|s| s.timestamp_ms < sample.timestamp_ms);
         self.open.insert(at, sample);
         if self.open.len() >= OPEN_SAMPLES_MAX {
-            self.sealed.push(seal(&self.open)?);
+            self.sealed.push(seal(&self.open, sealer)?);
             self.open.clear();
         }
         Ok(())
@@ -38,16 +38,16 @@ impl Late {
 
     /// Cuts so that every sealed run lies wholly before `cut_ms` or not before it, with the runs before it
     /// first; tells how many those are.
-    pub(super) fn freeze_before(&mut self, cut_ms: i64) -> Result<usize, CodecError> {
+    pub(super) fn freeze_before(&mut self, cut_ms: i64, sealer: &mut Sealer) -> Result<usize, CodecError> {
         let older = self.open.partition_point(|s| s.timestamp_ms < cut_ms);
         if older > 0 {
             let before: Vec<Sample> = self.open.drain(..older).collect();
-            self.sealed.push(seal(&before)?);
+            self.sealed.push(seal(&before, sealer)?);
         }
         let mut parts = Vec::with_capacity(self.sealed.len());
         for chunk in std::mem::take(&mut self.sealed) {
             if chunk.range.mint < cut_ms && chunk.range.maxt >= cut_ms {
-                parts.extend(split(&chunk, cut_ms)?);
+                parts.extend(split(&chunk, cut_ms, sealer)?);
             } else {
                 parts.push(chunk);
             }
@@ -91,4 +91,10 @@ impl Late {
         runs.extend(self.sealed.iter().filter(|c| c.range.overlaps(range)).cloned());
         open.extend(self.open.iter().filter(|s| range.contains(s.timestamp_ms)));
     }
+}
+
+/// Closes samples that are in strictly ascending order and not empty.
+fn seal(samples: &[Sample], sealer: &mut Sealer) -> Result<SealedChunk, CodecError> {
+    let (timestamps, values): (Vec<i64>, Vec<f64>) = samples.iter().map(|s| (s.timestamp_ms, s.value)).unzip();
+    sealer.seal(&timestamps, &values)
 }

@@ -5,4 +5,4 @@ mod late;
 mod series;
 
 pub(crate) use catalog::Catalog;
-pub(crate) use series::{Appended, Frozen, MemSeries, SealedChunk};
+pub(crate) use series::{Appended, Frozen, MemSeries};

@@ -4,23 +4,14 @@
 //! them; so a timestamp is in a series' memory at most once.
 
 use super::late::Late;
+use crate::chunk::{SealedChunk, Sealer};
 use mytsdb_codec::{CodecError, XorAppender};
 use mytsdb_model::{Labels, Sample, SeriesRef, TimeRange};
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Samples after which an open chunk is sealed, as in Prometheus.
 const CHUNK_SAMPLES_MAX: usize = 120;
-
-/// A chunk that does not change any more.
-#[derive(Debug, Clone)]
-pub(crate) struct SealedChunk {
-    pub(crate) range: TimeRange,
-    pub(crate) sample_count: u32,
-    /// XOR encoding, `docs/format/xor-chunk.md`.
-    pub(crate) bytes: Arc<[u8]>,
-}
 
 /// What became of one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +28,19 @@ pub(crate) struct Frozen {
     pub(crate) ordered: Vec<SealedChunk>,
     /// In any order, overlapping anything.
     pub(crate) late: Vec<SealedChunk>,
+}
+
+impl Frozen {
+    /// All samples, ascending and unique in time, behind what the columns, which are empty, hold.
+    pub(crate) fn samples(&self, timestamps_ms: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<(), CodecError> {
+        for chunk in self.ordered.iter().chain(&self.late) {
+            chunk.decode_into(timestamps_ms, values)?;
+        }
+        if !self.late.is_empty() {
+            crate::merge::sort_and_dedup(0, timestamps_ms, values);
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +83,7 @@ impl MemSeries {
         &self,
         sample: Sample,
         block_ms: i64,
+        sealer: &mut Sealer,
         stored_value: impl FnOnce() -> Option<f64>,
     ) -> Result<Appended, CodecError> {
         let mut state = self.state.lock();
@@ -93,9 +98,9 @@ impl MemSeries {
             return Ok(if same { Appended::Duplicate } else { Appended::Conflict });
         }
         if in_order {
-            state.push(sample, block_ms)?;
+            state.push(sample, block_ms, sealer)?;
         } else {
-            state.late.get_or_insert_default().insert(sample)?;
+            state.late.get_or_insert_default().insert(sample, sealer)?;
         }
         Ok(Appended::Stored)
     }
@@ -136,7 +141,7 @@ impl MemSeries {
         let from = timestamps_ms.len();
         for chunk in &chunks {
             let at = timestamps_ms.len();
-            decode_into(chunk, timestamps_ms, values)?;
+            chunk.decode_into(timestamps_ms, values)?;
             ordered &= crate::merge::ascends_at(at, from, timestamps_ms);
         }
         if let Some(bytes) = open {
@@ -153,21 +158,21 @@ impl MemSeries {
     }
 
     /// Prepares everything before `cut_ms` for a block; `None` if there is nothing. The samples stay readable.
-    pub(crate) fn freeze_before(&self, cut_ms: i64) -> Result<Option<Frozen>, CodecError> {
+    pub(crate) fn freeze_before(&self, cut_ms: i64, sealer: &mut Sealer) -> Result<Option<Frozen>, CodecError> {
         let mut state = self.state.lock();
         if state.open.sample_count() > 0 && state.open.time_range().mint < cut_ms {
             // A cut inside the open chunk leaves its second part behind as a short sealed one.
-            state.seal_open();
+            state.seal_open(sealer)?;
         }
         let mut ordered = state.sealed.partition_point(|c| c.range.maxt < cut_ms);
         if let Some(across) = state.sealed.get(ordered).filter(|c| c.range.mint < cut_ms) {
-            let parts = split(across, cut_ms)?;
+            let parts = split(across, cut_ms, sealer)?;
             state.sealed.splice(ordered..=ordered, parts);
             ordered += 1;
         }
         let mut frozen = Frozen { ordered: state.sealed[..ordered].to_vec(), late: Vec::new() };
         if let Some(late) = &mut state.late {
-            let count = late.freeze_before(cut_ms)?;
+            let count = late.freeze_before(cut_ms, sealer)?;
             frozen.late = late.sealed(count).to_vec();
         }
         Ok((!frozen.ordered.is_empty() || !frozen.late.is_empty()).then_some(frozen))
@@ -227,13 +232,13 @@ impl State {
         self.late.as_ref().map_or(Ok(None), |late| late.get(timestamp_ms))
     }
 
-    fn push(&mut self, sample: Sample, block_ms: i64) -> Result<(), CodecError> {
+    fn push(&mut self, sample: Sample, block_ms: i64, sealer: &mut Sealer) -> Result<(), CodecError> {
         if self.open.sample_count() > 0 {
             let span = |timestamp_ms: i64| timestamp_ms.div_euclid(block_ms);
             // A chunk never crosses the grid that blocks are cut on, so a flush moves chunks as they are.
             let crosses = span(self.open.time_range().mint) != span(sample.timestamp_ms);
             if crosses || self.open.sample_count() >= CHUNK_SAMPLES_MAX {
-                self.seal_open();
+                self.seal_open(sealer)?;
             }
         }
         self.open.push(sample.timestamp_ms, sample.value)?;
@@ -241,26 +246,18 @@ impl State {
         Ok(())
     }
 
-    fn seal_open(&mut self) {
-        let open = std::mem::take(&mut self.open);
-        self.sealed.push(SealedChunk::from(open));
+    fn seal_open(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
+        self.sealed.push(sealer.seal_open(&self.open)?);
+        self.open = XorAppender::default();
+        Ok(())
     }
-}
-
-/// Decodes a whole sealed chunk behind what the columns hold.
-pub(super) fn decode_into(
-    chunk: &SealedChunk,
-    timestamps_ms: &mut Vec<i64>,
-    values: &mut Vec<f64>,
-) -> Result<(), CodecError> {
-    mytsdb_codec::decode(&chunk.bytes, timestamps_ms, values)
 }
 
 /// The value at a time in the first chunk that has it.
 pub(super) fn find_in(chunks: &[SealedChunk], timestamp_ms: i64) -> Result<Option<f64>, CodecError> {
     for chunk in chunks.iter().filter(|c| c.range.contains(timestamp_ms)) {
         let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-        decode_into(chunk, &mut timestamps, &mut values)?;
+        chunk.decode_into(&mut timestamps, &mut values)?;
         if let Ok(at) = timestamps.binary_search(&timestamp_ms) {
             return Ok(Some(values[at]));
         }
@@ -269,28 +266,11 @@ pub(super) fn find_in(chunks: &[SealedChunk], timestamp_ms: i64) -> Result<Optio
 }
 
 /// Parts a chunk that has samples on both sides of a time.
-pub(super) fn split(chunk: &SealedChunk, cut_ms: i64) -> Result<[SealedChunk; 2], CodecError> {
+pub(super) fn split(chunk: &SealedChunk, cut_ms: i64, sealer: &mut Sealer) -> Result<[SealedChunk; 2], CodecError> {
     let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-    decode_into(chunk, &mut timestamps, &mut values)?;
-    let samples: Vec<Sample> =
-        timestamps.iter().zip(&values).map(|(&timestamp_ms, &value)| Sample { timestamp_ms, value }).collect();
-    let (before, after) = samples.split_at(samples.partition_point(|s| s.timestamp_ms < cut_ms));
-    Ok([seal(before)?, seal(after)?])
-}
-
-/// Compresses samples that are in strictly ascending order and not empty.
-pub(super) fn seal(samples: &[Sample]) -> Result<SealedChunk, CodecError> {
-    let mut appender = XorAppender::default();
-    for sample in samples {
-        appender.push(sample.timestamp_ms, sample.value)?;
-    }
-    Ok(SealedChunk::from(appender))
-}
-
-impl From<XorAppender> for SealedChunk {
-    fn from(chunk: XorAppender) -> Self {
-        Self { range: chunk.time_range(), sample_count: chunk.sample_count() as u32, bytes: Arc::from(chunk.finish()) }
-    }
+    chunk.decode_into(&mut timestamps, &mut values)?;
+    let cut = timestamps.partition_point(|&t| t < cut_ms);
+    Ok([sealer.seal(&timestamps[..cut], &values[..cut])?, sealer.seal(&timestamps[cut..], &values[cut..])?])
 }
 
 #[cfg(test)]
@@ -304,7 +284,7 @@ mod tests {
     }
 
     fn put(series: &MemSeries, timestamp_ms: i64, value: f64) -> Appended {
-        series.append(Sample { timestamp_ms, value }, BLOCK_MS, || None).unwrap()
+        series.append(Sample { timestamp_ms, value }, BLOCK_MS, &mut Sealer::default(), || None).unwrap()
     }
 
     fn all(series: &MemSeries) -> Vec<(i64, f64)> {
@@ -343,7 +323,7 @@ mod tests {
             put(&s, 5 + i * 10, -1.0);
         }
         let before = all(&s);
-        let frozen = s.freeze_before(1_505).unwrap().unwrap();
+        let frozen = s.freeze_before(1_505, &mut Sealer::default()).unwrap().unwrap();
         assert_eq!(all(&s), before, "still readable");
         let counted: u32 = frozen.ordered.iter().chain(&frozen.late).map(|c| c.sample_count).sum();
         assert_eq!(counted as usize, before.iter().filter(|s| s.0 < 1_505).count());
@@ -353,7 +333,7 @@ mod tests {
         let mut expected: Vec<_> = before.into_iter().filter(|s| s.0 >= 1_505).collect();
         expected.insert(0, (7, 9.0));
         assert_eq!(all(&s), expected);
-        assert!(s.freeze_before(7).unwrap().is_none());
+        assert!(s.freeze_before(7, &mut Sealer::default()).unwrap().is_none());
     }
 
     #[test]

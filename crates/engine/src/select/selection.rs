@@ -62,9 +62,9 @@ impl<'a> Selection<'a> {
         loop {
             least.clear();
             for source in (0..sources).filter(|&s| cursors[s] < lens[s]) {
-                let order = least.first().map_or(Order::Less, |&best| {
-                    labels(source, cursors[source]).cmp(labels(best, cursors[best]))
-                });
+                let order = least
+                    .first()
+                    .map_or(Order::Less, |&best| labels(source, cursors[source]).cmp(labels(best, cursors[best])));
                 if order == Order::Less {
                     least.clear();
                 }

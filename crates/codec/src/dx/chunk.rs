@@ -1,0 +1,168 @@
+//! A DX chunk as read: bounds first, columns on demand.
+#![expect(clippy::inline_always, reason = "compiled anew for each instruction set, which only inlined code is")]
+
+use super::integers::{IntegerColumn, take_count};
+use super::kernels::{Kernel, Work};
+use super::{BLOCK_SAMPLES, DX_SAMPLES_MAX, values};
+use crate::CodecError;
+
+/// The bytes of a DX chunk whose header and column bounds were read and found possible.
+///
+/// ```
+/// use mytsdb_codec::{DxChunk, DxEncoder};
+///
+/// let mut bytes = Vec::new();
+/// DxEncoder::default().encode(&[1_000, 16_000, 31_000], &[0.5, 0.75, 1.5], &mut bytes)?;
+/// let chunk = DxChunk::parse(&bytes)?;
+/// let mut values = Vec::new();
+/// chunk.decode_values(&mut values)?;
+/// assert_eq!((chunk.sample_count(), values), (3, vec![0.5, 0.75, 1.5]));
+/// # Ok::<(), mytsdb_codec::CodecError>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct DxChunk<'a> {
+    sample_count: usize,
+    time_column: &'a [u8],
+    times: IntegerColumn<'a>,
+    values: &'a [u8],
+}
+
+impl<'a> DxChunk<'a> {
+    /// Reads the front of both columns; `bytes` is the whole chunk. The blocks are checked when they are decoded.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] or [`CodecError::Damaged`].
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, CodecError> {
+        let mut rest = bytes;
+        let time_bytes = take_count(&mut rest, bytes.len(), "size of the time column")?;
+        let Some((time_column, values)) = rest.split_at_checked(time_bytes) else {
+            return Err(CodecError::Truncated { field: "time column", bytes: bytes.len() });
+        };
+        let mut times = time_column;
+        let sample_count = take_count(&mut times, DX_SAMPLES_MAX - 1, "sample count")? + 1;
+        let times = IntegerColumn::parse(times, sample_count)?;
+        Ok(Self { sample_count, time_column, times, values })
+    }
+
+    /// The number of samples, 1 to [`DX_SAMPLES_MAX`].
+    pub fn sample_count(&self) -> usize {
+        self.sample_count
+    }
+
+    /// The encoded time column, with the sample count: equal bytes are equal times.
+    pub fn time_column(&self) -> &'a [u8] {
+        self.time_column
+    }
+
+    /// Appends the times, in ms since the epoch, strictly ascending.
+    ///
+    /// Allocates at most 8 bytes per sample; a byte of input is at most 512 bytes of output, but a line, which is up to
+    /// 512 KiB.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] or [`CodecError::Damaged`], also if times do not ascend; then `out` is as it was.
+    #[inline]
+    pub fn decode_times(&self, out: &mut Vec<i64>) -> Result<(), CodecError> {
+        self.decode_times_by(Kernel::best(), out)
+    }
+
+    /// Appends the values, bit for bit as they were encoded.
+    ///
+    /// Allocates as [`decode_times`](Self::decode_times) does.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] or [`CodecError::Damaged`]; then `out` is as it was.
+    #[inline]
+    pub fn decode_values(&self, out: &mut Vec<f64>) -> Result<(), CodecError> {
+        self.decode_values_by(Kernel::best(), out)
+    }
+
+    /// As [`decode_values`](Self::decode_values), by plain code; for the bench to compare with.
+    ///
+    /// # Errors
+    /// As [`decode_values`](Self::decode_values).
+    #[doc(hidden)]
+    pub fn decode_values_scalar(&self, out: &mut Vec<f64>) -> Result<(), CodecError> {
+        self.decode_values_by(Kernel::Scalar, out)
+    }
+
+    fn decode_times_by(&self, kernel: Kernel, out: &mut Vec<i64>) -> Result<(), CodecError> {
+        let first = out.len();
+        if let Some((start, step)) = self.times.exact_line() {
+            return append_line(start, step, self.sample_count, kernel, out);
+        }
+        out.reserve(self.sample_count);
+        let mut ascends = true;
+        let read = self.times.for_each_block(kernel, |lanes, count| {
+            let own = &lanes.0[..count];
+            ascends &= kernel.ascends(own) && (out.len() == first || out.last() < own.first());
+            out.extend_from_slice(own);
+            Ok(())
+        });
+        let read = read.and(if ascends { Ok(()) } else { Err(NOT_ASCENDING) });
+        if read.is_err() {
+            out.truncate(first);
+        }
+        read
+    }
+
+    fn decode_values_by(&self, kernel: Kernel, out: &mut Vec<f64>) -> Result<(), CodecError> {
+        let first = out.len();
+        let read = values::decode(self.values, self.sample_count, kernel, out);
+        if read.is_err() {
+            out.truncate(first);
+        }
+        read
+    }
+}
+
+const NOT_ASCENDING: CodecError = CodecError::Damaged { reason: "times do not ascend" };
+
+/// Appends `start + i * step`; nothing if that does not ascend.
+fn append_line(start: i64, step: i64, count: usize, kernel: Kernel, out: &mut Vec<i64>) -> Result<(), CodecError> {
+    // Two times may lie further apart than i64 can say: their step is one modulo 2^64, as all of them are.
+    let last = i128::from(start) + i128::from(step as u64) * (count as i128 - 1);
+    if count > 1 && step == 0 || last > i128::from(i64::MAX) {
+        return Err(NOT_ASCENDING);
+    }
+    out.reserve(count);
+    let mut block = [0; BLOCK_SAMPLES];
+    for at in (0..count).step_by(BLOCK_SAMPLES) {
+        // By way of the stack: clearing the room in `out` first would cost as much as filling it.
+        let times = &mut block[..BLOCK_SAMPLES.min(count - at)];
+        kernel.run(Line { start: start.wrapping_add(step.wrapping_mul(at as i64)), step, times });
+        out.extend_from_slice(times);
+    }
+    Ok(())
+}
+
+struct Line<'a> {
+    start: i64,
+    step: i64,
+    times: &'a mut [i64],
+}
+
+impl Work for Line<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let offsets: [i64; 8] = std::array::from_fn(|i| self.step.wrapping_mul(i as i64));
+        let stride = self.step.wrapping_mul(8);
+        let mut start = self.start;
+        let (eights, rest) = self.times.as_chunks_mut::<8>();
+        for eight in eights {
+            for (time, offset) in eight.iter_mut().zip(offsets) {
+                *time = start.wrapping_add(offset);
+            }
+            start = start.wrapping_add(stride);
+        }
+        for (time, offset) in rest.iter_mut().zip(offsets) {
+            *time = start.wrapping_add(offset);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! Chunks by every kernel: the same bytes, the same samples, the same refusals.
+
+use super::*;
+use crate::dx::DxEncoder;
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn kernels_write_and_read_the_same(
+        steps in prop::collection::vec((1i64..100_000, -500i64..500, any::<u64>(), 0u32..20), 1..600),
+        kind in 0u32..4, flip: usize,
+    ) {
+        let (mut time, mut number) = (1_700_000_000_000, 0);
+        let (times, values): (Vec<i64>, Vec<f64>) = steps.iter().map(|&(step, change, bits, rare)| {
+            time += if kind == 0 { 15_000 } else { 15_000 + step % 11 };
+            number += change;
+            let value = match kind {
+                0 => number as f64,
+                1 => number as f64 / 100.0,
+                2 if rare == 0 => f64::from_bits(bits),
+                2 => 7.0,
+                _ => f64::from_bits(bits),
+            };
+            (time, value)
+        }).unzip();
+        let encoded = Kernel::available().into_iter().map(|kernel| {
+            let mut bytes = Vec::new();
+            DxEncoder::default().encode_by(kernel, &times, &values, &mut bytes).unwrap();
+            bytes
+        }).collect::<Vec<_>>();
+        prop_assert!(encoded.iter().all(|bytes| *bytes == encoded[0]));
+
+        let mut damaged = encoded[0].clone();
+        let bit = flip % (damaged.len() * 8);
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        for bytes in [&encoded[0], &damaged] {
+            let Ok(chunk) = DxChunk::parse(bytes) else { continue };
+            let read = Kernel::available().into_iter().map(|kernel| {
+                let (mut times, mut values) = (Vec::new(), Vec::new());
+                let results = (chunk.decode_times_by(kernel, &mut times), chunk.decode_values_by(kernel, &mut values));
+                (results, times, values.into_iter().map(f64::to_bits).collect::<Vec<_>>())
+            }).collect::<Vec<_>>();
+            prop_assert!(read.iter().all(|one| *one == read[0]));
+        }
+    }
+}

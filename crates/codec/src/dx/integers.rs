@@ -1,0 +1,206 @@
+//! Reads a column of integers, believing nothing.
+
+use super::kernels::{Kernel, Lanes};
+use super::{BLOCK_SAMPLES, NARROW_WIDTH_MAX, header, mode};
+use crate::CodecError;
+use crate::varint::{take_uvarint, take_varint};
+
+/// A block of no entries is two bytes.
+const BLOCK_BYTES_MIN: usize = 2;
+
+/// A column whose front was read and found possible.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IntegerColumn<'a> {
+    mode: u8,
+    start: i64,
+    /// Slope or step; 0 where there is none.
+    slope: i64,
+    count: usize,
+    blocks: &'a [u8],
+}
+
+impl<'a> IntegerColumn<'a> {
+    /// `bytes` is the whole column, of `count >= 1` integers.
+    #[inline]
+    pub(super) fn parse(bytes: &'a [u8], count: usize) -> Result<Self, CodecError> {
+        let Some((&mode, mut rest)) = bytes.split_first() else {
+            return Err(CodecError::Truncated { field: "mode", bytes: 0 });
+        };
+        if mode > mode::EXACT_LINE {
+            return Err(CodecError::Damaged { reason: "unknown mode of integers" });
+        }
+        let start = if mode == mode::PLAIN { 0 } else { take_varint(&mut rest, "start")? };
+        let has_slope = matches!(mode, mode::DELTAS_OF_DELTAS | mode::LINE | mode::EXACT_LINE);
+        let slope = if has_slope { take_varint(&mut rest, "slope")? } else { 0 };
+        if matches!(mode, mode::CONSTANT | mode::EXACT_LINE) {
+            if !rest.is_empty() {
+                return Err(CodecError::Damaged { reason: "bytes behind a column" });
+            }
+        } else if rest.len() < count.div_ceil(BLOCK_SAMPLES) * BLOCK_BYTES_MIN {
+            return Err(CodecError::Truncated { field: "blocks", bytes: bytes.len() });
+        }
+        Ok(Self { mode, start, slope, count, blocks: rest })
+    }
+
+    /// Start and step, if the integers are exactly a line.
+    pub(super) fn exact_line(&self) -> Option<(i64, i64)> {
+        matches!(self.mode, mode::CONSTANT | mode::EXACT_LINE).then_some((self.start, self.slope))
+    }
+
+    /// Calls `sink` with each block's integers in turn; the second argument says how many of the lanes count.
+    ///
+    /// What lies behind them is arbitrary, and `sink` may leave anything in the lanes. Only for columns that are not an [`exact_line`](Self::exact_line).
+    #[inline]
+    pub(super) fn for_each_block(
+        &self,
+        kernel: Kernel,
+        mut sink: impl FnMut(&mut Lanes, usize) -> Result<(), CodecError>,
+    ) -> Result<(), CodecError> {
+        let mut rest = self.blocks;
+        let (mut start, mut slope) = (self.start, self.slope);
+        let mut lanes = Lanes([0; BLOCK_SAMPLES]);
+        let mut left = self.count;
+        while left > 0 {
+            let count = left.min(BLOCK_SAMPLES);
+            take_block(&mut rest, count, kernel, &mut lanes)?;
+            match self.mode {
+                mode::DELTAS => {
+                    kernel.sum(start, count, &mut lanes);
+                    start = lanes.0[count - 1];
+                }
+                mode::DELTAS_OF_DELTAS => {
+                    kernel.sum(slope, count, &mut lanes);
+                    slope = lanes.0[count - 1];
+                    kernel.sum(start, count, &mut lanes);
+                    start = lanes.0[count - 1];
+                }
+                mode::LINE => {
+                    kernel.line(start, slope, &mut lanes);
+                    start = start.wrapping_add(slope.wrapping_mul(BLOCK_SAMPLES as i64));
+                }
+                _ => {}
+            }
+            sink(&mut lanes, count)?;
+            left -= count;
+        }
+        if !rest.is_empty() {
+            return Err(CodecError::Damaged { reason: "bytes behind a column" });
+        }
+        Ok(())
+    }
+}
+
+/// Reads a block of `count` integers from the front of `rest`.
+#[inline]
+fn take_block(rest: &mut &[u8], count: usize, kernel: Kernel, lanes: &mut Lanes) -> Result<(), CodecError> {
+    let [width_byte, flags] = *take_array::<2>(rest, "block")?;
+    let width = u32::from(width_byte & header::WIDTH_BITS);
+    if width > NARROW_WIDTH_MAX && width != 64 {
+        return Err(CodecError::Damaged { reason: "impossible bit width" });
+    }
+    if flags & !(header::BASE | header::PATCHES) != 0 {
+        return Err(CodecError::Damaged { reason: "unknown block flag" });
+    }
+    if width_byte & header::SPARSE == 0 {
+        return take_stored(rest, width, flags, count, kernel, lanes);
+    }
+    take_sparse(rest, width, flags, count, kernel, lanes)
+}
+
+/// Apart, so that blocks without a bitmap do not pay for the second buffer.
+#[inline(never)]
+fn take_sparse(
+    rest: &mut &[u8],
+    width: u32,
+    flags: u8,
+    count: usize,
+    kernel: Kernel,
+    lanes: &mut Lanes,
+) -> Result<(), CodecError> {
+    let bitmap = take_bitmap(rest, count)?;
+    let stored_count = bitmap.iter().map(|byte| byte.count_ones() as usize).sum();
+    let mut stored = Lanes([0; BLOCK_SAMPLES]);
+    take_stored(rest, width, flags, stored_count, kernel, &mut stored)?;
+    kernel.expand(bitmap, &stored, lanes);
+    Ok(())
+}
+
+/// Reads base, packed bits and patches of `count` stored entries.
+#[inline]
+fn take_stored(
+    rest: &mut &[u8],
+    width: u32,
+    flags: u8,
+    count: usize,
+    kernel: Kernel,
+    lanes: &mut Lanes,
+) -> Result<(), CodecError> {
+    let base = if flags & header::BASE != 0 { take_varint(rest, "base")? } else { 0 };
+    let packed_bits = count * width as usize;
+    // What follows the packed bits, if anything, goes along: kernels then need not care for the end.
+    let packed = *rest;
+    let Some((own, behind)) = rest.split_at_checked(packed_bits.div_ceil(8)) else {
+        return Err(CodecError::Truncated { field: "packed integers", bytes: rest.len() });
+    };
+    *rest = behind;
+    if !packed_bits.is_multiple_of(8) && own.last().is_some_and(|last| last >> (packed_bits % 8) != 0) {
+        return Err(CodecError::Damaged { reason: "bits behind the last packed integer" });
+    }
+    kernel.unpack(packed, width, count, base, lanes);
+    if flags & header::PATCHES != 0 {
+        patch(rest, width, &mut lanes.0[..count])?;
+    }
+    Ok(())
+}
+
+#[inline]
+fn take_bitmap<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], CodecError> {
+    let Some((bitmap, behind)) = rest.split_at_checked(count.div_ceil(8)) else {
+        return Err(CodecError::Truncated { field: "bitmap", bytes: rest.len() });
+    };
+    *rest = behind;
+    if !count.is_multiple_of(8) && bitmap.last().is_some_and(|last| last >> (count % 8) != 0) {
+        return Err(CodecError::Damaged { reason: "bitmap bits behind the block" });
+    }
+    Ok(bitmap)
+}
+
+/// Adds the high parts of integers that did not fit into the width.
+fn patch(rest: &mut &[u8], width: u32, stored: &mut [i64]) -> Result<(), CodecError> {
+    let [patch_count] = *take_array::<1>(rest, "patch count")?;
+    if width > NARROW_WIDTH_MAX || patch_count == 0 || usize::from(patch_count) > stored.len() {
+        return Err(CodecError::Damaged { reason: "impossible number of patches" });
+    }
+    let mut least = 0;
+    for _ in 0..patch_count {
+        let [position] = *take_array::<1>(rest, "patch position")?;
+        let high = take_varint(rest, "patch")?;
+        let position = usize::from(position);
+        let entry = stored.get_mut(position).filter(|_| position >= least);
+        let Some(entry) = entry else {
+            return Err(CodecError::Damaged { reason: "impossible patch position" });
+        };
+        *entry = entry.wrapping_add(high << width);
+        least = position + 1;
+    }
+    Ok(())
+}
+
+#[inline]
+fn take_array<'a, const N: usize>(rest: &mut &'a [u8], field: &'static str) -> Result<&'a [u8; N], CodecError> {
+    let Some((array, behind)) = rest.split_first_chunk::<N>() else {
+        return Err(CodecError::Truncated { field, bytes: rest.len() });
+    };
+    *rest = behind;
+    Ok(array)
+}
+
+/// A number that cannot exceed `max`.
+#[inline]
+pub(super) fn take_count(rest: &mut &[u8], max: usize, field: &'static str) -> Result<usize, CodecError> {
+    let count = take_uvarint(rest, field)?;
+    usize::try_from(count)
+        .ok()
+        .filter(|&count| count <= max)
+        .ok_or(CodecError::Damaged { reason: "count beyond what is possible" })
+}

@@ -1,0 +1,128 @@
+//! Reads a column of values.
+
+use super::decimal::{EXPONENT_MAX, POWERS, from_ordered, to_f64};
+use super::integers::{IntegerColumn, take_count};
+use super::kernels::Kernel;
+use super::kind;
+use crate::CodecError;
+use crate::varint::take_uvarint;
+use mytsdb_model::STALE_NAN_BITS;
+
+/// Appends `count` values; on error some may have been appended.
+#[inline]
+pub(super) fn decode(bytes: &[u8], count: usize, kernel: Kernel, out: &mut Vec<f64>) -> Result<(), CodecError> {
+    let Some((&kind_byte, rest)) = bytes.split_first() else {
+        return Err(CodecError::Truncated { field: "kind", bytes: 0 });
+    };
+    match kind_byte {
+        kind::ORDERED_BITS => decode_ordered(&IntegerColumn::parse(rest, count)?, count, kernel, out),
+        kind::SAME_BITS => {
+            let bits: &[u8; 8] =
+                rest.try_into().map_err(|_| CodecError::Damaged { reason: "a constant that is not 8 bytes" })?;
+            out.resize(out.len() + count, f64::from_bits(u64::from_le_bytes(*bits)));
+            Ok(())
+        }
+        _ => {
+            let (kind, exponent) = (kind_byte & 0b1110_0000, kind_byte & 0b1_1111);
+            if kind > kind::DECIMAL_WITH_STALE || exponent > EXPONENT_MAX {
+                return Err(CodecError::Damaged { reason: "unknown kind of values" });
+            }
+            let divisor = POWERS[usize::from(exponent)];
+            if kind == kind::DECIMAL {
+                return decode_decimals(&IntegerColumn::parse(rest, count)?, count, divisor, kernel, out);
+            }
+            let exceptions = Exceptions::parse(rest, count, kind == kind::DECIMAL_WITH_BITS)?;
+            let first = out.len();
+            decode_decimals(&IntegerColumn::parse(exceptions.behind, count)?, count, divisor, kernel, out)?;
+            exceptions.put(&mut out[first..])
+        }
+    }
+}
+
+#[inline]
+fn decode_decimals(
+    integers: &IntegerColumn<'_>,
+    count: usize,
+    divisor: f64,
+    kernel: Kernel,
+    out: &mut Vec<f64>,
+) -> Result<(), CodecError> {
+    if let Some((start, step)) = integers.exact_line() {
+        if step == 0 {
+            out.resize(out.len() + count, to_f64(start) / divisor);
+        } else {
+            out.extend((0..count as i64).map(|i| to_f64(start.wrapping_add(step.wrapping_mul(i))) / divisor));
+        }
+        return Ok(());
+    }
+    out.reserve(count);
+    integers.for_each_block(kernel, |lanes, count| {
+        kernel.quotients(count, divisor, lanes);
+        out.extend(lanes.0[..count].iter().map(|&bits| f64::from_bits(bits as u64)));
+        Ok(())
+    })
+}
+
+fn decode_ordered(
+    integers: &IntegerColumn<'_>,
+    count: usize,
+    kernel: Kernel,
+    out: &mut Vec<f64>,
+) -> Result<(), CodecError> {
+    if let Some((start, step)) = integers.exact_line() {
+        out.extend((0..count as i64).map(|i| from_ordered(start.wrapping_add(step.wrapping_mul(i)))));
+        return Ok(());
+    }
+    out.reserve(count);
+    integers.for_each_block(kernel, |lanes, count| {
+        out.extend(lanes.0[..count].iter().map(|&integer| from_ordered(integer)));
+        Ok(())
+    })
+}
+
+/// Values that are no decimals: their positions, and their bits or none.
+struct Exceptions<'a> {
+    count: usize,
+    gaps: &'a [u8],
+    bits: Option<&'a [[u8; 8]]>,
+    behind: &'a [u8],
+}
+
+impl<'a> Exceptions<'a> {
+    fn parse(mut rest: &'a [u8], samples: usize, has_bits: bool) -> Result<Self, CodecError> {
+        let count = take_count(&mut rest, samples, "exception count")?;
+        if count == 0 {
+            return Err(CodecError::Damaged { reason: "no exceptions where there should be" });
+        }
+        let gaps = rest;
+        let mut position = 0;
+        for _ in 0..count {
+            position += take_count(&mut rest, samples, "exception position")? + 1;
+            if position > samples {
+                return Err(CodecError::Damaged { reason: "exception behind the last sample" });
+            }
+        }
+        let mut bits = None;
+        if has_bits {
+            let Some((own, behind)) = rest.split_at_checked(count * 8) else {
+                return Err(CodecError::Truncated { field: "exceptions", bytes: rest.len() });
+            };
+            bits = Some(own.as_chunks::<8>().0);
+            rest = behind;
+        }
+        Ok(Self { count, gaps, bits, behind: rest })
+    }
+
+    /// `values` are those of the chunk.
+    fn put(&self, values: &mut [f64]) -> Result<(), CodecError> {
+        let mut gaps = self.gaps;
+        let mut next = 0;
+        for index in 0..self.count {
+            let position = next + take_uvarint(&mut gaps, "exception position")? as usize;
+            let bits = self.bits.map_or(STALE_NAN_BITS, |bits| u64::from_le_bytes(bits[index]));
+            values[position] = f64::from_bits(bits);
+            next = position + 1;
+        }
+        Ok(())
+    }
+}
