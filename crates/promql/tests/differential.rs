@@ -56,10 +56,11 @@ fn labels(name: &str, i: u64) -> Labels {
     Labels::from_pairs([("__name__", name), ("job", &job), ("instance", &instance)])
 }
 
-fn append(storage: &mut TestStorage, random: &mut Random, labels: &Labels, shape: Shape) {
-    let step = random.pick(&[10_000, 15_000, 30_000, 60_000]);
-    let (regular, gaps, stale) = (random.one_in(2), random.one_in(2), random.one_in(3));
-    let (mut at, mut value, mut started) = (random.below(60_000) as i64, 0.0, 1);
+/// Appends a series whose times come from `beat`.
+fn append(storage: &mut TestStorage, random: &mut Random, mut beat: Random, labels: &Labels, shape: Shape) {
+    let step = beat.pick(&[10_000, 15_000, 30_000, 60_000]);
+    let (regular, gaps, stale) = (beat.one_in(2), beat.one_in(2), random.one_in(3));
+    let (mut at, mut value, mut started) = (beat.below(60_000) as i64, 0.0, 1);
     while at < SPAN_MS {
         value = match shape {
             Shape::Counter | Shape::Started if random.one_in(25) => {
@@ -78,9 +79,9 @@ fn append(storage: &mut TestStorage, random: &mut Random, labels: &Labels, shape
         let stored = if stale && random.one_in(20) { stale_nan() } else { value };
         let start = if matches!(shape, Shape::Started) && !random.one_in(5) { started } else { 0 };
         storage.append(labels, at, stored, start).expect("times ascend");
-        at += if regular { step } else { step / 2 + random.below(step as u64) as i64 };
-        if gaps && random.one_in(15) {
-            at += random.below(600_000) as i64;
+        at += if regular { step } else { step / 2 + beat.below(step as u64) as i64 };
+        if gaps && beat.one_in(15) {
+            at += beat.below(600_000) as i64;
         }
     }
 }
@@ -96,8 +97,13 @@ fn storage(random: &mut Random) -> TestStorage {
         // Enough of them that threads are used.
         ("many", Shape::Integers, 150),
     ] {
+        // Series often have the times of the one before.
+        let mut beat = random.next();
         for i in 0..series {
-            append(&mut storage, random, &labels(name, i), shape);
+            if random.one_in(3) {
+                beat = random.next();
+            }
+            append(&mut storage, random, Random(beat), &labels(name, i), shape);
         }
     }
     let mut load = "load 30s\n".to_owned();

@@ -2,6 +2,7 @@
 
 use super::cells::{Cells, Row};
 use super::prepare::Bounds;
+use super::window_table::{KernelBuffers, WindowTables};
 use crate::annotations::Annotations;
 use crate::error::EvalError;
 use crate::options::{Cancel, QueryOptions};
@@ -29,7 +30,12 @@ pub(crate) struct Context<'a> {
     /// A single evaluation time: the order of the result is the last function's.
     pub instant: bool,
     annotations: Mutex<Annotations>,
-    // Relaxed throughout: counters that order nothing.
+    counters: Counters,
+}
+
+/// Relaxed throughout: they order nothing.
+#[derive(Default)]
+struct Counters {
     held: AtomicU64,
     peak: AtomicU64,
     samples_read: AtomicU64,
@@ -55,10 +61,7 @@ impl<'a> Context<'a> {
             summarised,
             instant,
             annotations: Mutex::default(),
-            held: AtomicU64::new(0),
-            peak: AtomicU64::new(0),
-            samples_read: AtomicU64::new(0),
-            series_read: AtomicU64::new(0),
+            counters: Counters::default(),
         }
     }
 
@@ -69,17 +72,17 @@ impl<'a> Context<'a> {
 
     /// Counts `samples` as held until they are released.
     pub fn hold(&self, samples: u64) -> Result<(), EvalError> {
-        let held = self.held.fetch_add(samples, Ordering::Relaxed) + samples;
-        self.peak.fetch_max(held, Ordering::Relaxed);
+        let held = self.counters.held.fetch_add(samples, Ordering::Relaxed) + samples;
+        self.counters.peak.fetch_max(held, Ordering::Relaxed);
         self.check_held(held)
     }
 
     /// Takes back what [`Context::hold`] counted for `rows` that are not needed any more.
     pub fn release(&self, rows: &[Row]) {
         let samples: u64 = rows.iter().map(|row| row.cells.weight()).sum();
-        let held = self.held.load(Ordering::Relaxed);
+        let held = self.counters.held.load(Ordering::Relaxed);
         // Rows that a function made of other rows may not have been counted.
-        self.held.fetch_sub(samples.min(held), Ordering::Relaxed);
+        self.counters.held.fetch_sub(samples.min(held), Ordering::Relaxed);
     }
 
     fn check_held(&self, held: u64) -> Result<(), EvalError> {
@@ -92,19 +95,31 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Counts the samples of one series, which are held only while its row is computed.
-    pub fn note_read(&self, columns: &Columns) -> Result<(), EvalError> {
+    /// Counts the samples of one series, which are held only while its row is computed. The counts go to the totals with
+    /// the scratch.
+    pub fn note_read(&self, columns: &Columns, scratch: &mut Scratch<'_>) -> Result<(), EvalError> {
         let histograms: u64 = columns.histograms.iter().map(|h| super::cells::weight(h)).sum();
         let samples = columns.timestamps_ms.len() as u64 + histograms;
-        self.samples_read.fetch_add(samples, Ordering::Relaxed);
-        self.series_read.fetch_add(1, Ordering::Relaxed);
-        let held = self.held.load(Ordering::Relaxed) + samples;
-        self.peak.fetch_max(held, Ordering::Relaxed);
+        scratch.samples_read += samples;
+        scratch.series_read += 1;
+        let held = self.counters.held.load(Ordering::Relaxed) + samples;
+        scratch.peak = scratch.peak.max(held);
         self.check_held(held)
     }
 
     pub fn scratch(&self) -> Scratch<'_> {
-        Scratch { annotations: Annotations::default(), columns: Vec::new(), cells: Vec::new(), sink: &self.annotations }
+        Scratch {
+            annotations: Annotations::default(),
+            tables: WindowTables::default(),
+            buffers: KernelBuffers::default(),
+            columns: Vec::new(),
+            cells: Vec::new(),
+            samples_read: 0,
+            series_read: 0,
+            peak: 0,
+            sink: &self.annotations,
+            counters: &self.counters,
+        }
     }
 
     /// Adds remarks.
@@ -114,9 +129,9 @@ impl<'a> Context<'a> {
 
     pub fn finish(self) -> (Annotations, QueryStats) {
         let stats = QueryStats {
-            samples_read: self.samples_read.into_inner(),
-            samples_peak: self.peak.into_inner(),
-            series_read: self.series_read.into_inner(),
+            samples_read: self.counters.samples_read.into_inner(),
+            samples_peak: self.counters.peak.into_inner(),
+            series_read: self.counters.series_read.into_inner(),
         };
         (self.annotations.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), stats)
     }
@@ -144,9 +159,17 @@ fn lock(annotations: &Mutex<Annotations>) -> std::sync::MutexGuard<'_, Annotatio
 /// Buffers that are reused from row to row, and the remarks of one reader.
 pub(crate) struct Scratch<'c> {
     pub annotations: Annotations,
+    /// Windows of the last columns; see invariant T there.
+    pub tables: WindowTables,
+    pub buffers: KernelBuffers,
     columns: Vec<Columns>,
     cells: Vec<Cells>,
+    /// What was read and not yet counted.
+    samples_read: u64,
+    series_read: u64,
+    peak: u64,
     sink: &'c Mutex<Annotations>,
+    counters: &'c Counters,
 }
 
 impl Scratch<'_> {
@@ -171,6 +194,11 @@ impl Scratch<'_> {
 
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
+        if self.series_read > 0 {
+            self.counters.samples_read.fetch_add(self.samples_read, Ordering::Relaxed);
+            self.counters.series_read.fetch_add(self.series_read, Ordering::Relaxed);
+            self.counters.peak.fetch_max(self.peak, Ordering::Relaxed);
+        }
         if !self.annotations.is_empty() {
             lock(self.sink).merge(std::mem::take(&mut self.annotations));
         }

@@ -16,6 +16,7 @@ mod rows;
 mod selection;
 mod selector;
 mod window;
+mod window_table;
 mod workers;
 
 use crate::ast::{Expr, ValueType};

@@ -7,6 +7,7 @@ use super::functions::extended::interpolate_instant;
 use super::grid::Grid;
 use super::rows::{Rows, Vector};
 use super::window::{Extension, RangeVector, Remarks, Samples, drop_stale};
+use super::window_table::{Stride, Windows};
 use crate::ast::{Expr, MatrixSelector, SubqueryExpr, VectorSelector};
 use crate::error::EvalError;
 use crate::pos::PosRange;
@@ -89,7 +90,7 @@ impl Rows for SelectedRows<'_> {
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
         let mut columns = scratch.take_columns();
         self.set.read(index, self.range, &mut columns)?;
-        self.context.note_read(&columns)?;
+        self.context.note_read(&columns, scratch)?;
         if self.summarised {
             note_resets(&mut columns.histograms);
         }
@@ -103,12 +104,13 @@ impl Rows for SelectedRows<'_> {
             && columns.histogram_timestamps_ms.is_empty()
             && self.field == SampleField::Value
         {
-            latest_floats(
-                &columns.timestamps_ms,
-                &columns.values,
-                (self.first_ms, self.grid.step_ms, self.context.options.lookback_ms),
-                out,
-            );
+            let windows = Windows {
+                first_end_ms: self.first_ms,
+                step_ms: self.grid.step_ms,
+                range_ms: self.context.options.lookback_ms,
+                steps,
+            };
+            latest_floats(&columns.timestamps_ms, &columns.values, windows, out);
         } else {
             self.latest(&columns, steps, out);
         }
@@ -188,18 +190,18 @@ fn note_resets(histograms: &mut [Arc<mytsdb_codec::FloatHistogram>]) {
 }
 
 /// For each step the latest value that is younger than the lookback and not a stale marker.
-fn latest_floats(times: &[i64], values: &[f64], (first, step_ms, lookback): (i64, i64, i64), out: &mut Cells) {
-    let mut next = 0;
-    let mut at = first;
+///
+/// Looks at few of the samples, so it needs no table of windows and no pass over the column.
+fn latest_floats(times: &[i64], values: &[f64], windows: Windows, out: &mut Cells) {
+    let mut stride = Stride::default();
+    let mut at = windows.first_end_ms;
     for (kind, slot) in out.kinds.iter_mut().zip(&mut out.values) {
-        while next < times.len() && times[next] <= at {
-            next += 1;
+        if let Some(latest) = stride.count(times, at).checked_sub(1) {
+            let value = values[latest];
+            *kind = u8::from((times[latest] > at - windows.range_ms) & !is_stale_nan(value)) * super::cells::FLOAT;
+            *slot = value;
         }
-        if next > 0 && times[next - 1] > at - lookback && !is_stale_nan(values[next - 1]) {
-            *kind = super::cells::FLOAT;
-            *slot = values[next - 1];
-        }
-        at += step_ms;
+        at += windows.step_ms;
     }
 }
 
@@ -223,9 +225,9 @@ impl Samples for SelectedSamples<'_> {
         false
     }
 
-    fn read(&self, index: usize, _scratch: &mut Scratch<'_>, out: &mut Columns) -> Result<(), EvalError> {
+    fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Columns) -> Result<(), EvalError> {
         self.set.read(index, self.range, out)?;
-        self.context.note_read(out)?;
+        self.context.note_read(out, scratch)?;
         drop_stale(out);
         if self.summarised {
             note_resets(&mut out.histograms);

@@ -1,80 +1,200 @@
 //! Fast kernels over whole columns of floats: what is rare is found once per column, not once per window.
 //!
-//! Each has a twin in `rate` or `over_time` that works on one window and defines the result. Rates are equal to the last
-//! bit; sums and means are differences of prefix sums in doubled precision and agree to the last place or two.
+//! Each has a twin in `rate` or `over_time` that works on one window and defines the result. All are equal to the last
+//! bit but sums and means, which are differences of prefix sums in doubled precision and agree to the last place or two.
+//! Kernels write all live steps of a table without a look at whether the window is empty; the kinds tell which count.
 
 use super::over_time;
-use super::rate::{Extrapolation, extrapolation_factor};
+use super::rate::{EXTRAPOLATION_THRESHOLD, Extrapolation, extrapolation_factor};
 use crate::eval::cells::Cells;
+use crate::eval::window_table::WindowTable;
+use crate::options::Cancel;
 
-/// Windows `(end - range, end]` whose ends are a step apart.
-#[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_field_names, reason = "the unit belongs to the name")]
-pub(super) struct Windows {
-    pub first_end_ms: i64,
-    pub step_ms: i64,
-    pub range_ms: i64,
+/// Empties `out`, marks the steps whose windows hold `samples_min` samples, and gives the values of the live steps.
+#[inline]
+pub(super) fn open<'o>(table: &WindowTable, samples_min: u32, out: &'o mut Cells) -> &'o mut [f64] {
+    out.reset(table.windows().steps);
+    table.set_kinds(samples_min, &mut out.kinds);
+    &mut out.values[table.live()]
 }
 
-impl Windows {
-    /// Calls `visit(step, low, high, start, end)` for every window that holds samples `low..high`.
-    #[inline]
-    fn each(self, times: &[i64], steps: usize, mut visit: impl FnMut(usize, usize, usize, i64, i64)) {
-        let (mut low, mut high) = (0, 0);
-        let mut end = self.first_end_ms;
-        for step in 0..steps {
-            let start = end - self.range_ms;
-            while high < times.len() && times[high] <= end {
-                high += 1;
-            }
-            while low < high && times[low] <= start {
-                low += 1;
-            }
-            if low < high {
-                visit(step, low, high, start, end);
-            }
-            end += self.step_ms;
-        }
+/// For each live step the index before the window's first sample's and the one behind its last sample's.
+#[inline]
+fn windows(table: &WindowTable) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let (low, high) = table.bounds();
+    low.iter().zip(high).map(|(&low, &high)| (low as usize, high as usize))
+}
+
+/// Whether no value is a NaN or below the one before it.
+#[inline]
+fn ascends(values: &[f64]) -> bool {
+    let mut ascends = true;
+    for (before, value) in values.iter().zip(values.get(1..).unwrap_or(&[])) {
+        ascends &= value >= before;
     }
+    ascends
+}
+
+/// Whether the counter may have been zero behind the point to which the window is extrapolated.
+///
+/// That is `sampled * (first / difference) < to_start` without a division, with room for all rounding: a relative
+/// 1e-12, and products too small to have their full precision.
+#[inline]
+fn may_clip(first: f64, difference: f64, sampled: f64, to_start: f64) -> bool {
+    let near = first * sampled <= to_start * difference * (1.0 + 1e-12) + 1e-290;
+    near && difference > 0.0
 }
 
 /// `rate`, `increase` or `delta` of a column without start times.
 pub(super) fn extrapolated(
-    times: &[i64],
+    table: &mut WindowTable,
     values: &[f64],
-    windows: Windows,
     counter: bool,
     rate: bool,
+    resets: &mut Vec<u32>,
     out: &mut Cells,
 ) {
-    let resets: Vec<usize> =
-        if counter { (1..values.len()).filter(|&i| values[i] < values[i - 1]).collect() } else { Vec::new() };
-    let mut next_reset = 0;
-    windows.each(times, out.len(), |step, low, high, start_ms, end_ms| {
-        if high - low < 2 {
-            return;
+    let table = table.extrapolate(rate, EXTRAPOLATION_THRESHOLD);
+    let known = table.extrapolations();
+    let out = open(table, 2, out);
+    for ((out, (low, high)), factor) in out.iter_mut().zip(windows(table)).zip(&known.factors) {
+        *out = (values[high - 1] - values[low]) * factor;
+    }
+    let (true, &[first, .., last]) = (counter, values) else { return };
+    let ascends = ascends(values);
+    // No window begins lower than the column, and none grows more.
+    let clips = !ascends || may_clip(first, last - first, known.sampled_min, known.to_start_max);
+    if clips {
+        let columns = known.sampled.iter().zip(&known.to_start);
+        for (i, ((low, high), (&sampled, &to_start))) in windows(table).zip(columns).enumerate() {
+            let (first, last) = (values[low], values[high - 1]);
+            if may_clip(first, last - first, sampled, to_start) {
+                out[i] = extrapolated_window(table, i, values, &[], rate);
+            }
         }
-        let first = values[low];
-        let mut difference = values[high - 1] - first;
-        while next_reset < resets.len() && resets[next_reset] <= low {
-            next_reset += 1;
+    }
+    if !ascends {
+        resets.clear();
+        resets.extend((1..values.len()).filter(|&i| values[i] < values[i - 1]).map(|i| i as u32));
+        let mut done = 0;
+        for (i, &reset) in resets.iter().enumerate() {
+            // Windows with an earlier reset are done, so `reset` is the first one in these.
+            let steps = table.live_steps_with(reset, true);
+            let from = steps.start.max(done).min(steps.end);
+            for (step, out) in (from..).zip(&mut out[from..steps.end]) {
+                *out = extrapolated_window(table, step, values, &resets[i..], rate);
+            }
+            done = done.max(steps.end);
         }
-        for &reset in resets[next_reset..].iter().take_while(|&&reset| reset < high) {
-            difference += values[reset - 1];
-        }
-        let zero_share = (counter && difference > 0.0 && first >= 0.0).then(|| first / difference);
-        let factor = extrapolation_factor(&Extrapolation {
-            first_ms: times[low],
-            last_ms: times[high - 1],
-            samples: high - low,
-            start_ms,
-            end_ms,
-            rate_range_ms: rate.then_some(windows.range_ms),
-            zero_point_ms: None,
-            zero_share,
-        });
-        out.set(step, difference * factor);
+    }
+}
+
+/// A counter in the window of a live step; `resets` begins with the first one in the window.
+fn extrapolated_window(table: &WindowTable, live_step: usize, values: &[f64], resets: &[u32], rate: bool) -> f64 {
+    let (low, high) = table.bounds();
+    let (low, high) = (low[live_step] as usize, high[live_step] as usize);
+    let first = values[low];
+    let mut difference = values[high - 1] - first;
+    for &reset in resets.iter().take_while(|&&reset| (reset as usize) < high) {
+        difference += values[reset as usize - 1];
+    }
+    let (times, windows) = (table.times(), table.windows());
+    let end_ms = windows.end_ms(table.live().start + live_step);
+    let factor = extrapolation_factor(&Extrapolation {
+        first_ms: times[low],
+        last_ms: times[high - 1],
+        samples: high - low,
+        start_ms: end_ms - windows.range_ms,
+        end_ms,
+        rate_range_ms: rate.then_some(windows.range_ms),
+        zero_point_ms: None,
+        zero_share: (difference > 0.0 && first >= 0.0).then(|| first / difference),
     });
+    difference * factor
+}
+
+/// `irate` or `idelta` of a column without start times.
+pub(super) fn instantaneous(table: &WindowTable, values: &[f64], rate: bool, out: &mut Cells) {
+    let times = table.times();
+    let out = open(table, 2, out);
+    for (out, (_, high)) in out.iter_mut().zip(windows(table)) {
+        let i = high - 1;
+        // The very first sample alone is no window for this function.
+        let before_index = i.saturating_sub(1);
+        let (before, last) = (values[before_index], values[i]);
+        let difference = if rate && last < before { last } else { last - before };
+        let interval = (times[i] - times[before_index]) as f64 / 1000.0;
+        *out = if rate { difference / interval } else { difference };
+    }
+}
+
+/// `first_over_time` or `last_over_time`.
+pub(super) fn edge(table: &WindowTable, values: &[f64], last: bool, out: &mut Cells) {
+    let out = open(table, 1, out);
+    for (out, (low, high)) in out.iter_mut().zip(windows(table)) {
+        *out = if last { values[high - 1] } else { values[low] };
+    }
+}
+
+/// `ts_of_first_over_time` or `ts_of_last_over_time`.
+pub(super) fn edge_time(table: &WindowTable, last: bool, out: &mut Cells) {
+    let times = table.times();
+    let out = open(table, 1, out);
+    for (out, (low, high)) in out.iter_mut().zip(windows(table)) {
+        *out = times[if last { high - 1 } else { low }] as f64 / 1000.0;
+    }
+}
+
+/// `count_over_time`.
+pub(super) fn count(table: &WindowTable, out: &mut Cells) {
+    let (low, high) = table.bounds();
+    let out = open(table, 1, out);
+    for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
+        *out = f64::from((high - low) as i32);
+    }
+}
+
+/// `present_over_time`.
+pub(super) fn present(table: &WindowTable, out: &mut Cells) {
+    open(table, 1, out).fill(1.0);
+}
+
+/// How many values of each window have `event(before, value)`: `changes` or `resets`.
+pub(super) fn events(
+    table: &WindowTable,
+    values: &[f64],
+    event: impl Fn(f64, f64) -> bool,
+    prefix: &mut Vec<u32>,
+    out: &mut Cells,
+) {
+    let out = open(table, 1, out);
+    prefix.clear();
+    prefix.push(0);
+    prefix.extend(values.iter().zip(&values[1..]).map(|(&before, &value)| u32::from(event(before, value))));
+    let mut count = 0;
+    for slot in &mut *prefix {
+        count += *slot;
+        *slot = count;
+    }
+    for (out, (low, high)) in out.iter_mut().zip(windows(table)) {
+        *out = f64::from(prefix[high - 1].wrapping_sub(prefix[low]));
+    }
+}
+
+/// Windows shorter than this are summed directly.
+const PREFIX_SAMPLES_MIN: usize = 16;
+
+/// The absolute values together, in no particular order; not finite if any of them is not.
+fn magnitude(values: &[f64]) -> f64 {
+    let mut lanes = [0.0; 8];
+    let chunks = values.chunks_exact(8);
+    let rest: f64 = chunks.remainder().iter().map(|v| v.abs()).sum();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += value.abs();
+        }
+    }
+    rest + lanes.iter().sum::<f64>()
 }
 
 /// `a + b` and what rounding took from it.
@@ -85,90 +205,112 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
     (sum, (a - (sum - shadow)) + (b - shadow))
 }
 
-/// Windows shorter than this are summed directly.
-const PREFIX_SAMPLES_MIN: usize = 16;
+/// Sums of the first values, each with what rounding took from it.
+fn prefix_sums(values: &[f64], finite: impl Fn(f64) -> f64, prefix: &mut Vec<(f64, f64)>) {
+    let (mut sum, mut lost) = (0.0, 0.0);
+    prefix.resize(values.len() + 1, (0.0, 0.0));
+    prefix[0] = (0.0, 0.0);
+    for (slot, &value) in prefix[1..].iter_mut().zip(values) {
+        let (next, error) = two_sum(sum, finite(value));
+        sum = next;
+        lost += error;
+        *slot = (sum, lost);
+    }
+}
 
-/// A sum that is smaller than all the column's values together by more than this is summed directly: too much of it
-/// cancels out.
-const CANCELLATION_MAX: f64 = 1.0 / (1u64 << 45) as f64;
+/// What [`sums`] needs beside the column.
+pub(super) struct SumBuffers<'b> {
+    pub rare: &'b mut Vec<u32>,
+    pub prefix: &'b mut Vec<(f64, f64)>,
+    pub cancel: &'b Cancel,
+}
 
-/// `sum_over_time` or `avg_over_time`.
-pub(super) fn sums(times: &[i64], values: &[f64], windows: Windows, average: bool, out: &mut Cells) {
+/// Samples that are summed directly between two looks at the cancel flag.
+const CANCEL_SAMPLES: usize = 1 << 18;
+
+/// `sum_over_time` or `avg_over_time`; `false` if the column has to be summed window by window.
+pub(super) fn sums(
+    table: &WindowTable,
+    values: &[f64],
+    average: bool,
+    buffers: &mut SumBuffers<'_>,
+    out: &mut Cells,
+) -> bool {
     let direct = |low: usize, high: usize| {
         let window = &values[low..high];
         if average { over_time::mean(window) } else { over_time::sum(window) }
     };
-    let total: f64 = values.iter().map(|v| v.abs()).sum();
-    if !total.is_finite() {
-        windows.each(times, out.len(), |step, low, high, _, _| out.set(step, direct(low, high)));
-        return;
+    let prefix = &mut *buffers.prefix;
+    let (mut total, rare) = (magnitude(values), &mut *buffers.rare);
+    rare.clear();
+    if table.longest() >= PREFIX_SAMPLES_MIN {
+        if total.is_finite() {
+            prefix_sums(values, |value| value, prefix);
+        } else {
+            rare.extend((0..values.len()).filter(|&i| !values[i].is_finite()).map(|i| i as u32));
+            let finite = |value: f64| if value.is_finite() { value } else { 0.0 };
+            total = values.iter().map(|&v| finite(v).abs()).sum();
+            if !total.is_finite() || rare.len() > values.len() / 16 {
+                return false;
+            }
+            prefix_sums(values, finite, prefix);
+        }
     }
-    let mut prefix = Vec::with_capacity(values.len() + 1);
-    let (mut high_part, mut low_part) = (0.0, 0.0);
-    prefix.push((0.0, 0.0));
-    for &value in values {
-        let (sum, error) = two_sum(high_part, value);
-        (high_part, low_part) = two_sum(sum, low_part + error);
-        prefix.push((high_part, low_part));
-    }
-    windows.each(times, out.len(), |step, low, high, _, _| {
+    let out = open(table, 1, out);
+    // A prefix sum is off by less than `n² / 2 * 2^-106 * total`: a difference above this is good to a relative 2^-44.
+    let doubtful = total * (values.len() as f64).powi(2) * (1.0 / (1u64 << 63) as f64);
+    for (out, (low, high)) in out.iter_mut().zip(windows(table)) {
         let mut sum = 0.0;
         if high - low >= PREFIX_SAMPLES_MIN {
             let (before, after) = (prefix[low], prefix[high]);
             let (difference, error) = two_sum(after.0, -before.0);
             sum = difference + (error + (after.1 - before.1));
         }
-        let value = if sum.abs() <= total * CANCELLATION_MAX {
+        *out = if sum.abs() > doubtful {
+            if average { sum / (high - low) as f64 } else { sum }
+        } else if total == 0.0 {
+            0.0
+        } else {
             direct(low, high)
-        } else if average {
-            sum / (high - low) as f64
-        } else {
-            sum
         };
-        out.set(step, value);
-    });
-}
-
-/// Samples whose maximum is computed once for all windows.
-const BLOCK: usize = 16;
-
-/// The largest value that is no NaN; `-Inf` if there is none.
-#[inline]
-fn largest(values: &[f64]) -> f64 {
-    values.iter().fold(f64::NEG_INFINITY, |a, &b| if b > a { b } else { a })
-}
-
-/// `max_over_time` or, of negated values, `min_over_time`.
-pub(super) fn extremes(times: &[i64], values: &[f64], windows: Windows, maximum: bool, out: &mut Cells) {
-    let sign = if maximum { 1.0 } else { -1.0 };
-    let signed: Vec<f64> = values.iter().map(|v| sign * v).collect();
-    let blocks: Vec<f64> = signed.chunks(BLOCK).map(largest).collect();
-    windows.each(times, out.len(), |step, low, high, _, _| {
-        let (first, last) = (low.div_ceil(BLOCK), high / BLOCK);
-        let found = if first < last {
-            let edges = [&signed[low..first * BLOCK], &blocks[first..last], &signed[last * BLOCK..high]].map(largest);
-            largest(&edges)
-        } else {
-            largest(&signed[low..high])
-        };
-        // Nothing above -Inf: either that is the value, or there are only NaN.
-        let value = if found == f64::NEG_INFINITY {
-            let window = &values[low..high];
-            if maximum { over_time::max(window) } else { over_time::min(window) }
-        } else {
-            sign * found
-        };
-        out.set(step, value);
-    });
+    }
+    let (low, high) = table.bounds();
+    let (mut done, mut looked_at) = (0, 0);
+    for &index in rare.iter() {
+        let steps = table.live_steps_with(index, false);
+        for step in steps.start.max(done)..steps.end {
+            let (low, high) = (low[step] as usize, high[step] as usize);
+            out[step] = direct(low, high);
+            looked_at += high - low;
+            if looked_at > CANCEL_SAMPLES {
+                looked_at = 0;
+                if buffers.cancel.check().is_err() {
+                    // The evaluation looks again before it uses the row.
+                    return true;
+                }
+            }
+        }
+        done = done.max(steps.end);
+    }
+    true
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sliding::{extremes, quantiles};
     use super::*;
+    use crate::eval::cells::FLOAT;
+    use crate::eval::window_table::{WindowTables, Windows};
     use proptest::prelude::*;
+
+    type Twin = fn(&[f64]) -> f64;
 
     fn close(a: f64, b: f64) -> bool {
         a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
+    }
+
+    fn same(a: f64, b: f64) -> bool {
+        a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
     }
 
     fn value() -> impl Strategy<Value = f64> {
@@ -179,39 +321,73 @@ mod tests {
             1 => Just(f64::NEG_INFINITY),
             1 => Just(1e100),
             1 => Just(-1e100),
-            1 => Just(0.0),
+            2 => Just(0.0),
+            1 => Just(-0.0),
+        ]
+    }
+
+    fn column() -> impl Strategy<Value = Vec<f64>> {
+        let mostly_finite = prop_oneof![60 => -1e3..1e3f64, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)];
+        prop_oneof![
+            prop::collection::vec(value(), 1..80),
+            prop::collection::vec(0.0..1e3f64, 1..80),
+            prop::collection::vec(mostly_finite, 1..200),
+            prop::collection::vec(Just(0.0), 1..80),
+            prop::collection::vec((0u8..5).prop_map(f64::from), 1..80),
         ]
     }
 
     proptest! {
         #[test]
         fn columns_agree_with_single_windows(
-            values in prop_oneof![prop::collection::vec(value(), 1..80), prop::collection::vec(0.0..1e3f64, 1..80)],
-            range in 1i64..60,
+            values in column(),
+            jitter in prop::collection::vec(0i64..3, 200),
+            range in 1i64..90,
             step in 1i64..9,
+            steps_a_range in prop::option::of(1i64..20),
         ) {
-            let times: Vec<i64> = (0..values.len() as i64).map(|i| i * 2).collect();
-            let windows = Windows { first_end_ms: 5, step_ms: step, range_ms: range };
-            let run = |kernel: &dyn Fn(&mut Cells)| {
-                let mut cells = Cells::empty(40);
-                kernel(&mut cells);
-                cells
+            const STEPS: usize = 40;
+            let times: Vec<i64> = (0..values.len()).map(|i| i as i64 * 3 + jitter[i]).collect();
+            let range = steps_a_range.map_or(range, |n| n * step);
+            let windows = Windows { first_end_ms: 5, step_ms: step, range_ms: range, steps: STEPS };
+            let mut tables = WindowTables::default();
+            let table = tables.get(windows, &mut times.clone());
+            let run = |kernel: &mut dyn FnMut(&mut Cells) -> bool| {
+                // Of the wrong size and full of what was before.
+                let mut cells = Cells::empty(50);
+                (0..50).for_each(|i| cells.set(i, 12345.0));
+                kernel(&mut cells).then_some(cells)
             };
-            let found = [
-                run(&|out| sums(&times, &values, windows, false, out)),
-                run(&|out| sums(&times, &values, windows, true, out)),
-                run(&|out| extremes(&times, &values, windows, true, out)),
-                run(&|out| extremes(&times, &values, windows, false, out)),
+            let (mut numbers, mut counts, mut rare, mut prefix) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            let cancel = Cancel::new();
+            let mut sums = |average, out: &mut Cells| {
+                let mut buffers = SumBuffers { rare: &mut rare, prefix: &mut prefix, cancel: &cancel };
+                sums(table, &values, average, &mut buffers, out)
+            };
+            let quantile = |window: &[f64]| over_time::quantile(0.7, &mut window.to_vec());
+            let falls = |window: &[f64]| window.windows(2).filter(|w| w[1] < w[0]).count() as f64;
+            let found: [(_, Twin, bool); 9] = [
+                (run(&mut |out| sums(false, out)), over_time::sum, false),
+                (run(&mut |out| sums(true, out)), over_time::mean, false),
+                (run(&mut |out| { extremes::<true>(table, &values, &mut numbers, &mut counts, out); true }), over_time::max, true),
+                (run(&mut |out| { extremes::<false>(table, &values, &mut numbers, &mut counts, out); true }), over_time::min, true),
+                (run(&mut |out| quantiles(table, &values, |_| 0.7, &mut numbers, out)), quantile, true),
+                (run(&mut |out| { count(table, out); true }), |w| w.len() as f64, true),
+                (run(&mut |out| { edge(table, &values, false, out); true }), |w| w[0], true),
+                (run(&mut |out| { edge(table, &values, true, out); true }), |w| w[w.len() - 1], true),
+                (run(&mut |out| { events(table, &values, |a, b| b < a, &mut counts, out); true }), falls, true),
             ];
-            let twins = [over_time::sum, over_time::mean, over_time::max, over_time::min];
-            for (cells, twin) in found.iter().zip(twins) {
-                for i in 0..40 {
+            for (which, (cells, twin, exact)) in found.iter().enumerate() {
+                let Some(cells) = cells else { continue };
+                prop_assert_eq!(cells.len(), STEPS);
+                for i in 0..STEPS {
                     let end = 5 + step * i as i64;
                     let window: Vec<f64> =
                         times.iter().zip(&values).filter(|(t, _)| **t > end - range && **t <= end).map(|p| *p.1).collect();
-                    prop_assert_eq!(cells.kinds[i] == 0, window.is_empty());
+                    prop_assert_eq!(cells.kinds[i] == FLOAT, !window.is_empty(), "{} step {}", which, i);
                     if !window.is_empty() {
-                        prop_assert!(close(cells.values[i], twin(&window)), "{:?}: {} {}", window, cells.values[i], twin(&window));
+                        let (a, b) = (cells.values[i], twin(&window));
+                        prop_assert!(if *exact { same(a, b) } else { close(a, b) }, "{} {:?}: {} {}", which, window, a, b);
                     }
                 }
             }

@@ -12,6 +12,7 @@ mod math;
 pub(crate) mod over_time;
 pub(crate) mod range;
 mod rate;
+mod sliding;
 mod sort;
 
 pub(crate) use math::{go_max, go_min};

@@ -1,11 +1,11 @@
 //! Functions of range vectors: rows whose cells are computed window by window.
 
-use super::columns::{self, Windows};
+use super::columns::{self, SumBuffers};
 use super::over_time::{
     changes, double_exponential, edge, extreme, fold_histograms, max, mean, median_deviation, min, only_floats,
     quantile, regression, resets, sum, variance,
 };
-use super::{extended, rate};
+use super::{extended, rate, sliding};
 use crate::ast::Call;
 use crate::error::EvalError;
 use crate::eval::cells::{Cell, Cells};
@@ -16,6 +16,7 @@ use crate::eval::remarks;
 use crate::eval::rows::{Rows, Vector};
 use crate::eval::selector::range_vector;
 use crate::eval::window::{Extension, RangeVector, Remarks};
+use crate::eval::window_table::{KernelBuffers, WindowTables, Windows};
 use crate::storage::Columns;
 use mytsdb_model::Labels;
 use std::sync::Arc;
@@ -79,9 +80,6 @@ fn kernel(name: &str) -> Option<Kernel> {
         _ => return None,
     })
 }
-
-/// Longer columns go through the kernels that look at the cancel flag.
-const CANCEL_FREE_SAMPLES: usize = 1 << 16;
 
 const ANCHORED: &str = "changes, delta, increase, rate, resets";
 const SMOOTHED: &str = "delta, increase, rate";
@@ -173,7 +171,9 @@ impl Rows for RangeRows<'_> {
         let labels = self.vector.samples.labels(index);
         let mut remarks =
             Remarks { annotations: &mut scratch.annotations, metric: labels.metric_name(), pos: self.vector.pos };
-        self.compute(&columns, out, &mut remarks);
+        if !self.compute_column(&mut columns, &mut scratch.tables, &mut scratch.buffers, out) {
+            self.compute(&columns, out, &mut remarks);
+        }
         if let Kernel::Increase { counter: true, .. } = self.kernel {
             note_doubtful_counter(&mut remarks, out);
         }
@@ -208,38 +208,114 @@ impl RangeRows<'_> {
         self.vector.run(columns, out, remarks, false, |w, r| only_floats(w, r).map(|values| Cell::Float(f(values))));
     }
 
-    /// Computes a row of nothing but floats column by column; `false` if there is no such kernel.
-    fn compute_column(&self, columns: &Columns, out: &mut Cells) -> bool {
+    /// Whether there is a kernel over whole columns for this one.
+    fn has_column_kernel(&self, columns: &Columns) -> bool {
+        match self.kernel {
+            Kernel::Increase { counter: true, .. } | Kernel::Instantaneous { rate: true } | Kernel::Resets => {
+                columns.start_timestamps_ms.is_empty()
+            }
+            Kernel::Avg
+            | Kernel::Changes
+            | Kernel::Count
+            | Kernel::First
+            | Kernel::Increase { counter: false, .. }
+            | Kernel::Instantaneous { rate: false }
+            | Kernel::Last
+            | Kernel::Max
+            | Kernel::Min
+            | Kernel::Present
+            | Kernel::Quantile
+            | Kernel::Sum
+            | Kernel::TimeOfFirst
+            | Kernel::TimeOfLast => true,
+            _ => false,
+        }
+    }
+
+    /// Computes a row of nothing but floats column by column; `false` if it has to be done window by window.
+    fn compute_column(
+        &self,
+        columns: &mut Columns,
+        tables: &mut WindowTables,
+        buffers: &mut KernelBuffers,
+        out: &mut Cells,
+    ) -> bool {
         let v = &self.vector;
+        let windows = Windows {
+            first_end_ms: v.first_end_ms,
+            step_ms: v.grid.step_ms,
+            range_ms: v.range_ms,
+            steps: v.grid.count,
+        };
         let plain = columns.histograms.is_empty() && !v.fixed && v.extension == Extension::None;
-        let long = v.grid.count > 1 && columns.timestamps_ms.len() < CANCEL_FREE_SAMPLES;
-        if !self.optimise || !plain || !long {
+        if !self.optimise || !plain || !windows.fit_table(columns.values.len()) || !self.has_column_kernel(columns) {
             return false;
         }
-        let windows = Windows { first_end_ms: v.first_end_ms, step_ms: v.grid.step_ms, range_ms: v.range_ms };
-        let (times, values) = (&columns.timestamps_ms[..], &columns.values[..]);
-        match self.kernel {
-            Kernel::Increase { counter, rate } if columns.start_timestamps_ms.is_empty() => {
-                out.reset(v.grid.count);
-                columns::extrapolated(times, values, windows, counter, rate, out);
+        if columns.values.is_empty() {
+            out.reset(windows.steps);
+            return true;
+        }
+        let table = tables.get(windows, &mut columns.timestamps_ms);
+        let values = &columns.values[..];
+        let KernelBuffers { indexes, numbers, prefix } = buffers;
+        let done = match self.kernel {
+            Kernel::Increase { counter, rate } => {
+                columns::extrapolated(table, values, counter, rate, indexes, out);
+                true
+            }
+            Kernel::Instantaneous { rate } => {
+                columns::instantaneous(table, values, rate, out);
+                true
             }
             Kernel::Sum | Kernel::Avg => {
-                out.reset(v.grid.count);
-                columns::sums(times, values, windows, self.kernel == Kernel::Avg, out);
+                let mut buffers = SumBuffers { rare: indexes, prefix, cancel: v.cancel };
+                columns::sums(table, values, self.kernel == Kernel::Avg, &mut buffers, out)
             }
-            Kernel::Max | Kernel::Min => {
-                out.reset(v.grid.count);
-                columns::extremes(times, values, windows, self.kernel == Kernel::Max, out);
+            Kernel::Max => {
+                sliding::extremes::<true>(table, values, numbers, indexes, out);
+                true
             }
-            _ => return false,
+            Kernel::Min => {
+                sliding::extremes::<false>(table, values, numbers, indexes, out);
+                true
+            }
+            Kernel::Quantile => sliding::quantiles(table, values, |step| self.scalars[0].at(step), numbers, out),
+            Kernel::Changes => {
+                let changed = |a: f64, b: f64| (a != b) & !(a.is_nan() & b.is_nan());
+                columns::events(table, values, changed, indexes, out);
+                true
+            }
+            Kernel::Resets => {
+                columns::events(table, values, |a, b| b < a, indexes, out);
+                true
+            }
+            Kernel::First | Kernel::Last => {
+                columns::edge(table, values, self.kernel == Kernel::Last, out);
+                true
+            }
+            Kernel::TimeOfFirst | Kernel::TimeOfLast => {
+                columns::edge_time(table, self.kernel == Kernel::TimeOfLast, out);
+                true
+            }
+            Kernel::Count => {
+                columns::count(table, out);
+                true
+            }
+            Kernel::Present => {
+                columns::present(table, out);
+                true
+            }
+            _ => false,
+        };
+        if !done {
+            // The table may have taken the times.
+            columns.timestamps_ms.clear();
+            columns.timestamps_ms.extend_from_slice(table.times());
         }
-        true
+        done
     }
 
     fn compute(&self, columns: &Columns, out: &mut Cells, remarks: &mut Remarks<'_>) {
-        if self.compute_column(columns, out) {
-            return;
-        }
         let v = &self.vector;
         let extension = v.extension;
         match self.kernel {

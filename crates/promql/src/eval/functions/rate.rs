@@ -6,7 +6,7 @@ use mytsdb_codec::{CounterResetHint, FloatHistogram};
 use std::sync::Arc;
 
 /// A gap to the window's edge of more average intervals than this is not bridged.
-const EXTRAPOLATION_THRESHOLD: f64 = 1.1;
+pub(super) const EXTRAPOLATION_THRESHOLD: f64 = 1.1;
 
 /// What a start time says about the step from the sample before.
 pub(super) struct StartTimes<'w> {
@@ -117,6 +117,7 @@ pub(super) struct Extrapolation {
     pub zero_share: Option<f64>,
 }
 
+#[inline]
 fn factor(window: &Window<'_>, times: &[i64], zero_point: Option<i64>, zero_share: Option<f64>, rate: bool) -> f64 {
     extrapolation_factor(&Extrapolation {
         first_ms: times[0],
