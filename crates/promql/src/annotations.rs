@@ -3,7 +3,8 @@
 use crate::pos::{PosRange, line_column};
 use std::collections::HashMap;
 
-/// The remarks of one evaluation, each text once; the position is that of the last one added.
+/// The remarks of one evaluation, each text once; the position is the last one in the query that it was added for, so
+/// that it does not depend on the order in which the parts of a query are evaluated.
 #[derive(Debug, Clone, Default)]
 pub struct Annotations {
     list: Vec<Annotation>,
@@ -31,11 +32,13 @@ impl Annotation {
 }
 
 impl Annotations {
-    /// Adds a remark, or moves the one with the same text to `pos`.
+    /// Adds a remark, or moves the one with the same text to `pos` if that is further behind.
     pub fn add(&mut self, warning: bool, message: String, pos: PosRange) {
         let key = (warning, message);
         if let Some(&at) = self.known.get(&key) {
-            self.list[at].pos = pos;
+            if pos.start > self.list[at].pos.start {
+                self.list[at].pos = pos;
+            }
             return;
         }
         self.list.push(Annotation { warning, message: key.1.clone(), pos });

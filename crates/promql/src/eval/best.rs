@@ -1,16 +1,18 @@
 //! `topk` and `bottomk` of a constant number: the best cells of each step are kept while rows pass, not the rows.
 
-use super::aggregate::Groups;
 use super::cells::{Cells, FLOAT, HISTOGRAM, Row};
 use super::context::Context;
 use super::expr::eval_vector;
 use super::functions::nan_last;
 use super::grid::Grid;
+use super::groups::Groups;
 use super::remarks;
 use super::rows::Vector;
 use crate::ast::{AggregateExpr, AggregateOp};
 use crate::error::EvalError;
 use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::ops::Range;
 
 /// The best cells of one group: for each step at most `width`, best first, of equal ones the earlier row first.
 struct Best {
@@ -30,11 +32,20 @@ impl Best {
     }
 
     fn add(&mut self, row: u32, cells: &Cells) {
+        // Most blocks hold nothing that is good enough.
+        for start in (0..cells.len()).step_by(BLOCK_STEPS) {
+            let steps = start..cells.len().min(start + BLOCK_STEPS);
+            if any_better(&cells.values[steps.clone()], &self.worst[steps.clone()], self.top) {
+                self.add_block(row, cells, steps);
+            }
+        }
+    }
+
+    fn add_block(&mut self, row: u32, cells: &Cells, steps: Range<usize>) {
         let width = self.width;
-        for (step, (&kind, &value)) in cells.kinds.iter().zip(&cells.values).enumerate() {
-            let worst = self.worst[step];
-            // Most cells leave here. Nothing is known to be worse than NaN, which also stands for a step with room.
-            if kind != FLOAT || if self.top { value <= worst } else { value >= worst } {
+        for step in steps {
+            let (kind, value, worst) = (cells.kinds[step], cells.values[step], self.worst[step]);
+            if !better(kind, value, worst, self.top) {
                 continue;
             }
             let slots = &mut self.slots[step * width..(step + 1) * width];
@@ -64,6 +75,28 @@ impl Best {
     }
 }
 
+/// Steps that are compared at once.
+const BLOCK_STEPS: usize = 32;
+
+/// Whether a cell may be among the best. Nothing is known to be worse than NaN, which also stands for a step with room.
+#[inline]
+fn better(kind: u8, value: f64, worst: f64, top: bool) -> bool {
+    (kind == FLOAT) & !(if top { value <= worst } else { value >= worst })
+}
+
+/// Whether any value passes [`better`], whatever its kind. Masks as wide as the values are what the compiler turns into
+/// vector code.
+#[inline]
+fn any_better(values: &[f64], worst: &[f64], top: bool) -> bool {
+    let cells = values.iter().zip(worst);
+    let any = if top {
+        cells.fold(0u64, |any, (value, worst)| any | u64::from(better(FLOAT, *value, *worst, true)))
+    } else {
+        cells.fold(0u64, |any, (value, worst)| any | u64::from(better(FLOAT, *value, *worst, false)))
+    };
+    any != 0
+}
+
 /// Evaluates `topk` or `bottomk` of `count` (1 to 255) cells per group and step.
 pub(super) fn stream<'a>(
     context: &'a Context<'a>,
@@ -73,19 +106,19 @@ pub(super) fn stream<'a>(
 ) -> Result<Vector<'a>, EvalError> {
     let top = aggregate.op == AggregateOp::Topk;
     let vector = eval_vector(context, &aggregate.expr, grid)?;
-    let groups = Groups::new(&vector, aggregate);
-    let mut members = vec![0usize; groups.labels.len()];
-    groups.of_row.iter().for_each(|&group| members[group] += 1);
+    let groups = Groups::new(context, &vector, aggregate)?;
+    let mut members = vec![0usize; groups.len()];
+    groups.of_row.iter().for_each(|&group| members[group as usize] += 1);
     // Groups come in the order of their first row that holds anything.
     let mut found: Vec<Best> = Vec::new();
-    let mut place: Vec<Option<usize>> = vec![None; groups.labels.len()];
+    let mut place: Vec<Option<usize>> = vec![None; groups.len()];
     let mut ignored = false;
     vector.each(context, |row, cells, _| {
         if cells.is_blank() {
             return Ok(());
         }
         ignored |= cells.has_histograms() && cells.kinds.contains(&HISTOGRAM);
-        let group = groups.of_row[row];
+        let group = groups.of_row[row] as usize;
         let at = if let Some(at) = place[group] {
             at
         } else {
@@ -101,16 +134,17 @@ pub(super) fn stream<'a>(
     if ignored {
         context.annotate(|a| remarks::ignored_in_aggregation(a, aggregate.op.as_str(), aggregate.expr.pos()));
     }
-    let mut chosen: Vec<Option<Cells>> = vec![None; vector.len()];
+    let mut chosen: HashMap<usize, Cells> = HashMap::new();
     let mut order = Vec::new();
     for best in &found {
         for step in 0..grid.count {
             for &(value, row) in best.at(step) {
                 let row = row as usize;
-                if chosen[row].is_none() {
+                let cells = chosen.entry(row).or_insert_with(|| {
                     order.push(row);
-                }
-                chosen[row].get_or_insert_with(|| Cells::empty(grid.count)).set(step, value);
+                    Cells::empty(grid.count)
+                });
+                cells.set(step, value);
             }
         }
     }
@@ -119,8 +153,8 @@ pub(super) fn stream<'a>(
         order.sort_unstable();
     }
     let row = |at: usize| {
-        let cells = chosen[at].take()?;
-        Some(Row { labels: vector.labels(at).clone(), drop_name: vector.drop_name(at), cells })
+        let cells = chosen.remove(&at)?;
+        Some(Row { labels: vector.labels(at), drop_name: vector.drop_name(at), cells })
     };
     Ok(Vector::Kept(order.into_iter().filter_map(row).collect()))
 }

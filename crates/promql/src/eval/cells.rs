@@ -2,6 +2,7 @@
 
 use mytsdb_codec::FloatHistogram;
 use mytsdb_model::Labels;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a cell holds.
@@ -45,7 +46,28 @@ impl Cells {
     }
 
     pub fn is_blank(&self) -> bool {
-        self.kinds.iter().all(|&k| k == EMPTY)
+        // Mostly the first cell settles it.
+        self.kinds.first().is_none_or(|&k| k == EMPTY) && self.kinds.iter().fold(EMPTY, |all, &k| all | k) == EMPTY
+    }
+
+    /// Whether every cell holds a float.
+    pub fn all_floats(&self) -> bool {
+        self.kinds.iter().fold(0, |differing, &kind| differing | (kind ^ FLOAT)) == 0
+    }
+
+    /// The longest ranges of steps with nothing but floats.
+    pub fn float_runs(&self) -> impl Iterator<Item = Range<usize>> {
+        let mut at = 0;
+        if self.all_floats() {
+            at = self.len();
+        }
+        let whole = (at > 0).then_some(0..at);
+        whole.into_iter().chain(std::iter::from_fn(move || {
+            let start = at + self.kinds[at..].iter().position(|&kind| kind == FLOAT)?;
+            let end = self.kinds[start..].iter().position(|&kind| kind != FLOAT).map_or(self.len(), |n| start + n);
+            at = end;
+            Some(start..end)
+        }))
     }
 
     pub fn has_histograms(&self) -> bool {

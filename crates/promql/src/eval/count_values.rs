@@ -1,17 +1,19 @@
 //! `count_values`: how often each value occurs.
 
-use super::aggregate::group_labels;
-use super::cells::{Cell, Cells, Row};
+use super::cells::{Cells, EMPTY, FLOAT, Row};
 use super::context::Context;
 use super::expr::eval_vector;
 use super::grid::Grid;
+use super::groups::Groups;
+use super::label_key::with_labels;
 use super::rows::Vector;
 use crate::ast::{AggregateExpr, Expr};
 use crate::error::EvalError;
 use crate::number_text::format_fixed;
 use crate::token::quote_bytes;
-use mytsdb_model::{Labels, LabelsBuilder};
+use mytsdb_model::Labels;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 pub(super) fn count_values<'a>(
     context: &'a Context<'a>,
@@ -26,30 +28,44 @@ pub(super) fn count_values<'a>(
         _ => return Err(EvalError::Execution(format!("invalid label name {}", quote_bytes(&param.value)))),
     };
     let vector = eval_vector(context, &aggregate.expr, grid)?;
-    let mut index: HashMap<Labels, usize> = HashMap::new();
+    let groups = Groups::new(context, &vector, aggregate)?;
+    let mut by_labels: HashMap<Labels, usize> = HashMap::new();
+    // Most values come again, and their texts take long.
+    let mut by_value: HashMap<(u32, u64), usize> = HashMap::new();
     let mut out: Vec<Row> = Vec::new();
     vector.each(context, |row, cells, _| {
-        let group = group_labels(vector.labels(row), aggregate);
+        let group = groups.of_row[row];
+        let mut row_of = |text: &str| {
+            let labels = with_labels(&groups.labels[group as usize], |_| true, &[(label, text)]);
+            if let Some(&at) = by_labels.get(&labels) {
+                return Ok::<usize, EvalError>(at);
+            }
+            context.hold(grid.count as u64)?;
+            by_labels.insert(labels.clone(), out.len());
+            out.push(Row { labels, drop_name: vector.drop_name(row), cells: Cells::empty(grid.count) });
+            Ok(out.len() - 1)
+        };
+        let mut places = Vec::with_capacity(cells.len());
         for step in 0..cells.len() {
-            let text = match cells.get(step) {
-                None => continue,
-                Some(Cell::Float(value)) => format_fixed(value),
-                Some(Cell::Histogram(histogram)) => histogram.to_string(),
+            let at = match cells.kinds[step] {
+                EMPTY => continue,
+                FLOAT => {
+                    let value = cells.values[step];
+                    match by_value.entry((group, value.to_bits())) {
+                        Entry::Occupied(known) => *known.get(),
+                        Entry::Vacant(unknown) => *unknown.insert(row_of(&format_fixed(value))?),
+                    }
+                }
+                _ => {
+                    let Some(histogram) = cells.histogram(step) else { continue };
+                    row_of(&histogram.to_string())?
+                }
             };
-            let mut builder = LabelsBuilder::from_labels(&group);
-            builder.set(label, &text);
-            let labels = builder.build();
-            let at = if let Some(&at) = index.get(&labels) {
-                at
-            } else {
-                context.hold(grid.count as u64)?;
-                index.insert(labels.clone(), out.len());
-                let drop_name = vector.drop_name(row);
-                out.push(Row { labels, drop_name, cells: Cells::empty(grid.count) });
-                out.len() - 1
-            };
+            places.push((step, at));
+        }
+        for (step, at) in places {
             let counts = &mut out[at].cells;
-            let before = if counts.kinds[step] == super::cells::EMPTY { 0.0 } else { counts.values[step] };
+            let before = if counts.kinds[step] == EMPTY { 0.0 } else { counts.values[step] };
             counts.set(step, before + 1.0);
         }
         Ok(())

@@ -122,21 +122,31 @@ fn eval_unary<'a>(context: &'a Context<'a>, unary: &'a UnaryExpr, grid: Grid) ->
 
 struct MappedRows<'a, F> {
     inner: Vector<'a>,
-    names: Vec<(Labels, bool)>,
+    drops_name: bool,
+    /// Names are dropped at the end of the evaluation.
+    delayed: bool,
     f: F,
 }
 
 impl<F: Fn(&mut Cells, &mut Scratch<'_>, usize) + Sync> Rows for MappedRows<'_, F> {
     fn len(&self) -> usize {
-        self.names.len()
+        self.inner.len()
+    }
+
+    fn steps(&self) -> usize {
+        self.inner.steps()
     }
 
     fn labels(&self, index: usize) -> &Labels {
-        &self.names[index].0
+        self.inner.source_labels(index)
+    }
+
+    fn nameless(&self) -> bool {
+        self.inner.nameless() || (self.drops_name && !self.delayed)
     }
 
     fn drop_name(&self, index: usize) -> bool {
-        self.names[index].1
+        if self.drops_name { self.delayed } else { self.inner.drop_name(index) }
     }
 
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
@@ -153,15 +163,9 @@ pub(crate) fn map_rows<'a>(
     drops_name: bool,
     f: impl Fn(&mut Cells, &mut Scratch<'_>, usize) + Sync + 'a,
 ) -> Result<Vector<'a>, EvalError> {
-    let names = (0..inner.len())
-        .map(|i| {
-            if drops_name {
-                context.without_name(inner.labels(i))
-            } else {
-                (inner.labels(i).clone(), inner.drop_name(i))
-            }
-        })
-        .collect();
-    let rows = Vector::Lazy(Box::new(MappedRows { inner, names, f }));
-    if drops_name { settle_names(context, rows) } else { Ok(rows) }
+    // Rows that had no names before were told apart without.
+    let settled = !drops_name || inner.nameless();
+    let delayed = context.options.delayed_name_removal;
+    let rows = Vector::Lazy(Box::new(MappedRows { inner, drops_name, delayed, f }));
+    if settled { Ok(rows) } else { settle_names(context, rows) }
 }

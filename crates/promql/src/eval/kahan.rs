@@ -43,8 +43,8 @@ impl Kahan {
 pub(crate) struct Mean {
     pub count: f64,
     /// The sum, or the mean once `incremental` is set.
-    value: Kahan,
-    incremental: bool,
+    pub value: Kahan,
+    pub incremental: bool,
 }
 
 impl Mean {

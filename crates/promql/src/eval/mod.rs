@@ -7,10 +7,15 @@ mod cells;
 mod context;
 mod count_values;
 mod expr;
+mod folds;
 mod functions;
 mod grid;
+mod groups;
 mod kahan;
+mod label_key;
+mod plain_folds;
 mod prepare;
+mod quantiles;
 mod remarks;
 mod rows;
 mod selection;
@@ -28,9 +33,10 @@ use cells::{Cell, Row};
 use context::{Context, drop_schema};
 use expr::{eval_scalar, eval_vector};
 use grid::Grid;
+use groups::all_unique;
 use prepare::{Bounds, TIME_MS_MAX, prepare, summarised_selectors};
 use rows::{merge_equal, same_labelset};
-use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Most steps of a range query.
 const STEPS_MAX: usize = 1 << 24;
@@ -115,7 +121,8 @@ fn range_series<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Res
     } else {
         final_rows(eval_vector(context, expr, grid)?.keep(context)?)?
     };
-    let mut series: Vec<Series> = rows.iter().map(|row| to_series(row, grid)).collect();
+    let times: Vec<i64> = (0..grid.count).map(|step| grid.time(step)).collect();
+    let mut series: Vec<Series> = rows.into_iter().map(|row| to_series(row, &times)).collect();
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(series)
 }
@@ -127,25 +134,26 @@ fn final_rows(mut rows: Vec<Row>) -> Result<Vec<Row>, EvalError> {
             row.labels = drop_schema(&row.labels);
         }
     }
-    let mut seen = HashSet::with_capacity(rows.len());
-    let unique = rows.iter().all(|row| seen.insert(&row.labels));
-    drop(seen);
-    if unique { Ok(rows) } else { merge_equal(rows) }
+    if all_unique(rows.iter().map(|row| &row.labels)) { Ok(rows) } else { merge_equal(rows) }
 }
 
-fn to_series(row: &Row, grid: Grid) -> Series {
-    let mut series = Series { labels: row.labels.clone(), ..Series::default() };
-    for step in 0..grid.count {
-        match row.cells.get(step) {
-            Some(Cell::Float(value)) => {
-                series.timestamps_ms.push(grid.time(step));
-                series.values.push(value);
+/// `times` are those of the steps.
+fn to_series(row: Row, times: &[i64]) -> Series {
+    let Row { labels, cells, .. } = row;
+    if cells.all_floats() {
+        return Series { labels, timestamps_ms: times.to_vec(), values: cells.values, ..Series::default() };
+    }
+    let mut series = Series { labels, ..Series::default() };
+    for run in cells.float_runs() {
+        series.timestamps_ms.extend_from_slice(&times[run.clone()]);
+        series.values.extend_from_slice(&cells.values[run]);
+    }
+    if cells.has_histograms() {
+        for (step, &time) in times.iter().enumerate() {
+            if let Some(histogram) = cells.histogram(step) {
+                series.histogram_timestamps_ms.push(time);
+                series.histograms.push(Arc::clone(histogram));
             }
-            Some(Cell::Histogram(histogram)) => {
-                series.histogram_timestamps_ms.push(grid.time(step));
-                series.histograms.push(histogram);
-            }
-            None => {}
         }
     }
     series
@@ -194,7 +202,11 @@ fn raw_samples<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Resu
         context.hold((floats.len() + histograms.len()) as u64)?;
         let labels = vector.samples.labels(index);
         out.push(Series {
-            labels: if vector.samples.drop_name(index) { drop_schema(labels) } else { labels.clone() },
+            labels: if vector.samples.nameless() || vector.samples.drop_name(index) {
+                drop_schema(labels)
+            } else {
+                labels.clone()
+            },
             timestamps_ms: columns.timestamps_ms[floats.clone()].to_vec(),
             values: columns.values[floats].to_vec(),
             histogram_timestamps_ms: columns.histogram_timestamps_ms[histograms.clone()].to_vec(),

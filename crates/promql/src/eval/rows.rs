@@ -1,7 +1,7 @@
 //! Vectors as rows that are computed when somebody reads them, or kept in memory.
 
 use super::cells::{Cells, Row};
-use super::context::{Context, Scratch};
+use super::context::{Context, Scratch, drop_schema};
 use super::workers;
 use crate::error::EvalError;
 use mytsdb_model::Labels;
@@ -10,7 +10,14 @@ use std::collections::HashMap;
 /// Series whose cells are computed on demand; reading one does not touch the others.
 pub(crate) trait Rows: Sync {
     fn len(&self) -> usize;
+    /// Steps of each row.
+    fn steps(&self) -> usize;
+    /// Labels of row `index`, without those that describe the metric if the rows are [`Rows::nameless`].
     fn labels(&self, index: usize) -> &Labels;
+    /// The labels that describe the metric are gone, although [`Rows::labels`] may have them.
+    fn nameless(&self) -> bool {
+        false
+    }
     fn drop_name(&self, index: usize) -> bool;
     /// Fills `out`, whatever it held, with the cells of row `index`.
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError>;
@@ -34,11 +41,34 @@ impl<'a> Vector<'a> {
         }
     }
 
-    pub fn labels(&self, index: usize) -> &Labels {
+    /// Steps of each row; 0 if there are none.
+    pub fn steps(&self) -> usize {
+        match self {
+            Vector::Lazy(rows) => rows.steps(),
+            Vector::Kept(rows) => rows.first().map_or(0, |row| row.cells.len()),
+        }
+    }
+
+    /// Labels of row `index`; if the rows are [`Vector::nameless`], some may have to go yet.
+    pub fn source_labels(&self, index: usize) -> &Labels {
         match self {
             Vector::Lazy(rows) => rows.labels(index),
             Vector::Kept(rows) => &rows[index].labels,
         }
+    }
+
+    /// The labels that describe the metric are gone, although [`Vector::source_labels`] may have them.
+    pub fn nameless(&self) -> bool {
+        match self {
+            Vector::Lazy(rows) => rows.nameless(),
+            Vector::Kept(_) => false,
+        }
+    }
+
+    /// Labels of row `index`. Cost: a new label set if the rows are nameless.
+    pub fn labels(&self, index: usize) -> Labels {
+        let labels = self.source_labels(index);
+        if self.nameless() { drop_schema(labels) } else { labels.clone() }
     }
 
     pub fn drop_name(&self, index: usize) -> bool {
@@ -65,11 +95,11 @@ impl<'a> Vector<'a> {
             return Ok(rows);
         }
         let mut out = Vec::new();
-        self.each(context, |index, cells, _| {
-            if !cells.is_blank() {
+        let labels = |index: usize, cells: &mut Cells| (!cells.is_blank()).then(|| self.labels(index));
+        self.each_tagged(context, labels, |index, labels, cells, _| {
+            if let Some(labels) = labels {
                 context.hold(cells.weight())?;
-                let (labels, drop_name) = (self.labels(index).clone(), self.drop_name(index));
-                out.push(Row { labels, drop_name, cells: std::mem::take(cells) });
+                out.push(Row { labels, drop_name: self.drop_name(index), cells: std::mem::take(cells) });
             }
             Ok(())
         })?;
@@ -85,18 +115,32 @@ impl<'a> Vector<'a> {
         context: &Context<'a>,
         mut fold: impl FnMut(usize, &mut Cells, &mut Scratch<'_>) -> Result<(), EvalError>,
     ) -> Result<(), EvalError> {
+        self.each_tagged(context, |_, _| (), |index, (), cells, scratch| fold(index, cells, scratch))
+    }
+
+    /// [`Vector::each`]; what `tag` makes of a row, on the thread that computed it, goes to `fold`.
+    pub fn each_tagged<T: Send>(
+        &self,
+        context: &Context<'a>,
+        tag: impl Fn(usize, &mut Cells) -> T + Sync,
+        mut fold: impl FnMut(usize, T, &mut Cells, &mut Scratch<'_>) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
         let threads = context.threads();
         if threads < 2 || self.len() < PARALLEL_ROWS_MIN || matches!(self, Vector::Kept(_)) {
             let mut scratch = context.scratch();
             let mut cells = Cells::default();
+            let often = self.steps() >= workers::CANCEL_ROWS;
             for index in 0..self.len() {
-                context.cancel.check()?;
+                if often || index % workers::CANCEL_ROWS == 0 {
+                    context.cancel.check()?;
+                }
                 self.read(index, &mut scratch, &mut cells)?;
-                fold(index, &mut cells, &mut scratch)?;
+                let tag = tag(index, &mut cells);
+                fold(index, tag, &mut cells, &mut scratch)?;
             }
             return Ok(());
         }
-        workers::fold_in_order(context, self, threads, fold)
+        workers::fold_in_order(context, self, threads, tag, fold)
     }
 }
 

@@ -79,6 +79,10 @@ impl Rows for SelectedRows<'_> {
         self.set.len()
     }
 
+    fn steps(&self) -> usize {
+        self.grid.count
+    }
+
     fn labels(&self, index: usize) -> &Labels {
         self.set.labels(index)
     }
@@ -289,7 +293,11 @@ impl Samples for SubquerySamples<'_> {
     }
 
     fn labels(&self, index: usize) -> &Labels {
-        self.inner.labels(index)
+        self.inner.source_labels(index)
+    }
+
+    fn nameless(&self) -> bool {
+        self.inner.nameless()
     }
 
     fn drop_name(&self, index: usize) -> bool {

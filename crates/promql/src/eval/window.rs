@@ -15,6 +15,10 @@ use std::ops::Range;
 pub(crate) trait Samples: Sync {
     fn len(&self) -> usize;
     fn labels(&self, index: usize) -> &Labels;
+    /// The labels that describe the metric are gone, although [`Samples::labels`] may have them.
+    fn nameless(&self) -> bool {
+        false
+    }
     fn drop_name(&self, index: usize) -> bool;
     /// Fills `out`, which is empty, with the samples of series `index`, stale markers left out.
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Columns) -> Result<(), EvalError>;

@@ -1,22 +1,33 @@
 //! Pairs the series of two vectors and operates on each pair, step by step.
 
 use super::operate::operate;
-use super::{changes_quantity, fill, set, set_outcome};
+use super::{changes_quantity, fill, join, restrict, set, set_outcome};
 use crate::annotations::Annotations;
-use crate::ast::{BinaryExpr, Cardinality, VectorMatching};
+use crate::ast::{BinaryExpr, BinaryOp, Cardinality, VectorMatching};
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, Row};
 use crate::eval::context::{Context, is_schema};
 use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
+use crate::eval::label_key::{LabelKey, with_labels};
 use crate::eval::rows::{Vector, merge_equal};
-use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder};
+use mytsdb_model::{LABEL_NAME, Labels};
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// The labels that have to be equal for two series to match.
 pub(super) fn signature_labels(labels: &Labels, matching: &VectorMatching) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
     if matching.on { labels.filter(listed) } else { labels.filter(|name| name != LABEL_NAME && !listed(name)) }
+}
+
+/// The key that has to be equal for two series to match.
+pub(super) fn signature_key(matching: &VectorMatching, nameless: bool) -> LabelKey<'_> {
+    if matching.on {
+        LabelKey::only(&matching.labels, nameless)
+    } else {
+        LabelKey::ignoring(&matching.labels, nameless)
+    }
 }
 
 /// Numbers for signatures.
@@ -46,10 +57,37 @@ pub(crate) fn eval_vectors<'a>(
     binary: &'a BinaryExpr,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let lhs = eval_vector(context, &binary.lhs, grid)?.keep(context)?;
-    let rhs = eval_vector(context, &binary.rhs, grid)?.keep(context)?;
-    let fallback = VectorMatching::default();
-    let matching = binary.matching.as_ref().unwrap_or(&fallback);
+    let lhs = eval_vector(context, &binary.lhs, grid)?;
+    let matching = binary.matching.as_ref().unwrap_or(&PLAIN_MATCHING);
+    if !context.options.optimise {
+        let lhs = lhs.keep(context)?;
+        let rhs = eval_vector(context, &binary.rhs, grid)?.keep(context)?;
+        return eval_kept(context, binary, matching, (lhs, rhs), grid);
+    }
+    let rhs = eval_vector(context, &binary.rhs, grid)?;
+    match binary.op {
+        BinaryOp::And | BinaryOp::Unless => {
+            restrict::restrict(context, matching, (lhs, rhs), binary.op == BinaryOp::And, grid)
+        }
+        BinaryOp::Or => eval_kept(context, binary, matching, (lhs.keep(context)?, rhs.keep(context)?), grid),
+        _ if matching.fill_left.is_some() || matching.fill_right.is_some() => {
+            eval_kept(context, binary, matching, (lhs.keep(context)?, rhs.keep(context)?), grid)
+        }
+        _ => join::join(context, binary, matching, (lhs, rhs), grid),
+    }
+}
+
+/// Matching without a word about it.
+static PLAIN_MATCHING: LazyLock<VectorMatching> = LazyLock::new(VectorMatching::default);
+
+/// Operates on two vectors in memory.
+pub(super) fn eval_kept<'a>(
+    context: &'a Context<'a>,
+    binary: &'a BinaryExpr,
+    matching: &VectorMatching,
+    (lhs, rhs): (Vec<Row>, Vec<Row>),
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
     if binary.op.is_set() {
         return set::operate(binary.op, lhs, rhs, matching, grid.count).map(Vector::Kept);
     }
@@ -89,7 +127,7 @@ fn pair(
     }
     // With group_right the right side is the "many" side.
     let many_is_right = matching.cardinality == Cardinality::OneToMany;
-    let mut out: Vec<(Row, usize)> = Vec::new();
+    let mut out: Vec<(Row, usize, usize)> = Vec::new();
     for (signature, group) in groups.iter().enumerate() {
         context.cancel.check()?;
         let mut left: Vec<&Row> = group.left.iter().map(|&i| &lhs[i]).collect();
@@ -106,24 +144,27 @@ fn pair(
         if matching.cardinality == Cardinality::OneToOne {
             check_one_to_one(&left, &right, count)?;
         }
-        for left in &left {
-            for right in &right {
+        for (i, left) in left.iter().enumerate() {
+            for (j, right) in right.iter().enumerate() {
                 if let Some(row) = combine(context, binary, matching, (left, right), count, notes) {
                     context.hold(row.cells.weight())?;
-                    out.push((row, signature));
+                    let many = if many_is_right { group.right.get(j) } else { group.left.get(i) };
+                    out.push((row, signature, many.copied().unwrap_or(usize::MAX)));
                 }
             }
         }
     }
+    // In the order of the "many" side; what stands in for missing series comes last.
+    out.sort_by_key(|(_, _, many)| *many);
     settle(out, matching)
 }
 
 /// Joins the rows of equal labels; two values at one step mean that the matching is ambiguous.
-fn settle(rows: Vec<(Row, usize)>, matching: &VectorMatching) -> Result<Vec<Row>, EvalError> {
+fn settle(rows: Vec<(Row, usize, usize)>, matching: &VectorMatching) -> Result<Vec<Row>, EvalError> {
     if matching.cardinality != Cardinality::OneToOne {
         // Within one match group, the result must be told apart by the labels of the "many" side.
         let mut by_labels: HashMap<(usize, &Labels), Vec<&Row>> = HashMap::with_capacity(rows.len());
-        for (row, signature) in &rows {
+        for (row, signature, _) in &rows {
             by_labels.entry((*signature, &row.labels)).or_default().push(row);
         }
         for rows in by_labels.into_values().filter(|rows| rows.len() > 1) {
@@ -134,7 +175,7 @@ fn settle(rows: Vec<(Row, usize)>, matching: &VectorMatching) -> Result<Vec<Row>
             }
         }
     }
-    merge_equal(rows.into_iter().map(|(row, _)| row).collect())
+    merge_equal(rows.into_iter().map(|(row, ..)| row).collect())
 }
 
 fn check_one_side(rows: &[&Row], matching: &VectorMatching, one_is_left: bool, count: usize) -> Result<(), EvalError> {
@@ -204,29 +245,32 @@ fn combine(
         return None;
     }
     let (many, one) = if matching.cardinality == Cardinality::OneToMany { (right, left) } else { (left, right) };
-    let labels = result_labels(context, binary, matching, &many.labels, &one.labels);
+    let labels = result_labels(context, binary, matching, (&many.labels, false), &one.labels);
     let drop_name = context.options.delayed_name_removal
         && (binary.return_bool || (many.drop_name && !changes_quantity(binary.op)));
     Some(Row { labels, drop_name, cells })
 }
 
-fn result_labels(
+/// Labels of a result; the "many" side may be nameless.
+pub(super) fn result_labels(
     context: &Context<'_>,
     binary: &BinaryExpr,
     matching: &VectorMatching,
-    many: &Labels,
+    (many, nameless): (&Labels, bool),
     one: &Labels,
 ) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
     let one_to_one = matching.cardinality == Cardinality::OneToOne;
-    let drops_name = changes_quantity(binary.op) || (binary.return_bool && !context.options.delayed_name_removal);
-    let kept = many.filter(|name| (!drops_name || !is_schema(name)) && (!one_to_one || listed(name) == matching.on));
-    if matching.include.is_empty() {
-        return kept;
-    }
-    let mut builder = LabelsBuilder::from_labels(&kept);
-    for name in &matching.include {
-        builder.set(name, one.get(name).unwrap_or(""));
-    }
-    builder.build()
+    let drops_name = nameless || drops_name(context, binary);
+    let keeps = |name: &str| (!drops_name || !is_schema(name)) && (!one_to_one || listed(name) == matching.on);
+    let mut included: Vec<(&str, &str)> =
+        matching.include.iter().map(|name| (name.as_str(), one.get(name).unwrap_or(""))).collect();
+    included.sort_unstable();
+    included.dedup();
+    with_labels(many, keeps, &included)
+}
+
+/// Whether the metric name goes away at once.
+pub(super) fn drops_name(context: &Context<'_>, binary: &BinaryExpr) -> bool {
+    changes_quantity(binary.op) || (binary.return_bool && !context.options.delayed_name_removal)
 }

@@ -1,11 +1,16 @@
 //! Binary operators: between scalars, between a vector and a scalar, between two vectors.
 
+mod columns;
 mod fill;
+mod join;
 mod matching;
 mod operate;
+mod restrict;
 mod set;
 
 pub(super) use matching::eval_vectors;
+
+use columns::Operand;
 use operate::{Outcome, operate};
 
 use super::cells::{Cell, Cells, EMPTY, FLOAT};
@@ -73,9 +78,18 @@ pub(super) fn eval_vector_scalar<'a>(
     let (op, return_bool) = (binary.op, binary.return_bool);
     let drops_name = return_bool || changes_quantity(op);
     let pos = binary.lhs.pos().to(binary.rhs.pos());
+    let optimise = context.options.optimise;
     map_rows(context, vector, drops_name, move |cells, scratch, _| {
         if !cells.has_histograms() && !matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
-            floats_with_scalar(cells, op, return_bool, &scalar, swapped);
+            if optimise {
+                let operand = match &scalar {
+                    Scalar::Constant(value) => Operand::Constant(*value),
+                    Scalar::Steps(values) => Operand::Column(values),
+                };
+                columns::operate(cells, op, return_bool, operand, swapped);
+            } else {
+                floats_with_scalar(cells, op, return_bool, &scalar, swapped);
+            }
             return;
         }
         for i in 0..cells.len() {

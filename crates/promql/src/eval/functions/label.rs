@@ -6,12 +6,14 @@ use crate::error::EvalError;
 use crate::eval::context::Context;
 use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
+use crate::eval::groups::all_unique;
+use crate::eval::label_key::with_labels;
 use crate::eval::rows::{Rows, Vector, merge_equal};
 use crate::token::quote_bytes;
-use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder};
+use mytsdb_model::{LABEL_NAME, Labels};
 use regex_automata::meta::Regex;
 use regex_automata::util::captures::Captures;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// Largest compiled pattern.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
@@ -130,6 +132,10 @@ impl Rows for Relabelled<'_> {
         self.names.len()
     }
 
+    fn steps(&self) -> usize {
+        self.inner.steps()
+    }
+
     fn labels(&self, index: usize) -> &Labels {
         &self.names[index].0
     }
@@ -148,23 +154,28 @@ impl Rows for Relabelled<'_> {
     }
 }
 
-/// Gives every row the labels that `relabel` makes, and joins rows that become equal.
+/// Sets label `dst` of every row to what `relabel` makes of its labels, and joins rows that become equal.
 fn relabelled<'a>(
     context: &'a Context<'a>,
     inner: Vector<'a>,
     dst: &str,
-    relabel: impl Fn(&Labels) -> Option<Labels>,
+    mut relabel: impl FnMut(&Labels) -> Option<String>,
 ) -> Result<Vector<'a>, EvalError> {
+    let mut touched = false;
     let names: Vec<(Labels, bool)> = (0..inner.len())
-        .map(|i| match relabel(inner.labels(i)) {
-            // A name that was just written is meant to stay.
-            Some(labels) => (labels, inner.drop_name(i) && dst != LABEL_NAME),
-            None => (inner.labels(i).clone(), inner.drop_name(i)),
+        .map(|i| {
+            let (labels, drop_name) = (inner.labels(i), inner.drop_name(i));
+            match relabel(&labels) {
+                // A name that was just written is meant to stay.
+                Some(value) => {
+                    touched = true;
+                    (with_labels(&labels, |_| true, &[(dst, &value)]), drop_name && dst != LABEL_NAME)
+                }
+                None => (labels, drop_name),
+            }
         })
         .collect();
-    let mut seen = HashSet::with_capacity(names.len());
-    let unique = names.iter().all(|(labels, _)| seen.insert(labels));
-    drop(seen);
+    let unique = !touched || all_unique(names.iter().map(|(labels, _)| labels));
     let rows = Vector::Lazy(Box::new(Relabelled { inner, names }));
     if unique { Ok(rows) } else { Ok(Vector::Kept(merge_equal(rows.keep(context)?)?)) }
 }
@@ -175,18 +186,25 @@ pub(super) fn replace<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) 
     let src = String::from_utf8_lossy(string_arg(&call.args[3])?).into_owned();
     let regex = compile(&String::from_utf8_lossy(string_arg(&call.args[4])?))?;
     let inner = eval_vector(context, &call.args[0], grid)?;
+    let mut captures = regex.create_captures();
+    // Few values of a label come many times.
+    let mut known: HashMap<String, Option<String>> = HashMap::new();
     relabelled(context, inner, dst, |labels| {
         let value = labels.get(&src).unwrap_or("");
-        let mut captures = regex.create_captures();
-        regex.captures(value, &mut captures);
-        if !captures.is_match() {
-            return None;
+        if let Some(known) = known.get(value) {
+            return known.clone();
         }
-        let mut builder = LabelsBuilder::from_labels(labels);
-        builder.set(dst, &expand(&replacement, &regex, &captures, value));
-        Some(builder.build())
+        regex.captures(value, &mut captures);
+        let new = captures.is_match().then(|| expand(&replacement, &regex, &captures, value));
+        if known.len() < KNOWN_VALUES_MAX {
+            known.insert(value.to_owned(), new.clone());
+        }
+        new
     })
 }
+
+/// Values of which the replacement is remembered.
+const KNOWN_VALUES_MAX: usize = 1 << 10;
 
 pub(super) fn join<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
     let dst = label_name(string_arg(&call.args[1])?, "destination", "label_join")?;
@@ -198,8 +216,6 @@ pub(super) fn join<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> 
     let inner = eval_vector(context, &call.args[0], grid)?;
     relabelled(context, inner, dst, |labels| {
         let values: Vec<&str> = sources.iter().map(|name| labels.get(name).unwrap_or("")).collect();
-        let mut builder = LabelsBuilder::from_labels(labels);
-        builder.set(dst, &values.join(&separator));
-        Some(builder.build())
+        Some(values.join(&separator))
     })
 }

@@ -22,6 +22,7 @@ use super::cells::{Cells, FLOAT, Row};
 use super::context::Context;
 use super::expr::{Scalar, eval_scalar, eval_vector, map_rows};
 use super::grid::Grid;
+use super::groups::unique_without_names;
 use super::rows::{Vector, merge_equal};
 use super::selector::{SampleField, select_instant};
 use crate::ast::{Call, Expr};
@@ -29,18 +30,18 @@ use crate::error::EvalError;
 use mytsdb_model::Labels;
 use std::collections::HashSet;
 
-/// Where names are dropped at once, joins the rows that became equal.
+/// Where names are dropped at once, joins the rows of `vector` that became equal, if it is `nameless`.
 pub(crate) fn settle_names<'a>(context: &Context<'a>, vector: Vector<'a>) -> Result<Vector<'a>, EvalError> {
     if context.options.delayed_name_removal {
         return Ok(vector);
     }
-    let mut seen = HashSet::with_capacity(vector.len());
-    if (0..vector.len()).all(|i| seen.insert(vector.labels(i))) {
-        drop(seen);
-        return Ok(vector);
-    }
-    drop(seen);
-    Ok(Vector::Kept(merge_equal(vector.keep(context)?)?))
+    let unique = if context.options.optimise {
+        unique_without_names(context, &vector)?
+    } else {
+        let mut seen = HashSet::with_capacity(vector.len());
+        (0..vector.len()).all(|i| seen.insert(vector.labels(i)))
+    };
+    if unique { Ok(vector) } else { Ok(Vector::Kept(merge_equal(vector.keep(context)?)?)) }
 }
 
 /// Evaluates a call that gives a scalar.

@@ -120,14 +120,12 @@ pub(crate) fn eval_range_function<'a>(
         }
     }
     let keeps_name = matches!(kernel, Kernel::First | Kernel::Last);
-    let names = (0..vector.samples.len())
-        .map(|i| {
-            let (labels, dropped) = (vector.samples.labels(i), vector.samples.drop_name(i));
-            if keeps_name { (labels.clone(), dropped) } else { context.without_name(labels) }
-        })
-        .collect();
-    let rows = RangeRows { vector, kernel, scalars, names, optimise: context.options.optimise };
-    super::settle_names(context, Vector::Lazy(Box::new(rows))).map(Some)
+    let delayed = context.options.delayed_name_removal;
+    // Series that had no names before were told apart without.
+    let settled = keeps_name || vector.samples.nameless();
+    let rows = RangeRows { vector, kernel, scalars, keeps_name, delayed, optimise: context.options.optimise };
+    let rows = Vector::Lazy(Box::new(rows));
+    if settled { Ok(Some(rows)) } else { super::settle_names(context, rows).map(Some) }
 }
 
 /// Refuses `anchored` and `smoothed` where they have no meaning.
@@ -147,30 +145,41 @@ struct RangeRows<'a> {
     vector: RangeVector<'a>,
     kernel: Kernel,
     scalars: Vec<Scalar>,
-    names: Vec<(Labels, bool)>,
+    /// The metric name survives.
+    keeps_name: bool,
+    /// Names are dropped at the end of the evaluation.
+    delayed: bool,
     /// Kernels over whole columns may run.
     optimise: bool,
 }
 
 impl Rows for RangeRows<'_> {
     fn len(&self) -> usize {
-        self.names.len()
+        self.vector.samples.len()
+    }
+
+    fn steps(&self) -> usize {
+        self.vector.grid.count
     }
 
     fn labels(&self, index: usize) -> &Labels {
-        &self.names[index].0
+        self.vector.samples.labels(index)
+    }
+
+    fn nameless(&self) -> bool {
+        self.vector.samples.nameless() || (!self.keeps_name && !self.delayed)
     }
 
     fn drop_name(&self, index: usize) -> bool {
-        self.names[index].1
+        if self.keeps_name { self.vector.samples.drop_name(index) } else { self.delayed }
     }
 
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
         let mut columns = scratch.take_columns();
         self.vector.samples.read(index, scratch, &mut columns)?;
-        let labels = self.vector.samples.labels(index);
-        let mut remarks =
-            Remarks { annotations: &mut scratch.annotations, metric: labels.metric_name(), pos: self.vector.pos };
+        let samples = &self.vector.samples;
+        let metric = if samples.nameless() { "" } else { samples.labels(index).metric_name() };
+        let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos: self.vector.pos };
         if !self.compute_column(&mut columns, &mut scratch.tables, &mut scratch.buffers, out) {
             self.compute(&columns, out, &mut remarks);
         }

@@ -1,0 +1,196 @@
+//! Operators between two vectors: the "one" side is kept, the rows of the "many" side are combined as they are read.
+
+use super::columns::{self, Operand};
+use super::matching::{drops_name, eval_kept, result_labels, signature_key};
+use super::operate::operate;
+use super::{changes_quantity, set_outcome};
+use crate::ast::{BinaryExpr, BinaryOp, Cardinality, VectorMatching};
+use crate::error::EvalError;
+use crate::eval::cells::{Cells, EMPTY, Row};
+use crate::eval::context::{Context, Scratch};
+use crate::eval::grid::Grid;
+use crate::eval::groups::{Keyed, all_unique};
+use crate::eval::rows::{Rows, Vector};
+use crate::eval::workers::in_parts;
+use mytsdb_model::Labels;
+
+/// Operates on two vectors, `lhs` and `rhs`, without stand-ins for missing series.
+pub(super) fn join<'a>(
+    context: &'a Context<'a>,
+    binary: &'a BinaryExpr,
+    matching: &'a VectorMatching,
+    (lhs, rhs): (Vector<'a>, Vector<'a>),
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
+    let many_is_right = matching.cardinality == Cardinality::OneToMany;
+    let (many, one) = if many_is_right { (rhs, lhs) } else { (lhs, rhs) };
+    let one = one.keep(context)?;
+    let Some((pairs, names)) = plan(context, binary, matching, &many, &one)? else {
+        // Series that come and go: which of them match has to be found out step by step.
+        let many = many.keep(context)?;
+        let both = if many_is_right { (one, many) } else { (many, one) };
+        return eval_kept(context, binary, matching, both, grid);
+    };
+    let (many, pairs) = keep_few(context, many, pairs)?;
+    Ok(Vector::Lazy(Box::new(JoinedRows { context, binary, many, one, pairs, names, many_is_right, grid })))
+}
+
+/// A row of the "many" side and the row of the "one" side that it matches.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    many: u32,
+    one: u32,
+}
+
+/// The pairs in the order of the "many" side, and the labels of the results if they are not those of that side.
+type Plan = (Vec<Pair>, Option<Vec<Labels>>);
+
+/// Pairs rows by their labels; `None` if their values have to be looked at for that.
+fn plan(
+    context: &Context<'_>,
+    binary: &BinaryExpr,
+    matching: &VectorMatching,
+    many: &Vector<'_>,
+    one: &[Row],
+) -> Result<Option<Plan>, EvalError> {
+    let (one_key, many_key) = (signature_key(matching, false), signature_key(matching, many.nameless()));
+    let ones = Keyed::of_rows(one, &one_key);
+    if ones.numbers.len() < one.len() {
+        return Ok(None);
+    }
+    let find = |row: usize| {
+        let labels = many.source_labels(row);
+        let same = |other: u32| many_key.equals(labels, &one_key, &one[other as usize].labels);
+        // No two rows have the same key, so its number is that of the row.
+        let one = ones.numbers.find(many_key.hash(labels), same)?;
+        Some(Pair { many: row as u32, one })
+    };
+    let pairs = in_parts(context, many.len(), |rows| rows.filter_map(find).collect::<Vec<_>>())?.concat();
+    if matching.cardinality == Cardinality::OneToOne {
+        let mut taken = vec![false; one.len()];
+        if pairs.iter().any(|pair| std::mem::replace(&mut taken[pair.one as usize], true)) {
+            return Ok(None);
+        }
+    } else if matching.include.is_empty() && !many.nameless() && !drops_name(context, binary) {
+        return Ok(Some((pairs, None)));
+    }
+    let name = |pair: &Pair| {
+        let labels = (many.source_labels(pair.many as usize), many.nameless());
+        result_labels(context, binary, matching, labels, &one[pair.one as usize].labels)
+    };
+    let names = in_parts(context, pairs.len(), |part| pairs[part].iter().map(name).collect::<Vec<_>>())?.concat();
+    Ok(all_unique(names.iter()).then_some((pairs, Some(names))))
+}
+
+/// Reads the "many" side now if most of it matches nothing, so that all threads read what is thrown away.
+fn keep_few<'a>(
+    context: &Context<'a>,
+    many: Vector<'a>,
+    mut pairs: Vec<Pair>,
+) -> Result<(Vector<'a>, Vec<Pair>), EvalError> {
+    if pairs.len() * 2 >= many.len() {
+        return Ok((many, pairs));
+    }
+    let mut rows = Vec::new();
+    let mut at = 0;
+    let mut kept = Vec::new();
+    many.each(context, |row, cells, _| {
+        if let Some(&pair) = pairs.get(at).filter(|pair| pair.many as usize == row) {
+            at += 1;
+            context.hold(cells.weight())?;
+            kept.push(Pair { many: rows.len() as u32, ..pair });
+            let (labels, drop_name) = (many.labels(row), many.drop_name(row));
+            rows.push(Row { labels, drop_name, cells: std::mem::take(cells) });
+        }
+        Ok(())
+    })?;
+    pairs = kept;
+    Ok((Vector::Kept(rows), pairs))
+}
+
+struct JoinedRows<'a> {
+    context: &'a Context<'a>,
+    binary: &'a BinaryExpr,
+    many: Vector<'a>,
+    one: Vec<Row>,
+    pairs: Vec<Pair>,
+    names: Option<Vec<Labels>>,
+    many_is_right: bool,
+    grid: Grid,
+}
+
+impl Drop for JoinedRows<'_> {
+    fn drop(&mut self) {
+        self.context.release(&self.one);
+        if let Vector::Kept(rows) = &self.many {
+            self.context.release(rows);
+        }
+    }
+}
+
+impl Rows for JoinedRows<'_> {
+    fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    fn steps(&self) -> usize {
+        self.grid.count
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        match &self.names {
+            Some(names) => &names[index],
+            None => self.many.source_labels(self.pairs[index].many as usize),
+        }
+    }
+
+    fn drop_name(&self, index: usize) -> bool {
+        self.context.options.delayed_name_removal
+            && (self.binary.return_bool
+                || (self.many.drop_name(self.pairs[index].many as usize) && !changes_quantity(self.binary.op)))
+    }
+
+    fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
+        let Pair { many, one } = self.pairs[index];
+        // Rows that match nothing are read too: what is wrong with them is told, and they count.
+        let before = index.checked_sub(1).map_or(0, |i| self.pairs[i].many + 1);
+        let behind = if index + 1 == self.pairs.len() { many + 1..self.many.len() as u32 } else { 0..0 };
+        for unmatched in (before..many).chain(behind) {
+            self.context.cancel.check()?;
+            self.many.read(unmatched as usize, scratch, out)?;
+        }
+        self.many.read(many as usize, scratch, out)?;
+        self.combine(&self.one[one as usize].cells, scratch, out);
+        Ok(())
+    }
+}
+
+impl JoinedRows<'_> {
+    /// Operates on `out`, a row of the "many" side, and `one`.
+    fn combine(&self, one: &Cells, scratch: &mut Scratch<'_>, out: &mut Cells) {
+        let (op, return_bool) = (self.binary.op, self.binary.return_bool);
+        let trims = matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
+        if !trims && !out.has_histograms() && !one.has_histograms() {
+            out.kinds.iter_mut().zip(&one.kinds).for_each(|(kind, &other)| *kind &= other);
+            columns::operate(out, op, return_bool, Operand::Column(&one.values), self.many_is_right);
+            if self.many_is_right && op.is_comparison() && !return_bool {
+                // What a comparison leaves is the value on the left.
+                out.values.copy_from_slice(&one.values);
+            }
+            return;
+        }
+        let many = std::mem::replace(out, scratch.take_cells());
+        out.reset(many.len());
+        let (left, right) = if self.many_is_right { (one, &many) } else { (&many, one) };
+        let pos = self.binary.lhs.pos().to(self.binary.rhs.pos());
+        for step in 0..many.len() {
+            if left.kinds[step] == EMPTY || right.kinds[step] == EMPTY {
+                continue;
+            }
+            let (Some(a), Some(b)) = (left.get(step), right.get(step)) else { continue };
+            let outcome = operate(op, &a, &b, &mut scratch.annotations, pos);
+            set_outcome(out, step, outcome, op, return_bool, a);
+        }
+        scratch.give_cells(many);
+    }
+}

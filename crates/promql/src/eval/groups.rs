@@ -1,0 +1,196 @@
+//! Groups of rows with equal keys, found by several threads if there are many rows.
+
+use super::cells::Row;
+use super::context::{Context, is_schema};
+use super::label_key::{LabelKey, hash_all, schema};
+use super::rows::Vector;
+use super::workers::in_parts;
+use crate::ast::AggregateExpr;
+use crate::error::EvalError;
+use hashbrown::HashTable;
+use mytsdb_model::Labels;
+use std::collections::HashMap;
+
+/// Numbers for keys, in the order in which they come up.
+#[derive(Default)]
+pub(crate) struct Numbers {
+    table: HashTable<u32>,
+    hashes: Vec<u64>,
+    /// The first row of each key.
+    pub first_rows: Vec<u32>,
+}
+
+impl Numbers {
+    /// The number of the key of `row`; `same` tells whether the key of another row is equal to it.
+    #[inline]
+    pub fn of(&mut self, hash: u64, row: u32, same: impl Fn(u32) -> bool) -> u32 {
+        let (hashes, first_rows) = (&mut self.hashes, &mut self.first_rows);
+        let equal = |&number: &u32| hashes[number as usize] == hash && same(first_rows[number as usize]);
+        if let Some(&number) = self.table.find(hash, equal) {
+            return number;
+        }
+        let number = hashes.len() as u32;
+        hashes.push(hash);
+        first_rows.push(row);
+        self.table.insert_unique(hash, number, |&number| hashes[number as usize]);
+        number
+    }
+
+    /// The number of a known key.
+    #[inline]
+    pub fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
+        let equal = |&number: &u32| self.hashes[number as usize] == hash && same(self.first_rows[number as usize]);
+        self.table.find(hash, equal).copied()
+    }
+
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+}
+
+/// Which of the rows have equal keys.
+pub(crate) struct Keyed {
+    pub numbers: Numbers,
+    /// The number of each row's key.
+    pub of_row: Vec<u32>,
+}
+
+impl Keyed {
+    /// Numbers the keys of rows in memory.
+    pub fn of_rows(rows: &[Row], key: &LabelKey<'_>) -> Self {
+        let mut numbers = Numbers::default();
+        let of_row = rows
+            .iter()
+            .enumerate()
+            .map(|(at, row)| {
+                let same = |other: u32| key.equals(&row.labels, key, &rows[other as usize].labels);
+                numbers.of(key.hash(&row.labels), at as u32, same)
+            })
+            .collect();
+        Keyed { numbers, of_row }
+    }
+
+    /// Numbers the keys of all rows, in the order of the rows.
+    pub fn new(context: &Context<'_>, vector: &Vector<'_>, key: &LabelKey<'_>) -> Result<Self, EvalError> {
+        let same = |a: u32, b: u32| key.equals(vector.source_labels(a as usize), key, vector.source_labels(b as usize));
+        let mut parts = in_parts(context, vector.len(), |rows| {
+            let mut numbers = Numbers::default();
+            let of_row = rows
+                .map(|row| {
+                    let row = row as u32;
+                    numbers.of(key.hash(vector.source_labels(row as usize)), row, |other| same(row, other))
+                })
+                .collect();
+            Keyed { numbers, of_row }
+        })?
+        .into_iter();
+        let Some(mut all) = parts.next() else { return Ok(Keyed { numbers: Numbers::default(), of_row: Vec::new() }) };
+        all.of_row.reserve_exact(vector.len() - all.of_row.len());
+        for part in parts {
+            let renumbered: Vec<u32> = part
+                .numbers
+                .first_rows
+                .iter()
+                .zip(&part.numbers.hashes)
+                .map(|(&row, &hash)| all.numbers.of(hash, row, |other| same(row, other)))
+                .collect();
+            all.of_row.extend(part.of_row.iter().map(|&number| renumbered[number as usize]));
+        }
+        Ok(all)
+    }
+}
+
+/// The groups of a vector's rows.
+pub(crate) struct Groups {
+    /// The group of each row.
+    pub of_row: Vec<u32>,
+    /// Labels of each group.
+    pub labels: Vec<Labels>,
+}
+
+impl Groups {
+    pub fn new(context: &Context<'_>, vector: &Vector<'_>, aggregate: &AggregateExpr) -> Result<Self, EvalError> {
+        if !context.options.optimise {
+            return Ok(Self::plain(vector, aggregate));
+        }
+        let key = if aggregate.without {
+            LabelKey::without(&aggregate.grouping)
+        } else {
+            LabelKey::only(&aggregate.grouping, vector.nameless())
+        };
+        if key.is_empty() {
+            let labels = if vector.len() == 0 { Vec::new() } else { vec![Labels::empty()] };
+            return Ok(Groups { of_row: vec![0; vector.len()], labels });
+        }
+        let Keyed { numbers, of_row } = Keyed::new(context, vector, &key)?;
+        let labels = numbers.first_rows.iter().map(|&row| key.labels(vector.source_labels(row as usize))).collect();
+        Ok(Groups { of_row, labels })
+    }
+
+    fn plain(vector: &Vector<'_>, aggregate: &AggregateExpr) -> Self {
+        let mut index: HashMap<Labels, u32> = HashMap::new();
+        let mut groups = Groups { of_row: Vec::with_capacity(vector.len()), labels: Vec::new() };
+        for row in 0..vector.len() {
+            let key = group_labels(&vector.labels(row), aggregate);
+            let next = groups.labels.len() as u32;
+            let group = *index.entry(key.clone()).or_insert(next);
+            if group == next {
+                groups.labels.push(key);
+            }
+            groups.of_row.push(group);
+        }
+        groups
+    }
+
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The rows of each group, in order.
+    pub fn members(&self) -> Vec<Vec<usize>> {
+        let mut members: Vec<Vec<usize>> = vec![Vec::new(); self.len()];
+        self.of_row.iter().enumerate().for_each(|(row, &group)| members[group as usize].push(row));
+        members
+    }
+}
+
+/// The labels by which a series is grouped.
+fn group_labels(labels: &Labels, aggregate: &AggregateExpr) -> Labels {
+    let grouping = &aggregate.grouping;
+    if aggregate.without {
+        labels.filter(|name| !is_schema(name) && !grouping.iter().any(|g| g == name))
+    } else if grouping.is_empty() {
+        Labels::empty()
+    } else {
+        labels.filter(|name| grouping.iter().any(|g| g == name))
+    }
+}
+
+/// Whether the rows of `vector`, whose source labels are unique, can be told apart without their metric names.
+pub(crate) fn unique_without_names(context: &Context<'_>, vector: &Vector<'_>) -> Result<bool, EvalError> {
+    if vector.len() < 2 {
+        return Ok(true);
+    }
+    // Mostly there is one name. Then the rest differs, and nothing needs to be hashed.
+    let (name, _) = schema(vector.source_labels(0));
+    let one_name =
+        in_parts(context, vector.len(), |mut rows| rows.all(|row| schema(vector.source_labels(row)) == (name, false)))?;
+    if one_name.into_iter().all(|one| one) {
+        return Ok(true);
+    }
+    let keyed = Keyed::new(context, vector, &LabelKey::without(&[]))?;
+    Ok(keyed.numbers.len() == vector.len())
+}
+
+/// Whether all of `labels` differ.
+pub(crate) fn all_unique<'l>(labels: impl ExactSizeIterator<Item = &'l Labels> + Clone) -> bool {
+    let mut table: HashTable<(u64, &Labels)> = HashTable::with_capacity(labels.len());
+    labels.into_iter().all(|labels| {
+        let hash = hash_all(labels);
+        let known = table.find(hash, |(h, known)| *h == hash && *known == labels).is_some();
+        if !known {
+            table.insert_unique(hash, (hash, labels), |(hash, _)| *hash);
+        }
+        !known
+    })
+}
