@@ -119,9 +119,9 @@ pub(crate) fn run(args: &InstantArgs) -> Result<()> {
     })?;
     let query = "sum by (l) (rate(bench_events_total[5m]))";
     let parameters = [("query", query.to_owned()), ("time", format!("{}.{:03}", end_ms / 1_000, end_ms % 1_000))];
-    let mut times_ms = Vec::new();
+    let (mut times_ms, mut body) = (Vec::new(), Vec::new());
     for run in 0..=args.runs {
-        let (body, took) = target.ask("/api/v1/query", &parameters)?;
+        let took = target.ask("/api/v1/query", &parameters, &mut body)?;
         check(args, &body)?;
         let took_ms = took.as_secs_f64() * 1e3;
         println!("{} {took_ms:.1} ms", if run == 0 { "first" } else { "run  " });

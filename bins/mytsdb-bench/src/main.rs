@@ -1,11 +1,13 @@
 //! Load generator and side-by-side benchmark: sends what a Collector would, and checks what was stored.
 
+mod answers;
 mod ingest;
 mod instant;
 mod load;
 mod process;
 mod query;
 mod query_data;
+mod questions;
 mod raw_codec;
 mod target;
 
@@ -34,7 +36,9 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+    let command = Cli::parse().command;
+    process::end_all_on_signal()?;
+    match command {
         Command::Ingest(args) => ingest::run(&args),
         Command::Instant(args) => instant::run(&args),
         Command::Query(args) => query::run(&args),

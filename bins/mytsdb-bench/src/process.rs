@@ -1,32 +1,80 @@
-//! Servers under test: started on free ports, watched through /proc, ended with their value.
+//! Servers under test: started on free ports, watched through /proc, ended with their value or with this program.
 #![expect(clippy::disallowed_methods, reason = "a load generator reads /proc and removes its folder")]
 
 use anyhow::{Context, Result, ensure};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Ticks a second in /proc/PID/stat.
 const TICKS: f64 = 100.0;
 /// Bytes of a page in /proc/PID/stat.
 const PAGE_BYTES: u64 = 4_096;
 
+/// What must not outlive this program, however it ends.
+static STARTED: Mutex<Started> = Mutex::new(Started { children: Vec::new(), folders: Vec::new() });
+
+struct Started {
+    children: Vec<Arc<Mutex<Child>>>,
+    folders: Vec<PathBuf>,
+}
+
+/// From here on SIGINT and SIGTERM end the servers that this program started, remove its folders and end the program.
+pub(crate) fn end_all_on_signal() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _context = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let code = runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => 130,
+                _ = terminate.recv() => 143,
+            }
+        });
+        // Held until the end, so that nothing is started any more.
+        let started = lock(&STARTED);
+        started.children.iter().for_each(|child| end(&mut lock(child)));
+        started.folders.iter().for_each(|folder| drop(std::fs::remove_dir_all(folder)));
+        std::process::exit(code);
+    })?;
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn end(child: &mut Child) {
+    // It may have ended by itself, which the run has then noticed.
+    drop(child.kill());
+    drop(child.wait());
+}
+
 /// A running server.
 pub(crate) struct Process {
-    child: Child,
+    child: Arc<Mutex<Child>>,
+    id: u32,
 }
 
 impl Process {
     /// Starts a program and waits until `ready_url` answers.
     pub(crate) fn start(program: &Path, arguments: &[String], ready_url: &str) -> Result<Self> {
+        let mut started = lock(&STARTED);
         let child = Command::new(program)
             .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("start {}", program.display()))?;
-        let process = Self { child };
+        let id = child.id();
+        let process = Self { child: Arc::new(Mutex::new(child)), id };
+        started.children.push(Arc::clone(&process.child));
+        drop(started);
         let deadline = Instant::now() + Duration::from_mins(1);
         while ureq::get(ready_url).call().is_err() {
             ensure!(Instant::now() < deadline, "{} is not ready after 60 s", program.display());
@@ -46,7 +94,7 @@ impl Process {
 
     /// Forgets the highest resident size so far.
     pub(crate) fn reset_peak(&self) -> Result<()> {
-        Ok(std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
+        Ok(std::fs::write(format!("/proc/{}/clear_refs", self.id), "5")?)
     }
 
     /// The highest resident size since [`Process::reset_peak`], in bytes.
@@ -57,15 +105,14 @@ impl Process {
     }
 
     fn proc(&self, file: &str) -> Result<String> {
-        Ok(std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))?)
+        Ok(std::fs::read_to_string(format!("/proc/{}/{file}", self.id))?)
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself, which the run has then noticed.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        lock(&STARTED).children.retain(|child| !Arc::ptr_eq(child, &self.child));
+        end(&mut lock(&self.child));
     }
 }
 
@@ -81,7 +128,9 @@ impl Folder {
     /// A new folder below the system's folder for temporary files.
     pub(crate) fn new(name: &str) -> Result<Self> {
         let path = std::env::temp_dir().join(format!("mytsdb-bench-{}-{name}", std::process::id()));
+        let mut started = lock(&STARTED);
         std::fs::create_dir_all(&path)?;
+        started.folders.push(path.clone());
         Ok(Self(path))
     }
 
@@ -93,6 +142,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.0));
+        lock(&STARTED).folders.retain(|folder| folder != &self.0);
     }
 }
 

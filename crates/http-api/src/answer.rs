@@ -1,6 +1,6 @@
-//! From a job to a response: the envelope, the status, the encoding.
+//! From a handler to a response: the envelope, the status, the encoding.
 
-use crate::body::ChunkBody;
+use crate::body::{ChunkBody, StreamBody};
 use crate::encoding::Encoding;
 use crate::error::{ApiError, ErrorKind};
 use crate::json::Chunks;
@@ -45,29 +45,43 @@ pub(crate) struct Answer {
     status: StatusCode,
     encoding: Encoding,
     retry_after: bool,
-    chunks: Vec<Bytes>,
+    content: Content,
+}
+
+enum Content {
+    Whole(Vec<Bytes>),
+    /// The rest is still being made.
+    Stream(StreamBody),
 }
 
 impl Answer {
     /// Runs a handler: it writes the data, the envelope is put around it.
     pub(crate) fn of(encoding: Encoding, handler: impl FnOnce(&mut Chunks) -> Result<Outcome, ApiError>) -> Self {
         let mut out = Chunks::new();
-        out.raw("{\"status\":\"success\",\"data\":");
-        match handler(&mut out) {
-            Ok(Outcome::Data(remarks)) => {
-                write_remarks(&mut out, "warning", &remarks.warnings);
-                write_remarks(&mut out, "info", &remarks.infos);
-                out.raw("}");
-                let (encoding, chunks) = encoding.apply(out.finish());
-                Self { status: StatusCode::OK, encoding, retry_after: false, chunks }
-            }
-            Ok(Outcome::NoContent) => Self {
-                status: StatusCode::NO_CONTENT,
-                encoding: Encoding::Identity,
-                retry_after: false,
-                chunks: Vec::new(),
-            },
+        match write_enveloped(&mut out, handler) {
+            Ok(Written::Data) => Self::success(encoding, out.finish()),
+            Ok(Written::NoContent) => Self::no_content(),
             Err(error) => Self::error(&error),
+        }
+    }
+
+    /// A whole answer, not encoded yet.
+    pub(crate) fn success(encoding: Encoding, chunks: Vec<Bytes>) -> Self {
+        let (encoding, chunks) = encoding.apply(chunks);
+        Self { status: StatusCode::OK, encoding, retry_after: false, content: Content::Whole(chunks) }
+    }
+
+    /// An answer whose chunks, encoded, arrive while it is sent.
+    pub(crate) fn streamed(encoding: Encoding, body: StreamBody) -> Self {
+        Self { status: StatusCode::OK, encoding, retry_after: false, content: Content::Stream(body) }
+    }
+
+    pub(crate) fn no_content() -> Self {
+        Self {
+            status: StatusCode::NO_CONTENT,
+            encoding: Encoding::Identity,
+            retry_after: false,
+            content: Content::Whole(Vec::new()),
         }
     }
 
@@ -82,12 +96,16 @@ impl Answer {
             status: error.kind.status(),
             encoding: Encoding::Identity,
             retry_after: error.kind == ErrorKind::Overloaded,
-            chunks: out.finish(),
+            content: Content::Whole(out.finish()),
         }
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::new(ChunkBody::new(self.chunks)));
+        let body = match self.content {
+            Content::Whole(chunks) => Body::new(ChunkBody::new(chunks)),
+            Content::Stream(stream) => Body::new(stream),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         if self.status != StatusCode::NO_CONTENT {
@@ -101,6 +119,26 @@ impl Answer {
         }
         response
     }
+}
+
+/// What [`write_enveloped`] has written.
+pub(crate) enum Written {
+    Data,
+    /// Nothing to be sent.
+    NoContent,
+}
+
+/// Runs a handler and puts the envelope around what it writes.
+pub(crate) fn write_enveloped(
+    out: &mut Chunks,
+    handler: impl FnOnce(&mut Chunks) -> Result<Outcome, ApiError>,
+) -> Result<Written, ApiError> {
+    out.raw("{\"status\":\"success\",\"data\":");
+    let Outcome::Data(remarks) = handler(out)? else { return Ok(Written::NoContent) };
+    write_remarks(out, "warning", &remarks.warnings);
+    write_remarks(out, "info", &remarks.infos);
+    out.raw("}");
+    Ok(Written::Data)
 }
 
 fn write_remarks(out: &mut Chunks, kind: &str, remarks: &[String]) {
@@ -120,7 +158,8 @@ mod tests {
     use super::*;
 
     fn text(answer: &Answer) -> String {
-        String::from_utf8(answer.chunks.concat()).unwrap()
+        let Content::Whole(chunks) = &answer.content else { panic!("nothing is streamed here") };
+        String::from_utf8(chunks.concat()).unwrap()
     }
 
     #[test]

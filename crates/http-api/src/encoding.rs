@@ -4,10 +4,13 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use http::{HeaderMap, header};
-use std::io::{self, Write};
+use std::io::Write;
 
 /// Bodies below this are sent as they are: they fit one packet, and setting up a compressor costs more than sending.
 const COMPRESSED_BYTES_MIN: usize = 1 << 10;
+/// Compressed bytes that are worth a write of their own.
+const SENT_BYTES_MIN: usize = 64 << 10;
+const MEMORY: &str = "writing to memory does not fail";
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,21 +35,22 @@ impl Encoding {
 
     /// Compresses `chunks` and says how; [`Encoding::Identity`] if they are too small to be worth it.
     pub(crate) fn apply(self, chunks: Vec<Bytes>) -> (Self, Vec<Bytes>) {
-        if chunks.iter().map(Bytes::len).sum::<usize>() < COMPRESSED_BYTES_MIN {
+        if self == Encoding::Identity || chunks.iter().map(Bytes::len).sum::<usize>() < COMPRESSED_BYTES_MIN {
             return (Encoding::Identity, chunks);
         }
-        let compressed = match self {
-            Encoding::Identity => return (self, chunks),
-            Encoding::Gzip => {
-                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-                write_all(&mut encoder, &chunks).and_then(|()| encoder.finish())
-            }
-            Encoding::Deflate => {
-                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-                write_all(&mut encoder, &chunks).and_then(|()| encoder.finish())
-            }
-        };
-        (self, vec![Bytes::from(compressed.expect("writing to memory does not fail"))])
+        let mut encoder = self.encoder();
+        let mut encoded: Vec<Bytes> = chunks.into_iter().filter_map(|chunk| encoder.encode(chunk)).collect();
+        encoded.extend(encoder.finish());
+        (self, encoded)
+    }
+
+    /// For a body that comes in pieces.
+    pub(crate) fn encoder(self) -> Encoder {
+        match self {
+            Encoding::Identity => Encoder::Identity,
+            Encoding::Gzip => Encoder::Gzip(GzEncoder::new(Vec::new(), Compression::fast())),
+            Encoding::Deflate => Encoder::Deflate(ZlibEncoder::new(Vec::new(), Compression::fast())),
+        }
     }
 
     /// The value of `Content-Encoding`.
@@ -59,8 +63,33 @@ impl Encoding {
     }
 }
 
-fn write_all(out: &mut impl Write, chunks: &[Bytes]) -> io::Result<()> {
-    chunks.iter().try_for_each(|chunk| out.write_all(chunk))
+/// Encodes one body, chunk by chunk.
+pub(crate) enum Encoder {
+    Identity,
+    Gzip(GzEncoder<Vec<u8>>),
+    Deflate(ZlibEncoder<Vec<u8>>),
+}
+
+impl Encoder {
+    /// Takes a chunk and returns one if there is enough to send.
+    pub(crate) fn encode(&mut self, chunk: Bytes) -> Option<Bytes> {
+        let (written, encoded) = match self {
+            Encoder::Identity => return Some(chunk),
+            Encoder::Gzip(encoder) => (encoder.write_all(&chunk), encoder.get_mut()),
+            Encoder::Deflate(encoder) => (encoder.write_all(&chunk), encoder.get_mut()),
+        };
+        written.expect(MEMORY);
+        (encoded.len() >= SENT_BYTES_MIN).then(|| Bytes::from(std::mem::take(encoded)))
+    }
+
+    /// What is left to send.
+    pub(crate) fn finish(self) -> Option<Bytes> {
+        match self {
+            Encoder::Identity => None,
+            Encoder::Gzip(encoder) => Some(Bytes::from(encoder.finish().expect(MEMORY))),
+            Encoder::Deflate(encoder) => Some(Bytes::from(encoder.finish().expect(MEMORY))),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -96,5 +125,17 @@ mod tests {
         flate2::read::ZlibDecoder::new(&deflate[0][..]).read_to_end(&mut back).unwrap();
         assert_eq!(back, chunks.concat());
         assert_eq!(Encoding::Gzip.apply(vec![Bytes::from_static(b"{}")]).0, Encoding::Identity);
+    }
+
+    #[test]
+    fn long_bodies_come_in_pieces() {
+        let noise = |n: u32| n.wrapping_mul(2_654_435_761).rotate_left(n % 31) ^ n.wrapping_mul(40_503);
+        let chunks: Vec<Bytes> =
+            (0..100).map(|i| (0..4_000).flat_map(|j| noise(i * 4_000 + j).to_le_bytes()).collect()).collect();
+        let (_, gzip) = Encoding::Gzip.apply(chunks.clone());
+        assert!(gzip.len() > 2);
+        let mut back = Vec::new();
+        flate2::read::GzDecoder::new(&gzip.concat()[..]).read_to_end(&mut back).unwrap();
+        assert!(back == chunks.concat());
     }
 }

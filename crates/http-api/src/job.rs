@@ -1,6 +1,7 @@
 //! Work that may take long: it waits for its turn, runs off the connection threads, and stops when the client goes.
 
 use crate::answer::{Answer, Outcome};
+use crate::delivery::Delivery;
 use crate::encoding::Encoding;
 use crate::error::{ApiError, ErrorKind};
 use crate::gate::Gate;
@@ -28,7 +29,8 @@ pub(crate) struct Run {
 
 /// Runs `work` on a blocking thread once `gate` lets it, and answers with what it writes.
 ///
-/// Rendering and compression are part of the job, so connection threads only ever copy bytes. A panic answers 500.
+/// Rendering and compression are part of the job, so connection threads only ever copy bytes. Long answers are sent
+/// while they are written. A panic answers 500, or cuts off an answer that has begun.
 pub(crate) async fn run(
     gate: &Gate,
     timeout: Duration,
@@ -41,20 +43,18 @@ pub(crate) async fn run(
         Err(error) => return Answer::error(&error).into_response(),
     };
     let cancel = Cancel::at(arrived + timeout);
+    // It goes when the answer begins. By then nothing is evaluated any more, only written, and a body that nobody
+    // reads stops that.
     let _guard = CancelOnDrop(cancel.clone());
     let run = Run { cancel, queued: arrived.elapsed() };
-    let task = tokio::task::spawn_blocking(move || {
-        let answer = Answer::of(encoding, |out| work(&run, out));
-        // The turn lasts as long as the work, also when nobody waits for the answer any more.
-        drop(turn);
-        answer
-    });
-    match task.await {
-        Ok(answer) => answer.into_response(),
-        Err(failure) => {
-            tracing::error!(error = %failure, "a query ended in a panic");
-            let error = ApiError::new(ErrorKind::Internal, "internal error: the query ended in a panic");
-            Answer::error(&error).into_response()
-        }
+    let (delivery, answer) = Delivery::new(encoding, turn);
+    let task = tokio::task::spawn_blocking(move || delivery.of(|out| work(&run, out)));
+    if let Ok(answer) = answer.await {
+        return answer.into_response();
     }
+    if let Err(failure) = task.await {
+        tracing::error!(error = %failure, "a query ended in a panic");
+    }
+    let error = ApiError::new(ErrorKind::Internal, "internal error: the query ended in a panic");
+    Answer::error(&error).into_response()
 }

@@ -28,6 +28,7 @@ mod answer;
 mod api;
 mod body;
 mod cors;
+mod delivery;
 mod encoding;
 mod engine_storage;
 mod error;

@@ -44,17 +44,25 @@ pub(crate) async fn series(State(shared): State<Arc<Shared>>, request: Request) 
     };
     answer(shared, request, read, |storage, lookup, run, out| {
         let limit = lookup.limit.unwrap_or(0);
-        let mut found: BTreeSet<Labels> = BTreeSet::new();
-        for matchers in &lookup.selectors {
-            run.cancel.check()?;
-            let hints = SelectHints { range: lookup.range, step_ms: 0, func: Some("series"), range_ms: 0 };
+        let hints = SelectHints { range: lookup.range, step_ms: 0, func: Some("series"), range_ms: 0 };
+        let bounded = |len: usize| if limit == 0 { len } else { len.min(limit) };
+        let len = if let [matchers] = &lookup.selectors[..] {
+            // In order and each once already.
             let set = storage.select(&hints, matchers)?;
-            let asked = if limit == 0 { set.len() } else { set.len().min(Lookup::asked(limit)) };
-            found.extend((0..asked).map(|index| set.labels(index).clone()));
-        }
-        let truncated = limit > 0 && found.len() > limit;
-        let shown = if truncated { limit } else { found.len() };
-        out.list(found.iter().take(shown), Chunks::labels);
+            out.list((0..bounded(set.len())).map(|index| set.labels(index)), Chunks::labels);
+            set.len()
+        } else {
+            let mut found: BTreeSet<Labels> = BTreeSet::new();
+            for matchers in &lookup.selectors {
+                run.cancel.check()?;
+                let set = storage.select(&hints, matchers)?;
+                let asked = if limit == 0 { set.len() } else { set.len().min(Lookup::asked(limit)) };
+                found.extend((0..asked).map(|index| set.labels(index).clone()));
+            }
+            out.list(found.iter().take(bounded(found.len())), Chunks::labels);
+            found.len()
+        };
+        let truncated = limit > 0 && len > limit;
         Ok(Outcome::Data(Remarks::truncated(truncated)))
     })
     .await

@@ -94,17 +94,25 @@ fn write_histogram_point(out: &mut Chunks, timestamp_ms: i64, histogram: &Arc<Fl
     out.raw("]");
 }
 
+/// `[[t,"v"],…]` of at least one point.
 fn write_points(out: &mut Chunks, timestamps_ms: &[i64], values: &[f64], starts: &mut PointStarts) {
     let mut at = 0;
-    out.list(timestamps_ms.iter().zip(values), |out, (&timestamp_ms, &value)| {
-        out.point(&starts.get(timestamp_ms, &mut at), value);
-    });
+    out.raw("[");
+    for (timestamps_ms, values) in timestamps_ms.chunks(BLOCK_POINTS).zip(values.chunks(BLOCK_POINTS)) {
+        out.points_and_commas(starts.get(timestamps_ms, &mut at), values);
+    }
+    out.end_points();
 }
+
+/// Points whose beginnings are looked for together.
+const BLOCK_POINTS: usize = 64;
 
 /// The beginnings of points, rendered once for the times that series share.
 struct PointStarts {
     timestamps_ms: Vec<i64>,
     starts: Vec<PointStart>,
+    /// Those of a block that has times of its own.
+    own: Vec<PointStart>,
 }
 
 impl PointStarts {
@@ -113,19 +121,31 @@ impl PointStarts {
         let longest = if series.len() > 1 { series.iter().max_by_key(|s| s.timestamps_ms.len()) } else { None };
         let timestamps_ms = longest.map_or_else(Vec::new, |s| s.timestamps_ms.clone());
         let starts = timestamps_ms.iter().map(|&t| PointStart::new(t)).collect();
-        Self { timestamps_ms, starts }
+        Self { timestamps_ms, starts, own: Vec::new() }
     }
 
-    /// The beginning of the point at `timestamp_ms`. `at` is the place in the list that the series has come to.
+    /// The beginnings of a block of points. `at` is the place in the list that the series has come to.
     #[inline]
-    fn get(&self, timestamp_ms: i64, at: &mut usize) -> PointStart {
-        while self.timestamps_ms.get(*at).is_some_and(|&t| t < timestamp_ms) {
-            *at += 1;
+    fn get(&mut self, block_ms: &[i64], at: &mut usize) -> &[PointStart] {
+        let shared = *at..*at + block_ms.len();
+        if self.timestamps_ms.get(shared.clone()) == Some(block_ms) {
+            *at = shared.end;
+            return &self.starts[shared];
         }
-        match self.timestamps_ms.get(*at) {
-            Some(&t) if t == timestamp_ms => self.starts[*at],
-            _ => PointStart::new(timestamp_ms),
+        self.own.clear();
+        for &timestamp_ms in block_ms {
+            while self.timestamps_ms.get(*at).is_some_and(|&t| t < timestamp_ms) {
+                *at += 1;
+            }
+            self.own.push(match self.timestamps_ms.get(*at) {
+                Some(&t) if t == timestamp_ms => {
+                    *at += 1;
+                    self.starts[*at - 1]
+                }
+                _ => PointStart::new(timestamp_ms),
+            });
         }
+        &self.own
     }
 }
 

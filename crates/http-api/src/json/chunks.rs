@@ -1,30 +1,41 @@
 //! The writer: text goes straight into the chunks that the connection will send.
 
 use super::number::{NUMBER_BYTES_MAX, format_timestamp, format_value, put_integer};
+use super::spare::{self, BUFFER_BYTES};
 use super::text::{escape, plain_prefix};
 use bytes::Bytes;
 use mytsdb_model::Labels;
 
-/// Size of the first chunk, which most answers fit into.
+/// Size of the first chunk, which most answers fit into. All others have [`BUFFER_BYTES`].
 const FIRST_CHUNK_BYTES: usize = 4 << 10;
-/// Size of all others.
-const CHUNK_BYTES: usize = 128 << 10;
-/// The longest `[t,"`: a timestamp of up to 21 characters and three more.
-const POINT_START_BYTES: usize = 24;
+/// Room for the start of a point: a timestamp of up to 21 characters and three more.
+const POINT_START_BYTES: usize = 32;
+/// Room for a point and a comma.
+const POINT_BYTES: usize = POINT_START_BYTES + NUMBER_BYTES_MAX;
+/// Points for which room is made at once.
+const POINTS_PER_RESERVE: usize = 32;
+
+/// Where full chunks go while more are written.
+pub(crate) trait Outlet {
+    /// Is shown the full chunks each time there is one more, and may take them out. Says whether more are wanted.
+    fn offer(&mut self, full: &mut Vec<Bytes>) -> bool;
+}
 
 /// Bytes being written, as a list of chunks. Nothing is moved once written.
-pub(crate) struct Chunks {
+pub(crate) struct Chunks<'a> {
     full: Vec<Bytes>,
-    /// The chunk being written, zeroed ahead so that fixed-size copies need no length checks of their own.
-    current: Vec<u8>,
+    /// The chunk being written; behind `at` it may hold anything, so that copies of a fixed size need no checks.
+    current: Box<[u8]>,
     at: usize,
+    outlet: Option<&'a mut dyn Outlet>,
+    wanted: bool,
 }
 
 /// `[t,"`, ready to be copied before a value.
 #[derive(Clone, Copy)]
 pub(crate) struct PointStart {
     text: [u8; POINT_START_BYTES],
-    len: u8,
+    len: usize,
 }
 
 impl PointStart {
@@ -36,21 +47,37 @@ impl PointStart {
         text[1..=len].copy_from_slice(&number[..len]);
         text[len + 1] = b',';
         text[len + 2] = b'"';
-        Self { text, len: (len + 3) as u8 }
+        Self { text, len: len + 3 }
+    }
+
+    /// Writes `[t,"v"],` and returns the length.
+    #[inline]
+    fn write(&self, value: f64, out: &mut [u8; POINT_BYTES]) -> usize {
+        const END: [u8; 4] = *b"\"],\0";
+        out[..POINT_START_BYTES].copy_from_slice(&self.text);
+        // Changes nothing, but shows the compiler that the number fits.
+        let start = self.len % POINT_START_BYTES;
+        let number = out[start..].first_chunk_mut().expect("a number fits behind any start");
+        let end = start + format_value(value, number);
+        out[end..end + END.len()].copy_from_slice(&END);
+        end + 3
     }
 }
 
-impl Chunks {
+impl<'a> Chunks<'a> {
     pub(crate) fn new() -> Self {
-        Self { full: Vec::new(), current: vec![0; FIRST_CHUNK_BYTES], at: 0 }
+        let current = vec![0; FIRST_CHUNK_BYTES].into_boxed_slice();
+        Self { full: Vec::new(), current, at: 0, outlet: None, wanted: true }
     }
 
-    /// What was written, in order.
+    /// A writer that shows `outlet` each full chunk.
+    pub(crate) fn with_outlet(outlet: &'a mut dyn Outlet) -> Self {
+        Self { outlet: Some(outlet), ..Self::new() }
+    }
+
+    /// What was written and not taken by the outlet, in order.
     pub(crate) fn finish(mut self) -> Vec<Bytes> {
-        self.current.truncate(self.at);
-        if self.at > 0 {
-            self.full.push(Bytes::from(self.current));
-        }
+        self.put_aside(Box::default());
         self.full
     }
 
@@ -64,10 +91,20 @@ impl Chunks {
 
     #[cold]
     fn next_chunk(&mut self, n: usize) {
-        let mut full = std::mem::replace(&mut self.current, vec![0; CHUNK_BYTES.max(n)]);
-        full.truncate(self.at);
+        let next = if n <= BUFFER_BYTES { spare::take() } else { vec![0; n].into_boxed_slice() };
+        self.put_aside(next);
+        if let Some(outlet) = &mut self.outlet {
+            self.wanted = outlet.offer(&mut self.full);
+        }
+        if !self.wanted {
+            self.full.clear();
+        }
+    }
+
+    fn put_aside(&mut self, next: Box<[u8]>) {
+        let full = std::mem::replace(&mut self.current, next);
         if self.at > 0 {
-            self.full.push(Bytes::from(full));
+            self.full.push(spare::lend(full, self.at));
         }
         self.at = 0;
     }
@@ -86,10 +123,19 @@ impl Chunks {
 
     /// A quoted, escaped string.
     pub(crate) fn string(&mut self, text: &str) {
-        self.raw_bytes(b"\"");
         let mut rest = text.as_bytes();
+        let mut plain = plain_prefix(rest);
+        if plain == rest.len() {
+            self.reserve(plain + 2);
+            let out = &mut self.current[self.at..self.at + plain + 2];
+            out[0] = b'"';
+            out[1..=plain].copy_from_slice(rest);
+            out[plain + 1] = b'"';
+            self.at += plain + 2;
+            return;
+        }
+        self.raw_bytes(b"\"");
         loop {
-            let plain = plain_prefix(rest);
             self.raw_bytes(&rest[..plain]);
             rest = &rest[plain..];
             if rest.is_empty() {
@@ -98,6 +144,7 @@ impl Chunks {
             let (escaped, len, taken) = escape(rest);
             self.raw_bytes(&escaped[..len]);
             rest = &rest[taken..];
+            plain = plain_prefix(rest);
         }
         self.raw_bytes(b"\"");
     }
@@ -107,10 +154,13 @@ impl Chunks {
         self.list(texts, |out, text| out.string(text.as_ref()));
     }
 
-    /// A list, one call of `item` for each element.
+    /// A list, one call of `item` for each element; cut short once nobody wants it.
     pub(crate) fn list<T>(&mut self, items: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut Self, T)) {
         self.raw("[");
         for (i, element) in items.into_iter().enumerate() {
+            if !self.wanted {
+                break;
+            }
             if i > 0 {
                 self.raw(",");
             }
@@ -155,19 +205,28 @@ impl Chunks {
     }
 
     /// `[t,"v"]`.
-    #[inline]
     pub(crate) fn point(&mut self, start: &PointStart, value: f64) {
-        const END_BYTES: usize = 2;
-        self.reserve(POINT_START_BYTES + NUMBER_BYTES_MAX + END_BYTES);
-        let mut number = [0; NUMBER_BYTES_MAX];
-        let number_len = format_value(value, &mut number);
-        let mut at = self.at;
-        self.current[at..at + POINT_START_BYTES].copy_from_slice(&start.text);
-        at += usize::from(start.len);
-        self.current[at..at + NUMBER_BYTES_MAX].copy_from_slice(&number);
-        at += number_len;
-        self.current[at..at + END_BYTES].copy_from_slice(b"\"]");
-        self.at = at + END_BYTES;
+        self.points_and_commas(std::slice::from_ref(start), &[value]);
+        self.at -= 1;
+    }
+
+    /// `[t,"v"],` for each pair of a start and a value. To be followed by [`Chunks::end_points`].
+    #[inline]
+    pub(crate) fn points_and_commas(&mut self, starts: &[PointStart], values: &[f64]) {
+        for (starts, values) in starts.chunks(POINTS_PER_RESERVE).zip(values.chunks(POINTS_PER_RESERVE)) {
+            self.reserve(POINTS_PER_RESERVE * POINT_BYTES);
+            let mut at = self.at;
+            for (start, &value) in starts.iter().zip(values) {
+                let out = self.current[at..].first_chunk_mut().expect("there is room for so many points");
+                at += start.write(value, out);
+            }
+            self.at = at;
+        }
+    }
+
+    /// Makes the comma behind the last point the end of the list.
+    pub(crate) fn end_points(&mut self) {
+        self.current[self.at - 1] = b']';
     }
 
     #[inline]
@@ -212,17 +271,54 @@ mod tests {
         assert_eq!(text(|out| out.labels(&Labels::empty())), "{}");
     }
 
+    /// Takes what it is shown until it has had enough.
+    struct Taker {
+        taken: Vec<Bytes>,
+        taken_max: usize,
+    }
+
+    impl Outlet for Taker {
+        fn offer(&mut self, full: &mut Vec<Bytes>) -> bool {
+            self.taken.append(full);
+            self.taken.len() < self.taken_max
+        }
+    }
+
+    #[test]
+    fn an_outlet_gets_all_chunks_in_order_and_ends_lists_when_it_has_enough() {
+        let write = |taken_max| {
+            let mut taker = Taker { taken: Vec::new(), taken_max };
+            let mut out = Chunks::with_outlet(&mut taker);
+            let mut asked = 0;
+            out.list(0..100_000_u64, |out, n| {
+                asked += 1;
+                out.integer(n);
+            });
+            let rest = out.finish();
+            let taken: Vec<u8> = taker.taken.into_iter().chain(rest).flatten().collect();
+            (String::from_utf8(taken).unwrap(), asked)
+        };
+        let numbers: Vec<String> = (0..100_000).map(|n| n.to_string()).collect();
+        assert_eq!(write(usize::MAX), (format!("[{}]", numbers.join(",")), 100_000));
+        assert!(write(2).1 < 50_000);
+    }
+
     #[test]
     fn text_of_any_length_crosses_chunks_unchanged() {
-        let long = "x".repeat(3 * CHUNK_BYTES + 17);
+        let long = "x".repeat(3 * BUFFER_BYTES + 17);
         let written = text(|out| {
             for i in 0..100_000 {
                 out.point(&PointStart::new(i64::MIN), f64::from(i));
             }
+            let starts = [PointStart::new(i64::MIN); 70];
+            out.points_and_commas(&starts, &[-f64::MIN_POSITIVE; 70]);
+            out.end_points();
             out.string(&long);
         });
         let points: Vec<String> = (0..100_000).map(|i| format!("[-9223372036854775.808,\"{i}\"]")).collect();
         let mut expected = points.concat();
+        expected.push_str(&["[-9223372036854775.808,\"-2.2250738585072014e-308\"]"; 70].join(","));
+        expected.push(']');
         expected.push('"');
         expected.push_str(&long);
         expected.push('"');

@@ -3,7 +3,10 @@
 mod chunks;
 mod histogram;
 mod number;
+#[cfg(test)]
+pub(crate) mod number_reference;
+mod spare;
 mod text;
 
-pub(crate) use chunks::{Chunks, PointStart};
+pub(crate) use chunks::{Chunks, Outlet, PointStart};
 pub(crate) use histogram::write_histogram;

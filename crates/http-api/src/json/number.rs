@@ -5,12 +5,67 @@ pub(crate) const NUMBER_BYTES_MAX: usize = 32;
 
 /// Writes `value` as Prometheus does and returns the length: the fewest digits that read back as the same number, in
 /// plain decimals for `1e-6 <= |value| < 1e21` and with an exponent of at least two digits elsewhere.
+///
+/// Bytes of `out` behind the text may be overwritten too.
+#[inline]
 pub(crate) fn format_value(value: f64, out: &mut [u8; NUMBER_BYTES_MAX]) -> usize {
-    if let Some(len) = format_short(value, out) {
-        return len;
+    format_short(value, out).unwrap_or_else(|| format_long(value, out))
+}
+
+/// The quick way for numbers of up to three decimals and 15 digits.
+///
+/// `thousandths / 1000` is correctly rounded, so if it equals `magnitude` those digits read back as it; and no other
+/// decimal of up to 15 digits does, so they are the shortest once zeros at the end are gone.
+#[inline]
+fn format_short(value: f64, out: &mut [u8; NUMBER_BYTES_MAX]) -> Option<usize> {
+    const MAGNITUDE_MAX: f64 = 1e12;
+    let magnitude = value.abs();
+    let thousandths = (magnitude * 1000.0 + 0.5) as i64;
+    // Not a number fails both comparisons.
+    if thousandths as f64 / 1000.0 != magnitude || magnitude >= MAGNITUDE_MAX {
+        return None;
+    }
+    let (whole, fraction) = (thousandths as u64 / 1000, thousandths as u64 % 1000);
+    out[0] = b'-';
+    let at = usize::from(value.is_sign_negative());
+    let at = put_integer(out, at, whole);
+    let (text, len) = FRACTIONS[fraction as usize];
+    out[at..at + 4].copy_from_slice(&text);
+    Some(at + usize::from(len))
+}
+
+/// A decimal point and three digits for each number of thousandths, and how many of the four count.
+const FRACTIONS: [([u8; 4], u8); 1000] = {
+    let mut fractions = [(*b".000", 0); 1000];
+    let mut n = 1;
+    while n < 1000 {
+        let digits = [b'0' + (n / 100) as u8, b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8];
+        let len = match n {
+            n if n % 100 == 0 => 2,
+            n if n % 10 == 0 => 3,
+            _ => 4,
+        };
+        fractions[n] = ([b'.', digits[0], digits[1], digits[2]], len);
+        n += 1;
+    }
+    fractions
+};
+
+/// Everything else.
+fn format_long(value: f64, out: &mut [u8; NUMBER_BYTES_MAX]) -> usize {
+    const INTEGERS_EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
+    /// Where `zmij` writes plain decimals, and ends them in `.0` only for integers.
+    const PLAIN: std::ops::Range<f64> = 1e-5..1e15;
+    let magnitude = value.abs();
+    if magnitude < INTEGERS_EXACT_BELOW && magnitude as u64 as f64 == magnitude {
+        out[0] = b'-';
+        return put_integer(out, usize::from(value.is_sign_negative()), magnitude as u64);
+    }
+    if PLAIN.contains(&magnitude) {
+        return put_digits(out, zmij::Buffer::new().format_finite(value).as_bytes());
     }
     if value.is_finite() {
-        return format_shortest(value, out);
+        return format_extreme(value, out);
     }
     let word: &[u8] = if value.is_nan() {
         b"NaN"
@@ -22,54 +77,31 @@ pub(crate) fn format_value(value: f64, out: &mut [u8; NUMBER_BYTES_MAX]) -> usiz
     put(out, 0, word)
 }
 
-/// The quick way for numbers of up to three decimals and 15 digits.
-///
-/// `thousandths / 1000` is correctly rounded, so if it equals `value` those digits read back as `value`; and no other
-/// decimal of up to 15 digits does, so they are the shortest once zeros at the end are gone.
+/// Copies a text of up to 32 bytes in pieces of fixed size that may overlap, which is quicker than one of any size.
 #[inline]
-fn format_short(value: f64, out: &mut [u8; NUMBER_BYTES_MAX]) -> Option<usize> {
-    const INTEGER_MAX: i64 = 1 << 53;
-    const THOUSANDTHS_MAX: i64 = 1_000_000_000_000_000;
-    let integer = value as i64;
-    if integer as f64 == value && integer.abs() < INTEGER_MAX {
-        let at = if value.is_sign_negative() { put(out, 0, b"-") } else { 0 };
-        return Some(put_integer(out, at, integer.unsigned_abs()));
+fn put_digits(out: &mut [u8; NUMBER_BYTES_MAX], text: &[u8]) -> usize {
+    let len = text.len();
+    if let (Some(head), Some(tail)) = (text.first_chunk::<16>(), text.last_chunk::<16>()) {
+        out[..16].copy_from_slice(head);
+        out[len - 16..len].copy_from_slice(tail);
+    } else if let (Some(head), Some(tail)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        out[..8].copy_from_slice(head);
+        out[len - 8..len].copy_from_slice(tail);
+    } else {
+        put(out, 0, text);
     }
-    let scaled = value * 1000.0;
-    let thousandths = (scaled + 0.5f64.copysign(scaled)) as i64;
-    if thousandths as f64 / 1000.0 != value || thousandths.abs() >= THOUSANDTHS_MAX {
-        return None;
-    }
-    let mut at = 0;
-    if value.is_sign_negative() {
-        out[0] = b'-';
-        at = 1;
-    }
-    let magnitude = thousandths.unsigned_abs();
-    at = put_integer(out, at, magnitude / 1000);
-    let fraction = (magnitude % 1000) as u32;
-    if fraction != 0 {
-        out[at] = b'.';
-        for (place, divisor) in [100, 10, 1].into_iter().enumerate() {
-            out[at + 1 + place] = b'0' + (fraction / divisor % 10) as u8;
-        }
-        at += match fraction {
-            f if f % 100 == 0 => 2,
-            f if f % 10 == 0 => 3,
-            _ => 4,
-        };
-    }
-    Some(at)
+    len
 }
 
-/// Any finite number, through Ryu's digits.
-fn format_shortest(value: f64, out: &mut [u8; NUMBER_BYTES_MAX]) -> usize {
-    let mut buffer = ryu::Buffer::new();
+/// Any finite number: takes shortest digits apart and puts them together as Go does.
+#[cold]
+fn format_extreme(value: f64, out: &mut [u8; NUMBER_BYTES_MAX]) -> usize {
+    let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value);
     let magnitude = value.abs();
     let exponent_form = magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude);
     let (mantissa, exponent) = match text.split_once('e') {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().expect("Ryu writes decimal exponents")),
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().expect("zmij writes decimal exponents")),
         None if !exponent_form => return put(out, 0, text.strip_suffix(".0").unwrap_or(text).as_bytes()),
         None => (text, 0),
     };
@@ -138,36 +170,41 @@ pub(crate) fn format_timestamp(timestamp_ms: i64, out: &mut [u8; NUMBER_BYTES_MA
     at
 }
 
-/// Digits of 0 to 99, two each.
-const DIGIT_PAIRS: [u8; 200] = {
-    let mut pairs = [0; 200];
-    let mut n = 0;
-    while n < 100 {
-        pairs[2 * n] = b'0' + (n / 10) as u8;
-        pairs[2 * n + 1] = b'0' + (n % 10) as u8;
-        n += 1;
-    }
-    pairs
-};
-
-/// Writes `n` at `at` and returns where it ends.
+/// Writes `n` at `at` and returns where it ends; up to seven bytes behind that are overwritten too.
 #[inline]
-pub(crate) fn put_integer(out: &mut [u8; NUMBER_BYTES_MAX], at: usize, mut n: u64) -> usize {
-    let end = at + n.checked_ilog10().map_or(1, |log| log as usize + 1);
-    let mut first = end;
-    while n >= 100 {
-        let pair = (n % 100) as usize * 2;
-        n /= 100;
-        first -= 2;
-        out[first..first + 2].copy_from_slice(&DIGIT_PAIRS[pair..pair + 2]);
+pub(crate) fn put_integer(out: &mut [u8; NUMBER_BYTES_MAX], at: usize, n: u64) -> usize {
+    if n < EIGHT_DIGITS {
+        let digits = eight_digits(n);
+        // The first digit is the lowest byte; the last one always counts.
+        let zeros = (digits | (1 << 56)).trailing_zeros() / 8;
+        let text = (digits | ASCII_ZEROS) >> (8 * zeros);
+        out[at..at + 8].copy_from_slice(&text.to_le_bytes());
+        return at + 8 - zeros as usize;
     }
-    if n >= 10 {
-        let pair = n as usize * 2;
-        out[first - 2..first].copy_from_slice(&DIGIT_PAIRS[pair..pair + 2]);
-    } else {
-        out[first - 1] = b'0' + n as u8;
-    }
-    end
+    let at = put_integer_long(out, at, n / EIGHT_DIGITS);
+    let text = eight_digits(n % EIGHT_DIGITS) | ASCII_ZEROS;
+    out[at..at + 8].copy_from_slice(&text.to_le_bytes());
+    at + 8
+}
+
+/// Keeps the recursion, of at most two levels, out of the callers.
+#[inline(never)]
+fn put_integer_long(out: &mut [u8; NUMBER_BYTES_MAX], at: usize, n: u64) -> usize {
+    put_integer(out, at, n)
+}
+
+const EIGHT_DIGITS: u64 = 100_000_000;
+const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// The digits of `n < 10^8`, one a byte, the first in the lowest byte. Halves, quarters and eighths of the register
+/// are divided all at once, by multiplication with rounded-up reciprocals that are exact for 4 and for 2 digits.
+#[inline]
+fn eight_digits(n: u64) -> u64 {
+    let fours = (n / 10_000) | ((n % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - 100 * hundreds) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - 10 * tens) << 8)
 }
 
 #[inline]
@@ -270,6 +307,57 @@ mod tests {
             let digits = |text: &str| text.chars().filter(char::is_ascii_digit).count();
             let short_exponent = usize::from(text.contains("e+0") || text.contains("e-0"));
             assert_eq!(digits(&text) - short_exponent, digits(&standard), "{text} {standard}");
+        }
+    }
+
+    #[test]
+    fn every_value_is_written_as_the_reference_writes_it() {
+        let seed = std::env::var("MYTSDB_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0x5eed_u64);
+        println!("MYTSDB_SEED={seed}");
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ (mixed >> 31)
+        };
+        for round in 0..2_000_000_u64 {
+            let (bits, power) = (next(), 10f64.powi((next() % 19) as i32));
+            // Digits of every length, and of every length with a few at the end.
+            let digits = (bits >> (bits % 64)) as f64;
+            let v = match round % 8 {
+                0 => f64::from_bits(bits),
+                1 => digits,
+                2 => digits / 100.0,
+                3 => digits / 1000.0,
+                4 => digits / power,
+                5 => digits * power,
+                6 => f64::from_bits((digits / 1000.0).to_bits() ^ 1),
+                _ => digits / (next() | 1) as f64,
+            };
+            let v = if bits & 1 << 40 == 0 { v } else { -v };
+            let mut expected = [0; NUMBER_BYTES_MAX];
+            let expected_len = super::super::number_reference::format_value(v, &mut expected);
+            let mut found = [0xff; NUMBER_BYTES_MAX];
+            let len = format_value(v, &mut found);
+            let text = std::str::from_utf8(&found[..len]);
+            assert_eq!(text, std::str::from_utf8(&expected[..expected_len]), "{:#x}", v.to_bits());
+        }
+    }
+
+    #[test]
+    fn integers_of_every_length_are_written() {
+        let mut ten = 1_u64;
+        for n in std::iter::from_fn(|| {
+            let n = ten;
+            ten = ten.checked_mul(10)?;
+            Some(n)
+        }) {
+            for n in [n - 1, n, n + 1, n * 9, u64::MAX / n] {
+                let mut out = [0; NUMBER_BYTES_MAX];
+                let len = put_integer(&mut out, 1, n);
+                assert_eq!(std::str::from_utf8(&out[1..len]).unwrap(), n.to_string());
+            }
         }
     }
 

@@ -5,23 +5,27 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 /// How many bytes at the start of `text` need no escape.
 #[inline]
 pub(super) fn plain_prefix(text: &[u8]) -> usize {
-    text.iter().position(|&b| ESCAPE[b as usize]).unwrap_or(text.len())
+    const LANES: usize = 16;
+    let (blocks, _) = text.as_chunks::<LANES>();
+    // Sixteen comparisons at a time, without a way out in between, become a few vector instructions.
+    let plain = blocks.iter().take_while(|block| !block.iter().fold(false, |any, &b| any | needs_escape(b))).count();
+    let at = plain * LANES;
+    text[at..].iter().position(|&b| ESCAPE[b as usize]).map_or(text.len(), |more| at + more)
+}
+
+#[inline]
+const fn needs_escape(b: u8) -> bool {
+    b < 0x20 || b == b'"' || b == b'\\' || b == b'<' || b == b'>' || b == b'&' || b == 0xe2
 }
 
 /// Bytes that may need an escape; 0xe2 starts U+2028 and U+2029.
 const ESCAPE: [bool; 256] = {
     let mut table = [false; 256];
     let mut b = 0;
-    while b < 0x20 {
-        table[b] = true;
+    while b < 256 {
+        table[b] = needs_escape(b as u8);
         b += 1;
     }
-    table[b'"' as usize] = true;
-    table[b'\\' as usize] = true;
-    table[b'<' as usize] = true;
-    table[b'>' as usize] = true;
-    table[b'&' as usize] = true;
-    table[0xe2] = true;
     table
 };
 

@@ -130,7 +130,28 @@ pub fn read_answer(stream: &mut TcpStream) -> Answer {
     let split = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("an answer has a head");
     let head = String::from_utf8(bytes[..split].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head, body: bytes[split + 4..].to_vec() }
+    let mut answer = Answer { status, head, body: bytes[split + 4..].to_vec() };
+    if answer.header("transfer-encoding") == "chunked" {
+        answer.body = join_chunks(&answer.body);
+    }
+    answer
+}
+
+/// The body of an answer in chunks, which must have an end.
+fn join_chunks(mut chunked: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let line = chunked.windows(2).position(|w| w == b"\r\n").expect("a chunk has a length");
+        let len = usize::from_str_radix(std::str::from_utf8(&chunked[..line]).unwrap(), 16).unwrap();
+        let data = &chunked[line + 2..];
+        body.extend_from_slice(&data[..len]);
+        assert_eq!(&data[len..len + 2], b"\r\n");
+        chunked = &data[len + 2..];
+        if len == 0 {
+            assert!(chunked.is_empty(), "nothing comes after the last chunk");
+            return body;
+        }
+    }
 }
 
 /// Ten minutes at 15 s, from time 0: two counters of a job and a gauge whose labels need escaping.

@@ -66,6 +66,41 @@ fn large_answers_are_compressed_on_request() {
     assert_eq!(back, plain.body);
 }
 
+/// Thirty thousand points, from three series.
+const LONG: &str = "/api/v1/query_range?query={__name__=~\".%2B\"}&start=0&end=1000&step=0.1&lookback_delta=10m";
+
+#[test]
+fn long_answers_are_sent_while_they_are_written() {
+    let server = Server::with_samples();
+    let target = LONG.replace('"', "%22");
+    let plain = server.get(&target);
+    assert_eq!((plain.header("transfer-encoding").as_str(), plain.header("content-length").as_str()), ("chunked", ""));
+    let answer: serde_json::Value = serde_json::from_slice(&plain.body).unwrap();
+    let series = answer["data"]["result"].as_array().unwrap();
+    assert_eq!(series.len(), 3);
+    assert!(series.iter().all(|s| s["values"].as_array().unwrap().len() == 10_001));
+    let gzip = server.send("GET", &target, "Accept-Encoding: gzip\r\n", "");
+    let mut back = Vec::new();
+    flate2::read::GzDecoder::new(&gzip.body[..]).read_to_end(&mut back).unwrap();
+    assert_eq!((gzip.header("content-encoding").as_str(), back == plain.body), ("gzip", true));
+    assert_eq!(server.send("HEAD", &target, "", "").status, 200);
+}
+
+#[test]
+fn nobody_waits_for_clients_that_do_not_read_a_long_answer() {
+    let options = ApiOptions { queries_running_max: 1, queries_waiting_max: 0, ..ApiOptions::default() };
+    let server = Server::start(samples(), options);
+    let target = LONG.replace('"', "%22");
+    let idle = || wait_until(|| server.get("/metrics").text().contains("mytsdb_http_jobs_running{gate=\"query\"} 0\n"));
+    let mut stream = server.connect();
+    stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes()).unwrap();
+    let mut byte = [0];
+    stream.read_exact(&mut byte).unwrap();
+    idle();
+    drop(stream);
+    assert_eq!(server.get(&target).status, 200);
+}
+
 #[test]
 fn nothing_but_health_is_answered_before_the_server_is_ready() {
     let server = Server::with_samples();
