@@ -6,7 +6,7 @@
 use crate::CodecError;
 use crate::bits::{BitReader, OutOfBits};
 use crate::varint::{take_uvarint, take_varint};
-use crate::xor_append::COUNT_BYTES;
+use crate::xor_append::{COUNT_BYTES, XorMark};
 use mytsdb_model::TimeRange;
 
 /// The bytes of an XOR chunk whose front was read and found possible.
@@ -96,6 +96,30 @@ pub fn decode_range(
     values.truncate(first_value + end);
     timestamps_ms.drain(first_time..first_time + start);
     values.drain(first_value..first_value + start);
+    Ok(())
+}
+
+/// Appends the marked sample and those behind it; see [`XorAppender::decode_from`](crate::XorAppender::decode_from).
+pub(crate) fn decode_from(
+    bytes: &[u8],
+    mark: &XorMark,
+    timestamps_ms: &mut Vec<i64>,
+    values: &mut Vec<f64>,
+) -> Result<(), CodecError> {
+    let mut cursor = Cursor::at(bytes, mark)?;
+    let count = 1 + usize::from(cursor.left);
+    let (first_time, first_value) = (timestamps_ms.len(), values.len());
+    timestamps_ms.resize(first_time + count, cursor.timestamp_ms);
+    values.resize(first_value + count, f64::from_bits(cursor.value));
+    let later = timestamps_ms[first_time + 1..].iter_mut().zip(&mut values[first_value + 1..]);
+    for (time, value) in later {
+        if let Err(fault) = cursor.later_sample() {
+            timestamps_ms.truncate(first_time);
+            values.truncate(first_value);
+            return Err(fault.error(bytes.len()));
+        }
+        (*time, *value) = (cursor.timestamp_ms, f64::from_bits(cursor.value));
+    }
     Ok(())
 }
 
@@ -190,6 +214,35 @@ impl<'a> Cursor<'a> {
             leading: 0,
             significant: 64,
             has_window: false,
+        })
+    }
+
+    /// Stands on a marked sample.
+    fn at(bytes: &'a [u8], mark: &XorMark) -> Result<Self, CodecError> {
+        let damaged = CodecError::Damaged { reason: "mark of another chunk" };
+        let (count, _) = bytes.split_first_chunk::<COUNT_BYTES>().ok_or_else(|| damaged.clone())?;
+        let count = u16::from_be_bytes(*count);
+        let left = count.checked_sub(1).and_then(|last| last.checked_sub(mark.index)).ok_or_else(|| damaged.clone())?;
+        let rest = bytes.get(mark.bits as usize / 8..).ok_or(damaged)?;
+        let mut bits = BitReader::new(rest);
+        bits.refill();
+        bits.consume(mark.bits % 8).map_err(|fault| Fault::from(fault).error(bytes.len()))?;
+        let (leading, significant) = if mark.has_window() {
+            (u32::from(mark.leading), 64 - u32::from(mark.leading) - u32::from(mark.trailing))
+        } else {
+            (0, 64)
+        };
+        Ok(Self {
+            bits,
+            chunk_bytes: bytes.len(),
+            count,
+            left,
+            timestamp_ms: mark.timestamp_ms,
+            delta: mark.delta.into(),
+            value: mark.value,
+            leading,
+            significant,
+            has_window: mark.has_window(),
         })
     }
 

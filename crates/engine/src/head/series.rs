@@ -5,7 +5,7 @@
 
 use super::late::Late;
 use crate::chunk::{SealedChunk, Sealer};
-use mytsdb_codec::{CodecError, XorAppender};
+use mytsdb_codec::{CodecError, XorAppender, XorMark};
 use mytsdb_model::{Labels, Sample, SeriesRef, TimeRange};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,9 +43,14 @@ impl Frozen {
     }
 }
 
+/// Samples of the open chunk from one mark to the next: a read of the last minutes decodes from the second newest.
+const MARK_SAMPLES: usize = 24;
+
 #[derive(Debug, Default)]
 struct State {
     open: XorAppender,
+    /// The two newest places of `open` to read from, the older one first.
+    marks: [Option<XorMark>; 2],
     /// The newest sample ever appended in order since the series came into the head, flushed or not.
     newest: Option<Sample>,
     sealed: Vec<SealedChunk>,
@@ -110,7 +115,8 @@ impl MemSeries {
         self.state.lock().range()
     }
 
-    /// Decodes every run that overlaps `range` behind what the columns hold; tells whether what it added ascends.
+    /// Decodes every run that overlaps `range` behind what the columns hold; tells whether what it added ascends. Samples
+    /// outside the range may come with it.
     pub(crate) fn read(
         &self,
         range: TimeRange,
@@ -131,7 +137,11 @@ impl MemSeries {
             if state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
                 if chunks.is_empty() && late_open.is_empty() {
                     // Most reads of the last minutes end here: one short chunk, not worth a copy.
-                    mytsdb_codec::decode(state.open.bytes(), timestamps_ms, values)?;
+                    let before = |mark: &&XorMark| mark.timestamp_ms() <= range.mint;
+                    match state.marks.iter().rev().flatten().find(before) {
+                        Some(mark) => state.open.decode_from(mark, timestamps_ms, values)?,
+                        None => mytsdb_codec::decode(state.open.bytes(), timestamps_ms, values)?,
+                    }
                     return Ok(true);
                 }
                 open = Some(state.open.bytes().to_vec());
@@ -242,6 +252,9 @@ impl State {
             }
         }
         self.open.push(sample.timestamp_ms, sample.value)?;
+        if self.open.sample_count().is_multiple_of(MARK_SAMPLES) {
+            self.marks = [self.marks[1], self.open.mark()];
+        }
         self.newest = Some(sample);
         Ok(())
     }
@@ -249,6 +262,7 @@ impl State {
     fn seal_open(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
         self.sealed.push(sealer.seal_open(&self.open)?);
         self.open = XorAppender::default();
+        self.marks = [None; 2];
         Ok(())
     }
 }
