@@ -23,7 +23,7 @@ pub(crate) struct InstantArgs {
     #[arg(long, default_value_t = 1_000_000)]
     series: usize,
     /// Samples of each series, which are all in the head
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 50)]
     rounds: usize,
     /// Seconds between samples
     #[arg(long, default_value_t = 15)]
@@ -119,17 +119,26 @@ pub(crate) fn run(args: &InstantArgs) -> Result<()> {
     })?;
     let query = "sum by (l) (rate(bench_events_total[5m]))";
     let parameters = [("query", query.to_owned()), ("time", format!("{}.{:03}", end_ms / 1_000, end_ms % 1_000))];
-    let (mut times_ms, mut body) = (Vec::new(), Vec::new());
+    let (mut times_ms, mut body, mut cpu_s) = (Vec::new(), Vec::new(), 0.0);
     for run in 0..=args.runs {
         let took = target.ask("/api/v1/query", &parameters, &mut body)?;
         check(args, &body)?;
         let took_ms = took.as_secs_f64() * 1e3;
         println!("{} {took_ms:.1} ms", if run == 0 { "first" } else { "run  " });
         times_ms.extend((run > 0).then_some(took_ms));
+        if run == 0 {
+            cpu_s = target.process.usage()?.0;
+        }
     }
     times_ms.sort_by(f64::total_cmp);
-    let rss_mb = target.process.usage()?.1 as f64 / 1e6;
-    println!("{query}: {} series, median {:.1} ms, memory {rss_mb:.0} MB", args.series, times_ms[times_ms.len() / 2]);
+    let (cpu_after_s, rss) = target.process.usage()?;
+    println!(
+        "{query}: {} series, median {:.1} ms, server CPU {:.1} ms a query, memory {:.0} MB",
+        args.series,
+        times_ms[times_ms.len() / 2],
+        (cpu_after_s - cpu_s) * 1e3 / args.runs as f64,
+        rss as f64 / 1e6
+    );
     Ok(())
 }
 

@@ -108,8 +108,7 @@ impl Fleet {
     /// A fleet of about `series` series, in requests of about a thousand points.
     pub(crate) fn new(series: usize) -> Self {
         let (counters, gauges) = (series * 2 / 5, series * 2 / 5);
-        let mut fleet =
-            Self { counters, gauges, histograms: series / 5 / SERIES_PER_HISTOGRAM, templates: Vec::new() };
+        let mut fleet = Self { counters, gauges, histograms: series / 5 / SERIES_PER_HISTOGRAM, templates: Vec::new() };
         let (histograms, instances) = (fleet.histograms, fleet.instances());
         for (name, kind, count) in [
             ("bench_requests", Kind::Counter, counters),

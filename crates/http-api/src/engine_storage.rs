@@ -75,6 +75,10 @@ impl SeriesSet for EngineSeriesSet<'_> {
         self.selection.len()
     }
 
+    fn may_have_label(&self, name: &str) -> bool {
+        self.selection.may_have_label(name)
+    }
+
     fn labels(&self, index: usize) -> &Labels {
         self.selection.labels(index)
     }

@@ -80,6 +80,11 @@ impl MemIndex {
         out
     }
 
+    /// Whether any series has a label of this name. A hash.
+    pub fn has_label_name(&self, name: &str) -> bool {
+        self.inverted.values(name).is_some()
+    }
+
     /// Every label name, sorted.
     pub fn label_names(&self) -> Vec<String> {
         sorted(self.inverted.names().iter().map(|name| &*name.text))

@@ -56,6 +56,11 @@ pub trait SeriesSet: Send + Sync {
         self.len() == 0
     }
 
+    /// Whether a series may have a label of this name: `false` only if none has. Cheap, or `true`.
+    fn may_have_label(&self, _name: &str) -> bool {
+        true
+    }
+
     /// Labels of series `index`, which is below [`SeriesSet::len`].
     fn labels(&self, index: usize) -> &Labels;
 

@@ -44,7 +44,7 @@ impl Frozen {
 }
 
 /// Samples of the open chunk from one mark to the next: a read of the last minutes decodes from the second newest.
-const MARK_SAMPLES: usize = 24;
+const MARK_SAMPLES: usize = 20;
 
 #[derive(Debug, Default)]
 struct State {

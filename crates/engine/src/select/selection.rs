@@ -149,6 +149,13 @@ impl<'a> Selection<'a> {
         self.len() == 0
     }
 
+    /// Whether a series may have a label of this name; `false` only if no source knows the name.
+    pub fn may_have_label(&self, name: &str) -> bool {
+        let not_in_block = |block: &Block| block.label_names().is_ok_and(|names| names.binary_search(&name).is_err());
+        let in_head = || self.engine.catalog.read().index().has_label_name(name);
+        !self.head.series.is_empty() && in_head() || !self.parts.iter().all(|(block, _)| not_in_block(block))
+    }
+
     /// The labels of a series; unless any order was asked for, they ascend with the index.
     ///
     /// # Panics

@@ -148,8 +148,11 @@ pub(crate) fn drop_schema(labels: &Labels) -> Labels {
 }
 
 /// Labels that go away with the metric name.
+pub(crate) const SCHEMA_LABELS: [&str; 3] = [LABEL_NAME, "__type__", "__unit__"];
+
+/// Whether a label goes away with the metric name.
 pub(crate) fn is_schema(name: &str) -> bool {
-    name == LABEL_NAME || name == "__type__" || name == "__unit__"
+    SCHEMA_LABELS.contains(&name)
 }
 
 fn lock(annotations: &Mutex<Annotations>) -> std::sync::MutexGuard<'_, Annotations> {

@@ -145,6 +145,10 @@ impl<F: Fn(&mut Cells, &mut Scratch<'_>, usize) + Sync> Rows for MappedRows<'_, 
         self.inner.nameless() || (self.drops_name && !self.delayed)
     }
 
+    fn same_schema(&self) -> bool {
+        self.inner.same_schema()
+    }
+
     fn drop_name(&self, index: usize) -> bool {
         if self.drops_name { self.delayed } else { self.inner.drop_name(index) }
     }

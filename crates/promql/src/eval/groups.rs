@@ -48,6 +48,33 @@ impl Numbers {
     }
 }
 
+/// Numbers for keys that are kept as bytes: a row's labels are walked once and compared with no other row's.
+#[derive(Default)]
+struct KeptKeys {
+    numbers: Numbers,
+    bytes: Vec<u8>,
+    /// Where each key ends.
+    ends: Vec<usize>,
+}
+
+impl KeptKeys {
+    fn of(&mut self, hash: u64, row: u32, key: &[u8]) -> u32 {
+        let Self { numbers: Numbers { table, hashes, first_rows }, bytes, ends } = self;
+        let kept = |number: usize| &bytes[number.checked_sub(1).map_or(0, |before| ends[before])..ends[number]];
+        let equal = |&number: &u32| hashes[number as usize] == hash && kept(number as usize) == key;
+        if let Some(&number) = table.find(hash, equal) {
+            return number;
+        }
+        let number = hashes.len() as u32;
+        hashes.push(hash);
+        first_rows.push(row);
+        table.insert_unique(hash, number, |&number| hashes[number as usize]);
+        bytes.extend_from_slice(key);
+        ends.push(bytes.len());
+        number
+    }
+}
+
 /// Which of the rows have equal keys.
 pub(crate) struct Keyed {
     pub numbers: Numbers,
@@ -74,6 +101,17 @@ impl Keyed {
     pub fn new(context: &Context<'_>, vector: &Vector<'_>, key: &LabelKey<'_>) -> Result<Self, EvalError> {
         let same = |a: u32, b: u32| key.equals(vector.source_labels(a as usize), key, vector.source_labels(b as usize));
         let mut parts = in_parts(context, vector.len(), |rows| {
+            if key.is_listed() {
+                let (mut kept, mut bytes) = (KeptKeys::default(), Vec::new());
+                let of_row = rows
+                    .map(|row| {
+                        bytes.clear();
+                        let hash = key.write(vector.source_labels(row), &mut bytes);
+                        kept.of(hash, row as u32, &bytes)
+                    })
+                    .collect();
+                return Keyed { numbers: kept.numbers, of_row };
+            }
             let mut numbers = Numbers::default();
             let of_row = rows
                 .map(|row| {
@@ -168,7 +206,7 @@ fn group_labels(labels: &Labels, aggregate: &AggregateExpr) -> Labels {
 
 /// Whether the rows of `vector`, whose source labels are unique, can be told apart without their metric names.
 pub(crate) fn unique_without_names(context: &Context<'_>, vector: &Vector<'_>) -> Result<bool, EvalError> {
-    if vector.len() < 2 {
+    if vector.len() < 2 || vector.same_schema() {
         return Ok(true);
     }
     // Mostly there is one name. Then the rest differs, and nothing needs to be hashed.

@@ -1,6 +1,6 @@
 //! Keys of series: some of their labels, hashed and compared in place, without a label set of their own.
 
-use super::context::is_schema;
+use super::context::SCHEMA_LABELS;
 use mytsdb_model::{LABEL_NAME, Labels};
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -15,6 +15,17 @@ enum Ignored {
     Name,
     /// All that describes the metric as a whole.
     Schema,
+}
+
+impl Ignored {
+    #[inline]
+    fn covers(self, name: &[u8]) -> bool {
+        match self {
+            Ignored::Nothing => false,
+            Ignored::Name => name == LABEL_NAME.as_bytes(),
+            Ignored::Schema => is_schema_bytes(name),
+        }
+    }
 }
 
 /// Which labels of a series make its key.
@@ -51,22 +62,32 @@ impl<'q> LabelKey<'q> {
 
     #[inline]
     fn counts(&self, name: &[u8]) -> bool {
-        let ignored = match self.ignored {
-            Ignored::Nothing => false,
-            Ignored::Name => name == LABEL_NAME.as_bytes(),
-            Ignored::Schema => is_schema_bytes(name),
-        };
-        !ignored && self.names.iter().any(|listed| listed.as_bytes() == name) == self.listed
+        !self.ignored.covers(name) && self.names.iter().any(|listed| listed.as_bytes() == name) == self.listed
     }
 
     /// The byte form of each label that counts.
     #[inline]
-    fn pairs<'l>(&'l self, labels: &'l Labels) -> impl Iterator<Item = &'l [u8]> {
-        let last = if self.listed { self.names.last().map(|name| name.as_bytes()) } else { None };
-        Pairs { rest: labels.as_bytes() }
-            .take_while(move |(name, _)| last.is_none_or(|last| *name <= last))
-            .filter(|(name, _)| self.counts(name))
-            .map(|(_, pair)| pair)
+    fn pairs<'l>(&'l self, labels: &'l Labels) -> KeyPairs<'l, 'q> {
+        KeyPairs {
+            pairs: Pairs { rest: labels.as_bytes() },
+            names: &self.names,
+            listed: self.listed,
+            ignored: self.ignored,
+        }
+    }
+
+    /// Appends the key's bytes to `out`, which are equal for equal keys, and returns its [hash](Self::hash).
+    #[inline]
+    pub fn write(&self, labels: &Labels, out: &mut Vec<u8>) -> u64 {
+        self.pairs(labels).fold(seed(), |hash, pair| {
+            out.extend_from_slice(pair);
+            xxh3_64_with_seed(pair, hash)
+        })
+    }
+
+    /// Whether few labels count, so that keys are short.
+    pub fn is_listed(&self) -> bool {
+        self.listed
     }
 
     /// A hash of the key; it differs from process to process.
@@ -95,7 +116,7 @@ fn sorted(names: &[String]) -> Vec<&str> {
 
 #[inline]
 fn is_schema_bytes(name: &[u8]) -> bool {
-    name.first() == Some(&b'_') && std::str::from_utf8(name).is_ok_and(is_schema)
+    SCHEMA_LABELS.iter().any(|schema| schema.as_bytes() == name)
 }
 
 /// Secret, so that nobody can choose labels whose hashes collide.
@@ -128,6 +149,42 @@ impl<'l> Iterator for Pairs<'l> {
         let (pair, rest) = self.rest.split_at(value_start + value_length);
         self.rest = rest;
         Some((&pair[name_start..name_end], pair))
+    }
+}
+
+/// The labels of a set that count for a key. Both are sorted by name, so each is walked once.
+struct KeyPairs<'l, 'q> {
+    pairs: Pairs<'l>,
+    /// Names not yet passed.
+    names: &'l [&'q str],
+    listed: bool,
+    ignored: Ignored,
+}
+
+impl<'l> Iterator for KeyPairs<'l, '_> {
+    type Item = &'l [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'l [u8]> {
+        loop {
+            if self.listed && self.names.is_empty() {
+                return None;
+            }
+            let (name, pair) = self.pairs.next()?;
+            let mut is_named = false;
+            while let Some((first, later)) = self.names.split_first() {
+                match first.as_bytes().cmp(name) {
+                    Ordering::Less => self.names = later,
+                    order => {
+                        is_named = order == Ordering::Equal;
+                        break;
+                    }
+                }
+            }
+            if is_named == self.listed && !self.ignored.covers(name) {
+                return Some(pair);
+            }
+        }
     }
 }
 

@@ -18,6 +18,11 @@ pub(crate) trait Rows: Sync {
     fn nameless(&self) -> bool {
         false
     }
+    /// All rows have the same metric name, and none has another label that describes the metric: without these labels
+    /// the rows still differ. `false` if that is not known.
+    fn same_schema(&self) -> bool {
+        false
+    }
     fn drop_name(&self, index: usize) -> bool;
     /// Fills `out`, whatever it held, with the cells of row `index`.
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError>;
@@ -61,6 +66,14 @@ impl<'a> Vector<'a> {
     pub fn nameless(&self) -> bool {
         match self {
             Vector::Lazy(rows) => rows.nameless(),
+            Vector::Kept(_) => false,
+        }
+    }
+
+    /// [`Rows::same_schema`].
+    pub fn same_schema(&self) -> bool {
+        match self {
+            Vector::Lazy(rows) => rows.same_schema(),
             Vector::Kept(_) => false,
         }
     }

@@ -1,7 +1,7 @@
 //! Selectors: what the storage holds, as rows or as windows.
 
 use super::cells::{Cell, Cells};
-use super::context::{Context, Scratch};
+use super::context::{Context, SCHEMA_LABELS, Scratch};
 use super::expr::eval_vector;
 use super::functions::extended::interpolate_instant;
 use super::grid::Grid;
@@ -13,7 +13,7 @@ use crate::error::EvalError;
 use crate::pos::PosRange;
 use crate::storage::{Columns, SelectHints, SeriesSet};
 use mytsdb_codec::CounterResetHint;
-use mytsdb_model::{Labels, TimeRange, is_stale_nan};
+use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
 use std::sync::Arc;
 
 /// What a row of an instant selector tells about the sample of each step.
@@ -28,6 +28,7 @@ pub(crate) enum SampleField {
 
 struct SelectedRows<'a> {
     context: &'a Context<'a>,
+    same_schema: bool,
     set: Box<dyn SeriesSet + 'a>,
     grid: Grid,
     /// Reference time of step 0.
@@ -39,6 +40,13 @@ struct SelectedRows<'a> {
     range: TimeRange,
     summarised: bool,
     pos: PosRange,
+}
+
+/// Whether all series have the one name that the selector asks for, and nothing else that goes away with it.
+fn same_schema(selector: &VectorSelector, set: &dyn SeriesSet) -> bool {
+    let named = |m: &Matcher| m.op() == MatchOp::Equal && m.name() == LABEL_NAME && !m.value().is_empty();
+    let others = SCHEMA_LABELS.iter().filter(|name| **name != LABEL_NAME);
+    selector.matchers.iter().any(named) && !others.into_iter().any(|name| set.may_have_label(name))
 }
 
 /// Evaluates an instant selector over `grid`.
@@ -62,6 +70,7 @@ pub(crate) fn select_instant<'a>(
     let set = context.storage.select(&SelectHints { range, step_ms, func, range_ms: 0 }, &selector.matchers)?;
     Ok(Vector::Lazy(Box::new(SelectedRows {
         context,
+        same_schema: same_schema(selector, &*set),
         set,
         grid,
         first_ms,
@@ -85,6 +94,10 @@ impl Rows for SelectedRows<'_> {
 
     fn labels(&self, index: usize) -> &Labels {
         self.set.labels(index)
+    }
+
+    fn same_schema(&self) -> bool {
+        self.same_schema
     }
 
     fn drop_name(&self, _index: usize) -> bool {
@@ -211,6 +224,7 @@ fn latest_floats(times: &[i64], values: &[f64], windows: Windows, out: &mut Cell
 
 struct SelectedSamples<'a> {
     context: &'a Context<'a>,
+    same_schema: bool,
     set: Box<dyn SeriesSet + 'a>,
     range: TimeRange,
     summarised: bool,
@@ -223,6 +237,10 @@ impl Samples for SelectedSamples<'_> {
 
     fn labels(&self, index: usize) -> &Labels {
         self.set.labels(index)
+    }
+
+    fn same_schema(&self) -> bool {
+        self.same_schema
     }
 
     fn drop_name(&self, _index: usize) -> bool {
@@ -267,6 +285,7 @@ pub(crate) fn select_range<'a>(
     Ok(RangeVector {
         samples: Box::new(SelectedSamples {
             context,
+            same_schema: same_schema(selector, &*set),
             set,
             range,
             summarised: context.summarised.contains(&selector.pos),

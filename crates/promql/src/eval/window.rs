@@ -19,6 +19,11 @@ pub(crate) trait Samples: Sync {
     fn nameless(&self) -> bool {
         false
     }
+    /// All series have the same metric name, and none has another label that describes the metric: without these labels
+    /// the series still differ. `false` if that is not known.
+    fn same_schema(&self) -> bool {
+        false
+    }
     fn drop_name(&self, index: usize) -> bool;
     /// Fills `out`, which is empty, with the samples of series `index`, stale markers left out.
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Columns) -> Result<(), EvalError>;

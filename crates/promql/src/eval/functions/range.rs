@@ -123,7 +123,9 @@ pub(crate) fn eval_range_function<'a>(
     let delayed = context.options.delayed_name_removal;
     // Series that had no names before were told apart without.
     let settled = keeps_name || vector.samples.nameless();
-    let rows = RangeRows { vector, kernel, scalars, keeps_name, delayed, optimise: context.options.optimise };
+    let one_name = vector.samples.same_schema() && !vector.samples.nameless() && vector.samples.len() > 0;
+    let metric = one_name.then(|| vector.samples.labels(0).metric_name().to_owned());
+    let rows = RangeRows { vector, kernel, scalars, metric, keeps_name, delayed, optimise: context.options.optimise };
     let rows = Vector::Lazy(Box::new(rows));
     if settled { Ok(Some(rows)) } else { super::settle_names(context, rows).map(Some) }
 }
@@ -145,6 +147,8 @@ struct RangeRows<'a> {
     vector: RangeVector<'a>,
     kernel: Kernel,
     scalars: Vec<Scalar>,
+    /// The metric name of all series, if they have the same.
+    metric: Option<String>,
     /// The metric name survives.
     keeps_name: bool,
     /// Names are dropped at the end of the evaluation.
@@ -170,6 +174,10 @@ impl Rows for RangeRows<'_> {
         self.vector.samples.nameless() || (!self.keeps_name && !self.delayed)
     }
 
+    fn same_schema(&self) -> bool {
+        self.vector.samples.same_schema()
+    }
+
     fn drop_name(&self, index: usize) -> bool {
         if self.keeps_name { self.vector.samples.drop_name(index) } else { self.delayed }
     }
@@ -178,7 +186,11 @@ impl Rows for RangeRows<'_> {
         let mut columns = scratch.take_columns();
         self.vector.samples.read(index, scratch, &mut columns)?;
         let samples = &self.vector.samples;
-        let metric = if samples.nameless() { "" } else { samples.labels(index).metric_name() };
+        let metric = match &self.metric {
+            Some(metric) => metric,
+            None if samples.nameless() => "",
+            None => samples.labels(index).metric_name(),
+        };
         let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos: self.vector.pos };
         if !self.compute_column(&mut columns, &mut scratch.tables, &mut scratch.buffers, out) {
             self.compute(&columns, out, &mut remarks);
