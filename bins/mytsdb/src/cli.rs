@@ -139,6 +139,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "COUNT", env = "MYTSDB_QUERY_MAX_SAMPLES", help_heading = "Queries")]
     pub(crate) query_max_samples: Option<u64>,
 
+    /// Most bytes that all running queries may hold together; past it they are told to come back
+    /// [default: a quarter of the memory, at most 4294967296]
+    #[arg(long, value_name = "BYTES", env = "MYTSDB_QUERY_MAX_TOTAL_BYTES", help_heading = "Queries")]
+    pub(crate) query_max_total_bytes: Option<u64>,
+
     /// Most queries that run at the same time; others wait [default: 20]
     #[arg(long, value_name = "COUNT", env = "MYTSDB_QUERY_MAX_CONCURRENCY", help_heading = "Queries")]
     pub(crate) query_max_concurrency: Option<usize>,

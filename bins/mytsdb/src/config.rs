@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) series_limits: mytsdb_otlp::Limits,
     pub(crate) query_timeout: Duration,
     pub(crate) query_max_samples: u64,
+    pub(crate) query_max_total_bytes: u64,
     pub(crate) query_max_concurrency: usize,
     pub(crate) query_lookback_ms: i64,
     pub(crate) self_metrics_interval: Option<Duration>,
@@ -81,6 +82,7 @@ impl Config {
             },
             query_timeout: millis(pick_ms!(query_timeout, "query-timeout", "2m")),
             query_max_samples: pick!(query_max_samples, 50_000_000),
+            query_max_total_bytes: pick!(query_max_total_bytes, crate::memory::query_bytes_default()),
             query_max_concurrency: pick!(query_max_concurrency, 20),
             query_lookback_ms: pick_ms!(query_lookback, "query-lookback", "5m"),
             self_metrics_interval: (self_metrics_ms > 0).then(|| millis(self_metrics_ms)),
@@ -108,6 +110,7 @@ impl Config {
             ("--otlp-max-in-flight-bytes", self.otlp_max_in_flight_bytes),
             ("--query-max-concurrency", self.query_max_concurrency),
             ("--query-max-samples", self.query_max_samples as usize),
+            ("--query-max-total-bytes", self.query_max_total_bytes as usize),
             ("--query-lookback", self.query_lookback_ms as usize),
             ("--query-timeout", self.query_timeout.as_millis() as usize),
         ] {
@@ -149,6 +152,7 @@ impl Config {
             ("max-buckets-per-point", self.series_limits.bucket_count_max.to_string()),
             ("query-timeout", millis(self.query_timeout.as_millis() as i64)),
             ("query-max-samples", self.query_max_samples.to_string()),
+            ("query-max-total-bytes", self.query_max_total_bytes.to_string()),
             ("query-max-concurrency", self.query_max_concurrency.to_string()),
             ("query-lookback", millis(self.query_lookback_ms)),
         ];

@@ -4,6 +4,7 @@ mod cli;
 mod clock;
 mod config;
 mod logging;
+mod memory;
 mod self_metrics;
 mod server;
 

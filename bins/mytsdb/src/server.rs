@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use mytsdb_engine::{Durability, Engine, EngineError, EngineOptions, Recovery};
 use mytsdb_http_api::{Api, ApiOptions, EngineStorage};
 use mytsdb_ingest_grpc::{IngestMetrics, IngestOptions};
-use mytsdb_promql::QueryOptions;
+use mytsdb_promql::{MemoryBudget, QueryOptions};
 use mytsdb_telemetry::Registry;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -199,6 +199,9 @@ fn api_options(config: &Config) -> ApiOptions {
         query: QueryOptions {
             lookback_ms: config.query_lookback_ms,
             max_samples: config.query_max_samples,
+            // A query that could never have enough is told so, instead of to come back.
+            max_bytes: config.query_max_total_bytes.min(QueryOptions::default().max_bytes),
+            memory: Some(MemoryBudget::new(config.query_max_total_bytes, "--query-max-total-bytes")),
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             ..QueryOptions::default()
         },

@@ -2,7 +2,7 @@
 
 use mytsdb_engine::{Engine, Lookup, Selection};
 use mytsdb_model::{Labels, Matcher, TimeRange};
-use mytsdb_promql::{Columns, SelectHints, SeriesSet, Storage, StorageError};
+use mytsdb_promql::{Cancel, Columns, SelectHints, SeriesSet, Storage, StorageError};
 use std::sync::{Arc, OnceLock};
 
 /// Answers queries from an engine, once there is one. A clone reads from the same engine.
@@ -34,7 +34,9 @@ impl EngineStorage {
 
 impl Storage for EngineStorage {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
-        let lookup = Lookup::new(hints.range, matchers);
+        let keep_going = || hints.cancel.check().is_ok();
+        let (range, any_order) = (hints.range, hints.any_order);
+        let lookup = Lookup { range, matchers, any_order, keep_going: &keep_going };
         let engine = self.engine()?;
         // A query finds out by reading which series have samples; a list of series must know.
         let selection = if hints.func == Some("series") { engine.stored(&lookup) } else { engine.candidates(&lookup) };
@@ -42,8 +44,25 @@ impl Storage for EngineStorage {
         Ok(Box::new(EngineSeriesSet { selection }))
     }
 
-    fn label_names(&self, range: TimeRange, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, StorageError> {
-        let names = self.engine()?.label_names(&Lookup::new(range, matchers)).map_err(StorageError::from_error)?;
+    fn is_plain(&self) -> bool {
+        // There are only floats; what labels there are can be looked up without a walk over series.
+        let everywhere = TimeRange::new(i64::MIN, i64::MAX);
+        let lookup = Lookup::new(everywhere, &[]);
+        let lacks =
+            |engine: &Engine, name: &str| engine.label_values(name, &lookup).is_ok_and(|values| values.is_empty());
+        self.engine().is_ok_and(|engine| lacks(engine, "__type__") && lacks(engine, "__unit__"))
+    }
+
+    fn label_names(
+        &self,
+        range: TimeRange,
+        matchers: &[Matcher],
+        limit: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<String>, StorageError> {
+        let keep_going = || cancel.check().is_ok();
+        let lookup = Lookup { keep_going: &keep_going, ..Lookup::new(range, matchers) };
+        let names = self.engine()?.label_names(&lookup).map_err(StorageError::from_error)?;
         Ok(at_most(names, limit))
     }
 
@@ -53,8 +72,11 @@ impl Storage for EngineStorage {
         range: TimeRange,
         matchers: &[Matcher],
         limit: usize,
+        cancel: &Cancel,
     ) -> Result<Vec<String>, StorageError> {
-        let values = self.engine()?.label_values(name, &Lookup::new(range, matchers)).map_err(StorageError::from_error)?;
+        let keep_going = || cancel.check().is_ok();
+        let lookup = Lookup { keep_going: &keep_going, ..Lookup::new(range, matchers) };
+        let values = self.engine()?.label_values(name, &lookup).map_err(StorageError::from_error)?;
         Ok(at_most(values, limit))
     }
 }

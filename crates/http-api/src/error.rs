@@ -87,6 +87,7 @@ impl From<EvalError> for ApiError {
             EvalError::Canceled => ErrorKind::Canceled,
             EvalError::Timeout => ErrorKind::Timeout,
             EvalError::Storage(_) => ErrorKind::Internal,
+            EvalError::NoMemoryLeft { .. } => ErrorKind::Overloaded,
             _ => ErrorKind::Execution,
         };
         Self::new(kind, error.to_string())

@@ -8,7 +8,7 @@ use crate::gate::Gate;
 use crate::json::Chunks;
 use axum::body::Body;
 use http::Response;
-use mytsdb_promql::Cancel;
+use mytsdb_promql::{Cancel, StorageError};
 use std::time::{Duration, Instant};
 
 /// Stops the evaluation when the connection drops the request's future.
@@ -25,6 +25,13 @@ pub(crate) struct Run {
     pub(crate) cancel: Cancel,
     /// Time spent waiting for a turn.
     pub(crate) queued: Duration,
+}
+
+impl Run {
+    /// What to answer when the storage failed, which it does on purpose once it is told to stop.
+    pub(crate) fn failure(&self, error: StorageError) -> ApiError {
+        self.cancel.check().map_or_else(ApiError::from, |()| error.into())
+    }
 }
 
 /// Runs `work` on a blocking thread once `gate` lets it, and answers with what it writes.

@@ -41,6 +41,7 @@ mod metadata;
 mod options;
 mod page;
 mod params;
+mod plan;
 mod probes;
 mod query;
 mod render;

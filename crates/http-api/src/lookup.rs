@@ -44,18 +44,19 @@ pub(crate) async fn series(State(shared): State<Arc<Shared>>, request: Request) 
     };
     answer(shared, request, read, |storage, lookup, run, out| {
         let limit = lookup.limit.unwrap_or(0);
-        let hints = SelectHints { range: lookup.range, step_ms: 0, func: Some("series"), range_ms: 0 };
+        let hints = SelectHints { func: Some("series"), ..SelectHints::new(lookup.range, &run.cancel) };
+        let select = |matchers| storage.select(&hints, matchers).map_err(|error| run.failure(error));
         let bounded = |len: usize| if limit == 0 { len } else { len.min(limit) };
         let len = if let [matchers] = &lookup.selectors[..] {
             // In order and each once already.
-            let set = storage.select(&hints, matchers)?;
+            let set = select(matchers)?;
             out.list((0..bounded(set.len())).map(|index| set.labels(index)), Chunks::labels);
             set.len()
         } else {
             let mut found: BTreeSet<Labels> = BTreeSet::new();
             for matchers in &lookup.selectors {
                 run.cancel.check()?;
-                let set = storage.select(&hints, matchers)?;
+                let set = select(matchers)?;
                 let asked = if limit == 0 { set.len() } else { set.len().min(Lookup::asked(limit)) };
                 found.extend((0..asked).map(|index| set.labels(index).clone()));
             }
@@ -71,7 +72,9 @@ pub(crate) async fn series(State(shared): State<Arc<Shared>>, request: Request) 
 pub(crate) async fn label_names(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     answer(shared, request, Lookup::read, |storage, lookup, run, out| {
         let limit = lookup.limit.unwrap_or(0);
-        let names = union(lookup, run, |matchers| storage.label_names(lookup.range, matchers, Lookup::asked(limit)))?;
+        let names = union(lookup, run, |matchers| {
+            storage.label_names(lookup.range, matchers, Lookup::asked(limit), &run.cancel)
+        })?;
         Ok(write_strings(out, names, limit))
     })
     .await
@@ -90,7 +93,8 @@ pub(crate) async fn label_values(
     answer(shared, request, Lookup::read, move |storage, lookup, run, out| {
         let limit = lookup.limit.unwrap_or(values_max);
         let asked = Lookup::asked(limit);
-        let values = union(lookup, run, |matchers| storage.label_values(&name, lookup.range, matchers, asked))?;
+        let values =
+            union(lookup, run, |matchers| storage.label_values(&name, lookup.range, matchers, asked, &run.cancel))?;
         Ok(write_strings(out, values, limit))
     })
     .await
@@ -103,12 +107,12 @@ fn union(
     mut find: impl FnMut(&[Matcher]) -> Result<Vec<String>, StorageError>,
 ) -> Result<Vec<String>, ApiError> {
     if lookup.selectors.is_empty() {
-        return Ok(find(&[])?);
+        return find(&[]).map_err(|error| run.failure(error));
     }
     let mut all = Vec::new();
     for matchers in &lookup.selectors {
         run.cancel.check()?;
-        all.append(&mut find(matchers)?);
+        all.append(&mut find(matchers).map_err(|error| run.failure(error))?);
     }
     all.sort_unstable();
     all.dedup();

@@ -7,12 +7,13 @@ use crate::error::ApiError;
 use crate::job::{self, Run};
 use crate::json::Chunks;
 use crate::params::Params;
+use crate::plan::write_plan;
 use crate::render::{truncate, write_value};
 use crate::time::now_ms;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use http::Response;
-use mytsdb_promql::{EvalError, Expr, QueryOptions, QueryResult, QueryStats};
+use mytsdb_promql::{EvalError, Expr, Plan, QueryOptions, QueryResult, QueryStats};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,8 @@ struct QueryRequest {
 enum Stats {
     No,
     Yes,
+    /// With the plan of the query, which Prometheus does not have.
+    All,
     /// Neither `true` nor `all`, which is taken for `true` with a warning.
     Deprecated,
 }
@@ -99,7 +102,8 @@ async fn answer(
         out.raw("{");
         write_value(out, result.value);
         if query.stats != Stats::No {
-            write_stats(out, result.stats, &Timings { queued: run.queued, parsed, evaluated });
+            let timings = Timings { queued: run.queued, parsed, evaluated };
+            write_stats(out, result.stats, &timings, result.plan.as_ref());
         }
         if query.stats == Stats::Deprecated {
             let text = "the stats parameter should be \"true\" or \"all\"; other values are deprecated";
@@ -128,9 +132,11 @@ impl QueryRequest {
         }
         let stats = match params.get("stats") {
             "" => Stats::No,
-            "true" | "all" => Stats::Yes,
+            "true" => Stats::Yes,
+            "all" => Stats::All,
             _ => Stats::Deprecated,
         };
+        options.profile = stats == Stats::All;
         let timeout = timeout.map_or(shared.options.query_timeout, |t| t.min(shared.options.query_timeout));
         Ok(Self { text: params.get("query").to_owned(), when, limit, timeout, options, stats })
     }
@@ -156,7 +162,7 @@ struct Timings {
 }
 
 /// `,"stats":{…}`. What the evaluator does not tell apart is counted once, under the name that comes nearest.
-fn write_stats(out: &mut Chunks, stats: QueryStats, timings: &Timings) {
+fn write_stats(out: &mut Chunks, stats: QueryStats, timings: &Timings, plan: Option<&Plan>) {
     let evaluation = timings.evaluated.saturating_sub(timings.parsed).as_secs_f64();
     let seconds = [
         (",\"stats\":{\"timings\":{\"evalTotalTime\":", timings.evaluated.as_secs_f64()),
@@ -176,5 +182,10 @@ fn write_stats(out: &mut Chunks, stats: QueryStats, timings: &Timings) {
     out.integer(stats.samples_read);
     out.raw(",\"peakSamples\":");
     out.integer(stats.samples_peak);
-    out.raw("}}");
+    out.raw("}");
+    if let Some(plan) = plan {
+        out.raw(",\"plan\":");
+        write_plan(out, plan);
+    }
+    out.raw("}");
 }

@@ -119,8 +119,8 @@ struct SeriesCounts {
 fn count_series(storage: &dyn Storage, run: &Run) -> Result<SeriesCounts, ApiError> {
     let now = now_ms();
     let range = TimeRange::new(now - TSDB_WINDOW_MS, now);
-    let hints = SelectHints { range, step_ms: 0, func: Some("series"), range_ms: 0 };
-    let set = storage.select(&hints, &[])?;
+    let hints = SelectHints { func: Some("series"), ..SelectHints::new(range, &run.cancel) };
+    let set = storage.select(&hints, &[]).map_err(|error| run.failure(error))?;
     let mut counts = SeriesCounts { series: set.len() as u64, range: Some(range), ..SeriesCounts::default() };
     for index in 0..set.len() {
         if index % SERIES_PER_CHECK == 0 {

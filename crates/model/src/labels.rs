@@ -287,7 +287,10 @@ fn split_text<'a>(bytes: &mut &'a [u8]) -> &'a str {
     let (text, rest) = bytes[at..].split_at(length);
     *bytes = rest;
     debug_assert!(std::str::from_utf8(text).is_ok(), "{text:?}");
-    #[expect(unsafe_code, reason = "queries visit the labels of millions of series; checking again costs more than the rest")]
+    #[expect(
+        unsafe_code,
+        reason = "queries visit the labels of millions of series; checking again costs more than the rest"
+    )]
     // SAFETY: `Labels` is built only from `&str`s (`from_sorted`) or from bytes in which `from_bytes` has found exactly
     // these texts and checked each; the bytes never change, and this walk splits them as those functions did.
     unsafe {

@@ -88,6 +88,18 @@ pub enum EvalError {
         /// The limit.
         limit_bytes: u64,
     },
+    /// All queries that run together would hold more than [`MemoryBudget`](crate::MemoryBudget) allows; later there may
+    /// be room again.
+    #[error(
+        "queries that are running would use too much memory in query execution: more than {limit_bytes} bytes \
+         ({setting}), try again later"
+    )]
+    NoMemoryLeft {
+        /// The limit.
+        limit_bytes: u64,
+        /// Where the limit is set, e.g. the name of a flag.
+        setting: &'static str,
+    },
     /// A part of the language that this build does not have.
     #[error("unsupported: {0}")]
     Unsupported(&'static str),

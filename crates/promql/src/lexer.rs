@@ -5,7 +5,7 @@
 
 use crate::ast::BinaryOp;
 use crate::pos::PosRange;
-use crate::token::{Keyword, Token, TokenKind, keyword};
+use crate::token::{KEYWORD_BYTES_MAX, Keyword, Token, TokenKind, keyword, lowercase};
 
 pub(crate) struct Lexer<'a> {
     input: &'a str,
@@ -18,18 +18,20 @@ pub(crate) struct Lexer<'a> {
     got_colon: bool,
     /// Values of a series description follow: `0x2` is a repetition, not a number in base 16.
     series: bool,
+    /// Why the last token is [`TokenKind::Error`].
+    refusal: String,
 }
 
-/// All tokens of `input`; the last one is [`TokenKind::End`] or [`TokenKind::Error`].
-pub(crate) fn tokens(input: &str) -> Vec<Token> {
+/// All tokens of `input`; the last one is [`TokenKind::End`] or [`TokenKind::Error`], for which there is a reason.
+pub(crate) fn tokens(input: &str) -> (Vec<Token>, String) {
     let mut lexer = Lexer::new(input);
     let mut out = Vec::with_capacity(input.len() / 3 + 2);
     loop {
         let token = lexer.next_token();
-        let last = matches!(token.kind, TokenKind::End | TokenKind::Error(_));
+        let last = matches!(token.kind, TokenKind::End | TokenKind::Error);
         out.push(token);
         if last {
-            return out;
+            return (out, lexer.refusal);
         }
     }
 }
@@ -48,6 +50,7 @@ impl<'a> Lexer<'a> {
             got_duration: false,
             got_colon: false,
             series: false,
+            refusal: String::new(),
         }
     }
 
@@ -59,6 +62,11 @@ impl<'a> Lexer<'a> {
     /// The offset after the last token.
     pub fn offset(&self) -> usize {
         self.at
+    }
+
+    /// Why the last token is an error.
+    pub fn refusal(&self) -> &str {
+        &self.refusal
     }
 
     pub fn next_token(&mut self) -> Token {
@@ -74,7 +82,10 @@ impl<'a> Lexer<'a> {
         match lexed {
             Ok(kind) => Token { kind, pos: PosRange::new(self.start, self.at) },
             // A refusal is about everything from the offending token on.
-            Err(message) => Token { kind: TokenKind::Error(message), pos: PosRange::new(self.start, self.input.len()) },
+            Err(message) => {
+                self.refusal = message;
+                Token { kind: TokenKind::Error, pos: PosRange::new(self.start, self.input.len()) }
+            }
         }
     }
 
@@ -93,10 +104,15 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    #[inline]
     fn peek(&self) -> Option<char> {
-        self.input[self.at..].chars().next()
+        match self.input.as_bytes().get(self.at) {
+            Some(&byte) if byte.is_ascii() => Some(char::from(byte)),
+            _ => self.input[self.at..].chars().next(),
+        }
     }
 
+    #[inline]
     fn bump(&mut self) -> Option<char> {
         let c = self.peek()?;
         self.at += c.len_utf8();
@@ -113,14 +129,16 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// `set` is ASCII.
     fn accept_run(&mut self, set: &str) {
-        while self.accept(set) {}
+        let rest = &self.input.as_bytes()[self.at..];
+        self.at += rest.iter().take_while(|byte| set.as_bytes().contains(byte)).count();
     }
 
-    fn word(&mut self, more: fn(char) -> bool) -> &'a str {
-        while self.peek().is_some_and(more) {
-            self.bump();
-        }
+    /// All of what follows that is ASCII and belongs to a word.
+    fn word(&mut self, more: impl Fn(char) -> bool) -> &'a str {
+        let rest = &self.input.as_bytes()[self.at..];
+        self.at += rest.iter().take_while(|&&byte| byte.is_ascii() && more(char::from(byte))).count();
         &self.input[self.start..self.at]
     }
 
@@ -371,6 +389,9 @@ impl<'a> Lexer<'a> {
 
     fn string(&mut self, quote: char) -> Lexed {
         loop {
+            // Most of a string has no meaning here; what has is ASCII, so this stops between characters.
+            let rest = &self.input.as_bytes()[self.at..];
+            self.at += rest.iter().take_while(|&&b| !matches!(b, b'"' | b'\'' | b'`' | b'\n' | b'\\')).count();
             match self.bump() {
                 None if quote == '`' => return Err("unterminated raw string".into()),
                 None => return Err("unterminated quoted string".into()),
@@ -412,7 +433,8 @@ impl<'a> Lexer<'a> {
 }
 
 fn fill_keyword(word: &str) -> Option<Keyword> {
-    Some(match word.to_ascii_lowercase().as_str() {
+    let mut buffer = [0; KEYWORD_BYTES_MAX];
+    Some(match lowercase(word, &mut buffer)? {
         "fill" => Keyword::Fill,
         "fill_left" => Keyword::FillLeft,
         "fill_right" => Keyword::FillRight,

@@ -19,6 +19,7 @@
 
 mod annotations;
 mod ast;
+mod budget;
 mod error;
 mod eval;
 mod functions;
@@ -27,6 +28,7 @@ mod literal;
 mod number_text;
 mod options;
 mod parser;
+mod plan;
 mod pos;
 mod prettify;
 mod printer;
@@ -42,16 +44,18 @@ pub use ast::{
     DurationOperation, Expr, MatrixSelector, NumberLiteral, ParenExpr, StringLiteral, SubqueryExpr, UnaryExpr,
     ValueType, VectorMatching, VectorSelector,
 };
+pub use budget::MemoryBudget;
 pub use error::{EvalError, ParseError, StorageError};
-pub use eval::{instant, range};
+pub use eval::{explain, instant, range};
 pub use functions::{FUNCTIONS, Function, function};
 pub use literal::{format_duration_ms, parse_duration_ms};
 pub use number_text::{format_fixed, format_general, format_open_metrics};
-pub use options::{Cancel, QueryOptions};
+pub use options::{Cancel, Optimisations, QueryOptions};
 pub use parser::{
     DEPTH_MAX, HistogramItem, ParseOptions, QUERY_BYTES_MAX, SequenceItem, SeriesDescription, StartTimes, parse,
     parse_selector, parse_series_description, parse_start_times, parse_with,
 };
+pub use plan::{Plan, PlanNode};
 pub use pos::{LineColumn, PosRange};
 pub use prettify::{prettify, prettify_to};
 pub use storage::{Columns, SelectHints, SeriesSet, Storage};

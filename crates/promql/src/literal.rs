@@ -132,6 +132,9 @@ pub(crate) fn unquote(token: &str) -> Vec<u8> {
         // Go drops carriage returns from raw strings.
         return body.bytes().filter(|&b| b != b'\r').collect();
     }
+    if !body.contains('\\') {
+        return body.as_bytes().to_vec();
+    }
     let mut out = Vec::with_capacity(body.len());
     let mut chars = body.chars();
     let mut buffer = [0; 4];

@@ -1,5 +1,6 @@
 //! The limits and switches of one evaluation, and the handle that stops it.
 
+use crate::budget::MemoryBudget;
 use crate::error::EvalError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,57 @@ pub struct QueryOptions {
     /// `false` runs the plain version of everything, one window after the other on one thread. It defines the results:
     /// both give the same bits, but for sums and averages over windows, which agree to a relative 1e-12.
     pub optimise: bool,
+    /// Which passes of the planner run; none without [`QueryOptions::optimise`].
+    pub optimisations: Optimisations,
+    /// What all queries of the process may hold together, if there is a limit.
+    pub memory: Option<MemoryBudget>,
+    /// Note in [`QueryResult::plan`](crate::QueryResult) how the query was evaluated and what each part took.
+    pub profile: bool,
+}
+
+/// The passes of the planner. None changes an answer, a remark or an error, but for limits that are met later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one switch for each pass")]
+pub struct Optimisations {
+    /// Scalar expressions of known value are computed once.
+    pub fold_constants: bool,
+    /// `* 1` and its like go away where nothing would change.
+    pub simplify: bool,
+    /// Matchers of one operand narrow the other one down.
+    pub push_matchers: bool,
+    /// What `@` pins to one time is evaluated at one step.
+    pub once: bool,
+    /// Equal aggregations are evaluated once.
+    pub share_subtrees: bool,
+    /// Sums and their like take series in the order that suits the storage; may change the last place.
+    pub any_order: bool,
+}
+
+impl Optimisations {
+    /// No pass.
+    pub const NONE: Optimisations = Optimisations {
+        fold_constants: false,
+        simplify: false,
+        push_matchers: false,
+        once: false,
+        share_subtrees: false,
+        any_order: false,
+    };
+    /// All passes.
+    pub const ALL: Optimisations = Optimisations {
+        fold_constants: true,
+        simplify: true,
+        push_matchers: true,
+        once: true,
+        share_subtrees: true,
+        any_order: true,
+    };
+}
+
+impl Default for Optimisations {
+    fn default() -> Self {
+        Self::ALL
+    }
 }
 
 impl Default for QueryOptions {
@@ -37,6 +89,9 @@ impl Default for QueryOptions {
             delayed_name_removal: false,
             threads: 1,
             optimise: true,
+            optimisations: Optimisations::ALL,
+            memory: None,
+            profile: false,
         }
     }
 }

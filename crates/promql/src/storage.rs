@@ -1,12 +1,13 @@
 //! What the evaluator needs from a storage.
 
 use crate::error::StorageError;
+use crate::options::Cancel;
 use mytsdb_codec::FloatHistogram;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use std::sync::Arc;
 
 /// What the evaluator knows about a selection beyond its matchers. A storage may ignore all but `range`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct SelectHints {
     /// Samples outside are not read.
     pub range: TimeRange,
@@ -16,24 +17,51 @@ pub struct SelectHints {
     pub func: Option<&'static str>,
     /// Width of the range selector; 0 for an instant selector.
     pub range_ms: i64,
+    /// The order of series does not matter.
+    pub any_order: bool,
+    /// Tells when nobody waits for the answer any more. A storage that looks at it every millisecond or so and then
+    /// gives any error ends the query at once.
+    pub cancel: Cancel,
+}
+
+impl SelectHints {
+    /// A selection in `range` that is stopped by `cancel`, with nothing else known about it.
+    pub fn new(range: TimeRange, cancel: &Cancel) -> Self {
+        Self { range, step_ms: 0, func: None, range_ms: 0, any_order: false, cancel: cancel.clone() }
+    }
 }
 
 /// Series and samples, addressed by matchers and time.
 pub trait Storage: Send + Sync {
-    /// Series that satisfy all matchers and may have samples in `hints.range`, in ascending order of labels, each
-    /// label set once.
+    /// Series that satisfy all matchers and may have samples in `hints.range`, in ascending order of labels unless
+    /// `hints.any_order`, each label set once.
     ///
     /// # Errors
     /// Whatever keeps the storage from answering completely.
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError>;
 
-    /// Label names, sorted and unique; of all series if `matchers` is empty. At most `limit` (0 = no limit).
+    /// Whether every sample is a float without a start time and no series has a label `__type__` or `__unit__`.
+    ///
+    /// Then reading fewer series cannot hide a remark, and the planner may do so more often. `false` is always right.
+    fn is_plain(&self) -> bool {
+        false
+    }
+
+    /// Label names, sorted and unique; of all series if `matchers` is empty. At most `limit` (0 = no limit). May end
+    /// with any error once `cancel` says so.
     ///
     /// # Errors
     /// Whatever keeps the storage from answering completely.
-    fn label_names(&self, range: TimeRange, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, StorageError>;
+    fn label_names(
+        &self,
+        range: TimeRange,
+        matchers: &[Matcher],
+        limit: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<String>, StorageError>;
 
     /// Values of label `name`, sorted and unique; of all series if `matchers` is empty. At most `limit` (0 = no limit).
+    /// May end with any error once `cancel` says so.
     ///
     /// # Errors
     /// Whatever keeps the storage from answering completely.
@@ -43,6 +71,7 @@ pub trait Storage: Send + Sync {
         range: TimeRange,
         matchers: &[Matcher],
         limit: usize,
+        cancel: &Cancel,
     ) -> Result<Vec<String>, StorageError>;
 }
 

@@ -3,16 +3,16 @@
 use crate::ast::{AggregateOp, BinaryOp};
 use crate::pos::PosRange;
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Token {
     pub kind: TokenKind,
     pub pos: PosRange,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum TokenKind {
-    /// The lexer's refusal; nothing follows.
-    Error(String),
+    /// The lexer has refused something and keeps the reason; nothing follows.
+    Error,
     End,
     Identifier,
     /// An identifier with a colon in it.
@@ -81,10 +81,22 @@ impl Keyword {
     }
 }
 
+/// The longest keyword is `count_values`.
+pub(crate) const KEYWORD_BYTES_MAX: usize = 12;
+
+/// `word` in lower case; `None` if it is longer than any keyword or not ASCII.
+pub(crate) fn lowercase<'b>(word: &str, buffer: &'b mut [u8; KEYWORD_BYTES_MAX]) -> Option<&'b str> {
+    let out = buffer.get_mut(..word.len())?;
+    out.copy_from_slice(word.as_bytes());
+    out.make_ascii_lowercase();
+    std::str::from_utf8(out).ok()
+}
+
 /// What `word` (any case) means at the top level.
 pub(crate) fn keyword(word: &str) -> Option<TokenKind> {
-    let lower = word.to_ascii_lowercase();
-    let keyword = match lower.as_str() {
+    let mut buffer = [0; KEYWORD_BYTES_MAX];
+    let lower = lowercase(word, &mut buffer)?;
+    let keyword = match lower {
         "offset" => Keyword::Offset,
         "by" => Keyword::By,
         "without" => Keyword::Without,
@@ -105,7 +117,8 @@ pub(crate) fn keyword(word: &str) -> Option<TokenKind> {
         "atan2" => return Some(TokenKind::Binary(BinaryOp::Atan2)),
         "inf" | "nan" => return Some(TokenKind::Number),
         _ => {
-            return AggregateOp::ALL.into_iter().find(|op| op.as_str() == lower).map(TokenKind::Aggregate);
+            let op = AggregateOp::ALL.into_iter().find(|op| op.as_str() == lower);
+            return op.map(TokenKind::Aggregate);
         }
     };
     Some(TokenKind::Keyword(keyword))
@@ -128,7 +141,6 @@ impl Token {
             }
         };
         match &self.kind {
-            TokenKind::Error(message) => message.clone(),
             TokenKind::End => "end of input".to_owned(),
             TokenKind::Identifier => format!("identifier {}", quote(text)),
             TokenKind::MetricIdentifier => format!("metric identifier {}", quote(text)),

@@ -1,6 +1,7 @@
 //! Results of an evaluation.
 
 use crate::annotations::Annotations;
+use crate::plan::Plan;
 use mytsdb_codec::FloatHistogram;
 use mytsdb_model::Labels;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ pub struct QueryResult {
     pub annotations: Annotations,
     /// What it took.
     pub stats: QueryStats,
+    /// How it was evaluated and what each part took, if [`QueryOptions::profile`](crate::QueryOptions) asked for it.
+    pub plan: Option<Plan>,
 }
 
 /// What an evaluation took.

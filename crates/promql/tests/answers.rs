@@ -100,13 +100,20 @@ impl SeriesSet for NoSeries {
 
 impl Storage for Listening {
     fn select(&self, hints: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
-        self.0.lock().expect("nobody panics while holding it").push(*hints);
+        self.0.lock().expect("nobody panics while holding it").push(hints.clone());
         Ok(Box::new(NoSeries))
     }
-    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize) -> Result<Vec<String>, StorageError> {
+    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, _: &Cancel) -> Result<Vec<String>, StorageError> {
         Err(StorageError::new("not asked"))
     }
-    fn label_values(&self, _: &str, _: TimeRange, _: &[Matcher], _: usize) -> Result<Vec<String>, StorageError> {
+    fn label_values(
+        &self,
+        _: &str,
+        _: TimeRange,
+        _: &[Matcher],
+        _: usize,
+        _: &Cancel,
+    ) -> Result<Vec<String>, StorageError> {
         Err(StorageError::new("not asked"))
     }
 }

@@ -1,9 +1,14 @@
 //! Random queries, evaluated with every shortcut and with none: the answers must be the same.
 //!
 //! `MYTSDB_DIFFERENTIAL_QUERIES` sets their number, `MYTSDB_SEED` the seed, which is printed.
+//!
+//! long because both tests share the random data and the writer of queries.
 
 use mytsdb_model::{Labels, stale_nan};
-use mytsdb_promql::{Cancel, QueryOptions, QueryResult, QueryValue, SampleValue, TestStorage, instant, parse, range};
+use mytsdb_promql::{
+    Cancel, EvalError, Optimisations, QueryOptions, QueryResult, QueryValue, SampleValue, TestStorage, instant, parse,
+    range,
+};
 use std::fmt::Write as _;
 
 /// SplitMix64.
@@ -87,10 +92,15 @@ fn append(storage: &mut TestStorage, random: &mut Random, mut beat: Random, labe
 }
 
 fn storage(random: &mut Random) -> TestStorage {
+    storage_of(random, false)
+}
+
+/// `plain`: without histograms and start times.
+fn storage_of(random: &mut Random, plain: bool) -> TestStorage {
     let mut storage = TestStorage::new();
     for (name, shape, series) in [
         ("c_total", Shape::Counter, 7),
-        ("s_total", Shape::Started, 4),
+        ("s_total", if plain { Shape::Counter } else { Shape::Started }, 4),
         ("g", Shape::Gauge, 6),
         ("i", Shape::Integers, 8),
         ("w", Shape::Wild, 6),
@@ -105,6 +115,9 @@ fn storage(random: &mut Random) -> TestStorage {
             }
             append(&mut storage, random, Random(beat), &labels(name, i), shape);
         }
+    }
+    if plain {
+        return storage;
     }
     let mut load = "load 30s\n".to_owned();
     for i in 0..4 {
@@ -282,6 +295,159 @@ impl Writer<'_> {
         }
     }
 
+    /// What the planner looks for: constants, `@`, joins with matchers, subtrees that come again.
+    fn planned(&mut self, depth: u32) -> String {
+        if depth == 0 {
+            return self.joined();
+        }
+        match self.0.below(8) {
+            0 | 1 => {
+                let (a, b) = (self.shareable(), self.shareable());
+                let op = self.0.pick(&["/", "-", "+", "== bool", "and", "or", "unless", "> bool"]);
+                match self.0.below(6) {
+                    0 => format!("{a} / ({a} + {b})"),
+                    1 => format!("({a} {op} {b}) or ({b} {op}  ( {a} ))"),
+                    2 => format!("{a} == {a}"),
+                    3 => format!("{a} or vector(0)"),
+                    4 => format!("topk(2, {a} + {b}) {op} ignoring (x) ({a} + {b})"),
+                    _ => format!("{a} {op} {a} {op} {b}"),
+                }
+            }
+            2 => {
+                let (f, window, at) = (self.0.pick(&WINDOWED), self.0.pick(&DURATIONS), self.pinned());
+                let inner = format!("{f}({}[{window}] {at})", self.selector());
+                let outer = self.0.pick(&["sum", "max", "count", "topk 3", "sort", "quantile 0.3", "scalar", "sgn"]);
+                match outer.split_once(' ') {
+                    Some((op, param)) => format!("{op} {} ({param}, {inner})", self.grouping()),
+                    None if matches!(outer, "sort" | "sgn") => format!("{outer}({inner})"),
+                    None if outer == "scalar" => format!("{} * scalar({inner})", self.selector()),
+                    None => format!("{outer} {} ({inner})", self.grouping()),
+                }
+            }
+            3 => {
+                let (selector, at, constant) = (self.selector(), self.pinned(), self.constant(2));
+                let op = self.0.pick(&["+", "*", "/", ">", "<= bool", "^"]);
+                format!("({} {op} ({selector} {at}) {op} {constant})", self.planned(depth - 1))
+            }
+            4 => {
+                let (constant, op) = (self.constant(2), self.0.pick(&["+", "*", "/", "^", "%", "> bool", "=="]));
+                format!("({}) {op} {constant}", self.planned(depth - 1))
+            }
+            5 => {
+                let one = self.0.pick(&["1", "(2 - 1)", "1.0"]);
+                let op = self.0.pick(&["*", "/"]);
+                format!("{} {op} {one}", self.shareable())
+            }
+            6 => {
+                let (window, step) = (self.0.pick(&DURATIONS), self.0.pick(&["", "30s", "1m"]));
+                let at = if self.0.one_in(2) { self.pinned() } else { String::new() };
+                let f = self.0.pick(&["max_over_time", "count_over_time", "last_over_time", "increase"]);
+                format!("{f}(({})[{window}:{step}] {at})", self.planned(depth - 1))
+            }
+            _ => self.joined(),
+        }
+    }
+
+    fn pinned(&mut self) -> String {
+        let at = self.0.below(2_400).to_string();
+        let offset = self.0.pick(&["", "", " offset 1m"]);
+        ["@ ", self.0.pick(&["start()", "end()", &at]), offset].concat()
+    }
+
+    /// A scalar expression of constants.
+    fn constant(&mut self, depth: u32) -> String {
+        if depth == 0 {
+            return self
+                .0
+                .pick(&["1", "2", "0.1", "-3", "1e300", "NaN", "Inf", "5m", "pi()", "step()", "end()"])
+                .into();
+        }
+        let (a, b) = (self.constant(depth - 1), self.constant(depth - 1));
+        match self.0.below(8) {
+            0 => format!("-({a})"),
+            1 => format!("max_of({a}, {b})"),
+            2 => format!("scalar(vector({a}))"),
+            3 => format!("({a} {} bool {b})", self.0.pick(&["==", ">", "<=", "!="])),
+            _ => format!("({a} {} {b})", self.0.pick(&["+", "-", "*", "/", "%", "^", "atan2"])),
+        }
+    }
+
+    /// An aggregation, of few different ones, so that the same comes again.
+    fn shareable(&mut self) -> String {
+        let op = self.0.pick(&["sum", "max", "avg", "topk 2", "count_values \"v\""]);
+        let (name, by) = (self.0.pick(&NAMES), self.0.pick(&["", "by (job) ", "by (instance) "]));
+        let inner = if self.0.one_in(2) { format!("rate({name}[5m])") } else { name.to_owned() };
+        match op.split_once(' ') {
+            Some((op, param)) => format!("{op} {by}({param}, {inner})"),
+            None => format!("{op} {by}({inner})"),
+        }
+    }
+
+    /// One side of a join, with or without a matcher that the other side could use.
+    fn side(&mut self) -> String {
+        let name = self.0.pick(&["c_total", "s_total", "g", "i", "w", "h", "many", "nothing"]);
+        let matcher = self.0.pick(&[
+            "",
+            "",
+            "{job=\"j0\"}",
+            "{instance=~\"[0-2]\"}",
+            "{instance=\"1\"}",
+            "{job=~\"j[01]\",instance!=\"0\"}",
+            "{job=\"\"}",
+            "{job=\"j9\"}",
+        ]);
+        let selector = format!("{name}{matcher}");
+        match self.0.below(10) {
+            0 | 1 => selector,
+            2 => format!("rate({selector}[5m])"),
+            3 => format!("max_over_time({selector}[5m])"),
+            4 => format!("-abs({selector})"),
+            5 => format!("topk by (job) (1, {selector})"),
+            6 => format!("({selector} > 2)"),
+            7 => {
+                let by = self.0.pick(&["by (job)", "by (instance)", "by (job, instance)", "without (instance)"]);
+                let f = self.0.pick(&["rate", "increase", "changes"]);
+                format!("{} {by} ({f}({selector}[5m]))", self.0.pick(&["sum", "count", "max", "avg"]))
+            }
+            8 => {
+                let by = self.0.pick(&["by (job)", "by (instance)", "by (job, instance)", "without (job)"]);
+                format!(
+                    "{} {by} ({selector})",
+                    self.0.pick(&["sum", "count", "group", "quantile"]).replace("quantile", "min")
+                )
+            }
+            _ => {
+                let op = self.0.pick(&["+", "and", "unless", "or", "*"]);
+                let by = self.0.pick(&["by (job)", "by (instance)", "by (job, instance)"]);
+                format!("(sum {by} ({selector}) {op} count {by} ({name}))")
+            }
+        }
+    }
+
+    fn joined(&mut self) -> String {
+        let (a, b) = (self.side(), self.side());
+        let op = self.0.pick(&["+", "/", "*", ">", "== bool", "and", "or", "unless", "unless", "and"]);
+        let set = matches!(op, "and" | "or" | "unless");
+        let matching = match self.0.below(12) {
+            0..=2 => "on (instance)",
+            3 => "on (job)",
+            4 => "on (job, instance)",
+            5 => "ignoring (job)",
+            6 => "ignoring (instance)",
+            7 if !set => "on (job) group_left ()",
+            8 if !set => "on (instance) group_right (job)",
+            9 if !set => "on (instance) group_left (job)",
+            10 if !set => self.0.pick(&["on (job) fill (1)", "fill_left (2)", "on (instance) fill_right (0)"]),
+            _ => "",
+        };
+        if self.0.one_in(4) {
+            let c = self.side();
+            let op = self.0.pick(&["+", "and", "unless"]);
+            return format!("({a} {op} on (job, instance) {c}) {} {matching} {b}", if set { "and" } else { "*" });
+        }
+        format!("{a} {op} {matching} {b}")
+    }
+
     /// A sum or average over windows within nothing that would enlarge its last bits.
     fn summed(&mut self) -> String {
         let f = self.0.pick(&["sum", "avg"]);
@@ -355,6 +521,101 @@ fn remarks(result: &QueryResult) -> Vec<(bool, &str, usize)> {
     all
 }
 
+fn check_same(
+    found: &Result<QueryResult, EvalError>,
+    expected: &Result<QueryResult, EvalError>,
+    exact: bool,
+    what: &dyn Fn() -> String,
+) {
+    match (found, expected) {
+        (Ok(fast), Ok(plain)) => {
+            let (found, expected) = (&fast.value, &plain.value);
+            assert!(same_values(found, expected, exact), "{}\n{found:?}\n{expected:?}", what());
+            assert_eq!(remarks(fast), remarks(plain), "{}", what());
+            // What is shared or left out is not read again.
+            assert!(fast.stats.samples_read <= plain.stats.samples_read, "{}", what());
+        }
+        (Err(fast), Err(plain)) => assert_eq!(fast.to_string(), plain.to_string(), "{}", what()),
+        (fast, plain) => panic!("{}\n{fast:?}\n{plain:?}", what()),
+    }
+}
+
+#[test]
+fn no_pass_of_the_planner_changes_an_answer() {
+    let seed = setting("MYTSDB_SEED", std::process::id().into());
+    let queries = setting("MYTSDB_DIFFERENTIAL_QUERIES", 6_000);
+    println!("MYTSDB_SEED={seed} MYTSDB_DIFFERENTIAL_QUERIES={queries}");
+    let all = Optimisations::ALL;
+    let none = Optimisations::NONE;
+    let passes = [
+        all,
+        Optimisations { fold_constants: true, ..none },
+        Optimisations { simplify: true, fold_constants: true, ..none },
+        Optimisations { push_matchers: true, ..none },
+        Optimisations { once: true, ..none },
+        Optimisations { share_subtrees: true, ..none },
+        Optimisations { any_order: true, ..none },
+    ];
+    let mut random = Random(seed);
+    let mut data = storage(&mut random);
+    let (mut answered, mut filled, mut rewritten, mut planned, mut spared) = (0, 0, 0, 0, 0);
+    for number in 0..queries {
+        if number % 300 == 299 {
+            let plain = !random.one_in(3);
+            data = storage_of(&mut random, plain);
+        }
+        let depth = random.below(3) as u32;
+        let query = Writer(&mut random).planned(depth);
+        let expr = parse(&query).unwrap_or_else(|e| panic!("{query}: {e}"));
+        let start = random.below(SPAN_MS as u64) as i64;
+        let step = random.pick(&[7_000, 30_000, 60_000, 150_000]);
+        let end = start + step * random.below(12) as i64;
+        let at_once = random.one_in(4);
+        let base =
+            QueryOptions { delayed_name_removal: random.one_in(3), max_samples: 10_000_000, ..QueryOptions::default() };
+        let run = |options: &QueryOptions| {
+            if at_once {
+                instant(&data, &expr, start, options, &Cancel::new())
+            } else {
+                range(&data, &expr, start, end, step, options, &Cancel::new())
+            }
+        };
+        let plain = run(&QueryOptions { optimise: false, ..base.clone() });
+        if let Ok(plain) = &plain {
+            answered += 1;
+            filled += u64::from(!is_empty(&plain.value));
+        }
+        for optimisations in passes {
+            let profile = random.one_in(2);
+            let threads = random.pick(&[1, 1, 3]);
+            let options = QueryOptions { optimisations, profile, threads, ..base.clone() };
+            let found = run(&options);
+            let what = || {
+                format!(
+                    "MYTSDB_SEED={seed} query {number}, {start}..{end} step {step}, instant {at_once}, {options:?}: {query}"
+                )
+            };
+            check_same(&found, &plain, true, &what);
+            if let (Ok(found), Ok(plain)) = (&found, &plain)
+                && optimisations == all
+            {
+                spared += u64::from(found.stats.samples_read < plain.stats.samples_read);
+                if let Some(plan) = &found.plan {
+                    rewritten += u64::from(!plan.rewrites.is_empty());
+                    planned += u64::from(plan.to_string().contains("shared") || plan.to_string().contains("once"));
+                }
+            }
+        }
+    }
+    println!("{answered} answered, {filled} with series, {spared} with fewer samples");
+    println!("of the half with a plan, {rewritten} rewritten, {planned} shared or once");
+    assert!(answered * 10 > queries * 5 && filled * 10 > queries * 3, "{answered} {filled}");
+    assert!(
+        spared * 20 > queries && rewritten * 20 > queries && planned * 20 > queries,
+        "{spared} {rewritten} {planned}"
+    );
+}
+
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
@@ -395,17 +656,11 @@ fn shortcuts_change_no_answer() {
                 "MYTSDB_SEED={seed} query {number}, {start}..{end} step {step}, instant {at_once}, {fast:?}: {query}"
             )
         };
-        match (run(&fast), run(&plain)) {
-            (Ok(fast), Ok(plain)) => {
-                answered += 1;
-                filled += u64::from(!is_empty(&plain.value));
-                let (found, expected) = (&fast.value, &plain.value);
-                assert!(same_values(found, expected, exact), "{}\n{found:?}\n{expected:?}", what());
-                assert_eq!(remarks(&fast), remarks(&plain), "{}", what());
-                assert_eq!(fast.stats.samples_read, plain.stats.samples_read, "{}", what());
-            }
-            (Err(fast), Err(plain)) => assert_eq!(fast.to_string(), plain.to_string(), "{}", what()),
-            (fast, plain) => panic!("{}\n{fast:?}\n{plain:?}", what()),
+        let (found, expected) = (run(&fast), run(&plain));
+        check_same(&found, &expected, exact, &what);
+        if let Ok(plain) = &expected {
+            answered += 1;
+            filled += u64::from(!is_empty(&plain.value));
         }
     }
     println!("{answered} answered, {filled} of them with series");

@@ -1,9 +1,11 @@
 //! Queries made to hurt: each must be refused or answered without much time, memory or stack.
 
+use mytsdb_model::Labels;
 use mytsdb_promql::{
-    Cancel, EvalError, QUERY_BYTES_MAX, QueryOptions, TestStorage, instant, parse, parse_series_description, prettify,
-    range,
+    Cancel, EvalError, MemoryBudget, QUERY_BYTES_MAX, QueryOptions, QueryValue, TestStorage, instant, parse,
+    parse_series_description, prettify, range,
 };
+use std::time::{Duration, Instant};
 
 /// Stack of the threads that a server usually runs queries on.
 const STACK_BYTES: usize = 2 << 20;
@@ -145,4 +147,154 @@ fn series_notation_is_bounded() {
     assert!(parse_series_description("a 1x99999999999").is_err());
     assert!(parse_series_description(&("a ".to_owned() + &"_x1000000 ".repeat(5))).is_err());
     assert!(parse_series_description(&("a {{".to_owned() + &"buckets:[1] ".repeat(1_000))).is_err());
+}
+
+/// Milliseconds of an hour and a year.
+const HOUR_MS: i64 = 3_600_000;
+const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
+
+/// 250 series of an hour, one sample each 15 s.
+fn crowd() -> TestStorage {
+    let mut storage = TestStorage::new();
+    for (name, series) in [("a", 200), ("b", 50)] {
+        for i in 0..series {
+            let (x, y) = (i.to_string(), (i % 7).to_string());
+            let labels = Labels::from_pairs([("__name__", name), ("x", &x), ("y", &y), ("le", &x)]);
+            for t in (0..=HOUR_MS).step_by(15_000) {
+                storage.append(&labels, t, (t / 7 + i64::from(i)) as f64, 0).expect("times ascend");
+            }
+        }
+    }
+    storage
+}
+
+/// `inner` wrapped `times` times.
+fn wrapped(times: usize, before: &str, inner: &str, after: &str) -> String {
+    before.repeat(times) + inner + &after.repeat(times)
+}
+
+/// The fifty queries, each with the steps it is asked for: start, end and step in ms.
+fn fifty() -> Vec<(String, (i64, i64, i64))> {
+    // The most points that the API lets through, and some spans beyond it.
+    let dashboard = (0, HOUR_MS, 60_000);
+    let finest = (0, 11_000 * 300, 300);
+    let year_of_seconds = (0, YEAR_MS, 1_000);
+    let matchers: Vec<String> = (0..1_500).map(|i| format!("l{i}=\"\"")).collect();
+    let labels: Vec<String> = (0..2_000).map(|i| format!("l{i}")).collect();
+    vec![
+        // Nesting.
+        (wrapped(10_000, "-", "a", ""), dashboard),
+        (wrapped(5_000, "(", "a", ")"), dashboard),
+        (wrapped(3_000, "sum(", "a", ")"), dashboard),
+        (wrapped(1_000, "", "a", "[1m:1s]"), dashboard),
+        (wrapped(4_000, "", "a", " + a"), dashboard),
+        (wrapped(8_000, "", "1", "^1"), dashboard),
+        (wrapped(140, "sum by (x) (", "a", ")"), finest),
+        (wrapped(140, "abs(", "a", ")"), finest),
+        (wrapped(70, "-(", "a", ")"), finest),
+        // Long chains.
+        (wrapped(250, "", "a", " or a"), dashboard),
+        (wrapped(250, "", "a", " + a"), dashboard),
+        (wrapped(120, "", "sum(a)", " + sum(rate(a[5m]))"), finest),
+        (wrapped(100, "a unless (", "a", ")"), dashboard),
+        // Subqueries.
+        ("sum_over_time(a[100y:1ms])".into(), dashboard),
+        ("sum_over_time(sum_over_time(a[100y:1s])[100y:1s])".into(), dashboard),
+        ("max_over_time(rate(a[5m])[1d:1s])".into(), dashboard),
+        ("max_over_time(max_over_time(max_over_time(a[1h:1m])[1h:1m])[1h:1m])".into(), finest),
+        ("changes(a[1h:10ms])".into(), dashboard),
+        (format!("sum_over_time(({})[13h:1s])", wrapped(140, "(vector(1) + ", "vector(1)", ")")), dashboard),
+        (format!("sum_over_time((vector({}))[11h:1s])", wrapped(100, "(time() + ", "time()", ")")), dashboard),
+        ("count_over_time((a or b or a)[1d:1s])".into(), finest),
+        // Steps.
+        ("a".into(), year_of_seconds),
+        ("sum(a)".into(), year_of_seconds),
+        ("vector(1)".into(), (0, 1 << 40, 1)),
+        ("time() + time()".into(), (0, YEAR_MS, 2_000)),
+        ("a".into(), finest),
+        ("stddev_over_time(a[1h])".into(), finest),
+        ("quantile_over_time(0.5, a[1h])".into(), finest),
+        ("double_exponential_smoothing(a[100y], 0.5, 0.5)".into(), finest),
+        ("predict_linear(a[290y], 1e308)".into(), finest),
+        ("rate(a[290y] @ 9e15 offset -290y)".into(), finest),
+        // Patterns.
+        ("{x=~\"((a{1000}){1000}){1000}\"}".into(), dashboard),
+        (format!("{{x=~\"{}\"}}", "(a|b)*".repeat(2_000)), dashboard),
+        (format!("{{x=~\"{}\"}}", "(.*)".repeat(100)), dashboard),
+        ("label_replace(a, \"d\", \"$1\", \"x\", \"((.{1000}){1000})\")".into(), dashboard),
+        (format!("label_replace(a, \"d\", \"$1\", \"x\", \"{}\")", "\\\\Q\\\\E".repeat(2_000)), dashboard),
+        // Labels that grow.
+        (wrapped(140, "label_replace(", "a", ", \"x\", \"$1$1\", \"x\", \"(.*)\")"), dashboard),
+        (wrapped(140, "label_join(", "a", ", \"x\", \"\", \"x\", \"x\")"), dashboard),
+        (format!("label_replace(a, \"x\", \"{}\", \"x\", \"(.*)\")", "$1".repeat(7_000)), dashboard),
+        (format!("a{{{}}}", matchers.join(",")), finest),
+        (format!("sum by ({}) (a)", labels.join(",")), finest),
+        // Joins of everything with everything, and values as series.
+        ("{__name__=~\".+\"} * on () group_left () {__name__=~\".+\"}".into(), dashboard),
+        ("{__name__=~\".+\"} and on () {__name__=~\".+\"}".into(), finest),
+        ("a * on () group_left () group(b)".into(), finest),
+        ("count_values(\"v\", a)".into(), finest),
+        ("count_values without () (\"v\", rate(a[1m]) + 1e-9 * time())".into(), finest),
+        ("quantile by (x) (0.5, {__name__=~\".+\"})".into(), finest),
+        ("histogram_quantile(0.9, {__name__=~\".+\"})".into(), finest),
+        ("limitk(1e15, a) or topk(1e15, b) or bottomk(1e15, a)".into(), finest),
+        // Times beyond all bounds.
+        ("a[9999999999y]".into(), dashboard),
+    ]
+}
+
+/// Most memory that this process ever had, as the kernel counts it.
+#[expect(clippy::disallowed_methods, reason = "the kernel's own figures")]
+fn resident_peak_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
+#[test]
+fn fifty_queries_of_death_end_in_time_and_within_their_memory() {
+    const BUDGET_BYTES: u64 = 64 << 20;
+    const DEADLINE: Duration = Duration::from_secs(1);
+    let queries = fifty();
+    assert_eq!(queries.len(), 50);
+    let storage = crowd();
+    let healthy = parse("sum(a)").expect("the query is legal");
+    let mut slowest = Duration::ZERO;
+    for (number, (query, (start_ms, end_ms, step_ms))) in queries.iter().enumerate() {
+        let shown: String = query.chars().take(60).collect();
+        let (before, began) = (resident_peak_bytes(), Instant::now());
+        let budget = MemoryBudget::new(BUDGET_BYTES, "the test");
+        let options = QueryOptions { memory: Some(budget.clone()), threads: 2, ..QueryOptions::default() };
+        let outcome = std::thread::scope(|scope| {
+            let ask = || {
+                let expr = parse(query).map_err(|e| e.to_string())?;
+                let cancel = Cancel::at(Instant::now() + DEADLINE);
+                instant(&storage, &expr, *end_ms, &options, &cancel).map_err(|e| e.to_string())?;
+                let result = range(&storage, &expr, *start_ms, *end_ms, *step_ms, &options, &cancel);
+                result.map(|_| ()).map_err(|e| e.to_string())
+            };
+            let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, ask);
+            thread.expect("a thread starts").join().unwrap_or_else(|_| panic!("crashed: {shown}"))
+        });
+        let took = began.elapsed();
+        // The kernel's figure is off by some pages a thread, to either side.
+        let grown = resident_peak_bytes().zip(before).map_or(0, |(after, before)| after.saturating_sub(before));
+        let outcome = outcome.err().map_or_else(|| "answered".to_owned(), |e| e.chars().take(70).collect());
+        println!(
+            "{:2} {:5} ms, {:3} MiB granted, {:4} MiB more resident: {shown}: {outcome}",
+            number + 1,
+            took.as_millis(),
+            budget.peak_bytes() >> 20,
+            grown >> 20
+        );
+        slowest = slowest.max(took);
+        // Far beyond the deadline, for machines that do other things too.
+        assert!(took < 10 * DEADLINE, "{took:?}: {shown}");
+        assert!(budget.peak_bytes() <= BUDGET_BYTES, "{}: {shown}", budget.peak_bytes());
+        assert_eq!(budget.used_bytes(), 0, "{shown}");
+        assert!(grown < 8 * BUDGET_BYTES, "{grown} bytes: {shown}");
+        let alive = instant(&storage, &healthy, HOUR_MS, &options, &Cancel::new()).expect("a normal query is answered");
+        assert!(matches!(&alive.value, QueryValue::Vector(all) if all.len() == 1), "{shown}");
+    }
+    println!("slowest {slowest:?}");
 }

@@ -44,10 +44,17 @@ impl<F: Fn(usize) -> Result<(), StorageError> + Send + Sync> Storage for Moody<F
     fn select(&self, _: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         Ok(Box::new(Set(self)))
     }
-    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize) -> Result<Vec<String>, StorageError> {
+    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, _: &Cancel) -> Result<Vec<String>, StorageError> {
         Err(StorageError::new("not asked"))
     }
-    fn label_values(&self, _: &str, _: TimeRange, _: &[Matcher], _: usize) -> Result<Vec<String>, StorageError> {
+    fn label_values(
+        &self,
+        _: &str,
+        _: TimeRange,
+        _: &[Matcher],
+        _: usize,
+        _: &Cancel,
+    ) -> Result<Vec<String>, StorageError> {
         Err(StorageError::new("not asked"))
     }
 }

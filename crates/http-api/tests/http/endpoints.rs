@@ -1,6 +1,7 @@
 //! Every endpoint's answers, byte for byte, over a real connection.
 
-use crate::server::Server;
+use crate::server::{Server, samples};
+use mytsdb_http_api::ApiOptions;
 
 const TEMP: &str = r#"{"__name__":"temp","where":"\u003ca\u003e \u0026 \"b\""}"#;
 
@@ -238,6 +239,41 @@ fn stats_are_given_when_asked_for() {
     assert!(answer.get("warnings").is_none());
     let odd: serde_json::Value = serde_json::from_slice(&server.get("/api/v1/query?query=1&stats=1").body).unwrap();
     assert!(odd["data"]["stats"].is_object() && odd["warnings"].as_array().unwrap().len() == 1);
+}
+
+#[test]
+fn stats_all_carries_the_plan() {
+    let server = Server::with_samples();
+    let target = "/api/v1/query_range?query=sum(temp)%2F(1%2B1)%2Bsum(temp)&start=30&end=60&step=15&stats=all";
+    let answer: serde_json::Value = serde_json::from_slice(&server.get(target).body).unwrap();
+    let plan = &answer["data"]["stats"]["plan"];
+    assert_eq!(plan["rewrites"][0], "constant: (1 + 1) is 2");
+    assert!(plan["ms"].as_f64().unwrap() > 0.0);
+    let tree = &plan["tree"];
+    assert_eq!((tree["id"].as_u64(), tree["operator"].as_str()), (Some(1), Some("operate +")), "{plan}");
+    let select = &tree["children"][0]["children"][0]["children"][0];
+    assert_eq!((select["expression"].as_str(), select["series"].as_u64()), (Some("temp"), Some(1)), "{plan}");
+    assert!(select["samples"].as_u64() > Some(0) && select["ms"].is_number(), "{plan}");
+    assert!(tree["children"][1]["strategies"][0].as_str().unwrap().starts_with("shared with #3"), "{plan}");
+    assert!(plan["text"].as_str().unwrap().starts_with("constant: "));
+    for other in ["", "&stats=true"] {
+        let target = format!("/api/v1/query?query=sum(temp)&time=30{other}");
+        assert!(!server.get(&target).text().contains("\"plan\""));
+    }
+}
+
+#[test]
+fn queries_past_the_memory_of_all_are_told_to_come_back() {
+    let memory = Some(mytsdb_promql::MemoryBudget::new(10, "--query-max-total-bytes"));
+    let query = mytsdb_promql::QueryOptions { memory, ..Default::default() };
+    let server = Server::start(samples(), ApiOptions { query, ..ApiOptions::default() });
+    let answer = server.get("/api/v1/query?query=sum(temp)&time=45");
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.text().contains("more than 10 bytes (--query-max-total-bytes)"), "{}", answer.text());
+    assert_eq!(answer.header("retry-after"), "1");
+    let query = mytsdb_promql::QueryOptions { max_bytes: 10, ..Default::default() };
+    let server = Server::start(samples(), ApiOptions { query, ..ApiOptions::default() });
+    assert_eq!(server.get("/api/v1/query?query=sum(temp)&time=45").status, 422);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::server::{Server, read_answer, samples};
 use mytsdb_http_api::ApiOptions;
 use mytsdb_model::{Labels, Matcher, TimeRange};
-use mytsdb_promql::{Columns, SelectHints, SeriesSet, Storage, StorageError};
+use mytsdb_promql::{Cancel, Columns, SelectHints, SeriesSet, Storage, StorageError};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -196,11 +196,18 @@ impl Storage for Odd {
         Ok(Box::new(OddSet(self, labels)))
     }
 
-    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize) -> Result<Vec<String>, StorageError> {
+    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, _: &Cancel) -> Result<Vec<String>, StorageError> {
         Err(StorageError::new("block 7 is damaged"))
     }
 
-    fn label_values(&self, _: &str, _: TimeRange, _: &[Matcher], limit: usize) -> Result<Vec<String>, StorageError> {
+    fn label_values(
+        &self,
+        _: &str,
+        _: TimeRange,
+        _: &[Matcher],
+        limit: usize,
+        _: &Cancel,
+    ) -> Result<Vec<String>, StorageError> {
         let len = if limit == 0 { 40_000 } else { limit.min(40_000) };
         Ok((0..len).map(|i| format!("{i:05}")).collect())
     }
@@ -322,5 +329,49 @@ fn wait_until(condition: impl Fn() -> bool) {
     while !condition() {
         assert!(began.elapsed() < Duration::from_secs(20), "nothing happened");
         std::thread::yield_now();
+    }
+}
+
+/// Searches without an end, unless it is told to stop.
+struct Endless;
+
+fn search(cancel: &Cancel) -> StorageError {
+    loop {
+        if let Err(error) = cancel.check() {
+            return StorageError::from_error(error);
+        }
+        std::thread::yield_now();
+    }
+}
+
+impl Storage for Endless {
+    fn select(&self, hints: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
+        Err(search(&hints.cancel))
+    }
+
+    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, cancel: &Cancel) -> Result<Vec<String>, StorageError> {
+        Err(search(cancel))
+    }
+
+    fn label_values(
+        &self,
+        _: &str,
+        _: TimeRange,
+        _: &[Matcher],
+        _: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<String>, StorageError> {
+        Err(search(cancel))
+    }
+}
+
+#[test]
+fn the_deadline_reaches_the_storage() {
+    let options = ApiOptions { query_timeout: std::time::Duration::from_millis(20), ..ApiOptions::default() };
+    let server = Server::start(Arc::new(Endless), options);
+    for target in ["query?query=a", "series?match[]=a", "labels", "labels?match[]=a", "label/x/values", "status/tsdb"] {
+        let answer = server.get(&format!("/api/v1/{target}"));
+        assert_eq!(answer.status, 503, "{target}: {}", answer.text());
+        assert!(answer.text().contains("query timed out in query execution"), "{target}: {}", answer.text());
     }
 }

@@ -2,20 +2,24 @@
 
 use super::cells::{Cells, Row};
 use super::prepare::Bounds;
+use super::shared::Kept;
 use super::window_table::{KernelBuffers, WindowTables};
 use crate::annotations::Annotations;
+use crate::ast::VectorSelector;
+use crate::budget::Charge;
 use crate::error::EvalError;
 use crate::options::{Cancel, QueryOptions};
+use crate::plan::{Decisions, MeteredSet};
 use crate::pos::PosRange;
-use crate::storage::{Columns, Storage};
+use crate::storage::{Columns, SelectHints, SeriesSet, Storage};
 use crate::value::QueryStats;
-use mytsdb_model::{LABEL_NAME, Labels};
+use mytsdb_model::{LABEL_NAME, Labels, TimeRange};
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of one float cell with its kind.
-const CELL_BYTES: u64 = 9;
+pub(super) const CELL_BYTES: u64 = 9;
 
 pub(crate) struct Context<'a> {
     pub storage: &'a dyn Storage,
@@ -29,6 +33,10 @@ pub(crate) struct Context<'a> {
     pub summarised: HashSet<PosRange>,
     /// A single evaluation time: the order of the result is the last function's.
     pub instant: bool,
+    pub decisions: Decisions,
+    /// Results that several nodes share.
+    pub kept: Kept,
+    charge: Charge,
     annotations: Mutex<Annotations>,
     counters: Counters,
 }
@@ -37,6 +45,8 @@ pub(crate) struct Context<'a> {
 #[derive(Default)]
 struct Counters {
     held: AtomicU64,
+    extra_bytes: AtomicU64,
+    sparse_bytes: AtomicU64,
     peak: AtomicU64,
     samples_read: AtomicU64,
     series_read: AtomicU64,
@@ -60,9 +70,51 @@ impl<'a> Context<'a> {
             query_step_ms: bounds.step_ms,
             summarised,
             instant,
+            decisions: Decisions::default(),
+            kept: Kept::default(),
+            charge: Charge::new(options.memory.clone()),
             annotations: Mutex::default(),
             counters: Counters::default(),
         }
+    }
+
+    /// The same with a plan.
+    pub fn with(mut self, decisions: Decisions) -> Self {
+        self.decisions = decisions;
+        self
+    }
+
+    /// The series of a selector.
+    pub fn select(
+        &self,
+        selector: &VectorSelector,
+        (range, step_ms, range_ms): (TimeRange, i64, i64),
+        func: Option<&'static str>,
+    ) -> Result<Box<dyn SeriesSet + '_>, EvalError> {
+        let any_order = self.decisions.any_order(selector);
+        let hints = SelectHints { range, step_ms, func, range_ms, any_order, cancel: self.cancel.clone() };
+        let select = || self.storage.select(&hints, &selector.matchers).map_err(|error| self.reason(error));
+        let Some(meter) = self.decisions.selector_meter(selector) else { return select() };
+        let began = std::time::Instant::now();
+        let inner = select()?;
+        meter.evaluated(began.elapsed(), inner.len());
+        meter.found(inner.len());
+        Ok(Box::new(MeteredSet { inner, meter }))
+    }
+
+    /// What to say about a failure of the storage, which may only have been told to stop.
+    fn reason(&self, error: crate::StorageError) -> EvalError {
+        self.cancel.check().err().unwrap_or(EvalError::Storage(error))
+    }
+
+    /// Runs `f` and tells which remarks it made.
+    pub fn listen<T>(&self, f: impl FnOnce() -> Result<T, EvalError>) -> Result<(T, Annotations), EvalError> {
+        let before = std::mem::take(&mut *lock(&self.annotations));
+        let outcome = f();
+        let mut all = lock(&self.annotations);
+        let found = std::mem::replace(&mut *all, before);
+        all.merge(found.clone());
+        Ok((outcome?, found))
     }
 
     /// Threads that may compute rows at the same time.
@@ -77,22 +129,44 @@ impl<'a> Context<'a> {
         self.check_held(held)
     }
 
-    /// Takes back what [`Context::hold`] counted for `rows` that are not needed any more.
+    /// Counts a row as held until it is released: its samples, and the memory of its empty cells.
+    pub fn hold_row(&self, cells: &Cells) -> Result<(), EvalError> {
+        let samples = cells.weight();
+        self.counters.sparse_bytes.fetch_add(empty_bytes(cells, samples), Ordering::Relaxed);
+        self.hold(samples)
+    }
+
+    /// Takes back what [`Context::hold_row`] counted for `rows` that are not needed any more.
     pub fn release(&self, rows: &[Row]) {
-        let samples: u64 = rows.iter().map(|row| row.cells.weight()).sum();
-        let held = self.counters.held.load(Ordering::Relaxed);
+        let (mut samples, mut bytes) = (0, 0);
+        for row in rows {
+            let weight = row.cells.weight();
+            samples += weight;
+            bytes += empty_bytes(&row.cells, weight);
+        }
         // Rows that a function made of other rows may not have been counted.
-        self.counters.held.fetch_sub(samples.min(held), Ordering::Relaxed);
+        let Counters { held, sparse_bytes, .. } = &self.counters;
+        held.fetch_sub(samples.min(held.load(Ordering::Relaxed)), Ordering::Relaxed);
+        sparse_bytes.fetch_sub(bytes.min(sparse_bytes.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+
+    /// Counts bytes that stay until the query ends: columns as long as the grid that no series gave.
+    pub fn hold_bytes(&self, bytes: u64) -> Result<(), EvalError> {
+        self.counters.extra_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.check_held(self.counters.held.load(Ordering::Relaxed))
     }
 
     fn check_held(&self, held: u64) -> Result<(), EvalError> {
         if held > self.options.max_samples {
             return Err(EvalError::TooManySamples);
         }
-        if held.saturating_mul(CELL_BYTES) > self.options.max_bytes {
+        let others =
+            self.counters.extra_bytes.load(Ordering::Relaxed) + self.counters.sparse_bytes.load(Ordering::Relaxed);
+        let bytes = held.saturating_mul(CELL_BYTES).saturating_add(others);
+        if bytes > self.options.max_bytes {
             return Err(EvalError::TooManyBytes { limit_bytes: self.options.max_bytes });
         }
-        Ok(())
+        self.charge.cover(bytes)
     }
 
     /// Counts the samples of one series, which are held only while its row is computed. The counts go to the totals with
@@ -140,6 +214,11 @@ impl<'a> Context<'a> {
     pub fn without_name(&self, labels: &Labels) -> (Labels, bool) {
         if self.options.delayed_name_removal { (labels.clone(), true) } else { (drop_schema(labels), false) }
     }
+}
+
+/// Memory of the cells that hold none of the row's `samples`.
+fn empty_bytes(cells: &Cells, samples: u64) -> u64 {
+    (cells.len() as u64).saturating_sub(samples) * CELL_BYTES
 }
 
 /// The labels without those that describe the metric as a whole.

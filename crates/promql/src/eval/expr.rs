@@ -8,6 +8,7 @@ use super::functions::{eval_call, settle_names};
 use super::grid::Grid;
 use super::rows::{Rows, Vector};
 use super::selector::{SampleField, select_instant};
+use super::shared;
 use crate::ast::{BinaryExpr, Expr, UnaryExpr, ValueType};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
@@ -54,6 +55,11 @@ impl Scalar {
 
 /// Evaluates an expression of type scalar.
 pub(crate) fn eval_scalar<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Scalar, EvalError> {
+    shared::eval_planned_scalar(context, expr, grid)
+}
+
+/// The same without a look at the plan for `expr` itself.
+pub(super) fn eval_scalar_node<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Scalar, EvalError> {
     match expr {
         Expr::Number(number) => Ok(Scalar::Constant(number.value)),
         Expr::Paren(paren) => eval_scalar(context, &paren.expr, grid),
@@ -74,6 +80,11 @@ pub(crate) fn eval_scalar<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Gr
 /// Evaluates an expression of type instant vector.
 pub(crate) fn eval_vector<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Vector<'a>, EvalError> {
     context.cancel.check()?;
+    shared::eval_planned(context, expr, grid)
+}
+
+/// The same without a look at the plan for `expr` itself.
+pub(super) fn eval_node<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Vector<'a>, EvalError> {
     match expr {
         Expr::Vector(selector) => select_instant(context, selector, grid, SampleField::Value, None),
         Expr::Paren(paren) => eval_vector(context, &paren.expr, grid),

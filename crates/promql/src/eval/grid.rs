@@ -1,7 +1,7 @@
 //! The times at which an expression is evaluated.
 
 /// `count` steps from `start_ms` on, `step_ms` apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Grid {
     pub start_ms: i64,
     pub step_ms: i64,

@@ -20,6 +20,7 @@ mod remarks;
 mod rows;
 mod selection;
 mod selector;
+mod shared;
 mod window;
 mod window_table;
 mod workers;
@@ -34,9 +35,15 @@ use context::{Context, drop_schema};
 use expr::{eval_scalar, eval_vector};
 use grid::Grid;
 use groups::all_unique;
-use prepare::{Bounds, TIME_MS_MAX, prepare, summarised_selectors};
+use prepare::{Bounds, TIME_MS_MAX};
 use rows::{merge_equal, same_labelset};
 use std::sync::Arc;
+
+pub(crate) use binary::changes_quantity;
+pub(crate) use functions::{go_max as largest, go_min as smallest};
+use shared::evaluate;
+pub use shared::explain;
+pub(crate) use shared::operate_on_numbers;
 
 /// Most steps of a range query.
 const STEPS_MAX: usize = 1 << 24;
@@ -57,12 +64,7 @@ pub fn instant(
 ) -> Result<QueryResult, EvalError> {
     check_times(&[timestamp_ms])?;
     let bounds = Bounds { start_ms: timestamp_ms, end_ms: timestamp_ms, step_ms: 0 };
-    let expr = prepare(expr, bounds)?;
-    let context = Context::new(storage, options, cancel, bounds, summarised_selectors(&expr), true);
-    let value = instant_value(&context, &expr, timestamp_ms)?;
-    cancel.check()?;
-    let (annotations, stats) = context.finish();
-    Ok(QueryResult { value, annotations, stats })
+    evaluate(storage, expr, (bounds, true), options, cancel, |context, expr| instant_value(context, expr, timestamp_ms))
 }
 
 /// Evaluates `expr` at `start_ms`, `start_ms + step_ms`, … up to `end_ms`. Series come in ascending order of labels.
@@ -94,12 +96,9 @@ pub fn range(
         return Err(EvalError::TooManySamples);
     }
     let bounds = Bounds { start_ms, end_ms, step_ms };
-    let expr = prepare(expr, bounds)?;
-    let context = Context::new(storage, options, cancel, bounds, summarised_selectors(&expr), false);
-    let series = range_series(&context, &expr, grid)?;
-    cancel.check()?;
-    let (annotations, stats) = context.finish();
-    Ok(QueryResult { value: QueryValue::Matrix(series), annotations, stats })
+    evaluate(storage, expr, (bounds, false), options, cancel, |context, expr| {
+        range_series(context, expr, grid).map(QueryValue::Matrix)
+    })
 }
 
 fn check_times(times_ms: &[i64]) -> Result<(), EvalError> {

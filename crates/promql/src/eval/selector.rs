@@ -11,7 +11,7 @@ use super::window_table::{Stride, Windows};
 use crate::ast::{Expr, MatrixSelector, SubqueryExpr, VectorSelector};
 use crate::error::EvalError;
 use crate::pos::PosRange;
-use crate::storage::{Columns, SelectHints, SeriesSet};
+use crate::storage::{Columns, SeriesSet};
 use mytsdb_codec::CounterResetHint;
 use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ pub(crate) fn select_instant<'a>(
     let after = if selector.smoothed { lookback } else { 0 };
     let range = TimeRange::new(first_ms - lookback + 1, last_ms + after);
     let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
-    let set = context.storage.select(&SelectHints { range, step_ms, func, range_ms: 0 }, &selector.matchers)?;
+    let set = context.select(selector, (range, step_ms, 0), func)?;
     Ok(Vector::Lazy(Box::new(SelectedRows {
         context,
         same_schema: same_schema(selector, &*set),
@@ -280,8 +280,7 @@ pub(crate) fn select_range<'a>(
         last_end_ms.saturating_add(after),
     );
     let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
-    let hints = SelectHints { range, step_ms, func, range_ms: matrix.range_ms };
-    let set = context.storage.select(&hints, &selector.matchers)?;
+    let set = context.select(selector, (range, step_ms, matrix.range_ms), func)?;
     Ok(RangeVector {
         samples: Box::new(SelectedSamples {
             context,
@@ -367,6 +366,8 @@ pub(crate) fn subquery<'a>(
     if inner_grid.count as u64 > context.options.max_samples {
         return Err(EvalError::TooManySamples);
     }
+    // One row of cells and the columns made of it.
+    context.hold_bytes(inner_grid.count as u64 * 25)?;
     let inner: Vector<'a> =
         if inner_grid.count == 0 { Vector::none() } else { eval_vector(context, &subquery.expr, inner_grid)? };
     Ok(RangeVector {

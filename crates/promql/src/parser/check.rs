@@ -47,9 +47,16 @@ pub(super) fn check(text: &str, expr: &mut Expr) -> Checked {
     }
 }
 
-fn expect(text: &str, expr: &mut Expr, wanted: ValueType, context: &str) -> Result<(), ParseError> {
+/// `context` is only asked for an error.
+fn expect<C: std::fmt::Display>(
+    text: &str,
+    expr: &mut Expr,
+    wanted: ValueType,
+    context: impl FnOnce() -> C,
+) -> Result<(), ParseError> {
     let found = check(text, expr)?;
     if found != wanted {
+        let context = context();
         let message = format!("expected type {} in {context}, got {}", wanted.documented(), found.documented());
         return Err(ParseError::new(text, expr.pos(), message));
     }
@@ -57,10 +64,10 @@ fn expect(text: &str, expr: &mut Expr, wanted: ValueType, context: &str) -> Resu
 }
 
 fn aggregate(text: &str, e: &mut AggregateExpr) -> Checked {
-    expect(text, &mut e.expr, ValueType::Vector, "aggregation expression")?;
+    expect(text, &mut e.expr, ValueType::Vector, || "aggregation expression")?;
     if let Some(param) = &mut e.param {
         let wanted = if e.op == AggregateOp::CountValues { ValueType::String } else { ValueType::Scalar };
-        expect(text, param, wanted, "aggregation parameter")?;
+        expect(text, param, wanted, || "aggregation parameter")?;
     }
     Ok(ValueType::Vector)
 }
@@ -144,21 +151,21 @@ fn call(text: &str, e: &mut Call) -> Checked {
     let function = e.function;
     let err = |pos, message: String| Err(ParseError::new(text, pos, message));
     let (wanted, given) = (function.args.len(), e.args.len());
-    let shown = quote(function.name);
+    let shown = || quote(function.name);
     if function.variadic == 0 {
         if given != wanted {
-            return err(e.pos, format!("expected {wanted} argument(s) in call to {shown}, got {given}"));
+            return err(e.pos, format!("expected {wanted} argument(s) in call to {}, got {given}", shown()));
         }
     } else {
         let least = wanted - 1;
         if given < least {
-            return err(e.pos, format!("expected at least {least} argument(s) in call to {shown}, got {given}"));
+            return err(e.pos, format!("expected at least {least} argument(s) in call to {}, got {given}", shown()));
         }
         if let Ok(more) = usize::try_from(function.variadic)
             && given > least + more
         {
             let most = least + more;
-            return err(e.pos, format!("expected at most {most} argument(s) in call to {shown}, got {given}"));
+            return err(e.pos, format!("expected at most {most} argument(s) in call to {}, got {given}", shown()));
         }
     }
     if function.name == "info" && given > 1 {
@@ -170,9 +177,8 @@ fn call(text: &str, e: &mut Call) -> Checked {
             other => return err(other.pos(), "expected label selectors only".into()),
         }
     }
-    let context = format!("call to function {shown}");
     for (i, arg) in e.args.iter_mut().enumerate() {
-        expect(text, arg, function.args[i.min(wanted - 1)], &context)?;
+        expect(text, arg, function.args[i.min(wanted - 1)], || format!("call to function {}", shown()))?;
     }
     Ok(function.returns)
 }

@@ -79,7 +79,7 @@ impl Parser<'_> {
             TokenKind::LeftParen => {
                 let open = self.advance();
                 let inner = self.duration_binary(0, context, expected)?;
-                let close = self.expect(&TokenKind::RightParen, context, "\")\"")?;
+                let close = self.expect(TokenKind::RightParen, context, "\")\"")?;
                 self.duration_enabled(open.pos)?;
                 Ok(wrapped(inner, open.pos.to(close.pos)))
             }
@@ -94,7 +94,7 @@ impl Parser<'_> {
     fn duration_function(&mut self) -> Parsed<Option<DurationExpr>> {
         const CONTEXT: &str = "subquery or range selector";
         const EXPECTED: &str = "number, duration, step(), or range()";
-        let token = self.peek().clone();
+        let token = *self.peek();
         let op = match token.kind {
             TokenKind::Keyword(Keyword::Step) => DurationOp::Step,
             TokenKind::Keyword(Keyword::Range) => DurationOp::Range,
@@ -105,14 +105,14 @@ impl Parser<'_> {
             _ => return Ok(None),
         };
         self.advance();
-        self.expect(&TokenKind::LeftParen, CONTEXT, EXPECTED)?;
+        self.expect(TokenKind::LeftParen, CONTEXT, EXPECTED)?;
         let (mut lhs, mut rhs) = (None, None);
         if matches!(op, DurationOp::MinOf | DurationOp::MaxOf) {
             lhs = Some(self.duration(CONTEXT, EXPECTED)?);
-            self.expect(&TokenKind::Comma, CONTEXT, "\",\"")?;
+            self.expect(TokenKind::Comma, CONTEXT, "\",\"")?;
             rhs = Some(self.duration(CONTEXT, EXPECTED)?);
         }
-        let close = self.expect(&TokenKind::RightParen, CONTEXT, "\")\"")?;
+        let close = self.expect(TokenKind::RightParen, CONTEXT, "\")\"")?;
         self.duration_enabled(token.pos)?;
         Ok(Some(operation(op, lhs, rhs, token.pos.to(close.pos))))
     }
@@ -130,9 +130,9 @@ impl Parser<'_> {
         const CONTEXT: &str = "offset";
         const EXPECTED: &str = "number, duration, step(), or range()";
         let Some((negative, start)) = self.sign() else { return self.duration_primary(CONTEXT, EXPECTED) };
-        let operand = if self.accept(&TokenKind::LeftParen).is_some() {
+        let operand = if self.accept(TokenKind::LeftParen).is_some() {
             let inner = self.duration(CONTEXT, EXPECTED)?;
-            self.expect(&TokenKind::RightParen, CONTEXT, "\")\"")?;
+            self.expect(TokenKind::RightParen, CONTEXT, "\")\"")?;
             let pos = inner.pos();
             wrapped(inner, pos)
         } else {

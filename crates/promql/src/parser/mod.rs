@@ -2,6 +2,7 @@
 
 mod check;
 mod duration;
+mod known_patterns;
 mod selector;
 mod series;
 
@@ -108,6 +109,8 @@ pub fn parse_selector(text: &str) -> Result<Vec<mytsdb_model::Matcher>, ParseErr
 pub(crate) struct Parser<'a> {
     input: &'a str,
     tokens: Vec<Token>,
+    /// Why the last token is an error.
+    refusal: String,
     at: usize,
     options: ParseOptions,
     depth: usize,
@@ -123,7 +126,8 @@ impl<'a> Parser<'a> {
             let message = format!("query of {} bytes exceeds the limit of {QUERY_BYTES_MAX} bytes", input.len());
             return Err(ParseError::new(input, PosRange::default(), message));
         }
-        Ok(Self { input, tokens: lexer::tokens(input), at: 0, options, depth: 0, height: 0 })
+        let (tokens, refusal) = lexer::tokens(input);
+        Ok(Self { input, tokens, refusal, at: 0, options, depth: 0, height: 0 })
     }
 
     fn peek(&self) -> &Token {
@@ -131,18 +135,18 @@ impl<'a> Parser<'a> {
     }
 
     fn advance(&mut self) -> Token {
-        let token = self.tokens[self.at].clone();
+        let token = self.tokens[self.at];
         // The last token (end or error) is never passed.
         self.at = (self.at + 1).min(self.tokens.len() - 1);
         token
     }
 
-    fn accept(&mut self, kind: &TokenKind) -> Option<Token> {
-        (self.peek().kind == *kind).then(|| self.advance())
+    fn accept(&mut self, kind: TokenKind) -> Option<Token> {
+        (self.peek().kind == kind).then(|| self.advance())
     }
 
     fn accept_keyword(&mut self, keyword: Keyword) -> Option<Token> {
-        self.accept(&TokenKind::Keyword(keyword))
+        self.accept(TokenKind::Keyword(keyword))
     }
 
     /// End of the token that was consumed last.
@@ -157,8 +161,8 @@ impl<'a> Parser<'a> {
     /// The next token is not what the grammar wants.
     fn unexpected(&self, context: &str, expected: &str) -> ParseError {
         let token = self.peek();
-        if let TokenKind::Error(message) = &token.kind {
-            return self.error(token.pos, message.clone());
+        if token.kind == TokenKind::Error {
+            return self.error(token.pos, &*self.refusal);
         }
         let mut message = format!("unexpected {}", token.describe(self.input));
         if !context.is_empty() {
@@ -251,9 +255,9 @@ impl<'a> Parser<'a> {
             if !self.options.fill_modifiers {
                 return Err(self.error(token.pos, "binop fill modifiers are experimental and not enabled"));
             }
-            self.expect(&TokenKind::LeftParen, "fill modifier", "\"(\"")?;
+            self.expect(TokenKind::LeftParen, "fill modifier", "\"(\"")?;
             let value = self.signed_number("fill modifier", "number")?.value;
-            self.expect(&TokenKind::RightParen, "fill modifier", "\")\"")?;
+            self.expect(TokenKind::RightParen, "fill modifier", "\")\"")?;
             if keyword != Keyword::FillRight {
                 matching.fill_left = Some(value);
             }
@@ -264,7 +268,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn expect(&mut self, kind: &TokenKind, context: &str, expected: &str) -> Parsed<Token> {
+    fn expect(&mut self, kind: TokenKind, context: &str, expected: &str) -> Parsed<Token> {
         self.accept(kind).ok_or_else(|| self.unexpected(context, expected))
     }
 
@@ -307,7 +311,7 @@ impl<'a> Parser<'a> {
     }
 
     fn primary(&mut self) -> Parsed<Expr> {
-        let token = self.peek().clone();
+        let token = *self.peek();
         match token.kind {
             TokenKind::Number | TokenKind::Duration => Ok(Expr::Number(self.number()?)),
             TokenKind::String => {
@@ -317,7 +321,7 @@ impl<'a> Parser<'a> {
             TokenKind::LeftParen => {
                 self.advance();
                 let expr = self.binary(0)?;
-                let close = self.expect(&TokenKind::RightParen, "", "")?;
+                let close = self.expect(TokenKind::RightParen, "", "")?;
                 self.grow(self.height)?;
                 Ok(Expr::Paren(Box::new(ParenExpr { expr, pos: token.pos.to(close.pos) })))
             }
@@ -369,18 +373,18 @@ impl<'a> Parser<'a> {
 
     /// `( expr, … )` after a function or an aggregation; also tells the height of the tallest argument.
     fn arguments(&mut self) -> Parsed<(Vec<Expr>, usize)> {
-        self.expect(&TokenKind::LeftParen, "", "")?;
+        self.expect(TokenKind::LeftParen, "", "")?;
         let (mut args, mut tallest) = (Vec::new(), 0);
-        if self.accept(&TokenKind::RightParen).is_some() {
+        if self.accept(TokenKind::RightParen).is_some() {
             return Ok((args, tallest));
         }
         loop {
             args.push(self.binary(0)?);
             tallest = tallest.max(self.height);
-            if self.accept(&TokenKind::RightParen).is_some() {
+            if self.accept(TokenKind::RightParen).is_some() {
                 return Ok((args, tallest));
             }
-            let comma = self.expect(&TokenKind::Comma, "", "")?;
+            let comma = self.expect(TokenKind::Comma, "", "")?;
             if self.peek().kind == TokenKind::RightParen {
                 return Err(self.error(comma.pos, "trailing commas not allowed in function call args"));
             }
@@ -445,13 +449,13 @@ impl<'a> Parser<'a> {
     /// `( label, … )`, a trailing comma allowed.
     fn grouping(&mut self) -> Parsed<Vec<String>> {
         const CONTEXT: &str = "grouping opts";
-        self.expect(&TokenKind::LeftParen, CONTEXT, "\"(\"")?;
+        self.expect(TokenKind::LeftParen, CONTEXT, "\"(\"")?;
         let mut labels = Vec::new();
-        if self.accept(&TokenKind::RightParen).is_some() {
+        if self.accept(TokenKind::RightParen).is_some() {
             return Ok(labels);
         }
         loop {
-            let token = self.peek().clone();
+            let token = *self.peek();
             let text = token.text(self.input);
             let label = match token.kind {
                 TokenKind::Identifier
@@ -475,8 +479,8 @@ impl<'a> Parser<'a> {
             };
             self.advance();
             labels.push(label);
-            let comma = self.accept(&TokenKind::Comma).is_some();
-            if self.accept(&TokenKind::RightParen).is_some() {
+            let comma = self.accept(TokenKind::Comma).is_some();
+            if self.accept(TokenKind::RightParen).is_some() {
                 return Ok(labels);
             }
             if !comma {

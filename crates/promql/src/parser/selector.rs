@@ -1,6 +1,6 @@
 //! Selectors and the modifiers behind them: ranges, subqueries, `offset`, `@`, `anchored`, `smoothed`.
 
-use super::{Parsed, Parser};
+use super::{Parsed, Parser, known_patterns};
 use crate::ast::{AtBound, DurationExpr, Expr, MatrixSelector, SubqueryExpr, VectorSelector};
 use crate::literal::unquote;
 use crate::pos::PosRange;
@@ -11,7 +11,7 @@ const NOT_A_SELECTOR: &str = "must be preceded by an instant vector selector or 
 
 impl Parser<'_> {
     pub(super) fn vector_selector(&mut self) -> Parsed<Expr> {
-        let first = self.peek().clone();
+        let first = *self.peek();
         let mut name = String::new();
         if first.kind != TokenKind::LeftBrace {
             self.advance();
@@ -41,18 +41,18 @@ impl Parser<'_> {
     fn matchers(&mut self, out: &mut Vec<Matcher>) -> Parsed<()> {
         const CONTEXT: &str = "label matching";
         self.advance();
-        if self.accept(&TokenKind::RightBrace).is_some() {
+        if self.accept(TokenKind::RightBrace).is_some() {
             return Ok(());
         }
         loop {
-            let label = self.peek().clone();
+            let label = *self.peek();
             match label.kind {
                 TokenKind::Identifier | TokenKind::String => self.advance(),
                 _ => return Err(self.unexpected(CONTEXT, "identifier or \"}\"")),
             };
             match self.match_op() {
                 Some(op) => {
-                    let value = self.peek().clone();
+                    let value = *self.peek();
                     if value.kind != TokenKind::String {
                         return Err(self.unexpected(CONTEXT, "string"));
                     }
@@ -65,8 +65,8 @@ impl Parser<'_> {
                 }
                 None => return Err(self.unexpected(CONTEXT, "label matching operator")),
             }
-            let comma = self.accept(&TokenKind::Comma).is_some();
-            if self.accept(&TokenKind::RightBrace).is_some() {
+            let comma = self.accept(TokenKind::Comma).is_some();
+            if self.accept(TokenKind::RightBrace).is_some() {
                 return Ok(());
             }
             if !comma {
@@ -100,20 +100,21 @@ impl Parser<'_> {
 
     fn matcher(&self, op: MatchOp, label: &Token, value: &Token) -> Parsed<Matcher> {
         let name = self.label_name(label)?;
-        let text = String::from_utf8_lossy(&unquote(value.text(self.input))).into_owned();
-        Matcher::new(op, name, text).map_err(|e| self.error(label.pos.to(value.pos), e.to_string()))
+        let text = String::from_utf8(unquote(value.text(self.input)))
+            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+        known_patterns::matcher(op, name, text).map_err(|e| self.error(label.pos.to(value.pos), e.to_string()))
     }
 
     /// `[range]` or `[range:step]` behind `expr`.
     pub(super) fn range(&mut self, expr: Expr) -> Parsed<Expr> {
         let open = self.advance();
         let (range_ms, range_expr) = self.positive_duration()?;
-        if self.accept(&TokenKind::Colon).is_some() {
+        if self.accept(TokenKind::Colon).is_some() {
             let (step_ms, step_expr) = match self.peek().kind {
                 TokenKind::RightBracket => (0, None),
                 _ => self.subquery_step()?,
             };
-            self.expect(&TokenKind::RightBracket, "subquery selector", "\"]\"")?;
+            self.expect(TokenKind::RightBracket, "subquery selector", "\"]\"")?;
             self.grow(self.height)?;
             return Ok(Expr::Subquery(Box::new(SubqueryExpr {
                 expr,
@@ -128,7 +129,7 @@ impl Parser<'_> {
                 end: self.last_end(),
             })));
         }
-        let close = self.expect(&TokenKind::RightBracket, "subquery or range", "\":\" or \"]\"")?;
+        let close = self.expect(TokenKind::RightBracket, "subquery or range", "\":\" or \"]\"")?;
         let pos = open.pos.to(close.pos);
         let Expr::Vector(selector) = expr else {
             return Err(self.error(pos, "ranges only allowed for vector selectors"));
@@ -196,8 +197,8 @@ impl Parser<'_> {
         let mut timestamp_ms = None;
         if bound.is_some() {
             self.advance();
-            self.expect(&TokenKind::LeftParen, "@", "timestamp")?;
-            self.expect(&TokenKind::RightParen, "@", "timestamp")?;
+            self.expect(TokenKind::LeftParen, "@", "timestamp")?;
+            self.expect(TokenKind::RightParen, "@", "timestamp")?;
         } else {
             let seconds = self.signed_number("@", "timestamp")?.value;
             if !seconds.is_finite() || seconds.abs() >= i64::MAX as f64 {

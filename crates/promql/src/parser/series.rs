@@ -141,9 +141,9 @@ impl Scanner<'_> {
         const CONTEXT: &str = " in label set, expected ";
         let mut lexer = Lexer::series(self.text);
         let mut labels = LabelsBuilder::new();
-        let wrong = |token: &Token, expected: &str| {
+        let wrong = |lexer: &Lexer<'_>, token: &Token, expected: &str| {
             let message = match &token.kind {
-                TokenKind::Error(message) => message.clone(),
+                TokenKind::Error => lexer.refusal().to_owned(),
                 _ => format!("unexpected {}{CONTEXT}{expected}", token.describe(self.text)),
             };
             ParseError::new(self.text, token.pos, message)
@@ -164,7 +164,7 @@ impl Scanner<'_> {
                 }
                 token = lexer.next_token();
             }
-            _ => return Err(wrong(&token, "identifier or \"{\"")),
+            _ => return Err(wrong(&lexer, &token, "identifier or \"{\"")),
         }
         debug_assert_eq!(token.kind, TokenKind::LeftBrace);
         token = lexer.next_token();
@@ -172,26 +172,26 @@ impl Scanner<'_> {
             let name = match token.kind {
                 TokenKind::Identifier => token.text(self.text).to_owned(),
                 TokenKind::String => String::from_utf8_lossy(&unquote(token.text(self.text))).into_owned(),
-                _ => return Err(wrong(&token, "identifier or \"}\"")),
+                _ => return Err(wrong(&lexer, &token, "identifier or \"}\"")),
             };
             let quoted = token.kind == TokenKind::String;
             token = lexer.next_token();
             if token.kind == TokenKind::Assign {
                 token = lexer.next_token();
                 if token.kind != TokenKind::String {
-                    return Err(wrong(&token, "string"));
+                    return Err(wrong(&lexer, &token, "string"));
                 }
                 labels.set(&name, &String::from_utf8_lossy(&unquote(token.text(self.text))));
                 token = lexer.next_token();
             } else if quoted && matches!(token.kind, TokenKind::Comma | TokenKind::RightBrace) {
                 labels.set(LABEL_NAME, &name);
             } else {
-                return Err(wrong(&token, if quoted { "\",\" or \"}\"" } else { "\"=\"" }));
+                return Err(wrong(&lexer, &token, if quoted { "\",\" or \"}\"" } else { "\"=\"" }));
             }
             match token.kind {
                 TokenKind::Comma => token = lexer.next_token(),
                 TokenKind::RightBrace => {}
-                _ => return Err(wrong(&token, "\",\" or \"}\"")),
+                _ => return Err(wrong(&lexer, &token, "\",\" or \"}\"")),
             }
         }
         self.at = lexer.offset();

@@ -4,6 +4,7 @@ mod load;
 mod nhcb;
 
 use crate::error::StorageError;
+use crate::options::Cancel;
 use crate::storage::{Columns, SelectHints, SeriesSet, Storage};
 use mytsdb_codec::{CounterResetHint, FloatHistogram};
 use mytsdb_model::{Labels, Matcher, TimeRange, is_stale_nan};
@@ -166,7 +167,22 @@ impl Storage for TestStorage {
         Ok(Box::new(TestSet(found)))
     }
 
-    fn label_names(&self, _range: TimeRange, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, StorageError> {
+    fn is_plain(&self) -> bool {
+        self.series.iter().all(|(labels, series)| {
+            let columns = &series.columns;
+            let schema = labels.get("__type__").or(labels.get("__unit__"));
+            let started = columns.start_timestamps_ms.iter().any(|&start| start != 0);
+            columns.histograms.is_empty() && !started && schema.is_none()
+        })
+    }
+
+    fn label_names(
+        &self,
+        _range: TimeRange,
+        matchers: &[Matcher],
+        limit: usize,
+        _cancel: &Cancel,
+    ) -> Result<Vec<String>, StorageError> {
         let names = self.matching(matchers).flat_map(|(labels, _)| labels.iter().map(|(name, _)| name)).collect();
         Ok(limited(names, limit))
     }
@@ -177,6 +193,7 @@ impl Storage for TestStorage {
         _range: TimeRange,
         matchers: &[Matcher],
         limit: usize,
+        _cancel: &Cancel,
     ) -> Result<Vec<String>, StorageError> {
         Ok(limited(self.matching(matchers).filter_map(|(labels, _)| labels.get(name)).collect(), limit))
     }

@@ -55,7 +55,7 @@ pub(super) fn compare(op: BinaryOp, a: f64, b: f64) -> bool {
 }
 
 /// Whether the result is another quantity than the operands, so that the metric name makes no sense.
-pub(super) fn changes_quantity(op: BinaryOp) -> bool {
+pub(crate) fn changes_quantity(op: BinaryOp) -> bool {
     matches!(
         op,
         BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Pow | BinaryOp::Atan2

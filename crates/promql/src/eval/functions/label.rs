@@ -15,6 +15,13 @@ use regex_automata::meta::Regex;
 use regex_automata::util::captures::Captures;
 use std::collections::HashMap;
 
+/// Longest label value that a function makes; nested calls could double it at every level.
+const VALUE_BYTES_MAX: usize = 64 << 10;
+
+fn too_long(function: &str) -> EvalError {
+    EvalError::Execution(format!("{function}() makes a label value of more than {VALUE_BYTES_MAX} bytes"))
+}
+
 /// Largest compiled pattern.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
 
@@ -86,8 +93,9 @@ fn ascii_classes(pattern: &str) -> String {
     out
 }
 
-/// Replaces `$1`, `${name}` and `$$` in `template` as Go's `Expand` does: a bare name is as long as possible.
-fn expand(template: &str, regex: &Regex, captures: &Captures, text: &str) -> String {
+/// Replaces `$1`, `${name}` and `$$` in `template` as Go's `Expand` does: a bare name is as long as possible. `None` if
+/// the result is too long.
+fn expand(template: &str, regex: &Regex, captures: &Captures, text: &str) -> Option<String> {
     let mut out = String::new();
     let mut rest = template;
     while let Some(at) = rest.find('$') {
@@ -117,9 +125,12 @@ fn expand(template: &str, regex: &Regex, captures: &Captures, text: &str) -> Str
         if let Some(span) = group {
             out.push_str(&text[span.start..span.end]);
         }
+        if out.len() > VALUE_BYTES_MAX {
+            return None;
+        }
     }
     out.push_str(rest);
-    out
+    (out.len() <= VALUE_BYTES_MAX).then_some(out)
 }
 
 struct Relabelled<'a> {
@@ -159,22 +170,24 @@ fn relabelled<'a>(
     context: &'a Context<'a>,
     inner: Vector<'a>,
     dst: &str,
-    mut relabel: impl FnMut(&Labels) -> Option<String>,
+    mut relabel: impl FnMut(&Labels) -> Result<Option<String>, EvalError>,
 ) -> Result<Vector<'a>, EvalError> {
     let mut touched = false;
-    let names: Vec<(Labels, bool)> = (0..inner.len())
-        .map(|i| {
-            let (labels, drop_name) = (inner.labels(i), inner.drop_name(i));
-            match relabel(&labels) {
-                // A name that was just written is meant to stay.
-                Some(value) => {
-                    touched = true;
-                    (with_labels(&labels, |_| true, &[(dst, &value)]), drop_name && dst != LABEL_NAME)
-                }
-                None => (labels, drop_name),
+    let mut names: Vec<(Labels, bool)> = Vec::with_capacity(inner.len());
+    for i in 0..inner.len() {
+        context.cancel.check()?;
+        let (labels, drop_name) = (inner.labels(i), inner.drop_name(i));
+        names.push(match relabel(&labels)? {
+            // A name that was just written is meant to stay.
+            Some(value) => {
+                touched = true;
+                let labels = with_labels(&labels, |_| true, &[(dst, &value)]);
+                context.hold_bytes(labels.as_bytes().len() as u64)?;
+                (labels, drop_name && dst != LABEL_NAME)
             }
-        })
-        .collect();
+            None => (labels, drop_name),
+        });
+    }
     let unique = !touched || all_unique(names.iter().map(|(labels, _)| labels));
     let rows = Vector::Lazy(Box::new(Relabelled { inner, names }));
     if unique { Ok(rows) } else { Ok(Vector::Kept(merge_equal(rows.keep(context)?)?)) }
@@ -192,14 +205,18 @@ pub(super) fn replace<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) 
     relabelled(context, inner, dst, |labels| {
         let value = labels.get(&src).unwrap_or("");
         if let Some(known) = known.get(value) {
-            return known.clone();
+            return Ok(known.clone());
         }
         regex.captures(value, &mut captures);
-        let new = captures.is_match().then(|| expand(&replacement, &regex, &captures, value));
+        let new = if captures.is_match() {
+            Some(expand(&replacement, &regex, &captures, value).ok_or_else(|| too_long("label_replace"))?)
+        } else {
+            None
+        };
         if known.len() < KNOWN_VALUES_MAX {
             known.insert(value.to_owned(), new.clone());
         }
-        new
+        Ok(new)
     })
 }
 
@@ -216,6 +233,10 @@ pub(super) fn join<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> 
     let inner = eval_vector(context, &call.args[0], grid)?;
     relabelled(context, inner, dst, |labels| {
         let values: Vec<&str> = sources.iter().map(|name| labels.get(name).unwrap_or("")).collect();
-        Some(values.join(&separator))
+        let made_bytes: usize = values.iter().map(|value| value.len() + separator.len()).sum();
+        if made_bytes > VALUE_BYTES_MAX {
+            return Err(too_long("label_join"));
+        }
+        Ok(Some(values.join(&separator)))
     })
 }

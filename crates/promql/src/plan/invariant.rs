@@ -1,0 +1,57 @@
+//! Parts of a query that are the same at every step: everything they select is pinned by `@`.
+
+use super::address;
+use crate::ast::{AggregateOp, Expr};
+use std::collections::HashSet;
+
+/// The largest such parts, except bare selectors, which look at one time anyway.
+pub(super) fn roots(expr: &Expr) -> HashSet<usize> {
+    let mut out = HashSet::new();
+    visit(expr, false, &mut out);
+    out
+}
+
+fn visit(expr: &Expr, inside: bool, out: &mut HashSet<usize>) {
+    let works = matches!(expr, Expr::Aggregate(_) | Expr::Binary(_) | Expr::Call(_) | Expr::Unary(_));
+    let found = !inside && works && is_invariant(expr) && selects(expr);
+    if found {
+        out.insert(address(expr));
+    }
+    for child in expr.children() {
+        // A subquery has steps of its own.
+        visit(child, (inside || found) && !matches!(expr, Expr::Subquery(_)), out);
+    }
+}
+
+fn selects(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.walk(&mut |node| {
+        found |= matches!(node, Expr::Vector(_) | Expr::Matrix(_));
+        !found
+    });
+    found
+}
+
+/// Whether no step is different, down to the order of series.
+pub(super) fn is_invariant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Number(_) | Expr::String(_) => true,
+        Expr::Vector(selector) => selector.timestamp_ms.is_some(),
+        Expr::Matrix(matrix) => matrix.selector.timestamp_ms.is_some(),
+        Expr::Subquery(subquery) => subquery.timestamp_ms.is_some(),
+        // At a single step these give the order of values.
+        Expr::Aggregate(aggregate) if matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk) => false,
+        Expr::Call(call) => match call.function.name {
+            // Of the evaluation time, or of an order that only a single step has.
+            "time" | "predict_linear" | "sort" | "sort_desc" | "info" => false,
+            "timestamp" => matches!(call.args[0].unwrap_parens(), Expr::Vector(s) if s.timestamp_ms.is_some()),
+            "day_of_month" | "day_of_week" | "day_of_year" | "days_in_month" | "hour" | "minute" | "month" | "year"
+                if call.args.is_empty() =>
+            {
+                false
+            }
+            _ => call.args.iter().all(is_invariant),
+        },
+        _ => expr.children().into_iter().all(is_invariant),
+    }
+}

@@ -1,0 +1,82 @@
+//! What the nodes of a plan took, counted while a query runs.
+
+use crate::error::StorageError;
+use crate::storage::{Columns, SeriesSet};
+use mytsdb_model::{Labels, TimeRange};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Counts of one node.
+// Relaxed throughout: counters that order nothing, read when the threads that add to them are gone.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    nanos: AtomicU64,
+    evaluations: AtomicU64,
+    reuses: AtomicU64,
+    rows: AtomicU64,
+    series: AtomicU64,
+    samples: AtomicU64,
+}
+
+impl Meter {
+    /// One evaluation: how long it took, with all below, and how many rows it gave.
+    pub fn evaluated(&self, took: Duration, rows: usize) {
+        self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.evaluations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The result was taken from a node like this one.
+    pub fn reused(&self) {
+        self.reuses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Series that a selector found.
+    pub fn found(&self, series: usize) {
+        self.series.fetch_add(series as u64, Ordering::Relaxed);
+    }
+
+    pub fn took(&self) -> Option<Duration> {
+        let ran = self.evaluations.load(Ordering::Relaxed) > 0;
+        ran.then(|| Duration::from_nanos(self.nanos.load(Ordering::Relaxed)))
+    }
+
+    pub fn was_reused(&self) -> bool {
+        self.reuses.load(Ordering::Relaxed) > 0
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    pub fn series(&self) -> u64 {
+        self.series.load(Ordering::Relaxed)
+    }
+
+    pub fn samples(&self) -> u64 {
+        self.samples.load(Ordering::Relaxed)
+    }
+}
+
+/// A selection that counts the samples read from it.
+pub(crate) struct MeteredSet<'a> {
+    pub inner: Box<dyn SeriesSet + 'a>,
+    pub meter: &'a Meter,
+}
+
+impl SeriesSet for MeteredSet<'_> {
+    fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        self.inner.labels(index)
+    }
+
+    fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError> {
+        let before = out.len();
+        self.inner.read(index, range, out)?;
+        self.meter.samples.fetch_add((out.len() - before) as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}

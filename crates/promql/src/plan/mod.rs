@@ -1,0 +1,178 @@
+//! The planner: rewrites a settled syntax tree and notes how its nodes are evaluated, without changing any answer.
+//!
+//! Passes, in order, each with a switch in [`Optimisations`](crate::Optimisations): [`constants`] and idioms become
+//! simpler nodes, [`push`] hands matchers across binary operators, [`invariant`] finds what is the same at every step,
+//! [`shared`] finds subtrees that occur more than once, [`order`] finds selectors whose order does not matter. The
+//! first three change the tree, the others say things about nodes; nodes are named by their address, which does not
+//! change while the tree is evaluated.
+
+mod constants;
+mod explain;
+mod invariant;
+mod meter;
+mod order;
+mod push;
+mod shared;
+
+pub use explain::{Plan, PlanNode};
+pub(crate) use meter::{Meter, MeteredSet};
+pub(crate) use shared::{Share, positions};
+
+use crate::ast::{Expr, VectorSelector};
+use crate::options::QueryOptions;
+use std::collections::{HashMap, HashSet};
+
+/// What the passes may rely on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    pub start_ms: i64,
+    pub end_ms: i64,
+    /// 0 for an instant query.
+    pub step_ms: i64,
+    /// A query at a single time, whose result shows the order of series.
+    pub instant: bool,
+    /// See [`Storage::is_plain`](crate::Storage::is_plain).
+    pub plain: bool,
+}
+
+/// How one node is evaluated.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Decision {
+    /// Once, at the first step, for all steps.
+    pub once: bool,
+    /// The result is kept for other nodes like it.
+    pub share: Option<Share>,
+    /// Number of the node's meter.
+    meter: Option<usize>,
+}
+
+/// What the passes found, for the evaluator.
+#[derive(Debug, Default)]
+pub(crate) struct Decisions {
+    nodes: HashMap<usize, Decision>,
+    /// Selectors whose series may come in any order.
+    any_order: HashSet<usize>,
+    /// Meters of selectors.
+    selectors: HashMap<usize, usize>,
+    meters: Vec<Meter>,
+    /// What the rewriting passes did, for people.
+    rewrites: Vec<String>,
+    /// Matchers that were handed to selectors.
+    pushed: Vec<(usize, String)>,
+}
+
+/// What the passes did that change the tree.
+#[derive(Debug, Default)]
+pub(crate) struct Rewrites {
+    /// In words.
+    notes: Vec<String>,
+    /// Selectors, which stay where they are when the tree is moved, and the matchers handed to them.
+    pushed: Vec<(usize, String)>,
+}
+
+/// The name of a node: where it is.
+fn address<T>(node: &T) -> usize {
+    std::ptr::from_ref(node).addr()
+}
+
+/// Rewrites `expr`; returns what was done.
+pub(crate) fn rewrite(expr: &mut Expr, options: &QueryOptions, facts: Facts) -> Rewrites {
+    let mut done = Rewrites::default();
+    if !options.optimise {
+        return done;
+    }
+    if options.optimisations.fold_constants {
+        constants::fold(expr, facts, &mut done.notes);
+    }
+    if options.optimisations.simplify && facts.plain && !options.delayed_name_removal {
+        constants::simplify(expr, &mut done.notes);
+    }
+    if options.optimisations.push_matchers {
+        push::push_matchers(expr, facts.plain, &mut done);
+    }
+    done
+}
+
+/// Decides how the nodes of `expr` are evaluated. The tree must stay where it is as long as the decisions are used.
+pub(crate) fn decide(
+    expr: &Expr,
+    options: &QueryOptions,
+    facts: Facts,
+    summarised: &HashSet<crate::pos::PosRange>,
+    rewrites: Rewrites,
+) -> Decisions {
+    let mut decisions = Decisions { rewrites: rewrites.notes, pushed: rewrites.pushed, ..Decisions::default() };
+    if options.optimise {
+        let once = if options.optimisations.once { invariant::roots(expr) } else { HashSet::new() };
+        if options.optimisations.share_subtrees {
+            for (node, share) in shared::shares(expr, &once, summarised) {
+                decisions.nodes.entry(node).or_default().share = Some(share);
+            }
+        }
+        for node in once {
+            decisions.nodes.entry(node).or_default().once = true;
+        }
+        if options.optimisations.any_order {
+            decisions.any_order = order::unordered_selectors(expr, !facts.instant);
+        }
+    }
+    if options.profile {
+        decisions.measure(expr);
+    }
+    decisions
+}
+
+impl Decisions {
+    /// What was decided about `expr`; most nodes are nothing special.
+    pub fn of(&self, expr: &Expr) -> Option<Decision> {
+        if self.nodes.is_empty() { None } else { self.nodes.get(&address(expr)).copied() }
+    }
+
+    pub fn any_order(&self, selector: &VectorSelector) -> bool {
+        self.any_order.contains(&address(selector))
+    }
+
+    pub fn meter(&self, decision: Decision) -> Option<&Meter> {
+        decision.meter.map(|at| &self.meters[at])
+    }
+
+    pub fn selector_meter(&self, selector: &VectorSelector) -> Option<&Meter> {
+        self.selectors.get(&address(selector)).map(|&at| &self.meters[at])
+    }
+
+    /// Gives every node a meter.
+    fn measure(&mut self, expr: &Expr) {
+        expr.walk(&mut |node| {
+            let meter = self.meters.len();
+            self.meters.push(Meter::default());
+            self.nodes.entry(address(node)).or_default().meter = Some(meter);
+            match node {
+                Expr::Vector(selector) => self.selectors.insert(address(&**selector), meter),
+                Expr::Matrix(matrix) => self.selectors.insert(address(&matrix.selector), meter),
+                _ => None,
+            };
+            true
+        });
+    }
+}
+
+/// The direct children, in the order of [`Expr::children`].
+fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
+    match expr {
+        Expr::Aggregate(e) => e.param.iter_mut().chain(std::iter::once(&mut e.expr)).collect(),
+        Expr::Binary(e) => vec![&mut e.lhs, &mut e.rhs],
+        Expr::Call(e) => e.args.iter_mut().collect(),
+        Expr::Subquery(e) => vec![&mut e.expr],
+        Expr::Paren(e) => vec![&mut e.expr],
+        Expr::Unary(e) => vec![&mut e.expr],
+        Expr::Matrix(_) | Expr::Number(_) | Expr::String(_) | Expr::Vector(_) => Vec::new(),
+    }
+}
+
+/// Labels that go away with the metric name.
+fn is_schema(name: &str) -> bool {
+    name == mytsdb_model::LABEL_NAME || name == "__type__" || name == "__unit__"
+}
+
+#[cfg(test)]
+mod tests;
