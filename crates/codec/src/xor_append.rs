@@ -172,7 +172,8 @@ impl XorAppender {
         })
     }
 
-    /// Appends the marked sample and those after it to two columns, without decoding the ones before it.
+    /// Appends those of the marked sample and the ones after it that are not before `mint_ms` to two columns, without
+    /// decoding what lies before the mark.
     ///
     /// The mark must be one that this very chunk gave; with another one the samples mean nothing.
     ///
@@ -182,10 +183,11 @@ impl XorAppender {
     pub fn decode_from(
         &self,
         mark: &XorMark,
+        mint_ms: i64,
         timestamps_ms: &mut Vec<i64>,
         values: &mut Vec<f64>,
     ) -> Result<(), CodecError> {
-        crate::xor_decode::decode_from(&self.bytes, mark, timestamps_ms, values)
+        crate::xor_decode::decode_from((&self.bytes, self.count), mark, mint_ms, timestamps_ms, values)
     }
 
     /// Bytes held on the heap.

@@ -99,28 +99,46 @@ pub fn decode_range(
     Ok(())
 }
 
-/// Appends the marked sample and those behind it; see [`XorAppender::decode_from`](crate::XorAppender::decode_from).
+/// Appends samples from a mark on; see [`XorAppender::decode_from`](crate::XorAppender::decode_from).
 pub(crate) fn decode_from(
-    bytes: &[u8],
+    (bytes, count): (&[u8], u16),
     mark: &XorMark,
+    mint_ms: i64,
     timestamps_ms: &mut Vec<i64>,
     values: &mut Vec<f64>,
 ) -> Result<(), CodecError> {
-    let mut cursor = Cursor::at(bytes, mark)?;
-    let count = 1 + usize::from(cursor.left);
+    let cursor = Cursor::at(bytes, count, mark)?;
+    let most = 1 + usize::from(cursor.left);
     let (first_time, first_value) = (timestamps_ms.len(), values.len());
-    timestamps_ms.resize(first_time + count, cursor.timestamp_ms);
-    values.resize(first_value + count, f64::from_bits(cursor.value));
-    let later = timestamps_ms[first_time + 1..].iter_mut().zip(&mut values[first_value + 1..]);
-    for (time, value) in later {
-        if let Err(fault) = cursor.later_sample() {
-            timestamps_ms.truncate(first_time);
-            values.truncate(first_value);
-            return Err(fault.error(bytes.len()));
-        }
+    timestamps_ms.resize(first_time + most, 0);
+    values.resize(first_value + most, 0.0);
+    let kept = keep_from(cursor, mint_ms, &mut timestamps_ms[first_time..], &mut values[first_value..]);
+    let count = kept.unwrap_or(0);
+    timestamps_ms.truncate(first_time + count);
+    values.truncate(first_value + count);
+    kept.map(|_| ()).map_err(|fault| fault.error(bytes.len()))
+}
+
+/// Writes the cursor's sample and those behind it, each over the one before it if that lies before `mint_ms`; tells how
+/// many stay. The slices are long enough for all.
+fn keep_from(
+    mut cursor: Cursor<'_>,
+    mint_ms: i64,
+    timestamps_ms: &mut [i64],
+    values: &mut [f64],
+) -> Result<usize, Fault> {
+    let mut kept = 0;
+    let mut left = cursor.left;
+    while let (Some(time), Some(value)) = (timestamps_ms.get_mut(kept), values.get_mut(kept)) {
         (*time, *value) = (cursor.timestamp_ms, f64::from_bits(cursor.value));
+        kept += usize::from(cursor.timestamp_ms >= mint_ms);
+        if left == 0 {
+            break;
+        }
+        left -= 1;
+        cursor.later_sample()?;
     }
-    Ok(())
+    Ok(kept)
 }
 
 /// The slices are equally long; every element is overwritten or an error returned.
@@ -218,10 +236,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// Stands on a marked sample.
-    fn at(bytes: &'a [u8], mark: &XorMark) -> Result<Self, CodecError> {
+    fn at(bytes: &'a [u8], count: u16, mark: &XorMark) -> Result<Self, CodecError> {
         let damaged = CodecError::Damaged { reason: "mark of another chunk" };
-        let (count, _) = bytes.split_first_chunk::<COUNT_BYTES>().ok_or_else(|| damaged.clone())?;
-        let count = u16::from_be_bytes(*count);
         let left = count.checked_sub(1).and_then(|last| last.checked_sub(mark.index)).ok_or_else(|| damaged.clone())?;
         let rest = bytes.get(mark.bits as usize / 8..).ok_or(damaged)?;
         let mut bits = BitReader::new(rest);

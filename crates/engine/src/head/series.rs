@@ -139,7 +139,7 @@ impl MemSeries {
                     // Most reads of the last minutes end here: one short chunk, not worth a copy.
                     let before = |mark: &&XorMark| mark.timestamp_ms() <= range.mint;
                     match state.marks.iter().rev().flatten().find(before) {
-                        Some(mark) => state.open.decode_from(mark, timestamps_ms, values)?,
+                        Some(mark) => state.open.decode_from(mark, range.mint, timestamps_ms, values)?,
                         None => mytsdb_codec::decode(state.open.bytes(), timestamps_ms, values)?,
                     }
                     return Ok(true);
