@@ -48,6 +48,8 @@ struct Column {
     /// Medians in terms of mytsdb's: of all questions, and of the core ones.
     ratios: Vec<f64>,
     core_ratios: Vec<f64>,
+    /// Time of all label lookups together, in ms: among the core questions they count as one.
+    lookups_ms: f64,
 }
 
 /// Loads all servers, asks all questions of each in turn, prints medians and ratios.
@@ -115,7 +117,9 @@ fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s:
         for (column, ms) in columns.iter_mut().zip(&medians) {
             let ratio = ms / medians[0];
             column.ratios.push(ratio);
-            if question.core {
+            if question.core && question.is_lookup() {
+                column.lookups_ms += ms;
+            } else if question.core {
                 column.core_ratios.push(ratio);
             }
             let shown = if column.target == 0 { String::new() } else { format!("{ratio:.1}x") };
@@ -131,6 +135,10 @@ fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s:
             }
         }
         println!("{}", row.join(" "));
+    }
+    let own_ms = columns[0].lookups_ms;
+    for column in columns.iter_mut().filter(|_| own_ms > 0.0) {
+        column.core_ratios.push(column.lookups_ms / own_ms);
     }
     print_medians("median ratio", columns.iter_mut().map(|column| &mut column.ratios));
     print_medians("median ratio, core", columns.iter_mut().map(|column| &mut column.core_ratios));
@@ -148,7 +156,7 @@ fn columns(targets: &[Target]) -> Vec<Column> {
     let mut columns = Vec::new();
     for (target, Target { name, .. }) in targets.iter().enumerate() {
         for &cached in if *name == "victoria" { &[true, false][..] } else { &[true] } {
-            columns.push(Column { target, cached, ratios: Vec::new(), core_ratios: Vec::new() });
+            columns.push(Column { target, cached, ratios: Vec::new(), core_ratios: Vec::new(), lookups_ms: 0.0 });
         }
     }
     columns

@@ -18,7 +18,7 @@ pub(crate) struct Question {
     pub(crate) same_in_victoria: bool,
     /// Equal values may stand at other series.
     pub(crate) ties: bool,
-    /// One of those that dashboards are made of; they get a median of their own.
+    /// One of those that dashboards are made of; they get a median of their own, in which label lookups are one.
     pub(crate) core: bool,
 }
 
@@ -43,6 +43,11 @@ impl Question {
 
     const fn ties(self) -> Self {
         Self { ties: true, ..self }
+    }
+
+    /// Whether labels are asked for.
+    pub(crate) const fn is_lookup(&self) -> bool {
+        matches!(self.ask, Ask::Labels { .. })
     }
 
     /// The path to ask and its parameters, for data that ends at `end_s`.
