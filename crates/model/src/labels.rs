@@ -97,10 +97,12 @@ impl Labels {
 
     /// The value of `name`. Linear in the number of labels.
     pub fn get(&self, name: &str) -> Option<&str> {
-        for (n, v) in self {
-            match n.cmp(name) {
+        let mut rest = &self.0[..];
+        while !rest.is_empty() {
+            let (n, v) = (split_text(&mut rest), split_text(&mut rest));
+            match n.cmp(name.as_bytes()) {
                 Ordering::Less => {}
-                Ordering::Equal => return Some(v),
+                Ordering::Equal => return Some(checked_text(v)),
                 Ordering::Greater => return None,
             }
         }
@@ -164,7 +166,7 @@ impl Ord for Labels {
                 (false, true) => return Ordering::Greater,
                 (false, false) => {}
             }
-            match split_text(&mut a).as_bytes().cmp(split_text(&mut b).as_bytes()) {
+            match split_text(&mut a).cmp(split_text(&mut b)) {
                 Ordering::Equal => {}
                 unequal => return unequal,
             }
@@ -213,9 +215,8 @@ impl<'a> Iterator for LabelsIter<'a> {
         if self.bytes.is_empty() {
             return None;
         }
-        let name = split_text(&mut self.bytes);
-        let value = split_text(&mut self.bytes);
-        Some((name, value))
+        let (name, value) = (split_text(&mut self.bytes), split_text(&mut self.bytes));
+        Some((checked_text(name), checked_text(value)))
     }
 }
 
@@ -276,9 +277,15 @@ fn put_str(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// A name or value of a set.
+#[inline]
+fn checked_text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("label bytes were checked when the set was built")
+}
+
 /// Takes the first name or value off bytes that were checked when the set was built.
 #[inline]
-fn split_text<'a>(bytes: &mut &'a [u8]) -> &'a str {
+fn split_text<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
     let (mut length, mut at) = (usize::from(bytes[0] & 0x7f), 1);
     while bytes[at - 1] >= 0x80 {
         length |= usize::from(bytes[at] & 0x7f) << (7 * at);
@@ -286,16 +293,7 @@ fn split_text<'a>(bytes: &mut &'a [u8]) -> &'a str {
     }
     let (text, rest) = bytes[at..].split_at(length);
     *bytes = rest;
-    debug_assert!(std::str::from_utf8(text).is_ok(), "{text:?}");
-    #[expect(
-        unsafe_code,
-        reason = "queries visit the labels of millions of series; checking again costs more than the rest"
-    )]
-    // SAFETY: `Labels` is built only from `&str`s (`from_sorted`) or from bytes in which `from_bytes` has found exactly
-    // these texts and checked each; the bytes never change, and this walk splits them as those functions did.
-    unsafe {
-        std::str::from_utf8_unchecked(text)
-    }
+    text
 }
 
 #[inline]

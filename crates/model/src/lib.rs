@@ -16,7 +16,7 @@
 //! assert!(TimeRange::new(0, 10).overlaps(TimeRange::new(10, 20)), "both ends are included");
 //! # Ok::<(), mytsdb_model::ModelError>(())
 //! ```
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod error;
 mod labels;
