@@ -1,6 +1,6 @@
 //! Ingest: OTLP/gRPC points a second, acknowledged, into a server on the same machine.
 
-use crate::load::{self, Template};
+use crate::load::{self, Load};
 use crate::process::{Folder, Process, free_address, mytsdb_arguments};
 use crate::raw_codec::RawCodec;
 use anyhow::{Context, Result, bail, ensure};
@@ -78,8 +78,8 @@ async fn drive(args: &IngestArgs, server: &Server) -> Result<()> {
         channels.push(endpoint.connect().await?);
     }
     let requests = args.series / args.points_per_request;
-    let mut templates: Vec<Template> =
-        (0..requests).map(|r| Template::new(r * args.points_per_request, args.points_per_request)).collect();
+    let mut templates: Vec<Load> =
+        (0..requests).map(|r| Load::new(r * args.points_per_request, args.points_per_request)).collect();
     let request_bytes = templates[0].len();
     let end_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as i64;
     let start_ms = end_ms - STEP_MS * args.rounds as i64;

@@ -1,15 +1,12 @@
 //! An instant query over every series of a large head.
 
 use crate::target::Target;
+use crate::template::{Template, attribute, marked_point, request};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
-use opentelemetry_proto::tonic::metrics::v1::{
-    Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric::Data, number_data_point,
-};
-use prost::Message;
+use opentelemetry_proto::tonic::metrics::v1::{Sum, metric::Data};
 use serde_json::Value;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -35,63 +32,24 @@ pub(crate) struct InstantArgs {
 
 const GROUPS: usize = 20;
 const POINTS_PER_REQUEST: usize = 5_000;
-const TIME_MARK: u64 = 0x1122_3344_5566_7788;
-const VALUE_MARK: u64 = 0x3fab_bbcc_ddee_ff01;
 const CUMULATIVE: i32 = 2;
-
-/// A request whose times and values are written anew for each round.
-struct Template {
-    bytes: Vec<u8>,
-    first: usize,
-    times: Vec<usize>,
-    values: Vec<usize>,
-}
-
-fn attribute(key: &str, value: String) -> KeyValue {
-    let value = Some(AnyValue { value: Some(any_value::Value::StringValue(value)) });
-    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
-}
 
 /// Growth of a series from one sample to the next.
 fn growth(series: usize) -> usize {
     series % 97 + 1
 }
 
-impl Template {
-    fn new(first: usize, count: usize) -> Self {
-        let points = (first..first + count).map(|series| NumberDataPoint {
-            attributes: vec![
-                attribute("l", format!("group-{}", series % GROUPS)),
-                attribute("instance", format!("10.{}.{}.{}:8080", series >> 16, series >> 8 & 255, series & 255)),
-                attribute("zone", format!("eu-west-{}", series % 3)),
-            ],
-            time_unix_nano: TIME_MARK,
-            value: Some(number_data_point::Value::AsDouble(f64::from_bits(VALUE_MARK))),
-            ..NumberDataPoint::default()
-        });
-        let sum = Sum { data_points: points.collect(), aggregation_temporality: CUMULATIVE, is_monotonic: true };
-        let metric = Metric { name: "bench_events".into(), data: Some(Data::Sum(sum)), ..Metric::default() };
-        let scope_metrics = vec![ScopeMetrics { metrics: vec![metric], ..ScopeMetrics::default() }];
-        let resource_metrics = vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];
-        let bytes = ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
-        let offsets = |mark: u64| -> Vec<usize> {
-            let mark = mark.to_le_bytes();
-            bytes.windows(8).enumerate().filter(|(_, w)| *w == mark).map(|(at, _)| at).collect()
-        };
-        let (times, values) = (offsets(TIME_MARK), offsets(VALUE_MARK));
-        assert_eq!((times.len(), values.len()), (count, count), "every time and value is found");
-        Self { bytes, first, times, values }
-    }
-
-    fn fill(&mut self, time_unix_ms: i64, round: usize) -> Vec<u8> {
-        let time = (time_unix_ms as u64 * 1_000_000).to_le_bytes();
-        for (point, (&time_at, &value_at)) in self.times.iter().zip(&self.values).enumerate() {
-            let value = (round * growth(self.first + point)) as f64;
-            self.bytes[time_at..time_at + 8].copy_from_slice(&time);
-            self.bytes[value_at..value_at + 8].copy_from_slice(&value.to_le_bytes());
-        }
-        self.bytes.clone()
-    }
+fn template(series: Range<usize>) -> Template {
+    let count = series.len();
+    let points = series.map(|series| {
+        marked_point(vec![
+            attribute("l", format!("group-{}", series % GROUPS)),
+            attribute("instance", format!("10.{}.{}.{}:8080", series >> 16, series >> 8 & 255, series & 255)),
+            attribute("zone", format!("eu-west-{}", series % 3)),
+        ])
+    });
+    let sum = Sum { data_points: points.collect(), aggregation_temporality: CUMULATIVE, is_monotonic: true };
+    Template::new(&request("bench_events", Data::Sum(sum)), count, count)
 }
 
 /// Loads the head and asks for a rate summed by a label, over every series.
@@ -100,8 +58,10 @@ pub(crate) fn run(args: &InstantArgs) -> Result<()> {
     ensure!(args.rounds as i64 * args.interval > range_s, "the samples must cover 5 minutes: more --rounds");
     let target = Target::mytsdb(&args.server)?;
     let firsts = (0..args.series).step_by(POINTS_PER_REQUEST);
-    let mut templates: Vec<Template> =
-        firsts.map(|first| Template::new(first, (args.series - first).min(POINTS_PER_REQUEST))).collect();
+    let templates: Vec<(Range<usize>, Template)> = firsts
+        .map(|first| first..args.series.min(first + POINTS_PER_REQUEST))
+        .map(|series| (series.clone(), template(series)))
+        .collect();
     let end_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as i64;
     let step_ms = args.interval * 1_000;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -110,8 +70,9 @@ pub(crate) fn run(args: &InstantArgs) -> Result<()> {
         for round in 0..args.rounds {
             let at_ms = end_ms - (args.rounds - 1 - round) as i64 * step_ms;
             // A few requests at a time: they wait in memory.
-            for some in templates.chunks_mut(8) {
-                let requests = some.iter_mut().map(|t| t.fill(at_ms, round)).collect();
+            for some in templates.chunks(8) {
+                let values = |series: &Range<usize>| series.clone().map(|s| ((round * growth(s)) as f64).to_bits());
+                let requests = some.iter().map(|(series, t)| t.fill(at_ms, values(series))).collect();
                 target.store(requests, channel.as_ref()).await?;
             }
         }

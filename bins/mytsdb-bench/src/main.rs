@@ -10,6 +10,7 @@ mod query_data;
 mod questions;
 mod raw_codec;
 mod target;
+mod template;
 
 use clap::{Parser, Subcommand};
 

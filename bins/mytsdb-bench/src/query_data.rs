@@ -1,15 +1,13 @@
 //! The data of the query benchmark: counters, gauges and histograms of a small fleet, as OTLP requests.
 //!
-//! Attributes sit on the points, not on resources, so that every server makes the same labels of them. Requests are
-//! encoded once; from round to round only times and values are written into them, so that a client costs a copy.
+//! Attributes sit on the points, not on resources, so that every server makes the same labels of them.
 
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use crate::template::{TIME_MARK, Template, VALUE_MARK, attribute, marked_point, request};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::{
-    Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric::Data,
-    number_data_point,
+    Gauge, Histogram, HistogramDataPoint, NumberDataPoint, Sum, metric::Data,
 };
-use prost::Message;
+use std::ops::Range;
 
 const CUMULATIVE: i32 = 2;
 const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -18,16 +16,12 @@ const SERIES_PER_HISTOGRAM: usize = BOUNDS.len() + 3;
 const JOBS: usize = 10;
 const ROUTES: usize = 20;
 
-/// Bytes that stand for a time or a value until a round fills them in: no payload has them by chance.
-const TIME_MARK: u64 = 0x1122_3344_5566_7788;
-const VALUE_MARK: u64 = 0x3fab_bbcc_ddee_ff01;
-
 /// Series of each kind; two fifths counters, two fifths gauges, the rest histograms.
 pub(crate) struct Fleet {
     counters: usize,
     gauges: usize,
     histograms: usize,
-    templates: Vec<Template>,
+    requests: Vec<Part>,
 }
 
 /// What the points of a request are.
@@ -39,29 +33,17 @@ enum Kind {
     Info,
 }
 
-/// An encoded request, and where its times and values are.
-struct Template {
+/// A request: some points of one kind.
+struct Part {
     kind: Kind,
-    /// Number of the first point; the others follow.
-    first: usize,
-    bytes: Vec<u8>,
-    time_offsets: Vec<usize>,
-    value_offsets: Vec<usize>,
+    points: Range<usize>,
+    template: Template,
 }
 
-impl Template {
-    fn new(name: &str, kind: Kind, first: usize, count: usize) -> Self {
-        let points = first..first + count;
-        let numbers = |attributes: fn(usize) -> Vec<KeyValue>| {
-            points
-                .clone()
-                .map(|point| NumberDataPoint {
-                    attributes: attributes(point),
-                    time_unix_nano: TIME_MARK,
-                    value: Some(number_data_point::Value::AsDouble(f64::from_bits(VALUE_MARK))),
-                    ..NumberDataPoint::default()
-                })
-                .collect()
+impl Part {
+    fn new(name: &str, kind: Kind, points: Range<usize>) -> Self {
+        let numbers = |attributes: fn(usize) -> Vec<KeyValue>| -> Vec<NumberDataPoint> {
+            points.clone().map(|point| marked_point(attributes(point))).collect()
         };
         let data = match kind {
             Kind::Counter => Data::Sum(Sum {
@@ -76,31 +58,14 @@ impl Template {
                 aggregation_temporality: CUMULATIVE,
             }),
         };
-        let metric = Metric { name: name.to_owned(), data: Some(data), ..Metric::default() };
-        let bytes = request(metric).encode_to_vec();
-        let offsets = |mark: u64| -> Vec<usize> {
-            let mark = mark.to_le_bytes();
-            bytes.windows(8).enumerate().filter(|(_, w)| *w == mark).map(|(at, _)| at).collect()
-        };
-        let (time_offsets, value_offsets) = (offsets(TIME_MARK), offsets(VALUE_MARK));
-        let values: usize = points.map(|point| values(kind, point, 0).len()).sum();
-        assert_eq!((time_offsets.len(), value_offsets.len()), (count, values), "every time and value is found");
-        Self { kind, first, bytes, time_offsets, value_offsets }
+        let value_count = points.clone().map(|point| values(kind, point, 0).len()).sum();
+        let template = Template::new(&request(name, data), points.len(), value_count);
+        Self { kind, points, template }
     }
 
     /// The request of one round.
     fn fill(&self, time_unix_ms: i64, round: usize) -> Vec<u8> {
-        let mut bytes = self.bytes.clone();
-        let time = (time_unix_ms as u64 * 1_000_000).to_le_bytes();
-        for &at in &self.time_offsets {
-            bytes[at..at + 8].copy_from_slice(&time);
-        }
-        let points = self.first..self.first + self.time_offsets.len();
-        let values = points.flat_map(|point| values(self.kind, point, round));
-        for (&at, value) in self.value_offsets.iter().zip(values) {
-            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
-        }
-        bytes
+        self.template.fill(time_unix_ms, self.points.clone().flat_map(|point| values(self.kind, point, round)))
     }
 }
 
@@ -108,7 +73,7 @@ impl Fleet {
     /// A fleet of about `series` series, in requests of about a thousand points.
     pub(crate) fn new(series: usize) -> Self {
         let (counters, gauges) = (series * 2 / 5, series * 2 / 5);
-        let mut fleet = Self { counters, gauges, histograms: series / 5 / SERIES_PER_HISTOGRAM, templates: Vec::new() };
+        let mut fleet = Self { counters, gauges, histograms: series / 5 / SERIES_PER_HISTOGRAM, requests: Vec::new() };
         let (histograms, instances) = (fleet.histograms, fleet.instances());
         for (name, kind, count) in [
             ("bench_requests", Kind::Counter, counters),
@@ -117,7 +82,7 @@ impl Fleet {
             ("bench_info", Kind::Info, instances),
         ] {
             for first in (0..count).step_by(1_000) {
-                fleet.templates.push(Template::new(name, kind, first, (count - first).min(1_000)));
+                fleet.requests.push(Part::new(name, kind, first..count.min(first + 1_000)));
             }
         }
         fleet
@@ -135,20 +100,8 @@ impl Fleet {
 
     /// Everything at one time, encoded.
     pub(crate) fn requests(&self, time_unix_ms: i64, round: usize) -> Vec<Vec<u8>> {
-        self.templates.iter().map(|template| template.fill(time_unix_ms, round)).collect()
+        self.requests.iter().map(|part| part.fill(time_unix_ms, round)).collect()
     }
-}
-
-fn request(metric: Metric) -> ExportMetricsServiceRequest {
-    let scope_metrics = vec![ScopeMetrics { metrics: vec![metric], ..ScopeMetrics::default() }];
-    ExportMetricsServiceRequest {
-        resource_metrics: vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }],
-    }
-}
-
-fn attribute(key: &str, value: String) -> KeyValue {
-    let value = Some(AnyValue { value: Some(any_value::Value::StringValue(value)) });
-    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
 }
 
 fn attributes(series: usize) -> Vec<KeyValue> {
