@@ -43,7 +43,7 @@ pub use histogram::{
     Bucket, CUSTOM_SCHEMA, CounterResetHint, EXPONENTIAL_SCHEMA_MAX, EXPONENTIAL_SCHEMA_MIN, FloatHistogram,
     HistogramError, Reconciled, Span, bucket_bound,
 };
-pub use xor_append::{XorAppender, XorMark};
+pub use xor_append::XorAppender;
 pub use xor_decode::{XorChunk, decode, decode_range};
 
 #[cfg(doctest)]

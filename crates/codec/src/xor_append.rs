@@ -157,39 +157,6 @@ impl XorAppender {
         if self.is_empty() { &[0; COUNT_BYTES] } else { &self.bytes }
     }
 
-    /// Where the last sample stands, for [`decode_from`](Self::decode_from); `None` before the second sample, and after
-    /// a gap of 49 days.
-    pub fn mark(&self) -> Option<XorMark> {
-        let delta = u32::try_from(self.last_delta).ok().filter(|_| self.count >= 2)?;
-        Some(XorMark {
-            timestamp_ms: self.last_ms,
-            value: self.last_value,
-            delta,
-            bits: (self.bytes.len() * 8) as u32 - u32::from(self.free_bits),
-            index: self.count - 1,
-            leading: self.leading,
-            trailing: self.trailing,
-        })
-    }
-
-    /// Appends those of the marked sample and the ones after it that are not before `mint_ms` to two columns, without
-    /// decoding what lies before the mark.
-    ///
-    /// The mark must be one that this very chunk gave; with another one the samples mean nothing.
-    ///
-    /// # Errors
-    /// [`CodecError::Damaged`] or [`CodecError::Truncated`] if the mark cannot be of this chunk; then both columns are as
-    /// they were.
-    pub fn decode_from(
-        &self,
-        mark: &XorMark,
-        mint_ms: i64,
-        timestamps_ms: &mut Vec<i64>,
-        values: &mut Vec<f64>,
-    ) -> Result<(), CodecError> {
-        crate::xor_decode::decode_from((&self.bytes, self.count), mark, mint_ms, timestamps_ms, values)
-    }
-
     /// Bytes held on the heap.
     pub fn heap_bytes(&self) -> usize {
         self.bytes.capacity()
@@ -237,32 +204,6 @@ impl XorAppender {
         self.trailing = trailing as u8;
         self.put(0b11 << 11 | u64::from(leading) << 6 | u64::from(significant & 63), 13);
         self.put(xor >> trailing, significant);
-    }
-}
-
-/// A sample of a growing chunk, and what a reader must know to go on behind it; 32 bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct XorMark {
-    pub(crate) timestamp_ms: i64,
-    pub(crate) value: u64,
-    pub(crate) delta: u32,
-    /// Bits of the chunk up to the end of the sample.
-    pub(crate) bits: u32,
-    pub(crate) index: u16,
-    pub(crate) leading: u8,
-    pub(crate) trailing: u8,
-}
-
-const _: () = assert!(size_of::<XorMark>() <= 32, "two of these lie in every head series");
-
-impl XorMark {
-    /// Time of the marked sample.
-    pub fn timestamp_ms(&self) -> i64 {
-        self.timestamp_ms
-    }
-
-    pub(crate) fn has_window(&self) -> bool {
-        self.leading != NO_WINDOW
     }
 }
 

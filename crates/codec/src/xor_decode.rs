@@ -6,7 +6,7 @@
 use crate::CodecError;
 use crate::bits::{BitReader, OutOfBits};
 use crate::varint::{take_uvarint, take_varint};
-use crate::xor_append::{COUNT_BYTES, XorMark};
+use crate::xor_append::COUNT_BYTES;
 use mytsdb_model::TimeRange;
 
 /// The bytes of an XOR chunk whose front was read and found possible.
@@ -97,48 +97,6 @@ pub fn decode_range(
     timestamps_ms.drain(first_time..first_time + start);
     values.drain(first_value..first_value + start);
     Ok(())
-}
-
-/// Appends samples from a mark on; see [`XorAppender::decode_from`](crate::XorAppender::decode_from).
-pub(crate) fn decode_from(
-    (bytes, count): (&[u8], u16),
-    mark: &XorMark,
-    mint_ms: i64,
-    timestamps_ms: &mut Vec<i64>,
-    values: &mut Vec<f64>,
-) -> Result<(), CodecError> {
-    let cursor = Cursor::at(bytes, count, mark)?;
-    let most = 1 + usize::from(cursor.left);
-    let (first_time, first_value) = (timestamps_ms.len(), values.len());
-    timestamps_ms.resize(first_time + most, 0);
-    values.resize(first_value + most, 0.0);
-    let kept = keep_from(cursor, mint_ms, &mut timestamps_ms[first_time..], &mut values[first_value..]);
-    let count = kept.unwrap_or(0);
-    timestamps_ms.truncate(first_time + count);
-    values.truncate(first_value + count);
-    kept.map(|_| ()).map_err(|fault| fault.error(bytes.len()))
-}
-
-/// Writes the cursor's sample and those behind it, each over the one before it if that lies before `mint_ms`; tells how
-/// many stay. The slices are long enough for all.
-fn keep_from(
-    mut cursor: Cursor<'_>,
-    mint_ms: i64,
-    timestamps_ms: &mut [i64],
-    values: &mut [f64],
-) -> Result<usize, Fault> {
-    let mut kept = 0;
-    let mut left = cursor.left;
-    while let (Some(time), Some(value)) = (timestamps_ms.get_mut(kept), values.get_mut(kept)) {
-        (*time, *value) = (cursor.timestamp_ms, f64::from_bits(cursor.value));
-        kept += usize::from(cursor.timestamp_ms >= mint_ms);
-        if left == 0 {
-            break;
-        }
-        left -= 1;
-        cursor.later_sample()?;
-    }
-    Ok(kept)
 }
 
 /// The slices are equally long; every element is overwritten or an error returned.
@@ -232,33 +190,6 @@ impl<'a> Cursor<'a> {
             leading: 0,
             significant: 64,
             has_window: false,
-        })
-    }
-
-    /// Stands on a marked sample.
-    fn at(bytes: &'a [u8], count: u16, mark: &XorMark) -> Result<Self, CodecError> {
-        let damaged = CodecError::Damaged { reason: "mark of another chunk" };
-        let left = count.checked_sub(1).and_then(|last| last.checked_sub(mark.index)).ok_or_else(|| damaged.clone())?;
-        let rest = bytes.get(mark.bits as usize / 8..).ok_or(damaged)?;
-        let mut bits = BitReader::new(rest);
-        bits.refill();
-        bits.consume(mark.bits % 8).map_err(|fault| Fault::from(fault).error(bytes.len()))?;
-        let (leading, significant) = if mark.has_window() {
-            (u32::from(mark.leading), 64 - u32::from(mark.leading) - u32::from(mark.trailing))
-        } else {
-            (0, 64)
-        };
-        Ok(Self {
-            bits,
-            chunk_bytes: bytes.len(),
-            count,
-            left,
-            timestamp_ms: mark.timestamp_ms,
-            delta: mark.delta.into(),
-            value: mark.value,
-            leading,
-            significant,
-            has_window: mark.has_window(),
         })
     }
 

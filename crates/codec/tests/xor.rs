@@ -57,26 +57,6 @@ fn samples() -> impl Strategy<Value = Vec<(i64, u64)>> {
 
 proptest! {
     #[test]
-    fn a_mark_gives_the_rest_of_the_chunk_however_far_it_has_grown(samples in samples(), every in 1usize..40) {
-        let mut chunk = XorAppender::new();
-        let mut marks = Vec::new();
-        for (index, &(time, value)) in samples.iter().enumerate() {
-            chunk.push(time, f64::from_bits(value)).unwrap();
-            if index % every == 0 {
-                marks.extend(chunk.mark().map(|mark| (index, mark)));
-            }
-            for (index, mark) in marks.iter().rev().take(2) {
-                let (mut times, mut values) = (vec![7], vec![7.0]);
-                let from = (*index + every / 2).min(chunk.sample_count() - 1);
-                chunk.decode_from(mark, samples[from].0, &mut times, &mut values).unwrap();
-                let read: Vec<_> = times.into_iter().zip(values).skip(1).map(|(t, v)| (t, v.to_bits())).collect();
-                prop_assert_eq!(mark.timestamp_ms(), samples[*index].0);
-                prop_assert_eq!(&read[..], &samples[from..chunk.sample_count()], "from {}", index);
-            }
-        }
-    }
-
-    #[test]
     fn samples_come_back_bit_for_bit(samples in samples()) {
         let bytes = encode(&samples);
         prop_assert_eq!(decoded(&bytes).unwrap(), samples.clone());

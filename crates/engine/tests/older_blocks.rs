@@ -1,5 +1,4 @@
 //! Blocks as earlier versions wrote them.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use mytsdb_blocks::{BlockWriter, ChunkEncoding, ChunkRef};
 use mytsdb_codec::XorAppender;

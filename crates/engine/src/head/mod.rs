@@ -2,6 +2,7 @@
 
 mod catalog;
 mod late;
+mod recent;
 mod series;
 
 pub(crate) use catalog::Catalog;

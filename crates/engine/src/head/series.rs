@@ -4,8 +4,9 @@
 //! them; so a timestamp is in a series' memory at most once.
 
 use super::late::Late;
+use super::recent::Recent;
 use crate::chunk::{SealedChunk, Sealer};
-use mytsdb_codec::{CodecError, XorAppender, XorMark};
+use mytsdb_codec::{CodecError, XorAppender};
 use mytsdb_model::{Labels, Sample, SeriesRef, TimeRange};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,14 +44,10 @@ impl Frozen {
     }
 }
 
-/// Samples of the open chunk from one mark to the next: a read of the last minutes decodes from the second newest.
-const MARK_SAMPLES: usize = 20;
-
 #[derive(Debug, Default)]
 struct State {
     open: XorAppender,
-    /// The two newest places of `open` to read from, the older one first.
-    marks: [Option<XorMark>; 2],
+    recent: Recent,
     /// The newest sample ever appended in order since the series came into the head, flushed or not.
     newest: Option<Sample>,
     sealed: Vec<SealedChunk>,
@@ -137,10 +134,8 @@ impl MemSeries {
             if state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
                 if chunks.is_empty() && late_open.is_empty() {
                     // Most reads of the last minutes end here: one short chunk, not worth a copy.
-                    let before = |mark: &&XorMark| mark.timestamp_ms() <= range.mint;
-                    match state.marks.iter().rev().flatten().find(before) {
-                        Some(mark) => state.open.decode_from(mark, range.mint, timestamps_ms, values)?,
-                        None => mytsdb_codec::decode(state.open.bytes(), timestamps_ms, values)?,
+                    if !state.recent.read(range.mint, state.open.sample_count(), timestamps_ms, values) {
+                        mytsdb_codec::decode(state.open.bytes(), timestamps_ms, values)?;
                     }
                     return Ok(true);
                 }
@@ -252,9 +247,7 @@ impl State {
             }
         }
         self.open.push(sample.timestamp_ms, sample.value)?;
-        if self.open.sample_count().is_multiple_of(MARK_SAMPLES) {
-            self.marks = [self.marks[1], self.open.mark()];
-        }
+        self.recent.push(sample.timestamp_ms, sample.value);
         self.newest = Some(sample);
         Ok(())
     }
@@ -262,7 +255,7 @@ impl State {
     fn seal_open(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
         self.sealed.push(sealer.seal_open(&self.open)?);
         self.open = XorAppender::default();
-        self.marks = [None; 2];
+        self.recent.clear();
         Ok(())
     }
 }
