@@ -1,9 +1,10 @@
 //! Aggregations that fold rows as they come: one accumulator per group and step.
 
+use super::blocks::{KeptRows, Outcome, in_blocks};
 use super::cells::{Cells, FLOAT, HISTOGRAM, Row};
 use super::context::Context;
 use super::expr::{Scalar, eval_scalar, eval_vector};
-use super::folds::Folds;
+use super::folds::{Folds, accumulator_bytes};
 use super::functions::over_time::quantile;
 use super::grid::Grid;
 use super::groups::Groups;
@@ -32,11 +33,14 @@ pub(crate) fn eval_aggregate<'a>(
 fn fold<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) -> Result<Vector<'a>, EvalError> {
     let vector = eval_vector(context, &aggregate.expr, grid)?;
     let groups = Groups::new(context, &vector, aggregate)?;
-    context.hold((groups.len() * grid.count) as u64)?;
+    let cells = (groups.len() * grid.count) as u64;
+    let _accumulators = context.hold_table(cells.saturating_mul(accumulator_bytes(aggregate.op)))?;
+    context.hold(cells)?;
     let (op, pos) = (aggregate.op, aggregate.expr.pos());
     let mut dropped = vec![false; groups.len()];
     // Groups come in the order of their first row that holds anything.
     let mut known = vec![false; groups.len()];
+    let mut has_histograms = known.clone();
     let mut order = Vec::new();
     let delayed = context.options.delayed_name_removal;
     let mut folds: Box<dyn Folding> = if context.options.optimise {
@@ -51,6 +55,10 @@ fn fold<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) 
         let group = groups.of_row[row] as usize;
         if !std::mem::replace(&mut known[group], true) {
             order.push(group);
+        }
+        if cells.has_histograms() && !std::mem::replace(&mut has_histograms[group], true) {
+            // Their sums are about as large as the first of them.
+            context.hold(cells.weight())?;
         }
         dropped[group] |= delayed && vector.drop_name(row);
         folds.add(group, cells, &mut Notes { annotations: &mut scratch.annotations, pos, op });
@@ -81,27 +89,41 @@ fn eval_quantile<'a>(
             context.annotate(|a| remarks::invalid_quantile(a, q, param.pos()));
         }
     }
-    let vector = Vector::Kept(eval_vector(context, &aggregate.expr, grid)?.keep(context)?);
-    let groups = Groups::new(context, &vector, aggregate)?;
+    in_blocks(context, &aggregate.expr, grid, |vector, steps| {
+        quantiles_of(context, aggregate, vector, &q.part(&steps), steps.len())
+    })
+}
+
+/// The quantiles of the groups of `vector` at each of its `steps`.
+fn quantiles_of<'a>(
+    context: &'a Context<'a>,
+    aggregate: &AggregateExpr,
+    vector: Vector<'a>,
+    q: &Scalar,
+    steps: usize,
+) -> Result<Vec<Outcome>, EvalError> {
+    let kept = KeptRows::of(context, vector)?;
+    let groups = Groups::new(context, &kept.vector, aggregate)?;
     let members = groups.members();
-    let Vector::Kept(rows) = vector else { return Ok(Vector::none()) };
+    let rows = kept.rows();
     if rows.iter().any(|row| row.cells.kinds.contains(&HISTOGRAM)) {
         context.annotate(|a| remarks::ignored_in_aggregation(a, "quantile", aggregate.expr.pos()));
     }
     let all_cells = if context.options.optimise {
-        quantiles::of_groups(context, &rows, &members, &q, grid.count)?
+        quantiles::of_groups(context, rows, &members, q, steps)?
     } else {
-        members.iter().map(|members| plain_quantiles(&rows, members, &q, grid.count)).collect()
+        members.iter().map(|members| plain_quantiles(rows, members, q, steps)).collect()
     };
     let mut out = Vec::new();
-    for ((labels, members), cells) in groups.labels.into_iter().zip(members).zip(all_cells) {
+    for ((labels, members), cells) in groups.labels.iter().zip(&members).zip(all_cells) {
         let drop_name = members.iter().any(|&row| rows[row].drop_name);
         if !cells.is_blank() {
-            out.push(Row { labels, drop_name, cells });
+            let first = kept.places[members[0]];
+            out.push(Outcome { first, row: Row { labels: labels.clone(), drop_name, cells } });
         }
     }
-    context.release(&rows);
-    Ok(Vector::Kept(out))
+    context.release(rows);
+    Ok(out)
 }
 
 /// The quantile of the rows `members` at every step.

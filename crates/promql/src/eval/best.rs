@@ -12,6 +12,7 @@ use crate::ast::{AggregateExpr, AggregateOp};
 use crate::error::EvalError;
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 /// The best cells of one group: for each step at most `width`, best first, of equal ones the earlier row first.
@@ -140,10 +141,15 @@ pub(super) fn stream<'a>(
         for step in 0..grid.count {
             for &(value, row) in best.at(step) {
                 let row = row as usize;
-                let cells = chosen.entry(row).or_insert_with(|| {
-                    order.push(row);
-                    Cells::empty(grid.count)
-                });
+                let cells = match chosen.entry(row) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => {
+                        let cells = Cells::empty(grid.count);
+                        context.hold_row(vector.source_labels(row), &cells)?;
+                        order.push(row);
+                        unknown.insert(cells)
+                    }
+                };
                 cells.set(step, value);
             }
         }

@@ -21,6 +21,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Bytes of one float cell with its kind.
 pub(super) const CELL_BYTES: u64 = 9;
 
+/// What a selected series takes until the query ends, about: its labels are the storage's, but lists of the storage and of
+/// the evaluator refer to it.
+const SELECTED_BYTES: u64 = 48;
+
+/// What a row takes beside its cells and the text of its labels: its own fields and the heads of its allocations.
+const ROW_BYTES: u64 = size_of::<Row>() as u64 + 32;
+
 pub(crate) struct Context<'a> {
     pub storage: &'a dyn Storage,
     pub options: &'a QueryOptions,
@@ -45,8 +52,10 @@ pub(crate) struct Context<'a> {
 #[derive(Default)]
 struct Counters {
     held: AtomicU64,
+    /// Of columns that no series gave, lists of series, and tables.
     extra_bytes: AtomicU64,
-    sparse_bytes: AtomicU64,
+    /// Of rows, beside their samples: labels and empty cells.
+    row_bytes: AtomicU64,
     peak: AtomicU64,
     samples_read: AtomicU64,
     series_read: AtomicU64,
@@ -94,9 +103,13 @@ impl<'a> Context<'a> {
         let any_order = self.decisions.any_order(selector);
         let hints = SelectHints { range, step_ms, func, range_ms, any_order, cancel: self.cancel.clone() };
         let select = || self.storage.select(&hints, &selector.matchers).map_err(|error| self.reason(error));
-        let Some(meter) = self.decisions.selector_meter(selector) else { return select() };
+        let count = |set: &dyn SeriesSet| self.hold_bytes(set.len() as u64 * SELECTED_BYTES);
+        let Some(meter) = self.decisions.selector_meter(selector) else {
+            return select().and_then(|set| count(&*set).map(|()| set));
+        };
         let began = std::time::Instant::now();
         let inner = select()?;
+        count(&*inner)?;
         meter.evaluated(began.elapsed(), inner.len());
         meter.found(inner.len());
         Ok(Box::new(MeteredSet { inner, meter }))
@@ -129,10 +142,10 @@ impl<'a> Context<'a> {
         self.check_held(held)
     }
 
-    /// Counts a row as held until it is released: its samples, and the memory of its empty cells.
-    pub fn hold_row(&self, cells: &Cells) -> Result<(), EvalError> {
+    /// Counts a row as held until it is released: its samples, and the memory of its labels and empty cells.
+    pub fn hold_row(&self, labels: &Labels, cells: &Cells) -> Result<(), EvalError> {
         let samples = cells.weight();
-        self.counters.sparse_bytes.fetch_add(empty_bytes(cells, samples), Ordering::Relaxed);
+        self.counters.row_bytes.fetch_add(row_bytes(labels, cells, samples), Ordering::Relaxed);
         self.hold(samples)
     }
 
@@ -142,12 +155,12 @@ impl<'a> Context<'a> {
         for row in rows {
             let weight = row.cells.weight();
             samples += weight;
-            bytes += empty_bytes(&row.cells, weight);
+            bytes += row_bytes(&row.labels, &row.cells, weight);
         }
         // Rows that a function made of other rows may not have been counted.
-        let Counters { held, sparse_bytes, .. } = &self.counters;
+        let Counters { held, row_bytes, .. } = &self.counters;
         held.fetch_sub(samples.min(held.load(Ordering::Relaxed)), Ordering::Relaxed);
-        sparse_bytes.fetch_sub(bytes.min(sparse_bytes.load(Ordering::Relaxed)), Ordering::Relaxed);
+        row_bytes.fetch_sub(bytes.min(row_bytes.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 
     /// Counts bytes that stay until the query ends: columns as long as the grid that no series gave.
@@ -156,12 +169,33 @@ impl<'a> Context<'a> {
         self.check_held(self.counters.held.load(Ordering::Relaxed))
     }
 
+    /// Counts bytes until the [`Hold`] is dropped.
+    pub fn hold_table(&self, bytes: u64) -> Result<Hold<'_>, EvalError> {
+        self.hold_bytes(bytes)?;
+        Ok(Hold { counters: &self.counters, bytes })
+    }
+
+    /// What is counted as held now.
+    pub fn held(&self) -> Held {
+        let Counters { held, extra_bytes, row_bytes, .. } = &self.counters;
+        let [samples, extra_bytes, row_bytes] = [held, extra_bytes, row_bytes].map(|c| c.load(Ordering::Relaxed));
+        Held { samples, extra_bytes, row_bytes }
+    }
+
+    /// Counts as held what was held `before`: everything that came since is gone, and nobody else of this query is
+    /// computing.
+    pub fn back_to(&self, before: &Held) {
+        self.counters.held.store(before.samples, Ordering::Relaxed);
+        self.counters.extra_bytes.store(before.extra_bytes, Ordering::Relaxed);
+        self.counters.row_bytes.store(before.row_bytes, Ordering::Relaxed);
+    }
+
     fn check_held(&self, held: u64) -> Result<(), EvalError> {
         if held > self.options.max_samples {
             return Err(EvalError::TooManySamples);
         }
         let others =
-            self.counters.extra_bytes.load(Ordering::Relaxed) + self.counters.sparse_bytes.load(Ordering::Relaxed);
+            self.counters.extra_bytes.load(Ordering::Relaxed) + self.counters.row_bytes.load(Ordering::Relaxed);
         let bytes = held.saturating_mul(CELL_BYTES).saturating_add(others);
         if bytes > self.options.max_bytes {
             return Err(EvalError::TooManyBytes { limit_bytes: self.options.max_bytes });
@@ -216,9 +250,29 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Memory of the cells that hold none of the row's `samples`.
-fn empty_bytes(cells: &Cells, samples: u64) -> u64 {
-    (cells.len() as u64).saturating_sub(samples) * CELL_BYTES
+/// Memory of a row beside its `samples`.
+fn row_bytes(labels: &Labels, cells: &Cells, samples: u64) -> u64 {
+    let empty = (cells.len() as u64).saturating_sub(samples);
+    empty * CELL_BYTES + labels.as_bytes().len() as u64 + ROW_BYTES
+}
+
+/// What a query held at some moment.
+pub(crate) struct Held {
+    samples: u64,
+    extra_bytes: u64,
+    row_bytes: u64,
+}
+
+/// Bytes that are counted as held as long as this lives.
+pub(crate) struct Hold<'c> {
+    counters: &'c Counters,
+    bytes: u64,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.counters.extra_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// The labels without those that describe the metric as a whole.

@@ -15,6 +15,9 @@ use mytsdb_model::Labels;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+/// What a row takes beside its cells and its labels' text: its fields, and places in two tables.
+const PLACE_BYTES: u64 = 192;
+
 pub(super) fn count_values<'a>(
     context: &'a Context<'a>,
     aggregate: &'a AggregateExpr,
@@ -41,6 +44,7 @@ pub(super) fn count_values<'a>(
                 return Ok::<usize, EvalError>(at);
             }
             context.hold(grid.count as u64)?;
+            context.hold_bytes(labels.as_bytes().len() as u64 + PLACE_BYTES)?;
             by_labels.insert(labels.clone(), out.len());
             out.push(Row { labels, drop_name: vector.drop_name(row), cells: Cells::empty(grid.count) });
             Ok(out.len() - 1)

@@ -12,6 +12,7 @@ use super::shared;
 use crate::ast::{BinaryExpr, Expr, UnaryExpr, ValueType};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
+use std::ops::Range;
 
 /// A number for each step.
 #[derive(Debug, Clone)]
@@ -35,6 +36,14 @@ impl Scalar {
             Scalar::Constant(_) if count == 0 => Vec::new(),
             Scalar::Constant(value) => vec![*value],
             Scalar::Steps(values) => values.clone(),
+        }
+    }
+
+    /// The values of some steps.
+    pub fn part(&self, steps: &Range<usize>) -> Scalar {
+        match self {
+            Scalar::Constant(value) => Scalar::Constant(*value),
+            Scalar::Steps(values) => Scalar::Steps(values[steps.clone()].to_vec()),
         }
     }
 

@@ -27,6 +27,17 @@ pub(super) struct Folds {
     histograms: HashMap<usize, HistogramFold>,
 }
 
+/// Bytes of the accumulators of one cell, which take as much whichever way they are folded.
+pub(super) fn accumulator_bytes(op: AggregateOp) -> u64 {
+    let columns = match op {
+        AggregateOp::Group => 0,
+        AggregateOp::Min | AggregateOp::Max | AggregateOp::Count => 1,
+        AggregateOp::Sum => 2,
+        _ => 3,
+    };
+    columns * 8 + 1
+}
+
 impl Folds {
     pub fn new(op: AggregateOp, group_count: usize, steps: usize) -> Self {
         let cells = group_count * steps;

@@ -1,5 +1,7 @@
 //! The times at which an expression is evaluated.
 
+use std::ops::Range;
+
 /// `count` steps from `start_ms` on, `step_ms` apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Grid {
@@ -18,6 +20,11 @@ impl Grid {
         let span = i128::from(end_ms) - i128::from(start_ms);
         let count = if span < 0 { 0 } else { (span / i128::from(step_ms.max(1)) + 1) as usize };
         Self { start_ms, step_ms, count }
+    }
+
+    /// Some of the steps.
+    pub fn part(&self, steps: &Range<usize>) -> Self {
+        Self { start_ms: self.time(steps.start), step_ms: self.step_ms, count: steps.len() }
     }
 
     #[inline]

@@ -1,7 +1,7 @@
 //! Groups of rows with equal keys, found by several threads if there are many rows.
 
 use super::cells::Row;
-use super::context::{Context, is_schema};
+use super::context::{Context, Hold, is_schema};
 use super::label_key::{LabelKey, hash_all, schema};
 use super::rows::Vector;
 use super::workers::in_parts;
@@ -138,19 +138,37 @@ impl Keyed {
     }
 }
 
+/// What a group takes beside the text of its labels, about: places in tables, and the head of the label set.
+const GROUP_BYTES: usize = 64;
+
 /// The groups of a vector's rows.
-pub(crate) struct Groups {
+pub(crate) struct Groups<'c> {
     /// The group of each row.
     pub of_row: Vec<u32>,
     /// Labels of each group.
     pub labels: Vec<Labels>,
+    /// What all this counts for.
+    _held: Hold<'c>,
 }
 
-impl Groups {
-    pub fn new(context: &Context<'_>, vector: &Vector<'_>, aggregate: &AggregateExpr) -> Result<Self, EvalError> {
-        if !context.options.optimise {
-            return Ok(Self::plain(vector, aggregate));
-        }
+impl<'c> Groups<'c> {
+    pub fn new(context: &'c Context<'_>, vector: &Vector<'_>, aggregate: &AggregateExpr) -> Result<Self, EvalError> {
+        let (of_row, labels) = if context.options.optimise {
+            Self::find(context, vector, aggregate)?
+        } else {
+            Self::find_plainly(vector, aggregate)
+        };
+        let label_bytes: usize = labels.iter().map(|labels| labels.as_bytes().len() + GROUP_BYTES).sum();
+        let held = context.hold_table((size_of_val(&of_row[..]) + label_bytes) as u64)?;
+        Ok(Self { of_row, labels, _held: held })
+    }
+
+    /// The group of each row, and the labels of the groups.
+    fn find(
+        context: &Context<'_>,
+        vector: &Vector<'_>,
+        aggregate: &AggregateExpr,
+    ) -> Result<(Vec<u32>, Vec<Labels>), EvalError> {
         let key = if aggregate.without {
             LabelKey::without(&aggregate.grouping)
         } else {
@@ -158,26 +176,26 @@ impl Groups {
         };
         if key.is_empty() {
             let labels = if vector.len() == 0 { Vec::new() } else { vec![Labels::empty()] };
-            return Ok(Groups { of_row: vec![0; vector.len()], labels });
+            return Ok((vec![0; vector.len()], labels));
         }
         let Keyed { numbers, of_row } = Keyed::new(context, vector, &key)?;
         let labels = numbers.first_rows.iter().map(|&row| key.labels(vector.source_labels(row as usize))).collect();
-        Ok(Groups { of_row, labels })
+        Ok((of_row, labels))
     }
 
-    fn plain(vector: &Vector<'_>, aggregate: &AggregateExpr) -> Self {
+    fn find_plainly(vector: &Vector<'_>, aggregate: &AggregateExpr) -> (Vec<u32>, Vec<Labels>) {
         let mut index: HashMap<Labels, u32> = HashMap::new();
-        let mut groups = Groups { of_row: Vec::with_capacity(vector.len()), labels: Vec::new() };
+        let (mut of_row, mut all) = (Vec::with_capacity(vector.len()), Vec::new());
         for row in 0..vector.len() {
             let key = group_labels(&vector.labels(row), aggregate);
-            let next = groups.labels.len() as u32;
+            let next = all.len() as u32;
             let group = *index.entry(key.clone()).or_insert(next);
             if group == next {
-                groups.labels.push(key);
+                all.push(key);
             }
-            groups.of_row.push(group);
+            of_row.push(group);
         }
-        groups
+        (of_row, all)
     }
 
     pub fn len(&self) -> usize {

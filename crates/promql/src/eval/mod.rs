@@ -3,6 +3,7 @@
 mod aggregate;
 mod best;
 mod binary;
+mod blocks;
 mod cells;
 mod context;
 mod count_values;

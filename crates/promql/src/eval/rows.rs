@@ -111,7 +111,7 @@ impl<'a> Vector<'a> {
         let labels = |index: usize, cells: &mut Cells| (!cells.is_blank()).then(|| self.labels(index));
         self.each_tagged(context, labels, |index, labels, cells, _| {
             if let Some(labels) = labels {
-                context.hold_row(cells)?;
+                context.hold_row(&labels, cells)?;
                 out.push(Row { labels, drop_name: self.drop_name(index), cells: std::mem::take(cells) });
             }
             Ok(())

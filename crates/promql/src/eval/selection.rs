@@ -1,40 +1,23 @@
 //! Aggregations that choose series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
 
 use super::best;
+use super::blocks::{KeptRows, Outcome, in_blocks};
 use super::cells::{Cells, EMPTY, FLOAT, HISTOGRAM, Row};
-use super::context::Context;
+use super::context::{Context, Hold, Scratch};
 use super::expr::{Scalar, eval_scalar, eval_vector};
 use super::functions::go_max;
 use super::grid::Grid;
 use super::groups::Groups;
 use super::remarks;
-use super::rows::Vector;
+use super::rows::{Rows, Vector};
+use super::workers::in_parts;
 use crate::ast::{AggregateExpr, AggregateOp};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
 
-struct Input {
-    rows: Vec<Row>,
-    members: Vec<Vec<usize>>,
-    param: Scalar,
-}
-
 fn parameter<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) -> Result<Scalar, EvalError> {
     let param = aggregate.param.as_ref().ok_or_else(|| EvalError::execution("aggregation needs a parameter"))?;
     eval_scalar(context, param, grid)
-}
-
-fn kept_input<'a>(
-    context: &'a Context<'a>,
-    aggregate: &'a AggregateExpr,
-    grid: Grid,
-    param: Scalar,
-) -> Result<Input, EvalError> {
-    let rows = eval_vector(context, &aggregate.expr, grid)?.keep(context)?;
-    let vector = Vector::Kept(rows);
-    let members = Groups::new(context, &vector, aggregate)?.members();
-    let Vector::Kept(rows) = vector else { return Err(EvalError::execution("rows are kept")) };
-    Ok(Input { rows, members, param })
 }
 
 /// The integer parameter of each step.
@@ -60,22 +43,6 @@ fn counts(param: &Scalar, grid: Grid) -> Result<Vec<usize>, EvalError> {
     Ok((0..grid.count).map(|i| param.at(i).max(0.0) as usize).collect())
 }
 
-/// The rows with only the chosen cells; rows without any go away.
-fn chosen(rows: Vec<Row>, keep: &[Vec<bool>]) -> Vec<Row> {
-    let mut out = Vec::new();
-    for (mut row, keep) in rows.into_iter().zip(keep) {
-        for (i, &keep) in keep.iter().enumerate() {
-            if !keep {
-                row.cells.clear(i);
-            }
-        }
-        if !row.cells.is_blank() {
-            out.push(row);
-        }
-    }
-    out
-}
-
 /// More than this are chosen from kept rows: a sorted array a step is too slow for them.
 const STREAMED_COUNT_MAX: f64 = 65.0;
 
@@ -84,7 +51,6 @@ pub(super) fn topk<'a>(
     aggregate: &'a AggregateExpr,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let top = aggregate.op == AggregateOp::Topk;
     let param = parameter(context, aggregate, grid)?;
     if context.options.optimise
         && let Scalar::Constant(count) = param
@@ -92,41 +58,69 @@ pub(super) fn topk<'a>(
     {
         return best::stream(context, aggregate, grid, count as usize);
     }
-    let Input { mut rows, members, param } = kept_input(context, aggregate, grid, param)?;
     let counts = counts(&param, grid)?;
-    let mut keep = vec![vec![false; grid.count]; rows.len()];
-    let mut ranked: Vec<(f64, usize)> = Vec::new();
+    in_blocks(context, &aggregate.expr, grid, |vector, steps| {
+        chosen(context, aggregate, vector, &counts[steps], grid.count == 1)
+    })
+}
+
+/// The best cells of each group of `vector` at each step, as many as `counts` says; in the order of their ranks if they
+/// are to be `ranked`, which is about one step.
+fn chosen<'a>(
+    context: &'a Context<'a>,
+    aggregate: &AggregateExpr,
+    vector: Vector<'a>,
+    counts: &[usize],
+    ranked: bool,
+) -> Result<Vec<Outcome>, EvalError> {
+    let top = aggregate.op == AggregateOp::Topk;
+    let kept = KeptRows::of(context, vector)?;
+    let members = Groups::new(context, &kept.vector, aggregate)?.members();
+    let rows = kept.rows();
+    let _keep = context.hold_table((rows.len() * counts.len()) as u64)?;
+    let mut keep = vec![vec![false; counts.len()]; rows.len()];
+    let mut best: Vec<(f64, usize)> = Vec::new();
     let mut order = Vec::new();
     let mut ignored = false;
     for members in &members {
-        for step in 0..grid.count {
-            ranked.clear();
+        for (step, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            best.clear();
             for &row in members {
                 match rows[row].cells.kinds[step] {
-                    FLOAT if counts[step] > 0 => ranked.push((rows[row].cells.values[step], row)),
-                    HISTOGRAM if counts[step] > 0 => ignored = true,
+                    FLOAT => best.push((rows[row].cells.values[step], row)),
+                    HISTOGRAM => ignored = true,
                     _ => {}
                 }
             }
             // Stable: of equal values the earlier series stay.
-            ranked.sort_by(|a, b| super::functions::nan_last(a.0, b.0, top));
-            ranked.truncate(counts[step]);
-            for &(_, row) in &ranked {
+            best.sort_by(|a, b| super::functions::nan_last(a.0, b.0, top));
+            best.truncate(count);
+            for &(_, row) in &best {
                 keep[row][step] = true;
             }
-            if grid.count == 1 {
-                order.extend(ranked.iter().map(|&(_, row)| row));
+            if ranked {
+                order.extend(best.iter().map(|&(_, row)| row));
             }
         }
     }
     if ignored {
         context.annotate(|a| remarks::ignored_in_aggregation(a, aggregate.op.as_str(), aggregate.expr.pos()));
     }
-    if grid.count == 1 {
-        let mut slots: Vec<Option<Row>> = rows.drain(..).map(Some).collect();
-        return Ok(Vector::Kept(order.into_iter().filter_map(|row| slots[row].take()).collect()));
+    context.release(rows);
+    let KeptRows { vector: Vector::Kept(mut rows), places } = kept else { return Ok(Vec::new()) };
+    let order = if ranked { order } else { (0..rows.len()).collect() };
+    let mut out = Vec::new();
+    for at in order {
+        let cells = &mut rows[at].cells;
+        (0..counts.len()).filter(|&step| !keep[at][step]).for_each(|step| cells.clear(step));
+        if !cells.is_blank() {
+            let Row { labels, drop_name, cells } = &mut rows[at];
+            context.hold_row(labels, cells)?;
+            let row = Row { labels: labels.clone(), drop_name: *drop_name, cells: std::mem::take(cells) };
+            out.push(Outcome { first: places[at], row });
+        }
     }
-    Ok(Vector::Kept(chosen(rows, &keep)))
+    Ok(out)
 }
 
 /// Clears the cells of a row for which `keep` does not hold, and adds the row to `out` if any is left.
@@ -143,8 +137,9 @@ fn keep_some(
         }
     }
     if !cells.is_blank() {
-        context.hold(cells.weight())?;
-        out.push(Row { labels: vector.labels(row), drop_name: vector.drop_name(row), cells: std::mem::take(cells) });
+        let labels = vector.labels(row);
+        context.hold_row(&labels, cells)?;
+        out.push(Row { labels, drop_name: vector.drop_name(row), cells: std::mem::take(cells) });
     }
     Ok(())
 }
@@ -208,14 +203,67 @@ pub(super) fn limit_ratio<'a>(
         }
         ratios.push(capped);
     }
-    let mut out = Vec::new();
-    let position = |row: usize, _: &mut Cells| position(&vector.labels(row));
-    vector.each_tagged(context, position, |row, at, cells, _| {
-        // A negative ratio is the complement of the positive one that is 1 larger.
-        let keeps = |r: f64| if r >= 0.0 { at < r || r == 1.0 } else { at >= 1.0 + r };
-        keep_some(context, &mut out, (&vector, row), cells, |step| keeps(ratios[step]))
-    })?;
-    Ok(Vector::Kept(out))
+    // A ratio that never changes chooses among the series before any of them is read.
+    let find = |row| {
+        let at = position(&vector.labels(row));
+        ratios.iter().any(|&ratio| keeps(ratio, at)).then_some((row, at))
+    };
+    let rows = in_parts(context, vector.len(), |rows| rows.filter_map(find).collect::<Vec<_>>())?.concat();
+    let held = context.hold_table(size_of_val(&rows[..]) as u64)?;
+    Ok(Vector::Lazy(Box::new(SampledRows { inner: vector, rows, ratios, steps: grid.count, _held: held })))
+}
+
+/// Whether a series at `position` belongs to the share `ratio`. A negative one is the complement of the positive one that
+/// is 1 larger.
+fn keeps(ratio: f64, position: f64) -> bool {
+    if ratio >= 0.0 { position < ratio || ratio == 1.0 } else { position >= 1.0 + ratio }
+}
+
+/// The rows that `limit_ratio` chooses.
+struct SampledRows<'a> {
+    inner: Vector<'a>,
+    /// Rows of `inner` that are chosen at some step, and their positions.
+    rows: Vec<(usize, f64)>,
+    ratios: Vec<f64>,
+    steps: usize,
+    _held: Hold<'a>,
+}
+
+impl Rows for SampledRows<'_> {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn steps(&self) -> usize {
+        self.steps
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        self.inner.source_labels(self.rows[index].0)
+    }
+
+    fn nameless(&self) -> bool {
+        self.inner.nameless()
+    }
+
+    fn same_schema(&self) -> bool {
+        self.inner.same_schema()
+    }
+
+    fn drop_name(&self, index: usize) -> bool {
+        self.inner.drop_name(self.rows[index].0)
+    }
+
+    fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
+        let (row, position) = self.rows[index];
+        self.inner.read(row, scratch, out)?;
+        for (step, &ratio) in self.ratios.iter().enumerate() {
+            if out.kinds[step] != EMPTY && !keeps(ratio, position) {
+                out.clear(step);
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

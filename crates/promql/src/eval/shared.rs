@@ -16,7 +16,7 @@ use crate::pos::PosRange;
 use crate::storage::Storage;
 use crate::value::{QueryResult, QueryValue};
 use mytsdb_model::Labels;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -115,6 +115,16 @@ struct Entry {
 pub(crate) struct Kept(Mutex<HashMap<(usize, Grid), Entry>>);
 
 impl Kept {
+    /// What there is.
+    pub fn keys(&self) -> HashSet<(usize, Grid)> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// Forgets all results but those.
+    pub fn only(&self, keys: &HashSet<(usize, Grid)>) {
+        self.lock().retain(|key, _| keys.contains(key));
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<(usize, Grid), Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,7 +7,7 @@ use super::{changes_quantity, set_outcome};
 use crate::ast::{BinaryExpr, BinaryOp, Cardinality, VectorMatching};
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, Row};
-use crate::eval::context::{Context, Scratch};
+use crate::eval::context::{Context, Hold, Scratch};
 use crate::eval::grid::Grid;
 use crate::eval::groups::{Keyed, all_unique};
 use crate::eval::rows::{Rows, Vector};
@@ -32,7 +32,10 @@ pub(super) fn join<'a>(
         return eval_kept(context, binary, matching, both, grid);
     };
     let (many, pairs) = keep_few(context, many, pairs)?;
-    Ok(Vector::Lazy(Box::new(JoinedRows { context, binary, many, one, pairs, names, many_is_right, grid })))
+    let name_bytes = names.iter().flatten().map(|labels| labels.as_bytes().len() + NAME_BYTES).sum::<usize>();
+    let held = context.hold_table((size_of_val(&pairs[..]) + name_bytes) as u64)?;
+    let rows = JoinedRows { context, binary, many, one, pairs, names, many_is_right, grid, _held: held };
+    Ok(Vector::Lazy(Box::new(rows)))
 }
 
 /// A row of the "many" side and the row of the "one" side that it matches.
@@ -97,9 +100,9 @@ fn keep_few<'a>(
     many.each(context, |row, cells, _| {
         if let Some(&pair) = pairs.get(at).filter(|pair| pair.many as usize == row) {
             at += 1;
-            context.hold(cells.weight())?;
             kept.push(Pair { many: rows.len() as u32, ..pair });
             let (labels, drop_name) = (many.labels(row), many.drop_name(row));
+            context.hold_row(&labels, cells)?;
             rows.push(Row { labels, drop_name, cells: std::mem::take(cells) });
         }
         Ok(())
@@ -107,6 +110,9 @@ fn keep_few<'a>(
     pairs = kept;
     Ok((Vector::Kept(rows), pairs))
 }
+
+/// What a label set takes beside its text: its reference, and the head of its allocation.
+const NAME_BYTES: usize = 32;
 
 struct JoinedRows<'a> {
     context: &'a Context<'a>,
@@ -117,6 +123,8 @@ struct JoinedRows<'a> {
     names: Option<Vec<Labels>>,
     many_is_right: bool,
     grid: Grid,
+    /// What pairs and names count for.
+    _held: Hold<'a>,
 }
 
 impl Drop for JoinedRows<'_> {

@@ -147,7 +147,7 @@ fn pair(
         for (i, left) in left.iter().enumerate() {
             for (j, right) in right.iter().enumerate() {
                 if let Some(row) = combine(context, binary, matching, (left, right), count, notes) {
-                    context.hold_row(&row.cells)?;
+                    context.hold_row(&row.labels, &row.cells)?;
                     let many = if many_is_right { group.right.get(j) } else { group.left.get(i) };
                     out.push((row, signature, many.copied().unwrap_or(usize::MAX)));
                 }

@@ -4,7 +4,7 @@ use super::matching::signature_key;
 use crate::ast::VectorMatching;
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY};
-use crate::eval::context::{Context, Scratch};
+use crate::eval::context::{Context, Hold, Scratch};
 use crate::eval::grid::Grid;
 use crate::eval::groups::Keyed;
 use crate::eval::rows::{Rows, Vector};
@@ -21,8 +21,8 @@ pub(super) fn restrict<'a>(
 ) -> Result<Vector<'a>, EvalError> {
     let (left_key, right_key) = (signature_key(matching, lhs.nameless()), signature_key(matching, rhs.nameless()));
     let Keyed { numbers, of_row } = Keyed::new(context, &rhs, &right_key)?;
-    // A byte a cell.
-    context.hold((numbers.len() * grid.count) as u64 / 8)?;
+    let match_bytes = lhs.len() * size_of::<Option<u32>>() + size_of_val(&of_row[..]);
+    let held = context.hold_table((numbers.len() * grid.count + match_bytes) as u64)?;
     let mut present = vec![EMPTY; numbers.len() * grid.count];
     rhs.each(context, |row, cells, _| {
         let present = &mut present[of_row[row] as usize * grid.count..][..grid.count];
@@ -35,7 +35,7 @@ pub(super) fn restrict<'a>(
         numbers.find(left_key.hash(labels), same)
     };
     let matches = in_parts(context, lhs.len(), |rows| rows.map(find).collect::<Vec<_>>())?.concat();
-    Ok(Vector::Lazy(Box::new(RestrictedRows { inner: lhs, matches, present, wanted, grid })))
+    Ok(Vector::Lazy(Box::new(RestrictedRows { inner: lhs, matches, present, wanted, grid, _held: held })))
 }
 
 struct RestrictedRows<'a> {
@@ -46,6 +46,7 @@ struct RestrictedRows<'a> {
     present: Vec<u8>,
     wanted: bool,
     grid: Grid,
+    _held: Hold<'a>,
 }
 
 impl Rows for RestrictedRows<'_> {
