@@ -1,6 +1,7 @@
 //! Conditions on one label.
 
-use crate::{LabelRegex, Labels, ModelError};
+use crate::{LABEL_NAME, LabelRegex, Labels, ModelError};
+use std::borrow::Cow;
 use std::fmt;
 
 /// How a matcher compares.
@@ -31,10 +32,10 @@ impl MatchOp {
 /// A condition on the value of one label. An absent label has the value `""`.
 #[derive(Debug, Clone)]
 pub struct Matcher {
-    name: String,
+    name: Cow<'static, str>,
     op: MatchOp,
     value: String,
-    regex: Option<LabelRegex>,
+    regex: Option<Box<LabelRegex>>,
 }
 
 impl Matcher {
@@ -45,15 +46,20 @@ impl Matcher {
     pub fn new(op: MatchOp, name: impl Into<String>, value: impl Into<String>) -> Result<Self, ModelError> {
         let value = value.into();
         let regex = match op {
-            MatchOp::Regex | MatchOp::NotRegex => Some(LabelRegex::new(&value)?),
+            MatchOp::Regex | MatchOp::NotRegex => Some(Box::new(LabelRegex::new(&value)?)),
             MatchOp::Equal | MatchOp::NotEqual => None,
         };
-        Ok(Self { name: name.into(), op, value, regex })
+        Ok(Self { name: Cow::Owned(name.into()), op, value, regex })
     }
 
     /// `name="value"`, which cannot fail.
     pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+        Self { name: Cow::Owned(name.into()), op: MatchOp::Equal, value: value.into(), regex: None }
+    }
+
+    /// `__name__="name"`, the commonest matcher of all.
+    pub fn metric(name: impl Into<String>) -> Self {
+        Self { name: Cow::Borrowed(LABEL_NAME), op: MatchOp::Equal, value: name.into(), regex: None }
     }
 
     /// The label's name.
@@ -73,7 +79,7 @@ impl Matcher {
 
     /// The compiled pattern of the regex operators.
     pub fn regex(&self) -> Option<&LabelRegex> {
-        self.regex.as_ref()
+        self.regex.as_deref()
     }
 
     /// Whether a label of this value satisfies the condition. Cost: a string comparison, or one anchored

@@ -4,6 +4,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mytsdb_promql::{QUERY_BYTES_MAX, parse};
 use std::hint::black_box;
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What dashboards and alerts ask, of the usual mix of lengths.
 const REALISTIC: [&str; 14] = [
     "up{job=\"node\"}",

@@ -119,14 +119,12 @@ impl<'a> Lexer<'a> {
         Some(c)
     }
 
+    /// `set` is ASCII.
+    #[inline]
     fn accept(&mut self, set: &str) -> bool {
-        match self.peek() {
-            Some(c) if set.contains(c) => {
-                self.at += c.len_utf8();
-                true
-            }
-            _ => false,
-        }
+        let found = self.input.as_bytes().get(self.at).is_some_and(|byte| set.as_bytes().contains(byte));
+        self.at += usize::from(found);
+        found
     }
 
     /// `set` is ASCII.

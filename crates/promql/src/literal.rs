@@ -4,6 +4,10 @@
 pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
     let bad =
         || format!("error parsing number: strconv.ParseFloat: parsing {}: invalid syntax", crate::token::quote(text));
+    // Most numbers are a few digits.
+    if text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0') && text.len() <= 15 {
+        return text.parse().map_err(|_| bad());
+    }
     let lower = text.to_ascii_lowercase();
     let (negative, body) = match lower.as_bytes().first() {
         Some(b'-') => (true, &lower[1..]),

@@ -396,8 +396,10 @@ impl<'a> Parser<'a> {
         let (args, tallest) = self.arguments()?;
         self.grow(tallest)?;
         let text = name.text(self.input);
-        let known = if let TokenKind::Keyword(_) = name.kind { text.to_ascii_lowercase() } else { text.to_owned() };
-        let Some(function) = function(&known) else {
+        // Keywords have any case.
+        let keyword = matches!(name.kind, TokenKind::Keyword(_));
+        let known = if keyword { function(&text.to_ascii_lowercase()) } else { function(text) };
+        let Some(function) = known else {
             return Err(self.error(name.pos, format!("unknown function with name {}", quote(text))));
         };
         if function.experimental && !self.options.experimental_functions {

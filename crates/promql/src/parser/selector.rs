@@ -5,24 +5,26 @@ use crate::ast::{AtBound, DurationExpr, Expr, MatrixSelector, SubqueryExpr, Vect
 use crate::literal::unquote;
 use crate::pos::PosRange;
 use crate::token::{Keyword, Token, TokenKind};
-use mytsdb_model::{LABEL_NAME, MatchOp, Matcher};
+use mytsdb_model::{MatchOp, Matcher};
 
 const NOT_A_SELECTOR: &str = "must be preceded by an instant vector selector or range vector selector or a subquery";
 
 impl Parser<'_> {
     pub(super) fn vector_selector(&mut self) -> Parsed<Expr> {
         let first = *self.peek();
-        let mut name = String::new();
-        if first.kind != TokenKind::LeftBrace {
+        let name = if first.kind == TokenKind::LeftBrace {
+            String::new()
+        } else {
             self.advance();
-            first.text(self.input).clone_into(&mut name);
-        }
+            first.text(self.input).to_owned()
+        };
         let mut matchers = Vec::new();
         if self.peek().kind == TokenKind::LeftBrace {
             self.matchers(&mut matchers)?;
         }
         if !name.is_empty() {
-            matchers.push(Matcher::equal(LABEL_NAME, name.clone()));
+            matchers.reserve_exact(1);
+            matchers.push(Matcher::metric(name.clone()));
         }
         Ok(Expr::Vector(Box::new(VectorSelector {
             name,
@@ -60,8 +62,7 @@ impl Parser<'_> {
                     out.push(self.matcher(op, &label, &value)?);
                 }
                 None if label.kind == TokenKind::String => {
-                    let name = self.label_name(&label)?;
-                    out.push(Matcher::equal(LABEL_NAME, name));
+                    out.push(Matcher::metric(self.label_name(&label)?));
                 }
                 None => return Err(self.unexpected(CONTEXT, "label matching operator")),
             }
