@@ -18,17 +18,15 @@ fn noise(bound: u64) -> impl Iterator<Item = u64> {
         .map(move |x| (x >> 33) % bound)
 }
 
-/// As answers were written before: a number into a buffer of its own, then each part behind the one before.
+/// The obvious way: a string for each number, and each part behind the one before.
 fn write_plain(starts: &[Vec<u8>], values: &[f64], out: &mut Vec<u8>) {
     out.push(b'[');
     for (i, (start, &value)) in starts.iter().zip(values).enumerate() {
         if i > 0 {
             out.push(b',');
         }
-        let mut number = [0; 32];
-        let len = number_reference::format_value(value, &mut number);
         out.extend_from_slice(start);
-        out.extend_from_slice(&number[..len]);
+        out.extend_from_slice(number_reference::format_value(value).as_bytes());
         out.extend_from_slice(b"\"]");
     }
     out.push(b']');

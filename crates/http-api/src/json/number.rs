@@ -321,7 +321,7 @@ mod tests {
             let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             mixed ^ (mixed >> 31)
         };
-        for round in 0..2_000_000_u64 {
+        for round in 0..1_000_000_u64 {
             let (bits, power) = (next(), 10f64.powi((next() % 19) as i32));
             // Digits of every length, and of every length with a few at the end.
             let digits = (bits >> (bits % 64)) as f64;
@@ -336,12 +336,11 @@ mod tests {
                 _ => digits / (next() | 1) as f64,
             };
             let v = if bits & 1 << 40 == 0 { v } else { -v };
-            let mut expected = [0; NUMBER_BYTES_MAX];
-            let expected_len = super::super::number_reference::format_value(v, &mut expected);
+            let expected = super::super::number_reference::format_value(v);
             let mut found = [0xff; NUMBER_BYTES_MAX];
             let len = format_value(v, &mut found);
             let text = std::str::from_utf8(&found[..len]);
-            assert_eq!(text, std::str::from_utf8(&expected[..expected_len]), "{:#x}", v.to_bits());
+            assert_eq!(text, Ok(&*expected), "{:#x}", v.to_bits());
         }
     }
 
