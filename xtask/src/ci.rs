@@ -4,17 +4,21 @@ use anyhow::{Context, bail};
 
 use crate::step::Steps;
 use crate::workspace::{cargo_with, succeed};
-use crate::{conformance, e2e, layers, loom, test, tidy};
+use crate::{conformance, e2e, fuzz, layers, loom, test, tidy};
 
 /// What to run beyond the offline gate.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Extras {
     conformance: bool,
     e2e_rounds: Option<u32>,
+    fuzz_seconds: Option<u32>,
 }
 
 /// Kill rounds of the end-to-end test's short form.
 const ROUNDS_SHORT: u32 = 5;
+
+/// Seconds of the short form of fuzzing, each target.
+const FUZZ_SECONDS_SHORT: u32 = 10;
 
 /// Runs the gate.
 ///
@@ -43,6 +47,9 @@ fn run_steps(steps: &mut Steps, extras: &Extras) -> anyhow::Result<()> {
     if extras.conformance {
         steps.run("conformance", conformance::check_floors)?;
     }
+    if let Some(seconds) = extras.fuzz_seconds {
+        steps.run("fuzz", || fuzz::run(&["--seconds", &seconds.to_string()]))?;
+    }
     if let Some(rounds) = extras.e2e_rounds {
         steps.run("e2e", || e2e::run(&["--rounds", &rounds.to_string()]))?;
     }
@@ -55,10 +62,15 @@ fn parse(flags: &[&str]) -> anyhow::Result<Extras> {
     while let Some(flag) = rest.next() {
         match *flag {
             "--conformance" => extras.conformance = true,
-            "--e2e" => {
-                let rounds = rest.next_if(|next| !next.starts_with("--"));
-                let rounds = rounds.map(|number| number.parse().context("--e2e ROUNDS: not a number")).transpose()?;
-                extras.e2e_rounds = Some(rounds.unwrap_or(ROUNDS_SHORT));
+            "--e2e" | "--fuzz" => {
+                let number = rest.next_if(|next| !next.starts_with("--"));
+                let number = number.map(|n| n.parse().with_context(|| format!("{flag} {n}: not a number")));
+                let number = number.transpose()?;
+                if *flag == "--e2e" {
+                    extras.e2e_rounds = Some(number.unwrap_or(ROUNDS_SHORT));
+                } else {
+                    extras.fuzz_seconds = Some(number.unwrap_or(FUZZ_SECONDS_SHORT));
+                }
             }
             unknown => bail!("ci: unknown flag {unknown}"),
         }
@@ -72,9 +84,10 @@ mod tests {
 
     #[test]
     fn extras_are_off_unless_asked_for() {
-        assert_eq!(parse(&[]).unwrap(), Extras { conformance: false, e2e_rounds: None });
+        assert_eq!(parse(&[]).unwrap(), Extras::default());
         let both = parse(&["--e2e", "--conformance"]).unwrap();
-        assert_eq!(both, Extras { conformance: true, e2e_rounds: Some(ROUNDS_SHORT) });
+        assert_eq!(both, Extras { conformance: true, e2e_rounds: Some(ROUNDS_SHORT), fuzz_seconds: None });
+        assert_eq!(parse(&["--fuzz"]).unwrap().fuzz_seconds, Some(FUZZ_SECONDS_SHORT));
         assert_eq!(parse(&["--e2e", "7"]).unwrap().e2e_rounds, Some(7));
         assert!(parse(&["--e2e", "seven"]).is_err());
         assert!(parse(&["--fast"]).is_err());

@@ -9,6 +9,7 @@ mod ci;
 mod collector;
 mod conformance;
 mod e2e;
+mod fuzz;
 mod layers;
 mod loom;
 mod step;
@@ -21,11 +22,13 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  ci [--conformance] [--e2e [ROUNDS]]   the gate: fmt, clippy, tests, docs, layers, tidy, loom; on request more
+  ci [--conformance] [--e2e [ROUNDS]] [--fuzz [SECONDS]]
+                                        the gate: fmt, clippy, tests, docs, layers, tidy, loom; on request more
   test [ARGS]                           cargo test over the workspace, doc tests included
   layers                                crate edges against the table in docs/architecture.md
   tidy                                  headers, file sizes, banned words, stray binaries; prints the fix
   loom                                  the concurrency models, then the weakened ones, which must fail
+  fuzz [--seconds N] [TARGET ...]       the libFuzzer targets, N seconds each
   conformance SUITE [--dir DIR]         one of the third-party suites; its last line of output is the score
   conformance --floors                  every suite of conformance/floor.txt; fails below a recorded floor
   collector                             builds the OpenTelemetry Collector of deploy/otel-collector, prints its path
@@ -51,6 +54,7 @@ fn run(arguments: &[&str]) -> anyhow::Result<ExitCode> {
         ["layers"] => done(layers::run()),
         ["tidy"] => done(tidy::run()),
         ["loom"] => done(loom::run()),
+        ["fuzz", flags @ ..] => done(fuzz::run(flags)),
         ["conformance", "--floors"] => done(conformance::check_floors()),
         ["conformance", suite @ ..] => conformance::run(suite),
         ["collector"] => done(collector::build().map(|path| println!("{}", path.display()))),

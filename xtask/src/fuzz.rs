@@ -1,0 +1,152 @@
+//! `cargo xtask fuzz`: the libFuzzer targets, built with the stable compiler and run for a while each.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+
+use crate::workspace::{cargo, root, succeed, target_dir};
+
+/// Coverage for libFuzzer, as LLVM's flags; what cargo-fuzz sets without a sanitizer, and nothing that needs nightly.
+const RUSTFLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions";
+
+/// Seconds for each target unless told otherwise.
+const SECONDS: u32 = 60;
+
+/// Longest input that is made up: the longest query is 16 KiB.
+const INPUT_BYTES_MAX: u32 = 16 << 10;
+
+/// Queries to begin with, relative to the root; the target works without.
+const QUERIES: &str = "../shared/conformance/promqltest";
+
+/// Builds all targets and runs those that are named, or all.
+///
+/// # Errors
+///
+/// If one does not build, or finds an input that breaks what it checks; libFuzzer prints it and keeps it in a file.
+pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
+    let (seconds, wanted) = parse(flags)?;
+    let all = targets(&root().join("fuzz/fuzz_targets"))?;
+    if let Some(unknown) = wanted.iter().find(|name| !all.contains(name)) {
+        bail!("fuzz: no target {unknown}; there are {}", all.join(", "));
+    }
+    let host = host()?;
+    let build_dir = target_dir().join("fuzz");
+    let mut build = cargo();
+    build.args(["build", "--release", "--bins", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
+    succeed(build.env("RUSTFLAGS", RUSTFLAGS).env("CARGO_TARGET_DIR", &build_dir))?;
+    for name in all.iter().filter(|name| wanted.is_empty() || wanted.contains(name)) {
+        let corpus = build_dir.join("corpus").join(name);
+        std::fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
+        if name == "promql_parse" {
+            write_queries(&root().join(QUERIES), &corpus)?;
+        }
+        let mut target = Command::new(build_dir.join(&host).join("release").join(name));
+        target.current_dir(&build_dir).arg(&corpus);
+        target.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={INPUT_BYTES_MAX}"));
+        target.args(["-timeout=5", "-rss_limit_mb=2048", "-verbosity=0", "-print_final_stats=1"]);
+        eprintln!("{name}: {seconds} s");
+        succeed(&mut target)?;
+    }
+    Ok(())
+}
+
+/// `[--seconds N] [TARGET ...]`
+fn parse(flags: &[&str]) -> anyhow::Result<(u32, Vec<String>)> {
+    let (mut seconds, mut targets) = (SECONDS, Vec::new());
+    let mut rest = flags.iter();
+    while let Some(flag) = rest.next() {
+        match *flag {
+            "--seconds" => {
+                let number = rest.next().context("--seconds wants a number")?;
+                seconds = number.parse().context("--seconds: not a number")?;
+                ensure!(seconds > 0, "--seconds: 0 would mean for ever");
+            }
+            unknown if unknown.starts_with('-') => bail!("fuzz: unknown flag {unknown}"),
+            name => targets.push(name.to_owned()),
+        }
+    }
+    Ok((seconds, targets))
+}
+
+/// The names of the targets in `dir`, sorted.
+fn targets(dir: &Path) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        if let (Some("rs"), Some(name)) = (path.extension().and_then(|e| e.to_str()), path.file_stem()) {
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    ensure!(!names.is_empty(), "{} has no targets", dir.display());
+    names.sort();
+    Ok(names)
+}
+
+/// The compiler's own triple: with `--target`, build scripts are built without the flags.
+fn host() -> anyhow::Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("-vV").output().context("cannot start rustc")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc -vV names no host")
+}
+
+/// One file for each query of the test files in `dir`, if there are any.
+fn write_queries(dir: &Path, corpus: &Path) -> anyhow::Result<()> {
+    for path in test_files(dir) {
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        for (number, query) in text.lines().filter_map(query).enumerate() {
+            let file = corpus.join(format!("{stem}-{number}"));
+            std::fs::write(&file, query).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn test_files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "test")).collect()
+}
+
+/// The query of a line like `eval instant at 5m QUERY` or `eval range from 0 to 5m step 1m QUERY`.
+fn query(line: &str) -> Option<&str> {
+    let (kind, rest) = line.trim_start().strip_prefix("eval")?.split_once(' ')?.1.split_once(' ')?;
+    let words_before = match kind {
+        "instant" => 2,
+        "range" => 6,
+        _ => return None,
+    };
+    (0..words_before).try_fold(rest.trim_start(), |rest, _| rest.split_once(' ').map(|(_, rest)| rest.trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_name_seconds_and_targets() {
+        assert_eq!(parse(&[]).unwrap(), (SECONDS, Vec::new()));
+        assert_eq!(parse(&["dx_decode", "--seconds", "5"]).unwrap(), (5, vec!["dx_decode".to_owned()]));
+        assert!(parse(&["--seconds", "0"]).is_err() && parse(&["--fast"]).is_err());
+    }
+
+    #[test]
+    fn every_target_is_built() {
+        let manifest = std::fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
+        for name in targets(&root().join("fuzz/fuzz_targets")).unwrap() {
+            assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+        }
+    }
+
+    #[test]
+    fn queries_are_found_in_test_files() {
+        assert_eq!(query("eval instant at 5m sum by (a) (m)"), Some("sum by (a) (m)"));
+        assert_eq!(query("  eval_fail instant at 0 m{"), Some("m{"));
+        assert_eq!(query("eval range from 0 to 5m step 1m rate(m[5m])"), Some("rate(m[5m])"));
+        assert_eq!(query("load 5m"), None);
+    }
+}
