@@ -4,7 +4,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mytsdb_blocks::{Block, BlockWriter, ChunkEncoding, ChunkRef};
 use mytsdb_codec::{XorAppender, decode};
 use mytsdb_io::{Disk, RealDisk};
-use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ fn bench(c: &mut Criterion) {
         let (mut times, mut values) = (Vec::new(), Vec::new());
         b.iter(|| {
             let mut count = 0;
-            for ordinal in block.select(&metric).expect("a sound block") {
+            for ordinal in block.select(&metric, StopSign::NEVER).expect("a sound block") {
                 times.clear();
                 values.clear();
                 assert!(!block.labels(ordinal).expect("a sound block").is_empty());

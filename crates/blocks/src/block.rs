@@ -7,7 +7,7 @@ use crate::layout::{Footer, Section};
 use crate::series_entry::{take_chunks, take_labels};
 use mytsdb_index::{IndexError, IndexReader};
 use mytsdb_io::{Disk, Mapped};
-use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
@@ -69,9 +69,9 @@ impl Block {
     /// The ordinals of the series that satisfy every matcher, ascending; no matchers: all series.
     ///
     /// # Errors
-    /// [`BlockError::Corrupt`].
-    pub fn select(&self, matchers: &[Matcher]) -> Result<Vec<u32>, BlockError> {
-        self.index()?.select(matchers).map_err(|error| self.index_error(&error))
+    /// [`BlockError::Corrupt`]; [`BlockError::Canceled`], as all that take a stop sign.
+    pub fn select(&self, matchers: &[Matcher], stop: StopSign<'_>) -> Result<Vec<u32>, BlockError> {
+        self.index()?.select(matchers, stop).map_err(|error| self.index_error(&error))
     }
 
     /// The labels of a series. Cost: one allocation, some 50 ns per label.
@@ -156,36 +156,44 @@ impl Block {
         Ok(bytes)
     }
 
-    /// Every label name, sorted.
+    /// Whether any series has a label of this name. Cost: a binary search among the names.
     ///
     /// # Errors
     /// [`BlockError::Corrupt`].
-    pub fn label_names(&self) -> Result<Vec<&str>, BlockError> {
-        self.index()?.label_names().map_err(|error| self.index_error(&error))
+    pub fn has_label_name(&self, name: &str) -> Result<bool, BlockError> {
+        self.index()?.has_label_name(name).map_err(|error| self.index_error(&error))
+    }
+
+    /// Every label name, sorted.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select).
+    pub fn label_names(&self, stop: StopSign<'_>) -> Result<Vec<&str>, BlockError> {
+        self.index()?.label_names(stop).map_err(|error| self.index_error(&error))
     }
 
     /// The label names of the series in `among`, sorted.
     ///
     /// # Errors
-    /// [`BlockError::Corrupt`].
-    pub fn label_names_of(&self, among: &[u32]) -> Result<Vec<&str>, BlockError> {
-        self.index()?.label_names_of(among).map_err(|error| self.index_error(&error))
+    /// As [`select`](Self::select).
+    pub fn label_names_of(&self, among: &[u32], stop: StopSign<'_>) -> Result<Vec<&str>, BlockError> {
+        self.index()?.label_names_of(among, stop).map_err(|error| self.index_error(&error))
     }
 
     /// Every value of `name`, sorted.
     ///
     /// # Errors
-    /// [`BlockError::Corrupt`].
-    pub fn label_values(&self, name: &str) -> Result<Vec<&str>, BlockError> {
-        self.index()?.label_values(name).map_err(|error| self.index_error(&error))
+    /// As [`select`](Self::select).
+    pub fn label_values(&self, name: &str, stop: StopSign<'_>) -> Result<Vec<&str>, BlockError> {
+        self.index()?.label_values(name, stop).map_err(|error| self.index_error(&error))
     }
 
     /// The values of `name` among the series in `among`, sorted.
     ///
     /// # Errors
-    /// [`BlockError::Corrupt`].
-    pub fn label_values_of(&self, name: &str, among: &[u32]) -> Result<Vec<&str>, BlockError> {
-        self.index()?.label_values_of(name, among).map_err(|error| self.index_error(&error))
+    /// As [`select`](Self::select).
+    pub fn label_values_of(&self, name: &str, among: &[u32], stop: StopSign<'_>) -> Result<Vec<&str>, BlockError> {
+        self.index()?.label_values_of(name, among, stop).map_err(|error| self.index_error(&error))
     }
 
     pub(crate) fn footer(&self) -> &Footer {
@@ -234,6 +242,7 @@ impl Block {
                 let start = if section == "symbols" { self.footer.symbols } else { self.footer.postings };
                 self.corrupt(start.offset + offset, reason)
             }
+            IndexError::Canceled(canceled) => canceled.into(),
             _ => self.corrupt(self.footer.symbols.offset, "index sections"),
         }
     }

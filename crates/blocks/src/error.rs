@@ -1,5 +1,6 @@
 //! What can go wrong with a block.
 
+use mytsdb_model::Canceled;
 use std::io;
 use std::path::PathBuf;
 
@@ -69,4 +70,7 @@ pub enum BlockError {
         /// How many there are.
         series_count: u32,
     },
+    /// The stop sign said so.
+    #[error(transparent)]
+    Canceled(#[from] Canceled),
 }

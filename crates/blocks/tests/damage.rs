@@ -5,7 +5,7 @@ use mytsdb_blocks::{
     Block, BlockError, BlockWriter, ChunkEncoding, ChunkRef, block_file_name, list_blocks, sweep_unpublished,
 };
 use mytsdb_io::{Call, Disk, FaultDisk, SimDisk};
-use mytsdb_model::{Labels, MatchOp, Matcher, TimeRange};
+use mytsdb_model::{Labels, MatchOp, Matcher, StopSign, TimeRange};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,16 +43,16 @@ type Answers = Vec<(Labels, Vec<(TimeRange, u32, Vec<u8>)>)>;
 
 fn answers(block: &Block) -> Result<(Answers, Vec<u32>, Vec<String>), BlockError> {
     let mut all = Answers::new();
-    for ordinal in block.select(&[])? {
+    for ordinal in block.select(&[], StopSign::NEVER)? {
         let mut chunks = Vec::new();
         for chunk in block.chunks(ordinal, TimeRange::ALL)? {
             chunks.push((chunk.range, chunk.sample_count, block.read_chunk(&chunk)?.to_vec()));
         }
         all.push((block.labels(ordinal)?, chunks));
     }
-    let chosen =
-        block.select(&[Matcher::new(MatchOp::NotRegex, "i", "[01]").unwrap(), Matcher::equal("__name__", "m")])?;
-    let values = block.label_values("i")?.into_iter().map(str::to_owned).collect();
+    let matchers = [Matcher::new(MatchOp::NotRegex, "i", "[01]").unwrap(), Matcher::equal("__name__", "m")];
+    let chosen = block.select(&matchers, StopSign::NEVER)?;
+    let values = block.label_values("i", StopSign::NEVER)?.into_iter().map(str::to_owned).collect();
     Ok((all, chosen, values))
 }
 

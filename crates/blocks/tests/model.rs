@@ -5,7 +5,7 @@ use mytsdb_blocks::{
     Block, BlockError, BlockWriter, ChunkEncoding, ChunkMeta, ChunkRef, block_file_name, list_blocks, sweep_unpublished,
 };
 use mytsdb_io::{Disk, SimDisk};
-use mytsdb_model::{Labels, MatchOp, Matcher, TimeRange};
+use mytsdb_model::{Labels, MatchOp, Matcher, StopSign, TimeRange};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -87,12 +87,12 @@ proptest! {
         for matchers in &queries {
             let fits = |l: &Labels| matchers.iter().all(|m| m.matches(l.get(m.name()).unwrap_or("")));
             let expected: Vec<u32> = (0..series.len()).filter(|&i| fits(series[i].0)).map(|i| i as u32).collect();
-            prop_assert_eq!(&block.select(matchers).unwrap(), &expected, "{:?}", matchers);
+            prop_assert_eq!(&block.select(matchers, StopSign::NEVER).unwrap(), &expected, "{:?}", matchers);
             let chosen: Vec<&Labels> = expected.iter().map(|&i| series[i as usize].0).collect();
             let names: BTreeSet<&str> = chosen.iter().flat_map(|l| l.iter().map(|(n, _)| n)).collect();
-            prop_assert_eq!(block.label_names_of(&expected).unwrap(), names.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(block.label_names_of(&expected, StopSign::NEVER).unwrap(), names.into_iter().collect::<Vec<_>>());
             let values: BTreeSet<&str> = chosen.iter().filter_map(|l| l.get("job")).collect();
-            prop_assert_eq!(block.label_values_of("job", &expected).unwrap(), values.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(block.label_values_of("job", &expected, StopSign::NEVER).unwrap(), values.into_iter().collect::<Vec<_>>());
         }
         let range = TimeRange::new(from, from + length);
         for (ordinal, (labels, chunks)) in series.iter().enumerate() {
@@ -135,8 +135,8 @@ fn series_out_of_order_are_refused_and_the_writer_goes_on() {
     }
     let block = writer.finish().unwrap();
     assert_eq!(block.meta().series_count, 2);
-    assert_eq!(block.label_values("__name__").unwrap(), ["a", "b"]);
-    assert_eq!(block.label_names().unwrap(), ["__name__"]);
+    assert_eq!(block.label_values("__name__", StopSign::NEVER).unwrap(), ["a", "b"]);
+    assert_eq!(block.label_names(StopSign::NEVER).unwrap(), ["__name__"]);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_series_without_chunks_is_left_out() {
     let block = writer.finish().unwrap();
     assert_eq!(block.meta().series_count, 0);
     assert!(block.meta().range.is_empty());
-    assert!(block.select(&[]).unwrap().is_empty());
+    assert!(block.select(&[], StopSign::NEVER).unwrap().is_empty());
 }
 
 #[test]

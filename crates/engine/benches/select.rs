@@ -49,23 +49,25 @@ fn select(c: &mut Criterion) {
         let lookup = Lookup::new(range, &matchers);
         b.iter(|| assert_eq!(engine.candidates(black_box(&lookup)).expect("found").len(), SERIES));
     });
-    let found = engine.candidates(&lookup).expect("found");
-    group.bench_function("walk labels", |b| {
-        b.iter(|| (0..found.len()).map(|i| found.labels(i).get("l").map_or(0, str::len)).sum::<usize>());
-    });
-    group.bench_function("read 5 minutes", |b| {
-        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-        b.iter(|| {
-            let mut samples = 0;
-            for i in 0..found.len() {
-                timestamps.clear();
-                values.clear();
-                found.read(i, range, &mut timestamps, &mut values).expect("read");
-                samples += black_box(&values).len();
-            }
-            assert_eq!(samples, 20 * SERIES);
+    for (order, any_order) in [("", true), (", in the order of labels", false)] {
+        let found = engine.candidates(&Lookup { any_order, ..Lookup::new(range, &matchers) }).expect("found");
+        group.bench_function(format!("walk labels{order}"), |b| {
+            b.iter(|| (0..found.len()).map(|i| found.labels(i).get("l").map_or(0, str::len)).sum::<usize>());
         });
-    });
+        group.bench_function(format!("read 5 minutes{order}"), |b| {
+            let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+            b.iter(|| {
+                let mut samples = 0;
+                for i in 0..found.len() {
+                    timestamps.clear();
+                    values.clear();
+                    found.read(i, range, &mut timestamps, &mut values).expect("read");
+                    samples += black_box(&values).len();
+                }
+                assert_eq!(samples, 20 * SERIES);
+            });
+        });
+    }
     group.finish();
 }
 

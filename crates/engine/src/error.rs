@@ -78,6 +78,15 @@ impl From<mytsdb_wal::WalError> for EngineError {
 
 impl From<mytsdb_blocks::BlockError> for EngineError {
     fn from(source: mytsdb_blocks::BlockError) -> Self {
-        Self::Block(Arc::new(source))
+        match source {
+            mytsdb_blocks::BlockError::Canceled(canceled) => canceled.into(),
+            other => Self::Block(Arc::new(other)),
+        }
+    }
+}
+
+impl From<mytsdb_model::Canceled> for EngineError {
+    fn from(mytsdb_model::Canceled: mytsdb_model::Canceled) -> Self {
+        Self::Canceled
     }
 }

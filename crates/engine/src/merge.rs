@@ -25,6 +25,10 @@ pub(crate) fn ascends_at(at: usize, from: usize, timestamps_ms: &[i64]) -> bool 
 
 /// Cuts sorted columns, from index `from` on, down to a range.
 pub(crate) fn clip(from: usize, range: TimeRange, timestamps_ms: &mut Vec<i64>, values: &mut Vec<f64>) {
+    let inside = |time: Option<&i64>| time.is_none_or(|&time| range.contains(time));
+    if inside(timestamps_ms.get(from)) && inside(timestamps_ms.last()) {
+        return;
+    }
     let end = from + timestamps_ms[from..].partition_point(|&t| t <= range.maxt);
     timestamps_ms.truncate(end);
     values.truncate(end);

@@ -3,7 +3,7 @@
 
 use mytsdb_engine::{Batch, Engine, EngineOptions, Lookup, ManualClock};
 use mytsdb_io::SimDisk;
-use mytsdb_model::{Labels, MatchOp, Matcher, TimeRange};
+use mytsdb_model::{Labels, MatchOp, Matcher, StopSign, TimeRange};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -59,7 +59,8 @@ fn contents(engine: &Engine, lookup: &Lookup<'_>) -> Vec<(Labels, Vec<(i64, u64)
     read.filter(|(_, samples)| !samples.is_empty()).collect()
 }
 
-fn check(engine: &Engine, model: &Model, range: TimeRange, matchers: &[Matcher], what: &str) {
+/// Returns the names and values of labels that were found.
+fn check(engine: &Engine, model: &Model, range: TimeRange, matchers: &[Matcher], what: &str) -> [Vec<String>; 2] {
     let expected: Vec<_> = model
         .iter()
         .filter(|(labels, _)| matchers.iter().all(|m| m.matches_labels(labels)))
@@ -95,14 +96,21 @@ fn check(engine: &Engine, model: &Model, range: TimeRange, matchers: &[Matcher],
     };
     assert!(found.iter().all(possible), "{what}: {found:?}");
     let some = if matchers.is_empty() { 3 } else { usize::from(!expected.is_empty()) * 3 };
-    assert!(engine.label_names(&lookup).unwrap().len() >= some.min(expected.len() * 3), "{what}");
+    let names = engine.label_names(&lookup).unwrap();
+    assert!(names.len() >= some.min(expected.len() * 3), "{what}");
+    // Asked again at once: what has been remembered is what was found.
+    assert_eq!(engine.label_names(&lookup).unwrap(), names);
+    assert_eq!(engine.label_values("host", &lookup).unwrap(), found);
+    [names, engine.label_values("n", &lookup).unwrap()]
 }
 
 #[test]
 fn what_is_found_is_what_was_stored_with_the_cache_and_without() {
     let seed = std::env::var("MYTSDB_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(7);
     println!("MYTSDB_SEED={seed}");
+    let mut labels_found: Vec<Vec<[Vec<String>; 2]>> = Vec::new();
     for cache_bytes in [0, 4_000, 64 << 20] {
+        let mut found = Vec::new();
         let mut random = Random(seed);
         let (engine, clock) = open(cache_bytes);
         let mut model = Model::new();
@@ -126,12 +134,16 @@ fn what_is_found_is_what_was_stored_with_the_cache_and_without() {
             for _ in 0..4 {
                 let mint = START_MS + random.below((now_ms - START_MS) as u64 + 1) as i64;
                 let range = TimeRange::new(mint, mint + random.below(4 * HOUR_MS as u64) as i64);
-                check(&engine, &model, range, &matchers(&mut random), &format!("round {round}, cache {cache_bytes}"));
+                let what = format!("round {round}, cache {cache_bytes}");
+                found.push(check(&engine, &model, range, &matchers(&mut random), &what));
             }
         }
         assert!(engine.head_series_count() < 60, "series have left the head");
-        check(&engine, &model, TimeRange::ALL, &[], "at the end");
+        found.push(check(&engine, &model, TimeRange::ALL, &[], "at the end"));
+        labels_found.push(found);
     }
+    let same = |pair: &[Vec<[Vec<String>; 2]>]| pair[0] == pair[1];
+    assert!(labels_found.windows(2).all(same), "labels do not depend on the cache");
 }
 
 #[test]
@@ -142,6 +154,8 @@ fn a_lookup_stops_when_told() {
         batch.push(engine.resolve(&labels(series)).unwrap(), START_MS, 1.0);
     }
     engine.append(batch).unwrap();
-    let lookup = Lookup { keep_going: &|| false, ..Lookup::new(TimeRange::ALL, &[]) };
+    let lookup = Lookup { stop: StopSign::new(&|| false), ..Lookup::new(TimeRange::ALL, &[]) };
     assert_eq!(engine.candidates(&lookup).err().unwrap().to_string(), "canceled");
+    assert_eq!(engine.label_names(&lookup).err().unwrap().to_string(), "canceled");
+    assert_eq!(engine.label_values("host", &lookup).err().unwrap().to_string(), "canceled");
 }

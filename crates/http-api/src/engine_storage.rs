@@ -1,7 +1,7 @@
 //! The engine behind PromQL's storage trait.
 
 use mytsdb_engine::{Engine, Lookup, Selection};
-use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
 use mytsdb_promql::{Cancel, Columns, SelectHints, SeriesSet, Storage, StorageError};
 use std::sync::{Arc, OnceLock};
 
@@ -36,21 +36,17 @@ impl Storage for EngineStorage {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         let keep_going = || hints.cancel.check().is_ok();
         let (range, any_order) = (hints.range, hints.any_order);
-        let lookup = Lookup { range, matchers, any_order, keep_going: &keep_going };
+        let lookup = Lookup { range, matchers, any_order, stop: StopSign::new(&keep_going) };
         let engine = self.engine()?;
         // A query finds out by reading which series have samples; a list of series must know.
         let selection = if hints.func == Some("series") { engine.stored(&lookup) } else { engine.candidates(&lookup) };
         let selection = selection.map_err(StorageError::from_error)?;
-        Ok(Box::new(EngineSeriesSet { selection }))
+        Ok(Box::new(EngineSeriesSet { engine, selection }))
     }
 
     fn is_plain(&self) -> bool {
-        // There are only floats; what labels there are can be looked up without a walk over series.
-        let everywhere = TimeRange::new(i64::MIN, i64::MAX);
-        let lookup = Lookup::new(everywhere, &[]);
-        let lacks =
-            |engine: &Engine, name: &str| engine.label_values(name, &lookup).is_ok_and(|values| values.is_empty());
-        self.engine().is_ok_and(|engine| lacks(engine, "__type__") && lacks(engine, "__unit__"))
+        // There are only floats.
+        self.engine().is_ok_and(|engine| !may_have_label(engine, "__type__") && !may_have_label(engine, "__unit__"))
     }
 
     fn label_names(
@@ -61,7 +57,7 @@ impl Storage for EngineStorage {
         cancel: &Cancel,
     ) -> Result<Vec<String>, StorageError> {
         let keep_going = || cancel.check().is_ok();
-        let lookup = Lookup { keep_going: &keep_going, ..Lookup::new(range, matchers) };
+        let lookup = Lookup { stop: StopSign::new(&keep_going), ..Lookup::new(range, matchers) };
         let names = self.engine()?.label_names(&lookup).map_err(StorageError::from_error)?;
         Ok(at_most(names, limit))
     }
@@ -75,7 +71,7 @@ impl Storage for EngineStorage {
         cancel: &Cancel,
     ) -> Result<Vec<String>, StorageError> {
         let keep_going = || cancel.check().is_ok();
-        let lookup = Lookup { keep_going: &keep_going, ..Lookup::new(range, matchers) };
+        let lookup = Lookup { stop: StopSign::new(&keep_going), ..Lookup::new(range, matchers) };
         let values = self.engine()?.label_values(name, &lookup).map_err(StorageError::from_error)?;
         Ok(at_most(values, limit))
     }
@@ -88,7 +84,13 @@ fn at_most(mut texts: Vec<String>, limit: usize) -> Vec<String> {
     texts
 }
 
+/// Whether a series may have a label of this name. Asked of the whole engine, which costs next to nothing.
+fn may_have_label(engine: &Engine, name: &str) -> bool {
+    engine.has_label_name(name).unwrap_or(true)
+}
+
 struct EngineSeriesSet<'a> {
+    engine: &'a Engine,
     selection: Selection<'a>,
 }
 
@@ -98,7 +100,7 @@ impl SeriesSet for EngineSeriesSet<'_> {
     }
 
     fn may_have_label(&self, name: &str) -> bool {
-        self.selection.may_have_label(name)
+        may_have_label(self.engine, name)
     }
 
     fn labels(&self, index: usize) -> &Labels {

@@ -2,7 +2,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use mytsdb_index::MemIndex;
-use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef};
+use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef, StopSign};
 
 const METRICS: usize = 1_000;
 const INSTANCES: usize = 200;
@@ -58,8 +58,8 @@ fn bench(c: &mut Criterion) {
         let fits = |l: &&Labels| matchers.iter().all(|m| m.matches(l.get(m.name()).unwrap_or("")));
         let expected = series.iter().filter(fits).count();
         assert!(expected > 0, "{name}");
-        assert_eq!(index.select(&matchers).len(), expected, "{name}");
-        group.bench_function(name, |b| b.iter(|| index.select(&matchers)));
+        assert_eq!(index.select(&matchers, StopSign::NEVER).map(|found| found.len()), Ok(expected), "{name}");
+        group.bench_function(name, |b| b.iter(|| index.select(&matchers, StopSign::NEVER)));
     }
     group.finish();
 }

@@ -1,5 +1,8 @@
 //! A set of small integers, one bit each.
 
+use crate::postings::{List, parts};
+use mytsdb_model::{Canceled, Looks};
+
 /// A set over `0..len`. Members outside are ignored on insertion and never contained.
 pub(crate) struct Bitset {
     words: Vec<u64>,
@@ -11,12 +14,18 @@ impl Bitset {
         Self { words: vec![0; len.div_ceil(64) as usize], len }
     }
 
-    pub(crate) fn of(len: u32, members: &[u32]) -> Self {
+    pub(crate) fn of(len: u32, members: &[u32], looks: &mut Looks<'_>) -> Result<Self, Canceled> {
         let mut set = Self::new(len);
-        for &member in members {
-            set.insert(member);
+        set.insert_all(members, looks)?;
+        Ok(set)
+    }
+
+    pub(crate) fn insert_all<L: List>(&mut self, list: L, looks: &mut Looks<'_>) -> Result<(), Canceled> {
+        for part in parts(list.len()) {
+            looks.before(part.len().div_ceil(16))?;
+            part.for_each(|at| self.insert(list.get(at)));
         }
-        set
+        Ok(())
     }
 
     #[inline]
@@ -34,17 +43,20 @@ impl Bitset {
     }
 
     /// The members in ascending order.
-    pub(crate) fn to_vec(&self) -> Vec<u32> {
+    pub(crate) fn to_vec(&self, looks: &mut Looks<'_>) -> Result<Vec<u32>, Canceled> {
         let count = self.words.iter().map(|word| word.count_ones() as usize).sum();
         let mut out = Vec::with_capacity(count);
-        for (index, &word) in self.words.iter().enumerate() {
-            let mut left = word;
-            while left != 0 {
-                out.push(index as u32 * 64 + left.trailing_zeros());
-                left &= left - 1;
+        for part in parts(self.words.len()) {
+            looks.before(part.len())?;
+            for index in part {
+                let mut left = self.words[index];
+                while left != 0 {
+                    out.push(index as u32 * 64 + left.trailing_zeros());
+                    left &= left - 1;
+                }
             }
         }
-        out
+        Ok(out)
     }
 }
 
@@ -54,8 +66,9 @@ mod tests {
 
     #[test]
     fn members_come_back_sorted_and_strangers_are_ignored() {
-        let set = Bitset::of(130, &[129, 0, 64, 63, 130, 4_000_000_000]);
-        assert_eq!(set.to_vec(), [0, 63, 64, 129]);
+        let looks = &mut mytsdb_model::StopSign::NEVER.looks();
+        let set = Bitset::of(130, &[129, 0, 64, 63, 130, 4_000_000_000], looks).unwrap();
+        assert_eq!(set.to_vec(looks).unwrap(), [0, 63, 64, 129]);
         assert!(set.contains(64) && !set.contains(65) && !set.contains(130) && !set.contains(u32::MAX));
     }
 }

@@ -1,5 +1,7 @@
 //! What can be wrong with the frozen form of an index.
 
+use mytsdb_model::Canceled;
+
 /// Errors of this crate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -20,4 +22,7 @@ pub enum IndexError {
         /// What there is too much of.
         what: &'static str,
     },
+    /// The stop sign said so.
+    #[error(transparent)]
+    Canceled(#[from] Canceled),
 }

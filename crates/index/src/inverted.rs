@@ -1,12 +1,12 @@
 //! Label names to value tables to postings, for as long as the index grows.
 
-use crate::postings::List;
+use crate::bitset::Bitset;
+use crate::postings::{List, parts};
 use crate::select::Lookup;
 use crate::value_table::ValueTable;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use mytsdb_model::Labels;
-use std::convert::Infallible;
+use mytsdb_model::{Canceled, Labels, Looks};
 
 /// One label name and its values.
 #[derive(Debug)]
@@ -72,13 +72,13 @@ impl Inverted {
 
 impl Lookup for Inverted {
     type List<'a> = &'a [u32];
-    type Error = Infallible;
+    type Error = Canceled;
 
     fn series_count(&self) -> u32 {
         self.series_count
     }
 
-    fn find<'a>(&'a self, name: &str, value: &str) -> Result<Option<Self::List<'a>>, Infallible> {
+    fn find<'a>(&'a self, name: &str, value: &str) -> Result<Option<Self::List<'a>>, Canceled> {
         Ok(self.values(name).and_then(|values| values.find(value).map(|id| values.postings(id))))
     }
 
@@ -86,16 +86,26 @@ impl Lookup for Inverted {
         &'a self,
         name: &str,
         prefix: &str,
-        mut visit: impl FnMut(&'a str, Self::List<'a>),
-    ) -> Result<(), Infallible> {
-        if let Some(values) = self.values(name) {
-            values.iter().filter(|(text, _)| text.starts_with(prefix)).for_each(|(text, list)| visit(text, list));
+        looks: &mut Looks<'_>,
+        mut visit: impl FnMut(&'a str, Self::List<'a>, &mut Looks<'_>) -> Result<(), Canceled>,
+    ) -> Result<(), Canceled> {
+        for (text, list) in self.values(name).into_iter().flat_map(ValueTable::iter) {
+            looks.before(1)?;
+            if text.starts_with(prefix) {
+                visit(text, list, looks)?;
+            }
         }
         Ok(())
     }
 }
 
 /// Whether a list and a set share a member.
-pub(crate) fn meets<L: List>(list: L, set: &crate::bitset::Bitset) -> bool {
-    list.iter().any(|member| set.contains(member))
+pub(crate) fn meets<L: List>(list: L, set: &Bitset, looks: &mut Looks<'_>) -> Result<bool, Canceled> {
+    for part in parts(list.len()) {
+        looks.before(part.len().div_ceil(16))?;
+        if part.into_iter().any(|at| set.contains(list.get(at))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

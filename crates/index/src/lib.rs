@@ -2,20 +2,22 @@
 //!
 //! [`MemIndex`] is the index of the head: it grows and shrinks. [`IndexWriter`] and [`IndexReader`] are its frozen form,
 //! two byte sections that a block embeds and reads in place (`docs/format/block.md`). Both answer the same questions with
-//! the same code; an absent label has the value `""`. The crate does no I/O and takes no locks.
+//! the same code; an absent label has the value `""`. Whatever may take long
+//! takes a stop sign. The crate does no I/O and takes no locks.
 //!
 //! ```
 //! use mytsdb_index::MemIndex;
-//! use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef};
+//! use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef, StopSign};
 //!
 //! let mut index = MemIndex::new();
 //! index.add(SeriesRef(1), &Labels::from_pairs([("__name__", "up"), ("job", "node")]));
 //! index.add(SeriesRef(2), &Labels::from_pairs([("__name__", "up")]));
 //!
 //! let not_node = Matcher::new(MatchOp::NotEqual, "job", "node")?;
-//! assert_eq!(index.select(&[Matcher::equal("__name__", "up"), not_node]), [SeriesRef(2)]);
-//! assert_eq!(index.label_values("job"), ["node"]);
-//! # Ok::<(), mytsdb_model::ModelError>(())
+//! let found = index.select(&[Matcher::equal("__name__", "up"), not_node], StopSign::NEVER)?;
+//! assert_eq!(found, [SeriesRef(2)]);
+//! assert_eq!(index.label_values("job", StopSign::NEVER)?, ["node"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 

@@ -2,9 +2,10 @@
 
 use crate::bitset::Bitset;
 use crate::inverted::{Inverted, meets};
+use crate::postings::parts;
 use crate::select::select;
 use crate::value_table::ValueTable;
-use mytsdb_model::{Labels, Matcher, SeriesRef};
+use mytsdb_model::{Canceled, Labels, Looks, Matcher, SeriesRef, StopSign};
 
 /// Labels to series, in memory. Writes need `&mut self`; the owner brings the lock.
 ///
@@ -71,13 +72,18 @@ impl MemIndex {
     }
 
     /// The series that satisfy every matcher, ascending; no matchers: all series.
-    pub fn select(&self, matchers: &[Matcher]) -> Vec<SeriesRef> {
-        let Ok(ordinals) = select(&self.inverted, matchers);
-        let mut out: Vec<SeriesRef> = ordinals.into_iter().map(|ordinal| self.refs[ordinal as usize]).collect();
-        if self.unordered {
-            out.sort_unstable();
+    ///
+    /// # Errors
+    /// [`Canceled`], as all that take a stop sign.
+    pub fn select(&self, matchers: &[Matcher], stop: StopSign<'_>) -> Result<Vec<SeriesRef>, Canceled> {
+        let looks = &mut stop.looks();
+        let ordinals = select(&self.inverted, matchers, looks)?;
+        let mut out: Vec<SeriesRef> = Vec::with_capacity(ordinals.len());
+        for part in parts(ordinals.len()) {
+            looks.before(part.len().div_ceil(8))?;
+            out.extend(ordinals[part].iter().map(|&ordinal| self.refs[ordinal as usize]));
         }
-        out
+        if self.unordered { looks.sort_by(out, Ord::cmp) } else { Ok(out) }
     }
 
     /// Whether any series has a label of this name. A hash.
@@ -86,27 +92,51 @@ impl MemIndex {
     }
 
     /// Every label name, sorted.
-    pub fn label_names(&self) -> Vec<String> {
-        sorted(self.inverted.names().iter().map(|name| &*name.text))
+    ///
+    /// # Errors
+    /// [`Canceled`].
+    pub fn label_names(&self, stop: StopSign<'_>) -> Result<Vec<&str>, Canceled> {
+        let names = self.inverted.names().iter().map(|name| (&*name.text, ()));
+        sorted(names, &mut stop.looks(), |(), _| Ok(true))
     }
 
     /// The label names of the series in `among`, which is sorted; the result is sorted.
-    pub fn label_names_of(&self, among: &[SeriesRef]) -> Vec<String> {
-        let set = self.ordinals(among);
-        let has = |values: &ValueTable| values.iter().any(|(_, list)| meets(list, &set));
-        sorted(self.inverted.names().iter().filter(|name| has(&name.values)).map(|name| &*name.text))
+    ///
+    /// # Errors
+    /// [`Canceled`].
+    pub fn label_names_of(&self, among: &[SeriesRef], stop: StopSign<'_>) -> Result<Vec<&str>, Canceled> {
+        let looks = &mut stop.looks();
+        let set = self.ordinals(among, looks)?;
+        let names = self.inverted.names().iter().map(|name| (&*name.text, &name.values));
+        sorted(names, looks, |values, looks| {
+            for (_, list) in values.iter() {
+                looks.before(1)?;
+                if meets(list, &set, looks)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
     }
 
     /// Every value of `name`, sorted.
-    pub fn label_values(&self, name: &str) -> Vec<String> {
-        sorted(self.inverted.values(name).into_iter().flat_map(ValueTable::iter).map(|(text, _)| text))
+    ///
+    /// # Errors
+    /// [`Canceled`].
+    pub fn label_values(&self, name: &str, stop: StopSign<'_>) -> Result<Vec<&str>, Canceled> {
+        let values = self.inverted.values(name).into_iter().flat_map(ValueTable::iter);
+        sorted(values, &mut stop.looks(), |_, _| Ok(true))
     }
 
     /// The values of `name` among the series in `among`, which is sorted; the result is sorted.
-    pub fn label_values_of(&self, name: &str, among: &[SeriesRef]) -> Vec<String> {
-        let set = self.ordinals(among);
+    ///
+    /// # Errors
+    /// [`Canceled`].
+    pub fn label_values_of(&self, name: &str, among: &[SeriesRef], stop: StopSign<'_>) -> Result<Vec<&str>, Canceled> {
+        let looks = &mut stop.looks();
+        let set = self.ordinals(among, looks)?;
         let values = self.inverted.values(name).into_iter().flat_map(ValueTable::iter);
-        sorted(values.filter(|(_, list)| meets(*list, &set)).map(|(text, _)| text))
+        sorted(values, looks, |list, looks| meets(list, &set, looks))
     }
 
     /// Bytes held on the heap. Cost: visits every label value.
@@ -114,22 +144,44 @@ impl MemIndex {
         self.inverted.heap_bytes() + self.refs.capacity() * size_of::<SeriesRef>()
     }
 
-    fn ordinals(&self, among: &[SeriesRef]) -> Bitset {
+    fn ordinals(&self, among: &[SeriesRef], looks: &mut Looks<'_>) -> Result<Bitset, Canceled> {
         debug_assert!(among.is_sorted(), "references to look among are sorted");
         let mut set = Bitset::new(self.inverted.series_count());
         if self.unordered {
-            let members = self.refs.iter().enumerate().filter(|(_, series)| among.binary_search(series).is_ok());
-            members.for_each(|(ordinal, _)| set.insert(ordinal as u32));
-        } else {
-            let members = among.iter().filter_map(|series| self.refs.binary_search(series).ok());
-            members.for_each(|ordinal| set.insert(ordinal as u32));
+            for (ordinal, series) in self.refs.iter().enumerate() {
+                looks.before(1)?;
+                if among.binary_search(series).is_ok() {
+                    set.insert(ordinal as u32);
+                }
+            }
+            return Ok(set);
         }
-        set
+        let mut from = 0;
+        for series in among {
+            looks.before(1)?;
+            // Mostly the next one, or one soon after.
+            let near = self.refs[from..].iter().take(8).position(|r| r >= series);
+            from += near.unwrap_or_else(|| self.refs[from..].partition_point(|r| r < series));
+            if self.refs.get(from) == Some(series) {
+                set.insert(from as u32);
+            }
+        }
+        Ok(set)
     }
 }
 
-fn sorted<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut out: Vec<String> = texts.map(str::to_owned).collect();
-    out.sort_unstable();
-    out
+/// The texts of what is `wanted`, sorted.
+fn sorted<'a, T>(
+    items: impl Iterator<Item = (&'a str, T)>,
+    looks: &mut Looks<'_>,
+    mut wanted: impl FnMut(T, &mut Looks<'_>) -> Result<bool, Canceled>,
+) -> Result<Vec<&'a str>, Canceled> {
+    let mut out = Vec::new();
+    for (text, item) in items {
+        looks.before(1)?;
+        if wanted(item, looks)? {
+            out.push(text);
+        }
+    }
+    looks.sort_by(out, Ord::cmp)
 }

@@ -1,14 +1,13 @@
 //! Sorted lists of series ordinals, in memory or in a block, and how two of them meet.
 
+use mytsdb_model::{Canceled, Looks};
+use std::ops::Range;
+
 /// Invariant P: a list ascends strictly. Damaged bytes may break it; then results are wrong but nothing panics.
 pub(crate) trait List: Copy {
     fn len(self) -> usize;
     /// The element at `index`; `index < len()`.
     fn get(self, index: usize) -> u32;
-
-    fn iter(self) -> impl Iterator<Item = u32> {
-        (0..self.len()).map(move |index| self.get(index))
-    }
 }
 
 impl List for &[u32] {
@@ -53,13 +52,45 @@ pub(crate) fn seek<L: List>(list: L, from: usize, wanted: u32) -> usize {
     low
 }
 
+/// Elements of a long list that are worked on between two counts of steps.
+const PART: usize = 1_024;
+
+/// The indices of a list, some at a time.
+pub(crate) fn parts(len: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(PART).map(move |from| from..len.min(from + PART))
+}
+
+/// Keeps the elements of `base` for which `keep` holds, which costs a few ns.
+pub(crate) fn retain(
+    base: &mut Vec<u32>,
+    looks: &mut Looks<'_>,
+    mut keep: impl FnMut(u32) -> bool,
+) -> Result<(), Canceled> {
+    let mut kept = 0;
+    for part in parts(base.len()) {
+        looks.before(part.len().div_ceil(8))?;
+        for at in part {
+            let member = base[at];
+            base[kept] = member;
+            kept += usize::from(keep(member));
+        }
+    }
+    base.truncate(kept);
+    Ok(())
+}
+
 /// Keeps the elements of `base` whose presence in `list` equals `present`. Cost: `base.len()` short seeks.
-pub(crate) fn retain<L: List>(base: &mut Vec<u32>, list: L, present: bool) {
+pub(crate) fn retain_present<L: List>(
+    base: &mut Vec<u32>,
+    list: L,
+    present: bool,
+    looks: &mut Looks<'_>,
+) -> Result<(), Canceled> {
     let mut at = 0;
-    base.retain(|&member| {
+    retain(base, looks, |member| {
         at = seek(list, at, member);
         (at < list.len() && list.get(at) == member) == present
-    });
+    })
 }
 
 /// The postings of one value. Most values of a label with many values have one series.

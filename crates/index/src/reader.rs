@@ -9,7 +9,8 @@ use crate::bitset::Bitset;
 use crate::inverted::meets;
 use crate::select::{Lookup, select};
 use crate::symbols::Symbols;
-use mytsdb_model::Matcher;
+use mytsdb_model::{Canceled, Looks, Matcher, StopSign};
+use std::cmp::Ordering;
 use std::ops::Range;
 
 const HEADER_BYTES: usize = 16;
@@ -71,25 +72,39 @@ impl<'a> IndexReader<'a> {
     /// The ordinals of the series that satisfy every matcher, ascending; no matchers: all series.
     ///
     /// # Errors
+    /// [`IndexError::Corrupt`]; [`IndexError::Canceled`], as all that take a stop sign.
+    pub fn select(&self, matchers: &[Matcher], stop: StopSign<'_>) -> Result<Vec<u32>, IndexError> {
+        select(self, matchers, &mut stop.looks())
+    }
+
+    /// Whether any series has a label of this name. Cost: a binary search among the names.
+    ///
+    /// # Errors
     /// [`IndexError::Corrupt`].
-    pub fn select(&self, matchers: &[Matcher]) -> Result<Vec<u32>, IndexError> {
-        select(self, matchers)
+    pub fn has_label_name(&self, name: &str) -> Result<bool, IndexError> {
+        Ok(self.find_name(name)?.is_some())
     }
 
     /// Every label name, sorted.
     ///
     /// # Errors
-    /// [`IndexError::Corrupt`].
-    pub fn label_names(&self) -> Result<Vec<&'a str>, IndexError> {
-        self.names.iter().map(|entry| self.symbols.get(first(entry))).collect()
+    /// As [`select`](Self::select).
+    pub fn label_names(&self, stop: StopSign<'_>) -> Result<Vec<&'a str>, IndexError> {
+        let looks = &mut stop.looks();
+        let name = |entry| {
+            looks.before(1)?;
+            self.symbols.get(first(entry))
+        };
+        self.names.iter().map(name).collect()
     }
 
     /// The label names of the series in `among`, sorted.
     ///
     /// # Errors
-    /// [`IndexError::Corrupt`].
-    pub fn label_names_of(&self, among: &[u32]) -> Result<Vec<&'a str>, IndexError> {
-        let set = Bitset::of(self.series_count, among);
+    /// As [`select`](Self::select).
+    pub fn label_names_of(&self, among: &[u32], stop: StopSign<'_>) -> Result<Vec<&'a str>, IndexError> {
+        let looks = &mut stop.looks();
+        let set = Bitset::of(self.series_count, among, looks)?;
         let mut out = Vec::new();
         for (at, entry) in self.names.iter().enumerate() {
             // The postings of all values of a name lie end to end.
@@ -97,7 +112,8 @@ impl<'a> IndexReader<'a> {
             let start = if values.is_empty() { 0..0 } else { self.posting_range(values.start)? };
             let end = if values.is_empty() { 0..0 } else { self.posting_range(values.end - 1)? };
             let list = self.postings.get(start.start..end.end).ok_or_else(|| corrupt(0, "postings out of order"))?;
-            if meets(list, &set) {
+            looks.before(1)?;
+            if meets(list, &set, looks)? {
                 out.push(self.symbols.get(first(entry))?);
             }
         }
@@ -107,24 +123,29 @@ impl<'a> IndexReader<'a> {
     /// Every value of `name`, sorted.
     ///
     /// # Errors
-    /// [`IndexError::Corrupt`].
-    pub fn label_values(&self, name: &str) -> Result<Vec<&'a str>, IndexError> {
+    /// As [`select`](Self::select).
+    pub fn label_values(&self, name: &str, stop: StopSign<'_>) -> Result<Vec<&'a str>, IndexError> {
         let mut out = Vec::new();
-        self.visit(name, "", |text, _| out.push(text))?;
+        self.visit(name, "", &mut stop.looks(), |text, _, _| {
+            out.push(text);
+            Ok(())
+        })?;
         Ok(out)
     }
 
     /// The values of `name` among the series in `among`, sorted.
     ///
     /// # Errors
-    /// [`IndexError::Corrupt`].
-    pub fn label_values_of(&self, name: &str, among: &[u32]) -> Result<Vec<&'a str>, IndexError> {
-        let set = Bitset::of(self.series_count, among);
+    /// As [`select`](Self::select).
+    pub fn label_values_of(&self, name: &str, among: &[u32], stop: StopSign<'_>) -> Result<Vec<&'a str>, IndexError> {
+        let looks = &mut stop.looks();
+        let set = Bitset::of(self.series_count, among, looks)?;
         let mut out = Vec::new();
-        self.visit(name, "", |text, list| {
-            if meets(list, &set) {
+        self.visit(name, "", looks, |text, list, looks| {
+            if meets(list, &set, looks)? {
                 out.push(text);
             }
+            Ok(())
         })?;
         Ok(out)
     }
@@ -188,24 +209,41 @@ impl<'a> IndexReader<'a> {
 
     /// The indices of the values of `name`; empty if there is no such name.
     fn values_of(&self, name: &str) -> Result<Range<usize>, IndexError> {
-        let Some(symbol) = self.symbols.find(name)? else { return Ok(0..0) };
-        match self.names.binary_search_by_key(&symbol, first) {
-            Ok(at) => self.value_range(at),
-            Err(_) => Ok(0..0),
+        self.find_name(name)?.map_or(Ok(0..0), |at| self.value_range(at))
+    }
+
+    /// The index of a name. The names are few beside the symbols, and their texts ascend with them.
+    fn find_name(&self, name: &str) -> Result<Option<usize>, IndexError> {
+        let (mut low, mut high) = (0, self.names.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.symbols.get(first(&self.names[middle]))?.cmp(name) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(Some(middle)),
+            }
         }
+        Ok(None)
     }
 
     /// Visits the values of `name` that start with `prefix` and their postings, in ascending order.
-    fn visit(&self, name: &str, prefix: &str, mut visit: impl FnMut(&'a str, &'a [[u8; 4]])) -> Result<(), IndexError> {
+    fn visit(
+        &self,
+        name: &str,
+        prefix: &str,
+        looks: &mut Looks<'_>,
+        mut visit: impl FnMut(&'a str, &'a [[u8; 4]], &mut Looks<'_>) -> Result<(), Canceled>,
+    ) -> Result<(), IndexError> {
         let range = self.values_of(name)?;
-        let lowest = self.symbols.lower_bound(prefix)?;
+        let lowest = if prefix.is_empty() { 0 } else { self.symbols.lower_bound(prefix)? };
         let skipped = self.values[range.clone()].partition_point(|entry| first(entry) < lowest);
         for at in range.start + skipped..range.end {
+            looks.before(1)?;
             let text = self.symbols.get(first(&self.values[at]))?;
             if !text.starts_with(prefix) {
                 break;
             }
-            visit(text, &self.postings[self.posting_range(at)?]);
+            visit(text, &self.postings[self.posting_range(at)?], looks)?;
         }
         Ok(())
     }
@@ -231,14 +269,14 @@ impl<'r> Lookup for IndexReader<'r> {
         }
     }
 
-    #[expect(clippy::redundant_closure, reason = "the closure shortens the lifetime of what it is given")]
     fn scan<'a>(
         &'a self,
         name: &str,
         prefix: &str,
-        mut visit: impl FnMut(&'a str, Self::List<'a>),
+        looks: &mut Looks<'_>,
+        mut visit: impl FnMut(&'a str, Self::List<'a>, &mut Looks<'_>) -> Result<(), Canceled>,
     ) -> Result<(), IndexError> {
-        self.visit(name, prefix, |text, list| visit(text, list))
+        self.visit(name, prefix, looks, |text, list, looks| visit(text, list, looks))
     }
 }
 

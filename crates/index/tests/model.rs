@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use mytsdb_index::{IndexError, IndexReader, IndexSections, IndexWriter, MemIndex};
-use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef};
+use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef, StopSign};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -78,12 +78,15 @@ fn check_mem(index: &MemIndex, series: &[(SeriesRef, Labels)], matchers: &[Match
         series.iter().filter(|(_, l)| satisfies(l, matchers)).map(|(r, l)| (*r, l)).collect();
     expected.sort_by_key(|e| e.0);
     let refs: Vec<SeriesRef> = expected.iter().map(|e| e.0).collect();
-    assert_eq!(index.select(matchers), refs, "{matchers:?}");
-    assert_eq!(index.label_names_of(&refs), names_of(expected.iter().map(|e| e.1)));
-    assert_eq!(index.label_names(), names_of(series.iter().map(|s| &s.1)));
+    assert_eq!(index.select(matchers, StopSign::NEVER).unwrap(), refs, "{matchers:?}");
+    assert_eq!(index.label_names_of(&refs, StopSign::NEVER).unwrap(), names_of(expected.iter().map(|e| e.1)));
+    assert_eq!(index.label_names(StopSign::NEVER).unwrap(), names_of(series.iter().map(|s| &s.1)));
     for name in NAMES.iter().chain(&["absent"]) {
-        assert_eq!(index.label_values_of(name, &refs), values_of(name, expected.iter().map(|e| e.1)));
-        assert_eq!(index.label_values(name), values_of(name, series.iter().map(|s| &s.1)));
+        assert_eq!(
+            index.label_values_of(name, &refs, StopSign::NEVER).unwrap(),
+            values_of(name, expected.iter().map(|e| e.1))
+        );
+        assert_eq!(index.label_values(name, StopSign::NEVER).unwrap(), values_of(name, series.iter().map(|s| &s.1)));
     }
 }
 
@@ -125,16 +128,18 @@ proptest! {
         let sections = freeze(&series);
         let reader = IndexReader::new(&sections.symbols, &sections.postings).unwrap();
         reader.verify().unwrap();
-        prop_assert_eq!(reader.label_names().unwrap(), names_of(&series));
+        prop_assert_eq!(reader.label_names(StopSign::NEVER).unwrap(), names_of(&series));
         for matchers in &queries {
             let expected: Vec<u32> =
                 (0..series.len()).filter(|&i| satisfies(&series[i], matchers)).map(|i| i as u32).collect();
-            prop_assert_eq!(&reader.select(matchers).unwrap(), &expected, "{:?}", matchers);
+            prop_assert_eq!(&reader.select(matchers, StopSign::NEVER).unwrap(), &expected, "{:?}", matchers);
             let chosen = || expected.iter().map(|&i| &series[i as usize]);
-            prop_assert_eq!(reader.label_names_of(&expected).unwrap(), names_of(chosen()));
+            prop_assert_eq!(reader.label_names_of(&expected, StopSign::NEVER).unwrap(), names_of(chosen()));
             for name in NAMES {
-                prop_assert_eq!(reader.label_values_of(name, &expected).unwrap(), values_of(name, chosen()));
-                prop_assert_eq!(reader.label_values(name).unwrap(), values_of(name, &series));
+                let has = series.iter().any(|l| l.get(name).is_some());
+                prop_assert_eq!(reader.has_label_name(name).unwrap(), has);
+                prop_assert_eq!(reader.label_values_of(name, &expected, StopSign::NEVER).unwrap(), values_of(name, chosen()));
+                prop_assert_eq!(reader.label_values(name, StopSign::NEVER).unwrap(), values_of(name, &series));
             }
         }
         for (ordinal, labels) in series.iter().enumerate() {
@@ -162,10 +167,11 @@ proptest! {
         let questions = || -> Result<(), IndexError> {
             let reader = IndexReader::new(symbols, postings)?;
             let sound = reader.verify();
-            let chosen = reader.select(&matchers)?;
-            reader.label_names_of(&chosen)?;
-            reader.label_values_of("a", &chosen)?;
-            reader.label_names()?;
+            let chosen = reader.select(&matchers, StopSign::NEVER)?;
+            reader.label_names_of(&chosen, StopSign::NEVER)?;
+            reader.label_values_of("a", &chosen, StopSign::NEVER)?;
+            reader.label_names(StopSign::NEVER)?;
+            reader.has_label_name("a")?;
             sound
         };
         // Any answer will do here; checksums above this crate tell damage from truth.
@@ -193,7 +199,7 @@ fn an_index_whose_series_have_all_gone_holds_no_names() {
     let mut index = MemIndex::new();
     index.add(SeriesRef(1), &Labels::from_pairs([("a", "1")]));
     index.remove(&[SeriesRef(1), SeriesRef(2)]);
-    assert_eq!(index.select(&[]), []);
-    assert!(index.label_names().is_empty());
+    assert_eq!(index.select(&[], StopSign::NEVER), Ok(Vec::new()));
+    assert!(index.label_names(StopSign::NEVER).unwrap().is_empty());
     assert_eq!((index.series_count(), index.label_pair_count()), (0, 0));
 }

@@ -1,4 +1,5 @@
-//! The words every mytsdb crate shares: labels, samples, series references, matchers and time ranges.
+//! The words every mytsdb crate shares: labels, samples, series references, matchers, time ranges, and the
+//! sign that stops long work.
 //!
 //! This crate is *not* a place for helpers: it holds only the nouns that more than one layer speaks,
 //! and it imports nothing of ours.
@@ -24,6 +25,7 @@ mod matcher;
 mod regex;
 mod sample;
 mod series_ref;
+mod stop_sign;
 mod time_range;
 
 pub use error::ModelError;
@@ -32,4 +34,5 @@ pub use matcher::{MatchOp, Matcher};
 pub use regex::LabelRegex;
 pub use sample::{STALE_NAN_BITS, Sample, is_stale_nan, stale_nan};
 pub use series_ref::SeriesRef;
+pub use stop_sign::{Canceled, Looks, StopSign};
 pub use time_range::TimeRange;

@@ -1,4 +1,5 @@
-//! The one door to atomics, cells, locks and threads: std, or loom under `cfg(mytsdb_loom)`; and the lock-free [`Lane`].
+//! The one door to atomics, cells, locks and threads: std, or loom under `cfg(mytsdb_loom)`; the lock-free [`Lane`],
+//! and [`prefetch`].
 //!
 //! Code that takes its atomics from here runs unchanged under the model checker: `cargo xtask loom` builds with
 //! `--cfg mytsdb_loom` and every name below then means loom's twin, which tries all the orders in which threads can run.
@@ -21,9 +22,12 @@
 mod door;
 #[expect(unsafe_code, reason = "the staging lane owns its nodes through raw pointers")]
 mod lane;
+#[expect(unsafe_code, reason = "a hint to the processor is an intrinsic")]
+mod prefetch;
 
 pub use door::{Arc, Condvar, Mutex, MutexGuard, RwLock, atomic, cell, hint, thread};
 pub use lane::{Drain, Lane, Pushed};
+pub use prefetch::prefetch;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

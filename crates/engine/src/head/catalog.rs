@@ -4,14 +4,35 @@ use super::MemSeries;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use mytsdb_index::MemIndex;
-use mytsdb_model::{Labels, Matcher, SeriesRef};
+use mytsdb_model::{Canceled, Labels, Matcher, SeriesRef, StopSign};
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// References a page covers. References ascend for ever, so pages of long-gone series are freed.
 const PAGE_SERIES: usize = 4_096;
 
 type Page = Box<[Option<Arc<MemSeries>>]>;
+
+/// More new series than this are better looked up anew than matched one by one.
+const ADDED_SERIES_MAX: u64 = 65_536;
+
+/// Tells which series a catalog had at some time: equal states, equal series.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CatalogState {
+    /// How many times series were removed.
+    removals: u64,
+    /// The reference that the next new series gets.
+    next_ref: u64,
+}
+
+impl CatalogState {
+    /// The references handed out since an earlier state, if nothing else has changed and they are not too many.
+    pub(crate) fn added_since(self, earlier: Self) -> Option<Range<u64>> {
+        let added = earlier.next_ref..self.next_ref;
+        (self.removals == earlier.removals && self.next_ref - earlier.next_ref <= ADDED_SERIES_MAX).then_some(added)
+    }
+}
 
 /// The series of the head.
 #[derive(Default)]
@@ -112,19 +133,14 @@ impl Catalog {
         self.by_labels.iter()
     }
 
-    /// Counts the times that series were removed.
-    pub(crate) fn removals(&self) -> u64 {
-        self.removals
+    /// What a list of series has to be compared with before it is used again.
+    pub(crate) fn state(&self) -> CatalogState {
+        CatalogState { removals: self.removals, next_ref: self.next_ref }
     }
 
-    /// The reference that the next new series gets.
-    pub(crate) fn next_ref(&self) -> u64 {
-        self.next_ref
-    }
-
-    /// The series that were added under `reference` or later, ascending.
-    pub(crate) fn since(&self, reference: u64) -> impl Iterator<Item = &Arc<MemSeries>> {
-        (reference..self.next_ref).filter_map(|r| self.get(SeriesRef(r)).filter(|s| s.series.0 == r))
+    /// The series that were added under these references, ascending.
+    pub(crate) fn range(&self, references: Range<u64>) -> impl Iterator<Item = &Arc<MemSeries>> {
+        references.filter_map(|r| self.get(SeriesRef(r)).filter(|s| s.series.0 == r))
     }
 
     /// The label index.
@@ -133,8 +149,15 @@ impl Catalog {
     }
 
     /// The series that satisfy all matchers, ascending by reference.
-    pub(crate) fn select(&self, matchers: &[Matcher]) -> Vec<Arc<MemSeries>> {
-        self.index.select(matchers).into_iter().filter_map(|series| self.get(series).cloned()).collect()
+    pub(crate) fn select(&self, matchers: &[Matcher], stop: StopSign<'_>) -> Result<Vec<Arc<MemSeries>>, Canceled> {
+        let found = self.index.select(matchers, stop)?;
+        let mut looks = stop.looks();
+        let mut out = Vec::with_capacity(found.len());
+        for series in found {
+            looks.before(1)?;
+            out.extend(self.get(series).cloned());
+        }
+        Ok(out)
     }
 
     fn hash(&self, labels: &Labels) -> u64 {
@@ -172,7 +195,7 @@ mod tests {
         assert!(catalog.get(SeriesRef(4)).is_none());
         assert!(catalog.get(SeriesRef(20_000)).is_none(), "second reference of a removed series");
         assert!(catalog.pages[0].is_none(), "empty page freed");
-        assert_eq!(catalog.select(&[Matcher::equal("__name__", "m")]).len(), 1);
+        assert_eq!(catalog.select(&[Matcher::equal("__name__", "m")], StopSign::NEVER).unwrap().len(), 1);
         assert_eq!(catalog.create(labels(3), 0).series, SeriesRef(20_001));
     }
 }

@@ -5,5 +5,5 @@ mod late;
 mod recent;
 mod series;
 
-pub(crate) use catalog::Catalog;
+pub(crate) use catalog::{Catalog, CatalogState};
 pub(crate) use series::{Appended, Frozen, MemSeries};

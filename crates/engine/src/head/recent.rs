@@ -3,10 +3,14 @@
 //! Dashboards and rules ask for the last minutes of many series. Decoding the open chunk for them, some 10 ns a sample
 //! because its branches cannot be predicted, would be most of what such a query costs.
 
+use mytsdb_model::TimeRange;
+
 /// Samples that are kept: five minutes of one every 15 s, and a few.
 const SAMPLES: usize = 24;
 
 /// A ring of samples in ascending order of time. Everything in it is in the open chunk too.
+///
+/// Invariant F: a ring that is not full begins at index 0.
 #[derive(Debug)]
 pub(super) struct Recent {
     /// What the offsets count from.
@@ -42,32 +46,39 @@ impl Recent {
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        self.len = 0;
+        (self.len, self.next) = (0, 0);
     }
 
-    /// Appends the samples that are not before `mint_ms` to two columns, if no sample of the chunk, which has
-    /// `chunk_samples`, can be missing among them; tells whether it did.
+    /// Appends the samples in `range` to two columns, if no sample of the chunk, which has `chunk_samples`, can be
+    /// missing among them; tells whether it did.
     #[inline]
     pub(super) fn read(
         &self,
-        mint_ms: i64,
+        range: TimeRange,
         chunk_samples: usize,
         timestamps_ms: &mut Vec<i64>,
         values: &mut Vec<f64>,
     ) -> bool {
-        let (len, next) = (usize::from(self.len), usize::from(self.next));
-        let (older, newer) =
-            if len > next { (SAMPLES + next - len..SAMPLES, 0..next) } else { (0..0, next - len..next) };
-        let oldest = if older.is_empty() { newer.start } else { older.start };
-        let covers = len == chunk_samples || len > 0 && self.base_ms + i64::from(self.offsets_ms[oldest]) <= mint_ms;
+        let len = usize::from(self.len);
+        // Invariant F.
+        let oldest = if len == SAMPLES { usize::from(self.next) } else { 0 };
+        let covers = len == chunk_samples || len > 0 && self.base_ms + i64::from(self.offsets_ms[oldest]) <= range.mint;
         if !covers {
             return false;
         }
-        for part in [older, newer] {
-            let offsets = &self.offsets_ms[part.clone()];
-            let before = offsets.partition_point(|&o| self.base_ms + i64::from(o) < mint_ms);
-            timestamps_ms.extend(offsets[before..].iter().map(|&o| self.base_ms + i64::from(o)));
-            values.extend_from_slice(&self.values[part][before..]);
+        // Counted without a branch a sample: where the range begins differs from series to series.
+        let offsets = &self.offsets_ms[..len];
+        let up_to = |end_ms: i64| {
+            let after = end_ms.saturating_sub(self.base_ms);
+            let Ok(last) = u32::try_from(after) else { return if after < 0 { 0 } else { len } };
+            offsets.iter().map(|&offset| usize::from(offset <= last)).sum()
+        };
+        let before = if range.mint == i64::MIN { 0 } else { up_to(range.mint - 1) };
+        let (from, to) = (oldest + before, oldest + up_to(range.maxt).max(before));
+        let parts = [from.min(len)..to.min(len), from.saturating_sub(len)..to.saturating_sub(len)];
+        for part in parts {
+            timestamps_ms.extend(self.offsets_ms[part.clone()].iter().map(|&o| self.base_ms + i64::from(o)));
+            values.extend_from_slice(&self.values[part]);
         }
         true
     }
@@ -92,15 +103,24 @@ mod tests {
                 for mint_ms in [-1, 0, 1].map(|d| all[all.len() - 1 - back].0 + d) {
                     let (mut t, mut v) = (vec![1], vec![1.0]);
                     let expected: Vec<_> = all.iter().copied().filter(|s| s.0 >= mint_ms).collect();
-                    let done = recent.read(mint_ms, all.len(), &mut t, &mut v);
+                    let done = recent.read(TimeRange::new(mint_ms, i64::MAX), all.len(), &mut t, &mut v);
                     let read: Vec<_> = t.into_iter().zip(v).skip(1).collect();
-                    assert_eq!(read, if done { expected } else { Vec::new() }, "{i}, {back}");
+                    assert_eq!(read, if done { expected.clone() } else { Vec::new() }, "{i}, {back}");
+                    for maxt in [time - 1, time - 15_001, mint_ms, mint_ms - 1] {
+                        let (mut t, mut v) = (Vec::new(), Vec::new());
+                        assert_eq!(recent.read(TimeRange::new(mint_ms, maxt), all.len(), &mut t, &mut v), done);
+                        let inside = expected.iter().copied().filter(|s| done && s.0 <= maxt);
+                        assert!(t.into_iter().zip(v).eq(inside), "{i}, {back}, up to {maxt}");
+                    }
                     assert!(done || back + 1 >= SAMPLES || i >= 60, "{i}, {back}: it is in the ring");
                 }
             }
         }
         recent.clear();
-        assert!(!recent.read(time, all.len(), &mut Vec::new(), &mut Vec::new()));
-        assert!(recent.read(time, 0, &mut Vec::new(), &mut Vec::new()), "of an empty chunk it has everything");
+        assert!(!recent.read(TimeRange::new(time, time), all.len(), &mut Vec::new(), &mut Vec::new()));
+        assert!(
+            recent.read(TimeRange::new(time, time), 0, &mut Vec::new(), &mut Vec::new()),
+            "of an empty chunk it has everything"
+        );
     }
 }

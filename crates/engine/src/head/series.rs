@@ -134,7 +134,7 @@ impl MemSeries {
             if state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
                 if chunks.is_empty() && late_open.is_empty() {
                     // Most reads of the last minutes end here: one short chunk, not worth a copy.
-                    if !state.recent.read(range.mint, state.open.sample_count(), timestamps_ms, values) {
+                    if !state.recent.read(range, state.open.sample_count(), timestamps_ms, values) {
                         mytsdb_codec::decode(state.open.bytes(), timestamps_ms, values)?;
                     }
                     return Ok(true);

@@ -1,10 +1,12 @@
 //! What matchers found before, source by source.
 //!
 //! A block never changes, so what it has for some matchers stays true for as long as it lives. The head's list says
-//! which state of the catalog it was made from and is brought up to date by its user. So the cache never decides an
+//! which state of the catalog it was made from and is brought up to date by its user; so do names and values of labels,
+//! which are kept for the head and some blocks together. So the cache never decides an
 //! answer; it only saves the way to it.
 
 use super::sources::{BlockSeries, HeadSeries};
+use super::texts::{Asked, Texts};
 use mytsdb_model::Matcher;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -16,22 +18,49 @@ pub(super) struct Question(Box<[u8]>);
 
 impl Question {
     pub(super) fn new(matchers: &[Matcher]) -> Self {
-        let mut bytes = Vec::with_capacity(64);
-        for matcher in matchers {
-            bytes.push(matcher.op() as u8);
-            for text in [matcher.name(), matcher.value()] {
-                bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
-                bytes.extend_from_slice(text.as_bytes());
+        Self(Self::put_matchers(Vec::with_capacity(64), matchers).into())
+    }
+
+    /// The question for names or values of labels in the head and these blocks.
+    pub(super) fn of_texts(asked: Asked<'_>, matchers: &[Matcher], blocks: impl Iterator<Item = u64>) -> Self {
+        // No operator of a matcher, so no question for series.
+        const TEXTS: u8 = u8::MAX;
+        let mut bytes = vec![TEXTS];
+        match asked {
+            Asked::Names => bytes.push(0),
+            Asked::Values(name) => {
+                bytes.push(1);
+                put_text(&mut bytes, name);
             }
         }
-        Self(bytes.into())
+        let count_at = bytes.len();
+        bytes.extend_from_slice(&[0; 8]);
+        blocks.for_each(|id| bytes.extend_from_slice(&id.to_le_bytes()));
+        let count = ((bytes.len() - count_at) / 8 - 1) as u64;
+        bytes[count_at..count_at + 8].copy_from_slice(&count.to_le_bytes());
+        Self(Self::put_matchers(bytes, matchers).into())
     }
+
+    fn put_matchers(mut bytes: Vec<u8>, matchers: &[Matcher]) -> Vec<u8> {
+        for matcher in matchers {
+            bytes.push(matcher.op() as u8);
+            put_text(&mut bytes, matcher.name());
+            put_text(&mut bytes, matcher.value());
+        }
+        bytes
+    }
+}
+
+fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
 }
 
 #[derive(Debug, Clone)]
 enum Found {
     Head(Arc<HeadSeries>),
     Block(Arc<BlockSeries>),
+    Texts(Arc<Texts>),
 }
 
 #[derive(Debug)]
@@ -43,13 +72,13 @@ struct Entry {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By question and block; `None` is the head.
+    /// By question and block; `None` is the head, or all sources.
     entries: HashMap<(Question, Option<u64>), Entry>,
     bytes: usize,
     clock: u64,
 }
 
-/// Lists of series by source and matchers; the least recently used go when it is full.
+/// Lists of series by source and matchers, and of names and values of labels; the least recently used go when it is full.
 #[derive(Debug)]
 pub(crate) struct SelectionCache {
     state: Mutex<State>,
@@ -65,15 +94,26 @@ impl SelectionCache {
     pub(super) fn head(&self, question: &Question) -> Option<Arc<HeadSeries>> {
         match self.get(question, None)? {
             Found::Head(head) => Some(head),
-            Found::Block(_) => None,
+            _ => None,
         }
     }
 
     pub(super) fn block(&self, question: &Question, id: u64) -> Option<Arc<BlockSeries>> {
         match self.get(question, Some(id))? {
             Found::Block(block) => Some(block),
-            Found::Head(_) => None,
+            _ => None,
         }
+    }
+
+    pub(super) fn texts(&self, question: &Question) -> Option<Arc<Texts>> {
+        match self.get(question, None)? {
+            Found::Texts(texts) => Some(texts),
+            _ => None,
+        }
+    }
+
+    pub(super) fn put_texts(&self, question: &Question, texts: &Arc<Texts>) {
+        self.put(question, None, Found::Texts(texts.clone()), texts.bytes());
     }
 
     pub(super) fn put_head(&self, question: &Question, head: &Arc<HeadSeries>) {
@@ -84,7 +124,7 @@ impl SelectionCache {
         self.put(question, Some(id), Found::Block(block.clone()), block.bytes());
     }
 
-    /// Forgets the lists of the head, which keep removed series in memory.
+    /// Forgets the lists of the head, which keep removed series in memory, and what was made of them.
     pub(crate) fn forget_head(&self) {
         self.retain(|source| source.is_some());
     }

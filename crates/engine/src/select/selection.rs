@@ -1,14 +1,22 @@
 //! The series of one selection, and their samples.
 
-use super::sources::{BlockSeries, HeadSeries, KeepGoing, STOP_SERIES, check};
+use super::sources::{BlockSeries, HeadSeries};
 use crate::block_set::{BlockList, read_ordinal, read_series};
 use crate::head::MemSeries;
 use crate::{Engine, EngineError, merge};
 use mytsdb_blocks::Block;
-use mytsdb_model::{Labels, TimeRange};
+use mytsdb_model::{Labels, StopSign, TimeRange};
+use mytsdb_sync::prefetch;
 use std::cmp::Ordering as Order;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// Rows are mostly read in order: the series of the head this many rows on is asked for ahead, so that reading it does
+/// not wait for memory. A read takes about as long as memory does.
+const AHEAD: usize = 4;
+
+/// The same for labels, which are passed faster than samples.
+const LABELS_AHEAD: usize = 12;
 
 /// A source that does not have the series of a row.
 const ABSENT: u32 = u32::MAX;
@@ -47,8 +55,8 @@ impl<'a> Selection<'a> {
     }
 
     /// Puts rows into the order of labels and one label set into one row.
-    pub(super) fn merge(&mut self, keep_going: KeepGoing<'_>) -> Result<(), EngineError> {
-        let head_order = if self.head.series.is_empty() { &[][..] } else { self.head.by_labels(keep_going)? };
+    pub(super) fn merge(&mut self, stop: StopSign<'_>) -> Result<(), EngineError> {
+        let head_order = if self.head.series.is_empty() { &[][..] } else { self.head.by_labels(stop)? };
         let sources = self.parts.len() + 1;
         let lens: Vec<usize> = self.parts.iter().map(|(_, p)| p.ordinals.len()).chain([head_order.len()]).collect();
         let labels = |source: usize, at: usize| match self.parts.get(source) {
@@ -57,9 +65,11 @@ impl<'a> Selection<'a> {
         };
         let mut places = Vec::with_capacity(lens.iter().max().map_or(0, |rows| rows * sources));
         let mut cursors = vec![0; sources];
+        let mut looks = stop.looks();
         // The sources that have the least labels of all that are left.
         let mut least: Vec<usize> = Vec::with_capacity(sources);
         loop {
+            looks.before(sources)?;
             least.clear();
             for source in (0..sources).filter(|&s| cursors[s] < lens[s]) {
                 let order = least
@@ -82,29 +92,26 @@ impl<'a> Selection<'a> {
                 places[row + source] = if source + 1 == sources { head_order[at] } else { at as u32 };
                 cursors[source] += 1;
             }
-            if row.is_multiple_of(sources * STOP_SERIES) {
-                check(keep_going)?;
-            }
         }
         self.rows = Rows::Merged(places);
         Ok(())
     }
 
     /// Keeps the rows that have a sample in `range`.
-    pub(super) fn retain_stored(&mut self, range: TimeRange, keep_going: KeepGoing<'_>) -> Result<(), EngineError> {
+    pub(super) fn retain_stored(&mut self, range: TimeRange, stop: StopSign<'_>) -> Result<(), EngineError> {
         let sources = self.parts.len() + 1;
         let mut kept = Vec::new();
         let mut chunks = Vec::new();
+        let mut looks = stop.looks();
         for row in 0..self.len() {
-            if row.is_multiple_of(STOP_SERIES) {
-                check(keep_going)?;
-            }
+            looks.before(1)?;
             let mut stored = self.mem_series(row).is_some_and(|head| head.range().overlaps(range));
             for (source, (block, part)) in self.parts.iter().enumerate() {
                 if stored {
                     break;
                 }
                 let Some(at) = self.place(source, row) else { continue };
+                looks.before(1)?;
                 stored = range.encloses(block.meta().range) || {
                     chunks.clear();
                     block.chunks_into(part.ordinals[at], range, &mut chunks)?;
@@ -136,6 +143,11 @@ impl<'a> Selection<'a> {
         self.place(self.parts.len(), row).map(|at| &*self.head.series[at])
     }
 
+    #[inline]
+    fn later_series(&self, row: usize, ahead: usize) -> Option<&MemSeries> {
+        (row + ahead < self.len()).then(|| self.mem_series(row + ahead)).flatten()
+    }
+
     /// The number of series.
     pub fn len(&self) -> usize {
         match &self.rows {
@@ -149,13 +161,6 @@ impl<'a> Selection<'a> {
         self.len() == 0
     }
 
-    /// Whether a series may have a label of this name; `false` only if no source knows the name.
-    pub fn may_have_label(&self, name: &str) -> bool {
-        let not_in_block = |block: &Block| block.label_names().is_ok_and(|names| names.binary_search(&name).is_err());
-        let in_head = || self.engine.catalog.read().index().has_label_name(name);
-        !self.head.series.is_empty() && in_head() || !self.parts.iter().all(|(block, _)| not_in_block(block))
-    }
-
     /// The labels of a series; unless any order was asked for, they ascend with the index.
     ///
     /// # Panics
@@ -163,6 +168,13 @@ impl<'a> Selection<'a> {
     #[inline]
     pub fn labels(&self, index: usize) -> &Labels {
         if let Some(head) = self.mem_series(index) {
+            // First the place that says where they are, then the labels.
+            if let Some(later) = self.later_series(index, 2 * LABELS_AHEAD) {
+                prefetch(&later.labels);
+            }
+            if let Some(soon) = self.later_series(index, LABELS_AHEAD) {
+                prefetch(soon.labels.as_bytes());
+            }
             return &head.labels;
         }
         let part = (0..self.parts.len()).find_map(|source| self.place(source, index).map(|at| (source, at)));
@@ -192,6 +204,9 @@ impl<'a> Selection<'a> {
             }
         }
         if let Some(head) = self.mem_series(index) {
+            if let Some(later) = self.later_series(index, AHEAD) {
+                prefetch(later);
+            }
             let blocks_end = timestamps_ms.len();
             ordered &= head
                 .read(range, timestamps_ms, values)

@@ -17,7 +17,35 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 pub struct LabelRegex {
     regex: Regex,
     literals: Option<Vec<String>>,
+    required: Required,
+}
+
+/// Literals that every match has. Looking for them costs a few ns, running the automaton some 200.
+#[derive(Debug, Clone, Default)]
+struct Required {
     prefix: String,
+    suffix: String,
+    /// Somewhere between the two, or overlapping them; empty if nothing is known.
+    inner: String,
+    /// Whatever has `inner` matches: the pattern is `.*inner.*`.
+    is_all: bool,
+}
+
+impl Required {
+    fn of(hir: &Hir) -> Self {
+        let (mut inner, mut is_all) = ("", false);
+        if let HirKind::Concat(parts) = hir.kind() {
+            inner = parts.iter().filter_map(literal).max_by_key(|text| text.len()).unwrap_or_default();
+            is_all = matches!(&parts[..], [a, b, c] if is_anything(a) && literal(b).is_some() && is_anything(c));
+        }
+        Self { prefix: edge(hir, Edge::First), suffix: edge(hir, Edge::Last), inner: inner.to_owned(), is_all }
+    }
+
+    fn are_in(&self, value: &str) -> bool {
+        value.starts_with(&self.prefix)
+            && value.ends_with(&self.suffix)
+            && (self.prefix == self.inner || self.suffix == self.inner || value.contains(&self.inner))
+    }
 }
 
 impl LabelRegex {
@@ -47,21 +75,21 @@ impl LabelRegex {
             all.dedup();
             all
         });
-        let prefix = prefix(&hir);
+        let required = Required::of(&hir);
         let anchored =
             Hir::concat(vec![Hir::look(regex_syntax::hir::Look::Start), hir, Hir::look(regex_syntax::hir::Look::End)]);
         let regex = Regex::builder()
             .configure(Regex::config().nfa_size_limit(Some(Self::COMPILED_BYTES_MAX)))
             .build_from_hir(&anchored)
             .map_err(|_| error("expression too large".to_owned()))?;
-        Ok(Self { regex, literals, prefix })
+        Ok(Self { regex, literals, required })
     }
 
     /// Whether the whole of `value` matches. Linear in `value`.
     pub fn is_match(&self, value: &str) -> bool {
         match &self.literals {
             Some(all) => all.binary_search_by(|l| l.as_str().cmp(value)).is_ok(),
-            None => value.starts_with(&self.prefix) && self.regex.is_match(value),
+            None => self.required.are_in(value) && (self.required.is_all || self.regex.is_match(value)),
         }
     }
 
@@ -73,7 +101,7 @@ impl LabelRegex {
 
     /// A literal that every matching value starts with; may be empty.
     pub fn prefix(&self) -> &str {
-        &self.prefix
+        &self.required.prefix
     }
 
     /// Expands `template` with the groups of a match of the whole `value`; `None` if there is no match.
@@ -175,23 +203,46 @@ fn literals(hir: &Hir) -> Option<Vec<String>> {
     }
 }
 
-/// What every match starts with.
-fn prefix(hir: &Hir) -> String {
+fn literal(hir: &Hir) -> Option<&str> {
     match hir.kind() {
-        HirKind::Literal(l) => std::str::from_utf8(&l.0).unwrap_or_default().to_owned(),
-        HirKind::Capture(capture) => prefix(&capture.sub),
+        HirKind::Literal(l) => std::str::from_utf8(&l.0).ok(),
+        _ => None,
+    }
+}
+
+/// Whether this matches every text: `.*`, where a dot matches line breaks too.
+fn is_anything(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Repetition(repeated) => {
+            let class = match repeated.sub.kind() {
+                HirKind::Class(Class::Unicode(class)) => class.ranges(),
+                _ => return false,
+            };
+            let whole = matches!(class, [all] if all.start() == '\0' && all.end() == char::MAX);
+            whole && repeated.min == 0 && repeated.max.is_none()
+        }
+        _ => false,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Edge {
+    First,
+    Last,
+}
+
+/// What every match starts or ends with.
+fn edge(hir: &Hir, which: Edge) -> String {
+    match hir.kind() {
+        HirKind::Literal(_) => literal(hir).unwrap_or_default().to_owned(),
+        HirKind::Capture(capture) => edge(&capture.sub, which),
+        // Literals that follow each other are one in this form.
         HirKind::Concat(parts) => {
-            let mut out = String::new();
-            for part in parts {
-                let HirKind::Literal(l) = part.kind() else {
-                    if out.is_empty() {
-                        out = prefix(part);
-                    }
-                    break;
-                };
-                out.push_str(std::str::from_utf8(&l.0).unwrap_or_default());
-            }
-            out
+            let part = match which {
+                Edge::First => parts.first(),
+                Edge::Last => parts.last(),
+            };
+            part.map_or_else(String::new, |part| edge(part, which))
         }
         _ => String::new(),
     }

@@ -111,6 +111,19 @@ fn short_alternations_are_listed() {
 }
 
 #[test]
+fn literals_within_a_pattern_decide_as_the_pattern_does() {
+    check(".*foo.*", "a\nfoo", true);
+    check(".*foo.*", "afo", false);
+    check(".+foo.*", "foo", false);
+    check("(?-s).*foo.*", "a\nfoo", false);
+    check("a.*b.*a", "aba", true);
+    check("a.*aba", "aba", false);
+    check(".*-[0-9]+-end", "x-1-end", true);
+    check(".*-[0-9]+-end", "x--end", false);
+    check("(?i).*foo.*", "aFOO", true);
+}
+
+#[test]
 fn limits_hold() {
     assert!(LabelRegex::new(&"a".repeat(LabelRegex::PATTERN_BYTES_MAX + 1)).is_err());
     refused(r"(\pL{1000})(\pL{1000})", "expression too large");

@@ -1,0 +1,140 @@
+//! How long work learns that nobody waits for its result any more.
+
+/// Whoever asked does not want the answer any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("canceled")]
+pub struct Canceled;
+
+/// A question that long work asks again and again: shall I go on?
+#[derive(Clone, Copy)]
+pub struct StopSign<'a> {
+    keep_going: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl StopSign<'static> {
+    /// Work that nobody stops.
+    pub const NEVER: StopSign<'static> = StopSign { keep_going: &|| true };
+}
+
+impl<'a> StopSign<'a> {
+    /// Work goes on for as long as `keep_going` says so; it is called every millisecond or so.
+    pub fn new(keep_going: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        Self { keep_going }
+    }
+
+    /// Asks now.
+    ///
+    /// # Errors
+    /// [`Canceled`] if the work is to stop.
+    pub fn check(self) -> Result<(), Canceled> {
+        if (self.keep_going)() { Ok(()) } else { Err(Canceled) }
+    }
+
+    /// Asks after every so many steps of work, the first time at the first step.
+    pub fn looks(self) -> Looks<'a> {
+        Looks { sign: self, steps_left: 0 }
+    }
+}
+
+impl std::fmt::Debug for StopSign<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StopSign").finish_non_exhaustive()
+    }
+}
+
+/// Counts steps of work between two looks at a [`StopSign`].
+#[derive(Debug)]
+pub struct Looks<'a> {
+    sign: StopSign<'a>,
+    steps_left: usize,
+}
+
+impl Looks<'_> {
+    /// Steps between two looks. A step is what takes 10 to 200 ns: a text compared, a cold pointer followed, a
+    /// pattern run; cheaper things count several for one.
+    pub const STEPS: usize = 4_096;
+
+    /// Counts steps that come next, and looks if it is time.
+    ///
+    /// # Errors
+    /// [`Canceled`] if the work is to stop.
+    #[inline]
+    pub fn before(&mut self, steps: usize) -> Result<(), Canceled> {
+        if steps < self.steps_left {
+            self.steps_left -= steps;
+            return Ok(());
+        }
+        self.look()
+    }
+
+    #[cold]
+    fn look(&mut self) -> Result<(), Canceled> {
+        self.steps_left = Self::STEPS;
+        self.sign.check()
+    }
+
+    /// Sorts by `compare`, each comparison and move a step; equal items may change places.
+    ///
+    /// A merge sort over sorted runs, so it needs the memory of a second list.
+    ///
+    /// # Errors
+    /// [`Canceled`] if the work is to stop.
+    pub fn sort_by<T: Copy>(
+        &mut self,
+        mut items: Vec<T>,
+        compare: impl Fn(&T, &T) -> std::cmp::Ordering,
+    ) -> Result<Vec<T>, Canceled> {
+        /// A run costs some ten comparisons an item.
+        const RUN: usize = Looks::STEPS / 16;
+        for run in items.chunks_mut(RUN) {
+            self.before(run.len() * 16)?;
+            run.sort_unstable_by(&compare);
+        }
+        let mut width = RUN;
+        while width < items.len() {
+            let mut merged = Vec::with_capacity(items.len());
+            for pair in items.chunks(2 * width) {
+                let (mut left, mut right) = pair.split_at(width.min(pair.len()));
+                while let (Some(a), Some(b)) = (left.first(), right.first()) {
+                    self.before(1)?;
+                    let from = if compare(a, b).is_gt() { &mut right } else { &mut left };
+                    merged.push(from[0]);
+                    *from = &from[1..];
+                }
+                merged.extend_from_slice(left);
+                merged.extend_from_slice(right);
+            }
+            items = merged;
+            width *= 2;
+        }
+        Ok(items)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn work_looks_at_once_and_then_every_so_many_steps() {
+        let looked = AtomicUsize::new(0);
+        let keep_going = || looked.fetch_add(1, Ordering::Relaxed) < 3;
+        let mut looks = StopSign::new(&keep_going).looks();
+        let steps = (0..usize::MAX).find(|_| looks.before(1).is_err());
+        assert_eq!(steps, Some(3 * Looks::STEPS));
+        assert_eq!(looked.load(Ordering::Relaxed), 4);
+        assert_eq!(StopSign::NEVER.looks().before(usize::MAX), Ok(()));
+    }
+
+    #[test]
+    fn sorting_by_runs_sorts_and_stops_when_told() {
+        for len in [0u32, 1, 255, 256, 257, 50_000] {
+            let shuffled: Vec<u32> = (0..len).map(|i| i.wrapping_mul(2_654_435_761)).collect();
+            let mut expected = shuffled.clone();
+            expected.sort_unstable();
+            assert_eq!(StopSign::NEVER.looks().sort_by(shuffled, Ord::cmp), Ok(expected), "{len}");
+        }
+        assert_eq!(StopSign::new(&|| false).looks().sort_by(vec![2, 1], Ord::cmp), Err(Canceled));
+    }
+}
