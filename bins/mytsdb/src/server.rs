@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use mytsdb_engine::{Durability, Engine, EngineError, EngineOptions, Recovery};
 use mytsdb_http_api::{Api, ApiOptions, EngineStorage};
 use mytsdb_ingest_grpc::{IngestMetrics, IngestOptions};
-use mytsdb_promql::{MemoryBudget, QueryOptions};
+use mytsdb_promql::{MemoryBudget, QueryOptions, WorkerPool};
 use mytsdb_telemetry::Registry;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -119,7 +119,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener) -> Result<
         vec![Box::new(translator.clone())],
         registry.clone(),
         ready.clone(),
-        api_options(config),
+        api_options(config)?,
     )?;
     let http_server = tokio::spawn(mytsdb_http_api::serve(http, api, stopped(stopping.clone())));
     let engine = {
@@ -190,19 +190,26 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener) -> Result<
     stopped.await.context("stop the store")?.context("the last sync of the log failed")
 }
 
-fn api_options(config: &Config) -> ApiOptions {
+/// The threads that help queries: with the one that a query runs on, as many as there are cores.
+fn query_pool() -> Result<Option<WorkerPool>> {
+    let helpers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) - 1;
+    let pool = (helpers > 0).then(|| WorkerPool::new(helpers)).transpose();
+    pool.context("start threads for queries")
+}
+
+fn api_options(config: &Config) -> Result<ApiOptions> {
     let flags = config.flags();
     let config_yaml = flags
         .iter()
         .fold(String::new(), |text, (name, value)| text + &format!("{}: {value:?}\n", name.replace('-', "_")));
-    ApiOptions {
+    Ok(ApiOptions {
         query: QueryOptions {
             lookback_ms: config.query_lookback_ms,
             max_samples: config.query_max_samples,
             // A query that could never have enough is told so, instead of to come back.
             max_bytes: config.query_max_total_bytes.min(QueryOptions::default().max_bytes),
             memory: Some(MemoryBudget::new(config.query_max_total_bytes, "--query-max-total-bytes")),
-            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            pool: query_pool()?,
             ..QueryOptions::default()
         },
         query_timeout: config.query_timeout,
@@ -212,7 +219,7 @@ fn api_options(config: &Config) -> ApiOptions {
         config_yaml,
         flags,
         ..ApiOptions::default()
-    }
+    })
 }
 
 fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>> {

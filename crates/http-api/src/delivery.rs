@@ -1,7 +1,7 @@
 //! The way of a job's answer to its client: whole if it is small, and while it is still being written if it is long.
 
 use crate::answer::{Answer, Outcome, Written, write_enveloped};
-use crate::body::{StreamWriter, stream};
+use crate::body::{StreamLimits, StreamWriter, stream};
 use crate::encoding::{Encoder, Encoding};
 use crate::error::ApiError;
 use crate::gate::Turn;
@@ -20,14 +20,17 @@ pub(crate) struct Delivery {
     /// a client that has its answer finds the turn free.
     turn: Option<Turn>,
     answer: Option<oneshot::Sender<Answer>>,
+    /// Of the stream, if there is to be one.
+    limits: Option<StreamLimits>,
     stream: Option<(Encoder, StreamWriter)>,
 }
 
 impl Delivery {
     /// A delivery, and where its answer will appear: whole, or as soon as it begins. It does not if the job panics.
-    pub(crate) fn new(encoding: Encoding, turn: Turn) -> (Self, oneshot::Receiver<Answer>) {
+    pub(crate) fn new(encoding: Encoding, turn: Turn, limits: StreamLimits) -> (Self, oneshot::Receiver<Answer>) {
         let (sender, receiver) = oneshot::channel();
-        (Self { encoding, turn: Some(turn), answer: Some(sender), stream: None }, receiver)
+        let (turn, answer, limits) = (Some(turn), Some(sender), Some(limits));
+        (Self { encoding, turn, answer, limits, stream: None }, receiver)
     }
 
     /// Runs a handler and delivers what it writes.
@@ -74,8 +77,8 @@ impl Outlet for Delivery {
                 return true;
             }
         }
-        if let Some(waiting) = self.answer.take() {
-            let (writer, body) = stream();
+        if let (Some(waiting), Some(limits)) = (self.answer.take(), self.limits.take()) {
+            let (writer, body) = stream(limits);
             self.stream = Some((self.encoding.encoder(), writer));
             if waiting.send(Answer::streamed(self.encoding, body)).is_err() {
                 return false;
@@ -92,15 +95,21 @@ mod tests {
     use crate::error::ErrorKind;
     use crate::gate::Gate;
     use http_body_util::BodyExt;
+    use mytsdb_promql::{Cancel, MemoryHold, QueryOptions};
     use mytsdb_telemetry::Registry;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
+
+    fn limits() -> StreamLimits {
+        let hold = MemoryHold::new(&QueryOptions::default());
+        StreamLimits { hold, deadline: Instant::now() + Duration::from_mins(1), cancel: Cancel::new() }
+    }
 
     async fn deliver(
         write: impl FnOnce(&mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
     ) -> (http::HeaderMap, Result<Bytes, axum::Error>) {
         let gate = Gate::new("test", 1, 1, Duration::from_secs(1), &Registry::new());
         let turn = gate.enter(Duration::from_secs(1)).await.ok().unwrap();
-        let (delivery, answer) = Delivery::new(Encoding::Identity, turn);
+        let (delivery, answer) = Delivery::new(Encoding::Identity, turn, limits());
         let job = tokio::task::spawn_blocking(move || delivery.of(write));
         let response = answer.await.unwrap().into_response();
         let (head, body) = response.into_parts();
@@ -142,7 +151,8 @@ mod tests {
     #[tokio::test]
     async fn a_long_answer_stops_when_its_client_goes() {
         let gate = Gate::new("test", 1, 1, Duration::from_secs(1), &Registry::new());
-        let (delivery, answer) = Delivery::new(Encoding::Gzip, gate.enter(Duration::ZERO).await.ok().unwrap());
+        let turn = gate.enter(Duration::ZERO).await.ok().unwrap();
+        let (delivery, answer) = Delivery::new(Encoding::Gzip, turn, limits());
         let job = tokio::task::spawn_blocking(move || {
             let mut count = 0;
             delivery.of(|out| {

@@ -1,6 +1,7 @@
 //! Work that may take long: it waits for its turn, runs off the connection threads, and stops when the client goes.
 
 use crate::answer::{Answer, Outcome};
+use crate::body::StreamLimits;
 use crate::delivery::Delivery;
 use crate::encoding::Encoding;
 use crate::error::{ApiError, ErrorKind};
@@ -8,15 +9,17 @@ use crate::gate::Gate;
 use crate::json::Chunks;
 use axum::body::Body;
 use http::Response;
-use mytsdb_promql::{Cancel, StorageError};
+use mytsdb_promql::{Cancel, MemoryHold, QueryOptions, StorageError};
 use std::time::{Duration, Instant};
 
-/// Stops the evaluation when the connection drops the request's future.
-struct CancelOnDrop(Cancel);
+/// Stops the work when the connection drops the request's future, unless its answer has begun.
+struct CancelOnDrop(Option<Cancel>);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.cancel();
+        if let Some(cancel) = &self.0 {
+            cancel.cancel();
+        }
     }
 }
 
@@ -37,9 +40,11 @@ impl Run {
 /// Runs `work` on a blocking thread once `gate` lets it, and answers with what it writes.
 ///
 /// Rendering and compression are part of the job, so connection threads only ever copy bytes. Long answers are sent
-/// while they are written. A panic answers 500, or cuts off an answer that has begun.
+/// while they are written; what waits for a slow client counts by the limits of `options`. A panic answers 500, or cuts
+/// off an answer that has begun.
 pub(crate) async fn run(
     gate: &Gate,
+    options: &QueryOptions,
     timeout: Duration,
     encoding: Encoding,
     work: impl FnOnce(&Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
@@ -49,14 +54,16 @@ pub(crate) async fn run(
         Ok(turn) => turn,
         Err(error) => return Answer::error(&error).into_response(),
     };
-    let cancel = Cancel::at(arrived + timeout);
-    // It goes when the answer begins. By then nothing is evaluated any more, only written, and a body that nobody
-    // reads stops that.
-    let _guard = CancelOnDrop(cancel.clone());
+    let deadline = arrived + timeout;
+    let cancel = Cancel::at(deadline);
+    let mut guard = CancelOnDrop(Some(cancel.clone()));
+    let limits = StreamLimits { hold: MemoryHold::new(options), deadline, cancel: cancel.clone() };
     let run = Run { cancel, queued: arrived.elapsed() };
-    let (delivery, answer) = Delivery::new(encoding, turn);
+    let (delivery, answer) = Delivery::new(encoding, turn, limits);
     let task = tokio::task::spawn_blocking(move || delivery.of(|out| work(&run, out)));
     if let Ok(answer) = answer.await {
+        // From here on it is the body that stops the work when nobody reads it.
+        guard.0 = None;
         return answer.into_response();
     }
     if let Err(failure) = task.await {

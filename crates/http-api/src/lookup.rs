@@ -141,5 +141,5 @@ async fn answer(
     };
     let storage = Arc::clone(&shared.storage);
     let work = move |run: &Run, out: &mut Chunks| find(&*storage, &lookup, run, out);
-    job::run(&shared.lookups, shared.options.query_timeout, encoding, work).await
+    job::run(&shared.lookups, &shared.options.query, shared.options.query_timeout, encoding, work).await
 }

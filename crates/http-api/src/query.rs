@@ -8,12 +8,12 @@ use crate::job::{self, Run};
 use crate::json::Chunks;
 use crate::params::Params;
 use crate::plan::write_plan;
-use crate::render::{truncate, write_value};
+use crate::render::{MatrixWriter, truncate, write_value};
 use crate::time::now_ms;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use http::Response;
-use mytsdb_promql::{EvalError, Expr, Plan, QueryOptions, QueryResult, QueryStats};
+use mytsdb_promql::{EvalError, Expr, Plan, QueryOptions, QueryResult, QueryStats, Summary};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -94,16 +94,14 @@ async fn answer(
         let began = Instant::now();
         let expr = mytsdb_promql::parse(&query.text).map_err(|error| ApiError::parse("query", &error))?;
         let parsed = began.elapsed();
-        let mut result = query.evaluate(&*storage, &expr, run)?;
-        let evaluated = began.elapsed();
-        let mut remarks = Remarks::truncated(truncate(&mut result.value, query.limit));
-        remarks.warnings.extend(result.annotations.warnings(&query.text, 0));
-        remarks.infos.extend(result.annotations.infos(&query.text, 0));
         out.raw("{");
-        write_value(out, result.value);
+        let (summary, evaluated, truncated) = query.evaluate(&*storage, &expr, run, began, out)?;
+        let mut remarks = Remarks::truncated(truncated);
+        remarks.warnings.extend(summary.annotations.warnings(&query.text, 0));
+        remarks.infos.extend(summary.annotations.infos(&query.text, 0));
         if query.stats != Stats::No {
             let timings = Timings { queued: run.queued, parsed, evaluated };
-            write_stats(out, result.stats, &timings, result.plan.as_ref());
+            write_stats(out, summary.stats, &timings, summary.plan.as_ref());
         }
         if query.stats == Stats::Deprecated {
             let text = "the stats parameter should be \"true\" or \"all\"; other values are deprecated";
@@ -112,7 +110,7 @@ async fn answer(
         out.raw("}");
         Ok(Outcome::Data(remarks))
     };
-    job::run(&shared.queries, timeout, encoding, work).await
+    job::run(&shared.queries, &shared.options.query, timeout, encoding, work).await
 }
 
 impl QueryRequest {
@@ -141,13 +139,30 @@ impl QueryRequest {
         Ok(Self { text: params.get("query").to_owned(), when, limit, timeout, options, stats })
     }
 
-    fn evaluate(&self, storage: &dyn mytsdb_promql::Storage, expr: &Expr, run: &Run) -> Result<QueryResult, EvalError> {
+    /// Evaluates the query and writes its value. Says when the evaluation had ended, counted from `began`, and whether
+    /// the limit cut anything off.
+    fn evaluate(
+        &self,
+        storage: &dyn mytsdb_promql::Storage,
+        expr: &Expr,
+        run: &Run,
+        began: Instant,
+        out: &mut Chunks,
+    ) -> Result<(Summary, Duration, bool), EvalError> {
         match self.when {
             When::At { timestamp_ms } => {
-                mytsdb_promql::instant(storage, expr, timestamp_ms, &self.options, &run.cancel)
+                let result = mytsdb_promql::instant(storage, expr, timestamp_ms, &self.options, &run.cancel)?;
+                let evaluated = began.elapsed();
+                let QueryResult { mut value, annotations, stats, plan } = result;
+                let truncated = truncate(&mut value, self.limit);
+                write_value(out, value);
+                Ok((Summary { annotations, stats, plan }, evaluated, truncated))
             }
             When::Steps { start_ms, end_ms, step_ms } => {
-                mytsdb_promql::range(storage, expr, start_ms, end_ms, step_ms, &self.options, &run.cancel)
+                let times = (start_ms, end_ms, step_ms);
+                let mut writer = MatrixWriter::new(out, times, self.limit);
+                let summary = mytsdb_promql::range_into(storage, expr, times, &self.options, &run.cancel, &mut writer)?;
+                Ok((summary, began.elapsed(), writer.end()))
             }
         }
     }
@@ -157,7 +172,7 @@ struct Timings {
     queued: Duration,
     /// Until the syntax tree stood.
     parsed: Duration,
-    /// Until the result stood.
+    /// Until the result stood; with the rendering of series that are written while others are computed.
     evaluated: Duration,
 }
 

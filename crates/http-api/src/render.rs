@@ -2,7 +2,7 @@
 
 use crate::json::{Chunks, PointStart, write_histogram};
 use mytsdb_codec::FloatHistogram;
-use mytsdb_promql::{QueryValue, SampleValue, Series, VectorSample};
+use mytsdb_promql::{EvalError, QueryValue, SampleValue, Series, SeriesSink, SeriesView, VectorSample};
 use std::sync::Arc;
 
 /// `"resultType":"…","result":…`. Series are freed as soon as they are written.
@@ -28,8 +28,59 @@ pub(crate) fn write_value(out: &mut Chunks, value: QueryValue) {
         QueryValue::Matrix(series) => {
             out.raw("matrix\",\"result\":");
             let mut starts = PointStarts::of_longest(&series);
-            out.list(series, |out, series| write_series(out, &series, &mut starts));
+            out.list(series, |out, series| write_series(out, series.view(), &mut starts));
         }
+    }
+}
+
+/// Writes a matrix, series by series as they are computed.
+pub(crate) struct MatrixWriter<'o, 'c> {
+    out: &'o mut Chunks<'c>,
+    /// First step, last one at the latest, and what is between two.
+    times_ms: (i64, i64, i64),
+    /// Most series that are written.
+    limit: usize,
+    /// Series seen.
+    count: usize,
+    starts: PointStarts,
+}
+
+impl<'o, 'c> MatrixWriter<'o, 'c> {
+    /// The matrix of a range query over `times_ms`; no more than `limit` series (0 = all) are written.
+    pub(crate) fn new(out: &'o mut Chunks<'c>, times_ms: (i64, i64, i64), limit: usize) -> Self {
+        out.raw("\"resultType\":\"matrix\",\"result\":[");
+        let limit = if limit == 0 { usize::MAX } else { limit };
+        Self { out, times_ms, limit, count: 0, starts: PointStarts::of_times([]) }
+    }
+
+    /// Ends the matrix, and says whether the limit kept anything out.
+    pub(crate) fn end(self) -> bool {
+        self.out.raw("]");
+        self.count > self.limit
+    }
+}
+
+impl SeriesSink for MatrixWriter<'_, '_> {
+    fn series(&mut self, series: SeriesView<'_>) -> Result<(), EvalError> {
+        if !self.out.is_wanted() {
+            return Err(EvalError::Canceled);
+        }
+        self.count += 1;
+        if self.count > self.limit {
+            return Ok(());
+        }
+        match self.count {
+            1 => {}
+            2 => {
+                let (start_ms, end_ms, step_ms) = self.times_ms;
+                let times = (0..).map(|i| start_ms + i * step_ms).take_while(|&t| t <= end_ms);
+                self.starts = PointStarts::of_times(times);
+                self.out.raw(",");
+            }
+            _ => self.out.raw(","),
+        }
+        write_series(self.out, series, &mut self.starts);
+        Ok(())
     }
 }
 
@@ -71,16 +122,16 @@ fn write_sample(out: &mut Chunks, sample: &VectorSample, start: &mut (i64, Point
     out.raw("}");
 }
 
-fn write_series(out: &mut Chunks, series: &Series, starts: &mut PointStarts) {
+fn write_series(out: &mut Chunks, series: SeriesView<'_>, starts: &mut PointStarts) {
     out.raw("{\"metric\":");
-    out.labels(&series.labels);
+    out.labels(series.labels);
     if !series.values.is_empty() {
         out.raw(",\"values\":");
-        write_points(out, &series.timestamps_ms, &series.values, starts);
+        write_points(out, series.timestamps_ms, series.values, starts);
     }
     if !series.histograms.is_empty() {
         out.raw(",\"histograms\":");
-        let points = series.histogram_timestamps_ms.iter().zip(&series.histograms);
+        let points = series.histogram_timestamps_ms.iter().zip(series.histograms);
         out.list(points, |out, (timestamp_ms, histogram)| write_histogram_point(out, *timestamp_ms, histogram));
     }
     out.raw("}");
@@ -116,10 +167,15 @@ struct PointStarts {
 }
 
 impl PointStarts {
-    /// Those of the series with most points: series of one range query have the same steps, some of them gaps.
+    /// Those of the series with most points: scraped together, series have the same times, some of them gaps.
     fn of_longest(series: &[Series]) -> Self {
         let longest = if series.len() > 1 { series.iter().max_by_key(|s| s.timestamps_ms.len()) } else { None };
-        let timestamps_ms = longest.map_or_else(Vec::new, |s| s.timestamps_ms.clone());
+        Self::of_times(longest.into_iter().flat_map(|s| s.timestamps_ms.iter().copied()))
+    }
+
+    /// Those of `times_ms`, which ascend.
+    fn of_times(times_ms: impl IntoIterator<Item = i64>) -> Self {
+        let timestamps_ms: Vec<i64> = times_ms.into_iter().collect();
         let starts = timestamps_ms.iter().map(|&t| PointStart::new(t)).collect();
         Self { timestamps_ms, starts, own: Vec::new() }
     }
@@ -153,6 +209,7 @@ impl PointStarts {
 mod tests {
     use super::*;
     use mytsdb_model::Labels;
+    use mytsdb_promql::{Cancel, QueryOptions, TestStorage, range, range_into};
 
     fn text(value: QueryValue) -> String {
         let mut out = Chunks::new();
@@ -213,6 +270,34 @@ mod tests {
                 r#""histograms":[[3,{"count":"1","sum":"2.5","buckets":[[3,"-0","0","1"]]}]]}]"#
             )
         );
+    }
+
+    #[test]
+    fn a_matrix_is_the_same_whether_it_streams_or_is_collected() {
+        let mut storage = TestStorage::new();
+        let load = [
+            "load 10s\n a{x=\"1\"} 0+1x30\n a{x=\"2\"} 1 _x4 2 3\n b{x=\"1\"} 0.5+0.25x9\n b{x=\"3\"} _x29 7\n",
+            " h{x=\"1\"} {{schema:0 sum:5 count:4 buckets:[1 2 1]}}x4 7 8 {{count:1 sum:1}}x3\n",
+        ];
+        storage.load(&load.concat(), 0).unwrap();
+        let options = QueryOptions { lookback_ms: 15_000, ..QueryOptions::default() };
+        for query in
+            ["a", "{x=~\".+\"}", "{x=\"2\"}", "a * 2", "rate(a[30s])", "h", "-b", "sum(a)", "time()", "topk(1, a)", "c"]
+        {
+            for (limit, times) in [(0, (0, 310_000, 5_000)), (1, (0, 60_000, 15_000)), (2, (3, 290_001, 70_000))] {
+                let expr = mytsdb_promql::parse(query).unwrap();
+                let mut out = Chunks::new();
+                let mut writer = MatrixWriter::new(&mut out, times, limit);
+                range_into(&storage, &expr, times, &options, &Cancel::new(), &mut writer).unwrap();
+                let cut = writer.end();
+                let streamed = String::from_utf8(out.finish().concat()).unwrap();
+                let (start_ms, end_ms, step_ms) = times;
+                let mut value =
+                    range(&storage, &expr, start_ms, end_ms, step_ms, &options, &Cancel::new()).unwrap().value;
+                assert_eq!(truncate(&mut value, limit), cut, "{query}");
+                assert_eq!(text(value), streamed, "{query}");
+            }
+        }
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub(crate) async fn tsdb(State(shared): State<Arc<Shared>>, request: Request) ->
         write_tsdb(out, &count_series(&*storage, run)?, limit);
         Ok(Outcome::data())
     };
-    job::run(&shared.lookups, shared.options.query_timeout, encoding, work).await
+    job::run(&shared.lookups, &shared.options.query, shared.options.query_timeout, encoding, work).await
 }
 
 #[derive(Default)]

@@ -65,5 +65,5 @@ async fn answer(
         let expr = mytsdb_promql::parse(params.get("query")).map_err(|error| ApiError::parse("query", &error))?;
         write(&expr, &params, out)
     };
-    job::run(&shared.lookups, shared.options.query_timeout, encoding, work).await
+    job::run(&shared.lookups, &shared.options.query, shared.options.query_timeout, encoding, work).await
 }

@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mytsdb_model::Labels;
-use mytsdb_promql::{Cancel, QueryOptions, QueryValue, TestStorage, parse, range};
+use mytsdb_promql::{Cancel, QueryOptions, QueryValue, TestStorage, WorkerPool, parse, range};
 
 const SERIES: usize = 1_000;
 const HOURS_MS: i64 = 6 * 3_600_000;
@@ -24,6 +24,7 @@ fn storage() -> TestStorage {
 
 fn evaluation(c: &mut Criterion) {
     let storage = storage();
+    let pool = WorkerPool::new(1).expect("there is a thread to be had");
     let mut group = c.benchmark_group("eval");
     group.sample_size(10);
     for query in [
@@ -36,8 +37,8 @@ fn evaluation(c: &mut Criterion) {
         "quantile_over_time(0.9, c_total[10m])",
     ] {
         let expr = parse(query).expect("the query is legal");
-        for threads in [1, 2] {
-            let options = QueryOptions { threads, ..QueryOptions::default() };
+        for (threads, pool) in [(1, None), (2, Some(pool.clone()))] {
+            let options = QueryOptions { pool, ..QueryOptions::default() };
             let run = || range(&storage, &expr, 0, HOURS_MS, 60_000, &options, &Cancel::new()).expect("it answers");
             let QueryValue::Matrix(series) = run().value else { panic!("a range query gives a matrix") };
             assert!(!series.is_empty());

@@ -4,7 +4,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mytsdb_model::Labels;
-use mytsdb_promql::{Cancel, QueryOptions, QueryValue, TestStorage, instant, parse, range};
+use mytsdb_promql::{Cancel, QueryOptions, QueryValue, TestStorage, WorkerPool, instant, parse, range};
 use std::time::Duration;
 
 const SERIES: usize = 4_000;
@@ -52,8 +52,9 @@ fn many(series: usize) -> TestStorage {
 
 /// Two threads, one, and the plain version.
 fn variants() -> [(&'static str, QueryOptions); 3] {
-    let with = |threads, optimise| QueryOptions { threads, optimise, ..QueryOptions::default() };
-    [("2 threads", with(2, true)), ("1 thread", with(1, true)), ("plain", with(1, false))]
+    let pool = WorkerPool::new(1).expect("there is a thread to be had");
+    let with = |pool, optimise| QueryOptions { pool, optimise, ..QueryOptions::default() };
+    [("2 threads", with(Some(pool), true)), ("1 thread", with(None, true)), ("plain", with(None, false))]
 }
 
 fn rows(c: &mut Criterion) {

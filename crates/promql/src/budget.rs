@@ -1,6 +1,7 @@
 //! Memory that all queries of a process may hold together.
 
 use crate::error::EvalError;
+use crate::options::QueryOptions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -58,6 +59,37 @@ impl MemoryBudget {
     }
 }
 
+/// Memory beside an evaluation that counts for its query, like that of an answer which waits to be sent. Given back
+/// when dropped.
+#[derive(Debug)]
+pub struct MemoryHold {
+    charge: Charge,
+    limit_bytes: u64,
+}
+
+impl MemoryHold {
+    /// Nothing held yet, under the limits of [`QueryOptions::max_bytes`] and [`QueryOptions::memory`].
+    pub fn new(options: &QueryOptions) -> Self {
+        Self { charge: Charge::new(options.memory.clone()), limit_bytes: options.max_bytes }
+    }
+
+    /// Counts what is held now, `held_bytes`, if it is more than before.
+    ///
+    /// # Errors
+    /// [`EvalError::TooManyBytes`] and [`EvalError::NoMemoryLeft`]; what was held before still counts.
+    pub fn grow_to(&mut self, held_bytes: u64) -> Result<(), EvalError> {
+        if held_bytes > self.limit_bytes {
+            return Err(EvalError::TooManyBytes { limit_bytes: self.limit_bytes });
+        }
+        self.charge.cover(held_bytes)
+    }
+
+    /// Gives back what is not held any more now that it is `held_bytes`, but for less than two MiB.
+    pub fn shrink_to(&mut self, held_bytes: u64) {
+        self.charge.shrink(held_bytes);
+    }
+}
+
 /// What one query has of a budget; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Charge {
@@ -68,6 +100,18 @@ pub(crate) struct Charge {
 impl Charge {
     pub fn new(budget: Option<MemoryBudget>) -> Self {
         Self { budget, granted_bytes: AtomicU64::new(0) }
+    }
+
+    /// Gives back whole grants that `held_bytes` do without. One grant is kept, so that ups and downs cost nothing.
+    fn shrink(&mut self, held_bytes: u64) {
+        let Some(budget) = &self.budget else { return };
+        let granted = self.granted_bytes.get_mut();
+        let kept = if held_bytes == 0 { 0 } else { held_bytes.saturating_add(GRANT_BYTES) };
+        let unused = granted.saturating_sub(kept);
+        if unused >= GRANT_BYTES || held_bytes == 0 {
+            *granted -= unused;
+            budget.0.used_bytes.fetch_sub(unused, Ordering::Relaxed);
+        }
     }
 
     /// Makes sure that `held_bytes` are granted. Threads of one query may overshoot by a grant each.
@@ -119,5 +163,22 @@ mod tests {
         drop(two);
         assert_eq!((budget.used_bytes(), budget.peak_bytes()), (0, 10 << 20));
         assert!(Charge::new(None).cover(u64::MAX).is_ok());
+    }
+
+    #[test]
+    fn what_is_held_beside_a_query_counts_while_it_is_held() {
+        let budget = MemoryBudget::new(10 << 20, "--flag");
+        let options = QueryOptions { memory: Some(budget.clone()), max_bytes: 9 << 20, ..QueryOptions::default() };
+        let (mut one, mut two) = (MemoryHold::new(&options), MemoryHold::new(&options));
+        one.grow_to(6 << 20).unwrap();
+        assert!(matches!(two.grow_to(5 << 20), Err(EvalError::NoMemoryLeft { .. })));
+        assert!(matches!(two.grow_to(10 << 20), Err(EvalError::TooManyBytes { .. })));
+        one.shrink_to(2 << 20);
+        assert_eq!(budget.used_bytes(), 3 << 20);
+        two.grow_to(5 << 20).unwrap();
+        one.shrink_to(0);
+        assert_eq!(budget.used_bytes(), 5 << 20);
+        drop(two);
+        assert_eq!((budget.used_bytes(), budget.peak_bytes()), (0, 8 << 20));
     }
 }

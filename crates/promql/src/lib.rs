@@ -37,6 +37,7 @@ mod test_storage;
 mod token;
 mod value;
 mod visit;
+mod worker_pool;
 
 pub use annotations::{Annotation, Annotations};
 pub use ast::{
@@ -44,9 +45,9 @@ pub use ast::{
     DurationOperation, Expr, MatrixSelector, NumberLiteral, ParenExpr, StringLiteral, SubqueryExpr, UnaryExpr,
     ValueType, VectorMatching, VectorSelector,
 };
-pub use budget::MemoryBudget;
+pub use budget::{MemoryBudget, MemoryHold};
 pub use error::{EvalError, ParseError, StorageError};
-pub use eval::{explain, instant, range};
+pub use eval::{explain, instant, range, range_into};
 pub use functions::{FUNCTIONS, Function, function};
 pub use literal::{format_duration_ms, parse_duration_ms};
 pub use number_text::{format_fixed, format_general, format_open_metrics};
@@ -60,7 +61,10 @@ pub use pos::{LineColumn, PosRange};
 pub use prettify::{prettify, prettify_to};
 pub use storage::{Columns, SelectHints, SeriesSet, Storage};
 pub use test_storage::TestStorage;
-pub use value::{QueryResult, QueryStats, QueryValue, SampleValue, Series, VectorSample};
+pub use value::{
+    QueryResult, QueryStats, QueryValue, SampleValue, Series, SeriesSink, SeriesView, Summary, VectorSample,
+};
+pub use worker_pool::WorkerPool;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

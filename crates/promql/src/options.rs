@@ -2,6 +2,7 @@
 
 use crate::budget::MemoryBudget;
 use crate::error::EvalError;
+use crate::worker_pool::WorkerPool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -19,9 +20,9 @@ pub struct QueryOptions {
     pub max_bytes: u64,
     /// Drop metric names at the end of the evaluation instead of at once.
     pub delayed_name_removal: bool,
-    /// Threads that may read and fold series at the same time; at least 1.
-    pub threads: usize,
-    /// Use the kernels over whole columns, the streaming aggregations and [`QueryOptions::threads`].
+    /// Threads that help the calling one to read and compute series; without them it does everything alone.
+    pub pool: Option<WorkerPool>,
+    /// Use the kernels over whole columns, the streaming aggregations and [`QueryOptions::pool`].
     ///
     /// `false` runs the plain version of everything, one window after the other on one thread. It defines the results:
     /// both give the same bits, but for sums and averages over windows, which agree to a relative 1e-12.
@@ -87,7 +88,7 @@ impl Default for QueryOptions {
             max_samples: 50_000_000,
             max_bytes: 4 << 30,
             delayed_name_removal: false,
-            threads: 1,
+            pool: None,
             optimise: true,
             optimisations: Optimisations::ALL,
             memory: None,

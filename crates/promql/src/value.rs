@@ -1,6 +1,7 @@
 //! Results of an evaluation.
 
 use crate::annotations::Annotations;
+use crate::error::EvalError;
 use crate::plan::Plan;
 use mytsdb_codec::FloatHistogram;
 use mytsdb_model::Labels;
@@ -17,6 +18,67 @@ pub struct QueryResult {
     pub stats: QueryStats,
     /// How it was evaluated and what each part took, if [`QueryOptions::profile`](crate::QueryOptions) asked for it.
     pub plan: Option<Plan>,
+}
+
+/// What there is to say of an evaluation whose series went into a [`SeriesSink`].
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Warnings and infos that came up on the way.
+    pub annotations: Annotations,
+    /// What it took.
+    pub stats: QueryStats,
+    /// How it was evaluated and what each part took, if [`QueryOptions::profile`](crate::QueryOptions) asked for it.
+    pub plan: Option<Plan>,
+}
+
+/// Takes the series of a range query while they are computed.
+pub trait SeriesSink {
+    /// The next series, in ascending order of labels. Each comes once and has at least one sample.
+    ///
+    /// # Errors
+    /// Ends the evaluation, which returns the error. [`EvalError::Canceled`] if nobody wants the rest.
+    fn series(&mut self, series: SeriesView<'_>) -> Result<(), EvalError>;
+}
+
+/// A series of a range result that its sink may look at: as [`Series`], but borrowed.
+#[derive(Debug, Clone, Copy)]
+pub struct SeriesView<'s> {
+    /// The series.
+    pub labels: &'s Labels,
+    /// Times of `values`.
+    pub timestamps_ms: &'s [i64],
+    /// Float samples.
+    pub values: &'s [f64],
+    /// Times of `histograms`, disjoint from `timestamps_ms`.
+    pub histogram_timestamps_ms: &'s [i64],
+    /// Histogram samples.
+    pub histograms: &'s [Arc<FloatHistogram>],
+}
+
+impl Series {
+    /// The same, borrowed.
+    pub fn view(&self) -> SeriesView<'_> {
+        SeriesView {
+            labels: &self.labels,
+            timestamps_ms: &self.timestamps_ms,
+            values: &self.values,
+            histogram_timestamps_ms: &self.histogram_timestamps_ms,
+            histograms: &self.histograms,
+        }
+    }
+}
+
+impl SeriesView<'_> {
+    /// A copy that lasts.
+    pub fn to_series(self) -> Series {
+        Series {
+            labels: self.labels.clone(),
+            timestamps_ms: self.timestamps_ms.to_vec(),
+            values: self.values.to_vec(),
+            histogram_timestamps_ms: self.histogram_timestamps_ms.to_vec(),
+            histograms: self.histograms.to_vec(),
+        }
+    }
 }
 
 /// What an evaluation took.

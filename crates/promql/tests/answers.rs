@@ -3,7 +3,7 @@
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, EvalError, QueryOptions, QueryValue, SelectHints, Series, SeriesSet, Storage, StorageError, TestStorage,
-    instant, parse, range,
+    WorkerPool, instant, parse, range,
 };
 use std::sync::Mutex;
 
@@ -45,7 +45,8 @@ fn names_are_dropped_at_once_by_default() {
 fn the_number_of_threads_changes_nothing() {
     let lines: Vec<String> = (0..700).map(|i| format!(" m{{i=\"{i}\", g=\"{}\"}} 0.{i}+0.{i}x10", i % 7)).collect();
     let storage = storage(&format!("load 1m\n{}", lines.join("\n")));
-    let many = QueryOptions { threads: 4, ..QueryOptions::default() };
+    let pool = WorkerPool::new(3).expect("there are threads to be had");
+    let many = QueryOptions { pool: Some(pool), ..QueryOptions::default() };
     for query in
         ["sum by (g) (rate(m[5m]))", "avg(m)", "m * 2", "stddev by (g) (m)", "topk by (g) (3, m)", "rate(m[3m])"]
     {

@@ -3,7 +3,7 @@
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, Columns, EvalError, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, Storage, StorageError,
-    parse, range,
+    WorkerPool, parse, range,
 };
 
 const STEPS: i64 = 60;
@@ -103,16 +103,17 @@ const QUERIES: [&str; 14] = [
 
 #[test]
 fn blocks_of_steps_give_the_answers_of_the_whole() {
+    let pool = WorkerPool::new(2).expect("threads");
     for query in QUERIES {
         for delayed_name_removal in [false, true] {
             let whole = QueryOptions { delayed_name_removal, ..QueryOptions::default() };
             let plain = run(query, &QueryOptions { optimise: false, ..whole.clone() }).expect(query);
             let expected = points(&plain);
             assert!(!expected.is_empty(), "{query}");
-            for (threads, max_samples) in [(1, 50_000_000), (1, 11_000), (3, 24_000), (1, 13_000)] {
-                let options = QueryOptions { threads, max_samples, ..whole.clone() };
+            for (helped, max_samples) in [(false, 50_000_000), (false, 11_000), (true, 24_000), (false, 13_000)] {
+                let options = QueryOptions { pool: helped.then(|| pool.clone()), max_samples, ..whole.clone() };
                 let found = run(query, &options).unwrap_or_else(|e| panic!("{query}, {max_samples}: {e}"));
-                assert_eq!(points(&found), expected, "{query}, {max_samples}, {threads} threads");
+                assert_eq!(points(&found), expected, "{query}, {max_samples}, helped: {helped}");
                 assert_eq!(found.annotations.iter().count(), plain.annotations.iter().count(), "{query}");
             }
         }

@@ -3,11 +3,16 @@
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, Columns, EvalError, MemoryBudget, QueryOptions, QueryResult, SelectHints, SeriesSet, Storage, StorageError,
-    instant, parse, range,
+    WorkerPool, instant, parse, range,
 };
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// The pool with which `threads` threads evaluate a query.
+fn pool(threads: usize) -> Option<WorkerPool> {
+    (threads > 1).then(|| WorkerPool::new(threads - 1).expect("there are threads to be had"))
+}
 
 /// Series with a sample at every second; what happens before one is read is up to a function.
 struct Gated<F> {
@@ -102,7 +107,7 @@ fn queries_that_together_hold_too_much_are_told_to_come_back() {
 fn a_query_gives_everything_back_however_it_ends() {
     let (budget, options) = limited(1 << 30);
     for threads in [1, 3] {
-        let options = QueryOptions { threads, ..options.clone() };
+        let options = QueryOptions { pool: pool(threads), ..options.clone() };
         let panicking = Gated::new(1_000, |index| assert_ne!(index, 800, "moody"));
         let outcome = std::panic::catch_unwind(|| run(&panicking, &options, &Cancel::new()).is_ok());
         assert!(outcome.is_err());

@@ -6,10 +6,15 @@
 
 use mytsdb_model::{Labels, stale_nan};
 use mytsdb_promql::{
-    Cancel, EvalError, Optimisations, QueryOptions, QueryResult, QueryValue, SampleValue, TestStorage, instant, parse,
-    range,
+    Cancel, EvalError, Optimisations, QueryOptions, QueryResult, QueryValue, SampleValue, TestStorage, WorkerPool,
+    instant, parse, range,
 };
 use std::fmt::Write as _;
+
+/// The pool with which `threads` threads evaluate a query.
+fn pool(threads: usize) -> Option<WorkerPool> {
+    (threads > 1).then(|| WorkerPool::new(threads - 1).expect("there are threads to be had"))
+}
 
 /// SplitMix64.
 struct Random(u64);
@@ -556,6 +561,7 @@ fn no_pass_of_the_planner_changes_an_answer() {
         Optimisations { share_subtrees: true, ..none },
         Optimisations { any_order: true, ..none },
     ];
+    let pools = [1, 2, 3].map(pool);
     let mut random = Random(seed);
     let mut data = storage(&mut random);
     let (mut answered, mut filled, mut rewritten, mut planned, mut spared) = (0, 0, 0, 0, 0);
@@ -587,8 +593,8 @@ fn no_pass_of_the_planner_changes_an_answer() {
         }
         for optimisations in passes {
             let profile = random.one_in(2);
-            let threads = random.pick(&[1, 1, 3]);
-            let options = QueryOptions { optimisations, profile, threads, ..base.clone() };
+            let pool = pools[random.pick(&[1, 1, 3]) - 1].clone();
+            let options = QueryOptions { optimisations, profile, pool, ..base.clone() };
             let found = run(&options);
             let what = || {
                 format!(
@@ -625,6 +631,7 @@ fn shortcuts_change_no_answer() {
     let seed = setting("MYTSDB_SEED", std::process::id().into());
     let queries = setting("MYTSDB_DIFFERENTIAL_QUERIES", 20_000);
     println!("MYTSDB_SEED={seed} MYTSDB_DIFFERENTIAL_QUERIES={queries}");
+    let pools = [1, 2, 3].map(pool);
     let mut random = Random(seed);
     let mut data = storage(&mut random);
     let (mut answered, mut filled) = (0, 0);
@@ -642,7 +649,8 @@ fn shortcuts_change_no_answer() {
         let at_once = random.one_in(4);
         let shared =
             QueryOptions { delayed_name_removal: random.one_in(2), max_samples: 10_000_000, ..QueryOptions::default() };
-        let fast = QueryOptions { threads: random.pick(&[1, 1, 2, 3]), ..shared.clone() };
+        let pool = pools[random.pick(&[1, 1, 2, 3]) - 1].clone();
+        let fast = QueryOptions { pool, ..shared.clone() };
         let plain = QueryOptions { optimise: false, ..shared };
         let run = |options: &QueryOptions| {
             if at_once {

@@ -2,8 +2,8 @@
 
 use mytsdb_model::Labels;
 use mytsdb_promql::{
-    Cancel, EvalError, MemoryBudget, QUERY_BYTES_MAX, QueryOptions, QueryValue, TestStorage, instant, parse,
-    parse_series_description, prettify, range,
+    Cancel, EvalError, MemoryBudget, QUERY_BYTES_MAX, QueryOptions, QueryValue, TestStorage, WorkerPool, instant,
+    parse, parse_series_description, prettify, range,
 };
 use std::time::{Duration, Instant};
 
@@ -258,13 +258,15 @@ fn fifty_queries_of_death_end_in_time_and_within_their_memory() {
     let queries = fifty();
     assert_eq!(queries.len(), 50);
     let storage = crowd();
+    let pool = WorkerPool::new(1).expect("there is a thread to be had");
     let healthy = parse("sum(a)").expect("the query is legal");
     let mut slowest = Duration::ZERO;
     for (number, (query, (start_ms, end_ms, step_ms))) in queries.iter().enumerate() {
         let shown: String = query.chars().take(60).collect();
         let (before, began) = (resident_peak_bytes(), Instant::now());
         let budget = MemoryBudget::new(BUDGET_BYTES, "the test");
-        let options = QueryOptions { memory: Some(budget.clone()), threads: 2, ..QueryOptions::default() };
+        let options =
+            QueryOptions { memory: Some(budget.clone()), pool: Some(pool.clone()), ..QueryOptions::default() };
         let outcome = std::thread::scope(|scope| {
             let ask = || {
                 let expr = parse(query).map_err(|e| e.to_string())?;

@@ -1,10 +1,15 @@
 //! Series whose times are alike, but not always equal: no answer may depend on the series computed before.
 
 use mytsdb_model::Labels;
-use mytsdb_promql::{Cancel, QueryOptions, QueryValue, Series, TestStorage, parse, range};
+use mytsdb_promql::{Cancel, QueryOptions, QueryValue, Series, TestStorage, WorkerPool, parse, range};
 
 const SERIES: i64 = 200;
 const SAMPLES: i64 = 120;
+
+/// The pool with which `threads` threads evaluate a query.
+fn pool(threads: usize) -> Option<WorkerPool> {
+    (threads > 1).then(|| WorkerPool::new(threads - 1).expect("there are threads to be had"))
+}
 
 /// All series have as many samples, the same first time and the same last one. Neighbours have the same times or differ
 /// in one sample: in its time, or in being there.
@@ -55,7 +60,7 @@ fn windows_of_other_series_are_never_used() {
         let plain = answer(&storage, call, &QueryOptions { optimise: false, ..QueryOptions::default() });
         assert_eq!(plain.len() as i64, SERIES, "{call}");
         for threads in [1, 2, 7] {
-            let found = answer(&storage, call, &QueryOptions { threads, ..QueryOptions::default() });
+            let found = answer(&storage, call, &QueryOptions { pool: pool(threads), ..QueryOptions::default() });
             assert_eq!(found.len(), plain.len(), "{call}");
             for (found, plain) in found.iter().zip(&plain) {
                 let what = format!("{call}, {threads} threads: {}", plain.labels);

@@ -81,6 +81,11 @@ impl<'a> Chunks<'a> {
         self.full
     }
 
+    /// Whether anybody wants more than there is.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// Makes sure that `n` more bytes fit into the current chunk.
     #[inline]
     fn reserve(&mut self, n: usize) {

@@ -3,7 +3,7 @@
 use crate::server::{Server, read_answer, samples};
 use mytsdb_http_api::ApiOptions;
 use mytsdb_model::{Labels, Matcher, TimeRange};
-use mytsdb_promql::{Cancel, Columns, SelectHints, SeriesSet, Storage, StorageError};
+use mytsdb_promql::{Cancel, Columns, MemoryBudget, QueryOptions, SelectHints, SeriesSet, Storage, StorageError};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -99,6 +99,50 @@ fn nobody_waits_for_clients_that_do_not_read_a_long_answer() {
     idle();
     drop(stream);
     assert_eq!(server.get(&target).status, 200);
+}
+
+#[test]
+fn a_client_that_does_not_read_fills_no_memory_and_keeps_no_turn_for_ever() {
+    // An answer of some 100 MB, and a budget of 4 for all queries.
+    let budget = MemoryBudget::new(4 << 20, "--flag");
+    let query = QueryOptions { memory: Some(budget.clone()), ..QueryOptions::default() };
+    let query_timeout = Duration::from_secs(3);
+    let options = ApiOptions { query, query_timeout, queries_running_max: 2, ..ApiOptions::default() };
+    let storage = Arc::new(Odd::default());
+    let server = Server::start(Arc::clone(&storage) as _, options);
+    let mut stream = server.connect();
+    let long = "/api/v1/query_range?query=up%20@%20end()&start=0&end=10000&step=1&lookback_delta=1d";
+    stream.write_all(format!("GET {long} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut byte = [0];
+    stream.read_exact(&mut byte).unwrap();
+    wait_until(|| budget.used_bytes() > 3 << 20);
+    let running =
+        |n: u32| server.get("/metrics").text().contains(&format!("mytsdb_http_jobs_running{{gate=\"query\"}} {n}\n"));
+    assert!(running(1));
+    let answer = server.get("/api/v1/query?query=1&time=0");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    wait_until(|| running(0));
+    assert!(storage.reads.load(Ordering::Relaxed) < 500, "it was not read to the end");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).ok();
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "a part is not taken for the whole");
+    wait_until(|| budget.used_bytes() == 0);
+    assert!(budget.peak_bytes() <= 4 << 20);
+}
+
+#[test]
+fn a_query_stops_when_the_client_of_its_long_answer_goes() {
+    let storage = Arc::new(Odd { pause: Duration::from_millis(2), ..Odd::default() });
+    let server = Server::start(Arc::clone(&storage) as _, ApiOptions::default());
+    let mut stream = server.connect();
+    let long = "/api/v1/query_range?query=up%20@%20end()&start=0&end=10000&step=1&lookback_delta=1d&limit=10";
+    stream.write_all(format!("GET {long} HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes()).unwrap();
+    let mut byte = [0];
+    stream.read_exact(&mut byte).unwrap();
+    // All that is shown has been written; the rest is only evaluated.
+    drop(stream);
+    wait_until(|| server.get("/metrics").text().contains("mytsdb_http_jobs_running{gate=\"query\"} 0\n"));
+    assert!(storage.reads.load(Ordering::Relaxed) < 900, "it was not read to the end");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Aggregations that fold rows as they come: one accumulator per group and step.
 
-use super::blocks::{KeptRows, Outcome, in_blocks};
+use super::blocks::{Outcome, in_blocks};
 use super::cells::{Cells, FLOAT, HISTOGRAM, Row};
 use super::context::Context;
 use super::expr::{Scalar, eval_scalar, eval_vector};
@@ -102,27 +102,28 @@ fn quantiles_of<'a>(
     q: &Scalar,
     steps: usize,
 ) -> Result<Vec<Outcome>, EvalError> {
-    let kept = KeptRows::of(context, vector)?;
-    let groups = Groups::new(context, &kept.vector, aggregate)?;
+    let (rows, places) = vector.keep_placed(context)?;
+    let vector = Vector::Kept(rows);
+    let groups = Groups::new(context, &vector, aggregate)?;
     let members = groups.members();
-    let rows = kept.rows();
+    let Vector::Kept(rows) = vector else { return Ok(Vec::new()) };
     if rows.iter().any(|row| row.cells.kinds.contains(&HISTOGRAM)) {
         context.annotate(|a| remarks::ignored_in_aggregation(a, "quantile", aggregate.expr.pos()));
     }
     let all_cells = if context.options.optimise {
-        quantiles::of_groups(context, rows, &members, q, steps)?
+        quantiles::of_groups(context, &rows, &members, q, steps)?
     } else {
-        members.iter().map(|members| plain_quantiles(rows, members, q, steps)).collect()
+        members.iter().map(|members| plain_quantiles(&rows, members, q, steps)).collect()
     };
     let mut out = Vec::new();
     for ((labels, members), cells) in groups.labels.iter().zip(&members).zip(all_cells) {
         let drop_name = members.iter().any(|&row| rows[row].drop_name);
         if !cells.is_blank() {
-            let first = kept.places[members[0]];
+            let first = places[members[0]];
             out.push(Outcome { first, row: Row { labels: labels.clone(), drop_name, cells } });
         }
     }
-    context.release(rows);
+    context.release(&rows);
     Ok(out)
 }
 

@@ -23,47 +23,6 @@ pub(super) struct Outcome {
     pub row: Row,
 }
 
-/// The rows of a vector that hold anything, in memory, and where in the vector they stood.
-pub(super) struct KeptRows<'a> {
-    pub vector: Vector<'a>,
-    pub places: Vec<usize>,
-}
-
-impl<'a> KeptRows<'a> {
-    pub fn of(context: &'a Context<'a>, vector: Vector<'a>) -> Result<Self, EvalError> {
-        let (mut rows, mut places) = (Vec::new(), Vec::new());
-        let mut add = |index: usize, row: Row| {
-            places.push(index);
-            rows.push(row);
-        };
-        match vector {
-            Vector::Kept(all) => {
-                let held = all.into_iter().enumerate().filter(|(_, row)| !row.cells.is_blank());
-                held.for_each(|(index, row)| add(index, row));
-            }
-            Vector::Lazy(_) => {
-                let labels = |index: usize, cells: &mut Cells| (!cells.is_blank()).then(|| vector.labels(index));
-                vector.each_tagged(context, labels, |index, labels, cells, _| {
-                    if let Some(labels) = labels {
-                        context.hold_row(&labels, cells)?;
-                        let (drop_name, cells) = (vector.drop_name(index), std::mem::take(cells));
-                        add(index, Row { labels, drop_name, cells });
-                    }
-                    Ok(())
-                })?;
-            }
-        }
-        Ok(Self { vector: Vector::Kept(rows), places })
-    }
-
-    pub fn rows(&self) -> &[Row] {
-        match &self.vector {
-            Vector::Kept(rows) => rows,
-            Vector::Lazy(_) => &[],
-        }
-    }
-}
-
 /// Evaluates `expr` and hands it to `aggregate`, whole or in blocks of steps; the results of the blocks, whose rows differ
 /// in their labels, become one. They come in the order of [`Outcome::first`].
 pub(super) fn in_blocks<'a>(

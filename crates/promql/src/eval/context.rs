@@ -13,6 +13,7 @@ use crate::plan::{Decisions, MeteredSet};
 use crate::pos::PosRange;
 use crate::storage::{Columns, SelectHints, SeriesSet, Storage};
 use crate::value::QueryStats;
+use crate::worker_pool::WorkerPool;
 use mytsdb_model::{LABEL_NAME, Labels, TimeRange};
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -130,9 +131,14 @@ impl<'a> Context<'a> {
         Ok((outcome?, found))
     }
 
+    /// The threads that help to compute rows, if any do.
+    pub fn pool(&self) -> Option<&WorkerPool> {
+        self.options.pool.as_ref().filter(|_| self.options.optimise)
+    }
+
     /// Threads that may compute rows at the same time.
-    pub const fn threads(&self) -> usize {
-        if self.options.optimise { self.options.threads } else { 1 }
+    pub fn threads(&self) -> usize {
+        self.pool().map_or(1, |pool| pool.threads() + 1)
     }
 
     /// Counts `samples` as held until they are released.
@@ -151,12 +157,15 @@ impl<'a> Context<'a> {
 
     /// Takes back what [`Context::hold_row`] counted for `rows` that are not needed any more.
     pub fn release(&self, rows: &[Row]) {
-        let (mut samples, mut bytes) = (0, 0);
         for row in rows {
-            let weight = row.cells.weight();
-            samples += weight;
-            bytes += row_bytes(&row.labels, &row.cells, weight);
+            self.release_row(&row.labels, &row.cells);
         }
+    }
+
+    /// Takes back what [`Context::hold_row`] counted.
+    pub fn release_row(&self, labels: &Labels, cells: &Cells) {
+        let samples = cells.weight();
+        let bytes = row_bytes(labels, cells, samples);
         // Rows that a function made of other rows may not have been counted.
         let Counters { held, row_bytes, .. } = &self.counters;
         held.fetch_sub(samples.min(held.load(Ordering::Relaxed)), Ordering::Relaxed);
@@ -171,8 +180,9 @@ impl<'a> Context<'a> {
 
     /// Counts bytes until the [`Hold`] is dropped.
     pub fn hold_table(&self, bytes: u64) -> Result<Hold<'_>, EvalError> {
+        let hold = Hold { counters: &self.counters, bytes };
         self.hold_bytes(bytes)?;
-        Ok(Hold { counters: &self.counters, bytes })
+        Ok(hold)
     }
 
     /// What is counted as held now.

@@ -22,6 +22,7 @@ mod rows;
 mod selection;
 mod selector;
 mod shared;
+mod stream;
 mod window;
 mod window_table;
 mod workers;
@@ -30,7 +31,7 @@ use crate::ast::{Expr, ValueType};
 use crate::error::EvalError;
 use crate::options::{Cancel, QueryOptions};
 use crate::storage::{Columns, Storage};
-use crate::value::{QueryResult, QueryValue, SampleValue, Series, VectorSample};
+use crate::value::{QueryResult, QueryValue, SampleValue, Series, SeriesSink, SeriesView, Summary, VectorSample};
 use cells::{Cell, Row};
 use context::{Context, drop_schema};
 use expr::{eval_scalar, eval_vector};
@@ -38,7 +39,6 @@ use grid::Grid;
 use groups::all_unique;
 use prepare::{Bounds, TIME_MS_MAX};
 use rows::{merge_equal, same_labelset};
-use std::sync::Arc;
 
 pub(crate) use binary::changes_quantity;
 pub(crate) use functions::{go_max as largest, go_min as smallest};
@@ -65,7 +65,14 @@ pub fn instant(
 ) -> Result<QueryResult, EvalError> {
     check_times(&[timestamp_ms])?;
     let bounds = Bounds { start_ms: timestamp_ms, end_ms: timestamp_ms, step_ms: 0 };
-    evaluate(storage, expr, (bounds, true), options, cancel, |context, expr| instant_value(context, expr, timestamp_ms))
+    let (value, summary) = evaluate(storage, expr, (bounds, true), options, cancel, |context, expr| {
+        instant_value(context, expr, timestamp_ms)
+    })?;
+    Ok(result(value, summary))
+}
+
+fn result(value: QueryValue, Summary { annotations, stats, plan }: Summary) -> QueryResult {
+    QueryResult { value, annotations, stats, plan }
 }
 
 /// Evaluates `expr` at `start_ms`, `start_ms + step_ms`, … up to `end_ms`. Series come in ascending order of labels.
@@ -81,6 +88,47 @@ pub fn range(
     options: &QueryOptions,
     cancel: &Cancel,
 ) -> Result<QueryResult, EvalError> {
+    let mut all = Collected(Vec::new());
+    let summary = range_to(storage, expr, (start_ms, end_ms, step_ms), options, cancel, (&mut all, true))?;
+    Ok(result(QueryValue::Matrix(all.0), summary))
+}
+
+struct Collected(Vec<Series>);
+
+impl SeriesSink for Collected {
+    fn series(&mut self, series: SeriesView<'_>) -> Result<(), EvalError> {
+        self.0.push(series.to_series());
+        Ok(())
+    }
+}
+
+/// [`range`], but each series goes into `sink`, and where the query allows it as soon as it is computed: that of
+/// selectors, and of functions and operators on single series. Then only a few series are held at a time.
+///
+/// The sink is called on this thread. It may wait; nobody else is kept from anything meanwhile.
+///
+/// # Errors
+/// See [`range`], and whatever the sink returns. The sink may have got series before.
+pub fn range_into(
+    storage: &dyn Storage,
+    expr: &Expr,
+    (start_ms, end_ms, step_ms): (i64, i64, i64),
+    options: &QueryOptions,
+    cancel: &Cancel,
+    sink: &mut dyn SeriesSink,
+) -> Result<Summary, EvalError> {
+    range_to(storage, expr, (start_ms, end_ms, step_ms), options, cancel, (sink, false))
+}
+
+/// [`range_into`] a sink that `keeps` what it gets, so that this counts as held.
+fn range_to(
+    storage: &dyn Storage,
+    expr: &Expr,
+    (start_ms, end_ms, step_ms): (i64, i64, i64),
+    options: &QueryOptions,
+    cancel: &Cancel,
+    (sink, keeps): (&mut dyn SeriesSink, bool),
+) -> Result<Summary, EvalError> {
     let found = expr.value_type();
     if !matches!(found, ValueType::Scalar | ValueType::Vector) {
         return Err(EvalError::Execution(format!(
@@ -97,9 +145,10 @@ pub fn range(
         return Err(EvalError::TooManySamples);
     }
     let bounds = Bounds { start_ms, end_ms, step_ms };
-    evaluate(storage, expr, (bounds, false), options, cancel, |context, expr| {
-        range_series(context, expr, grid).map(QueryValue::Matrix)
-    })
+    let ((), summary) = evaluate(storage, expr, (bounds, false), options, cancel, |context, expr| {
+        stream::range_rows(context, expr, grid, keeps, sink)
+    })?;
+    Ok(summary)
 }
 
 fn check_times(times_ms: &[i64]) -> Result<(), EvalError> {
@@ -107,24 +156,6 @@ fn check_times(times_ms: &[i64]) -> Result<(), EvalError> {
         Some(time) => Err(EvalError::Execution(format!("evaluation time of {time} ms is out of range"))),
         None => Ok(()),
     }
-}
-
-fn range_series<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Vec<Series>, EvalError> {
-    if grid.count == 0 {
-        return Ok(Vec::new());
-    }
-    let rows = if expr.value_type() == ValueType::Scalar {
-        let scalar = eval_scalar(context, expr, grid)?;
-        let mut cells = cells::Cells::empty(grid.count);
-        (0..grid.count).for_each(|i| cells.set(i, scalar.at(i)));
-        vec![Row { labels: mytsdb_model::Labels::empty(), drop_name: false, cells }]
-    } else {
-        final_rows(eval_vector(context, expr, grid)?.keep(context)?)?
-    };
-    let times: Vec<i64> = (0..grid.count).map(|step| grid.time(step)).collect();
-    let mut series: Vec<Series> = rows.into_iter().map(|row| to_series(row, &times)).collect();
-    series.sort_by(|a, b| a.labels.cmp(&b.labels));
-    Ok(series)
 }
 
 /// Drops the metric names that are marked for it; rows that become equal are joined.
@@ -135,28 +166,6 @@ fn final_rows(mut rows: Vec<Row>) -> Result<Vec<Row>, EvalError> {
         }
     }
     if all_unique(rows.iter().map(|row| &row.labels)) { Ok(rows) } else { merge_equal(rows) }
-}
-
-/// `times` are those of the steps.
-fn to_series(row: Row, times: &[i64]) -> Series {
-    let Row { labels, cells, .. } = row;
-    if cells.all_floats() {
-        return Series { labels, timestamps_ms: times.to_vec(), values: cells.values, ..Series::default() };
-    }
-    let mut series = Series { labels, ..Series::default() };
-    for run in cells.float_runs() {
-        series.timestamps_ms.extend_from_slice(&times[run.clone()]);
-        series.values.extend_from_slice(&cells.values[run]);
-    }
-    if cells.has_histograms() {
-        for (step, &time) in times.iter().enumerate() {
-            if let Some(histogram) = cells.histogram(step) {
-                series.histogram_timestamps_ms.push(time);
-                series.histograms.push(Arc::clone(histogram));
-            }
-        }
-    }
-    series
 }
 
 fn instant_value<'a>(context: &'a Context<'a>, expr: &'a Expr, timestamp_ms: i64) -> Result<QueryValue, EvalError> {

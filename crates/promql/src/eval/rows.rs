@@ -103,25 +103,35 @@ impl<'a> Vector<'a> {
 
     /// All rows that hold anything, in memory.
     pub fn keep(self, context: &Context<'a>) -> Result<Vec<Row>, EvalError> {
-        if let Vector::Kept(mut rows) = self {
-            rows.retain(|row| !row.cells.is_blank());
-            return Ok(rows);
+        Ok(self.keep_placed(context)?.0)
+    }
+
+    /// The same, and where in the vector each of them stood.
+    pub fn keep_placed(self, context: &Context<'a>) -> Result<(Vec<Row>, Vec<usize>), EvalError> {
+        let (mut rows, mut places) = (Vec::new(), Vec::new());
+        let mut add = |index: usize, row: Row| {
+            places.push(index);
+            rows.push(row);
+        };
+        if let Vector::Kept(all) = self {
+            let filled = all.into_iter().enumerate().filter(|(_, row)| !row.cells.is_blank());
+            filled.for_each(|(index, row)| add(index, row));
+            return Ok((rows, places));
         }
-        let mut out = Vec::new();
         let labels = |index: usize, cells: &mut Cells| (!cells.is_blank()).then(|| self.labels(index));
         self.each_tagged(context, labels, |index, labels, cells, _| {
             if let Some(labels) = labels {
                 context.hold_row(&labels, cells)?;
-                out.push(Row { labels, drop_name: self.drop_name(index), cells: std::mem::take(cells) });
+                add(index, Row { labels, drop_name: self.drop_name(index), cells: std::mem::take(cells) });
             }
             Ok(())
         })?;
-        Ok(out)
+        Ok((rows, places))
     }
 
     /// Calls `fold` with every row in order; the cells may be changed or taken.
     ///
-    /// With more than one thread, rows are computed in parallel and folded in order nevertheless, so the result does not
+    /// With a pool of threads, rows are computed in parallel and folded in order nevertheless, so the result does not
     /// depend on the number of threads.
     pub fn each(
         &self,
@@ -136,24 +146,14 @@ impl<'a> Vector<'a> {
         &self,
         context: &Context<'a>,
         tag: impl Fn(usize, &mut Cells) -> T + Sync,
-        mut fold: impl FnMut(usize, T, &mut Cells, &mut Scratch<'_>) -> Result<(), EvalError>,
+        fold: impl FnMut(usize, T, &mut Cells, &mut Scratch<'_>) -> Result<(), EvalError>,
     ) -> Result<(), EvalError> {
-        let threads = context.threads();
-        if threads < 2 || self.len() < PARALLEL_ROWS_MIN || matches!(self, Vector::Kept(_)) {
-            let mut scratch = context.scratch();
-            let mut cells = Cells::default();
-            let often = self.steps() >= workers::CANCEL_ROWS;
-            for index in 0..self.len() {
-                if often || index % workers::CANCEL_ROWS == 0 {
-                    context.cancel.check()?;
-                }
-                self.read(index, &mut scratch, &mut cells)?;
-                let tag = tag(index, &mut cells);
-                fold(index, tag, &mut cells, &mut scratch)?;
+        match context.pool() {
+            Some(pool) if self.len() >= PARALLEL_ROWS_MIN && matches!(self, Vector::Lazy(_)) => {
+                workers::fold_in_order(context, pool, self, tag, fold)
             }
-            return Ok(());
+            _ => workers::fold_alone(context, self, tag, fold),
         }
-        workers::fold_in_order(context, self, threads, tag, fold)
     }
 }
 

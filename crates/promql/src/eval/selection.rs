@@ -1,7 +1,7 @@
 //! Aggregations that choose series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
 
 use super::best;
-use super::blocks::{KeptRows, Outcome, in_blocks};
+use super::blocks::{Outcome, in_blocks};
 use super::cells::{Cells, EMPTY, FLOAT, HISTOGRAM, Row};
 use super::context::{Context, Hold, Scratch};
 use super::expr::{Scalar, eval_scalar, eval_vector};
@@ -74,9 +74,10 @@ fn chosen<'a>(
     ranked: bool,
 ) -> Result<Vec<Outcome>, EvalError> {
     let top = aggregate.op == AggregateOp::Topk;
-    let kept = KeptRows::of(context, vector)?;
-    let members = Groups::new(context, &kept.vector, aggregate)?.members();
-    let rows = kept.rows();
+    let (rows, places) = vector.keep_placed(context)?;
+    let vector = Vector::Kept(rows);
+    let members = Groups::new(context, &vector, aggregate)?.members();
+    let Vector::Kept(mut rows) = vector else { return Ok(Vec::new()) };
     let _keep = context.hold_table((rows.len() * counts.len()) as u64)?;
     let mut keep = vec![vec![false; counts.len()]; rows.len()];
     let mut best: Vec<(f64, usize)> = Vec::new();
@@ -106,8 +107,7 @@ fn chosen<'a>(
     if ignored {
         context.annotate(|a| remarks::ignored_in_aggregation(a, aggregate.op.as_str(), aggregate.expr.pos()));
     }
-    context.release(rows);
-    let KeptRows { vector: Vector::Kept(mut rows), places } = kept else { return Ok(Vec::new()) };
+    context.release(&rows);
     let order = if ranked { order } else { (0..rows.len()).collect() };
     let mut out = Vec::new();
     for at in order {

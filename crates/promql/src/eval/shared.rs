@@ -14,21 +14,21 @@ use crate::options::{Cancel, QueryOptions};
 use crate::plan::{self, Decision, Facts, Plan, Share};
 use crate::pos::PosRange;
 use crate::storage::Storage;
-use crate::value::{QueryResult, QueryValue};
+use crate::value::Summary;
 use mytsdb_model::Labels;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Plans `expr` and evaluates it.
-pub(super) fn evaluate(
+pub(super) fn evaluate<T>(
     storage: &dyn Storage,
     expr: &Expr,
     (bounds, instant): (Bounds, bool),
     options: &QueryOptions,
     cancel: &Cancel,
-    value: impl for<'a> FnOnce(&'a Context<'a>, &'a Expr) -> Result<QueryValue, EvalError>,
-) -> Result<QueryResult, EvalError> {
+    value: impl for<'a> FnOnce(&'a Context<'a>, &'a Expr) -> Result<T, EvalError>,
+) -> Result<(T, Summary), EvalError> {
     let began = Instant::now();
     let mut expr = prepare(expr, bounds)?;
     let summarised = summarised_selectors(&expr);
@@ -40,7 +40,7 @@ pub(super) fn evaluate(
     cancel.check()?;
     let plan = options.profile.then(|| Plan::of(&expr, &context.decisions, options).after(began.elapsed()));
     let (annotations, stats) = context.finish();
-    Ok(QueryResult { value, annotations, stats, plan })
+    Ok((value, Summary { annotations, stats, plan }))
 }
 
 fn facts(storage: &dyn Storage, expr: &Expr, bounds: Bounds, instant: bool, options: &QueryOptions) -> Facts {
