@@ -7,6 +7,7 @@
 mod compliance_suite;
 mod histogram_suite;
 mod parser_suite;
+mod peer;
 mod promqltest;
 mod score;
 
@@ -15,8 +16,8 @@ use score::{Options, Score};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str =
-    "usage: mytsdb-conformance promqltest|parser|histogram|compliance [--dir DIR] [--filter TEXT] [--verbose]";
+const USAGE: &str = "usage: mytsdb-conformance promqltest|parser|histogram|compliance [--dir DIR] [--filter TEXT] [--verbose]\n       \
+     mytsdb-conformance peer --prometheus PATH [--queries N] [--seed S]";
 
 fn main() -> ExitCode {
     match run() {
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<Score> {
     let mut args = std::env::args().skip(1);
     let suite = args.next().context(USAGE)?;
+    if suite == "peer" {
+        return peer::run(args);
+    }
     let mut options = Options::default();
     let mut dir = None;
     while let Some(arg) = args.next() {

@@ -39,7 +39,7 @@ pub fn run(dir: &Path, options: &Options) -> anyhow::Result<Score> {
 }
 
 /// Bytes that are not UTF-8 stand in the tables as `\udcXX`, which JSON's grammar allows and strict readers refuse.
-fn escape_lone_surrogates(text: &str) -> String {
+pub fn escape_lone_surrogates(text: &str) -> String {
     text.replace("\\udcff", "\\ufffd")
 }
 

@@ -22,6 +22,22 @@ pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }
 
+/// Runs the suite that asks a Prometheus, which is built first unless `--prometheus` names one.
+///
+/// # Errors
+///
+/// If Prometheus cannot be built, or the runner cannot be built or started.
+pub(crate) fn peer(flags: &[&str]) -> anyhow::Result<ExitCode> {
+    let built = if flags.contains(&"--prometheus") { None } else { Some(crate::prometheus::build()?) };
+    let path = built.as_ref().map(|path| path.to_string_lossy());
+    let mut arguments = vec!["peer"];
+    if let Some(path) = &path {
+        arguments.extend(["--prometheus", path]);
+    }
+    arguments.extend(flags);
+    run(&arguments)
+}
+
 /// Runs every suite that has a floor; a suite below its full score passes as long as it is not below its floor.
 ///
 /// # Errors

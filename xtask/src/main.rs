@@ -10,8 +10,10 @@ mod collector;
 mod conformance;
 mod e2e;
 mod fuzz;
+mod go;
 mod layers;
 mod loom;
+mod prometheus;
 mod step;
 mod test;
 mod tidy;
@@ -32,6 +34,9 @@ usage: cargo xtask COMMAND
   conformance SUITE [--dir DIR]         one of the third-party suites; its last line of output is the score
   conformance --floors                  every suite of conformance/floor.txt; fails below a recorded floor
   collector                             builds the OpenTelemetry Collector of deploy/otel-collector, prints its path
+  conformance peer [--queries N] [--seed S]
+                                        random queries, asked of a real Prometheus too; needs Go
+  prometheus                            builds the Prometheus that `peer` asks, prints its path
   e2e [--rounds N]                      a stock Collector against the server, kill -9 under load; needs Go";
 
 fn main() -> ExitCode {
@@ -56,8 +61,10 @@ fn run(arguments: &[&str]) -> anyhow::Result<ExitCode> {
         ["loom"] => done(loom::run()),
         ["fuzz", flags @ ..] => done(fuzz::run(flags)),
         ["conformance", "--floors"] => done(conformance::check_floors()),
+        ["conformance", "peer", flags @ ..] => conformance::peer(flags),
         ["conformance", suite @ ..] => conformance::run(suite),
         ["collector"] => done(collector::build().map(|path| println!("{}", path.display()))),
+        ["prometheus"] => done(prometheus::build().map(|path| println!("{}", path.display()))),
         ["e2e", flags @ ..] => done(e2e::run(flags)),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -83,6 +83,9 @@ impl ApiError {
 
 impl From<EvalError> for ApiError {
     fn from(error: EvalError) -> Self {
+        if let EvalError::Query(reason) = &error {
+            return Self::parameter("query", reason);
+        }
         let kind = match &error {
             EvalError::Canceled => ErrorKind::Canceled,
             EvalError::Timeout => ErrorKind::Timeout,

@@ -2,7 +2,7 @@
 
 use crate::json::{Chunks, PointStart, write_histogram};
 use mytsdb_codec::FloatHistogram;
-use mytsdb_promql::{EvalError, QueryValue, SampleValue, Series, SeriesSink, SeriesView, VectorSample};
+use mytsdb_promql::{EvalError, QueryValue, SampleValue, Series, SeriesSink, SeriesView, VectorSample, format_fixed};
 use std::sync::Arc;
 
 /// `"resultType":"…","result":…`. Series are freed as soon as they are written.
@@ -10,8 +10,12 @@ pub(crate) fn write_value(out: &mut Chunks, value: QueryValue) {
     out.raw("\"resultType\":\"");
     match value {
         QueryValue::Scalar(timestamp_ms, number) => {
-            out.raw("scalar\",\"result\":");
-            out.point(&PointStart::new(timestamp_ms), number);
+            out.raw("scalar\",\"result\":[");
+            out.timestamp(timestamp_ms);
+            out.raw(",");
+            // Unlike the values of samples, never with an exponent.
+            out.string(&format_fixed(number));
+            out.raw("]");
         }
         QueryValue::String(timestamp_ms, text) => {
             out.raw("string\",\"result\":[");
@@ -243,6 +247,8 @@ mod tests {
     #[test]
     fn every_type_has_its_shape() {
         assert_eq!(text(QueryValue::Scalar(1500, 0.5)), r#""resultType":"scalar","result":[1.500,"0.5"]"#);
+        assert_eq!(text(QueryValue::Scalar(0, 1e-7)), r#""resultType":"scalar","result":[0,"0.0000001"]"#);
+        assert_eq!(text(QueryValue::Scalar(0, 1e21)), r#""resultType":"scalar","result":[0,"1000000000000000000000"]"#);
         assert_eq!(text(QueryValue::String(0, "<x>".into())), r#""resultType":"string","result":[0,"\u003cx\u003e"]"#);
         assert_eq!(text(QueryValue::Vector(Vec::new())), r#""resultType":"vector","result":[]"#);
         assert_eq!(text(QueryValue::Matrix(Vec::new())), r#""resultType":"matrix","result":[]"#);

@@ -2,7 +2,10 @@
 
 use crate::json::Chunks;
 use mytsdb_model::Matcher;
-use mytsdb_promql::{AtBound, BinaryExpr, Call, Cardinality, Expr, SubqueryExpr, VectorMatching, VectorSelector};
+use mytsdb_promql::{
+    AtBound, BinaryExpr, Call, Cardinality, DurationExpr, Expr, MatrixSelector, SubqueryExpr, VectorMatching,
+    VectorSelector, format_fixed,
+};
 
 /// One node and all below. Recursion is bounded by the parser's `DEPTH_MAX`.
 pub(crate) fn write_expr(out: &mut Chunks, expr: &Expr) {
@@ -25,11 +28,11 @@ pub(crate) fn write_expr(out: &mut Chunks, expr: &Expr) {
         }
         Expr::Binary(e) => write_binary(out, e),
         Expr::Call(e) => write_call(out, e),
-        Expr::Matrix(e) => write_selector(out, &e.selector, Some(e.range_ms)),
+        Expr::Matrix(e) => write_selector(out, &e.selector, Some(e)),
         Expr::Subquery(e) => write_subquery(out, e),
         Expr::Number(e) => {
             out.raw("{\"type\":\"numberLiteral\",\"val\":");
-            out.value(e.value);
+            out.string(&format_fixed(e.value));
             out.raw("}");
         }
         Expr::String(e) => {
@@ -79,7 +82,11 @@ fn write_matching(out: &mut Chunks, matching: &VectorMatching) {
     };
     out.raw("{\"card\":");
     out.string(card);
-    out.raw(",\"include\":");
+    out.raw(",\"fillValues\":{\"lhs\":");
+    write_fill(out, matching.fill_left);
+    out.raw(",\"rhs\":");
+    write_fill(out, matching.fill_right);
+    out.raw("},\"include\":");
     out.strings(&matching.include);
     out.raw(",\"labels\":");
     out.strings(&matching.labels);
@@ -102,21 +109,61 @@ fn write_call(out: &mut Chunks, e: &Call) {
     out.raw("},\"type\":\"call\"}");
 }
 
-/// `range_ms` makes it a range selector.
-fn write_selector(out: &mut Chunks, e: &VectorSelector, range_ms: Option<i64>) {
-    out.raw("{\"matchers\":");
+/// JSON knows no infinite numbers, so those are null.
+fn write_fill(out: &mut Chunks, value: Option<f64>) {
+    match value.filter(|value| value.is_finite()) {
+        Some(value) => out.float(value),
+        None => out.raw("null"),
+    }
+}
+
+/// `matrix`: the range selector that it belongs to.
+fn write_selector(out: &mut Chunks, e: &VectorSelector, matrix: Option<&MatrixSelector>) {
+    out.raw("{\"anchored\":");
+    write_bool(out, e.anchored);
+    out.raw(",\"matchers\":");
     out.list(&e.matchers, write_matcher);
     out.raw(",\"name\":");
     out.string(&e.name);
     out.raw(",\"offset\":");
     write_integer(out, e.offset_ms);
-    if let Some(range_ms) = range_ms {
+    out.raw(",\"offsetExpr\":");
+    write_duration(out, e.offset_expr.as_ref());
+    if let Some(matrix) = matrix {
         out.raw(",\"range\":");
-        write_integer(out, range_ms);
+        write_integer(out, matrix.range_ms);
+        out.raw(",\"rangeExpr\":");
+        write_duration(out, matrix.range_expr.as_ref());
     }
+    out.raw(",\"smoothed\":");
+    write_bool(out, e.smoothed);
     write_at_bound(out, e.at);
     write_at_time(out, e.timestamp_ms);
-    out.raw(if range_ms.is_some() { ",\"type\":\"matrixSelector\"}" } else { ",\"type\":\"vectorSelector\"}" });
+    out.raw(if matrix.is_some() { ",\"type\":\"matrixSelector\"}" } else { ",\"type\":\"vectorSelector\"}" });
+}
+
+fn write_duration(out: &mut Chunks, e: Option<&DurationExpr>) {
+    match e {
+        None => out.raw("null"),
+        Some(DurationExpr::Number(e)) => {
+            out.raw("{\"duration\":");
+            write_bool(out, e.duration);
+            out.raw(",\"type\":\"numberLiteral\",\"val\":");
+            out.string(&format_fixed(e.value));
+            out.raw("}");
+        }
+        Some(DurationExpr::Operation(e)) => {
+            out.raw("{\"lhs\":");
+            write_duration(out, e.lhs.as_ref());
+            out.raw(",\"op\":");
+            out.string(e.op.as_str());
+            out.raw(",\"rhs\":");
+            write_duration(out, e.rhs.as_ref());
+            out.raw(",\"type\":\"durationExpr\",\"wrapped\":");
+            write_bool(out, e.wrapped);
+            out.raw("}");
+        }
+    }
 }
 
 fn write_matcher(out: &mut Chunks, matcher: &Matcher) {
@@ -134,11 +181,17 @@ fn write_subquery(out: &mut Chunks, e: &SubqueryExpr) {
     write_expr(out, &e.expr);
     out.raw(",\"offset\":");
     write_integer(out, e.offset_ms);
+    out.raw(",\"offsetExpr\":");
+    write_duration(out, e.offset_expr.as_ref());
     out.raw(",\"range\":");
     write_integer(out, e.range_ms);
+    out.raw(",\"rangeExpr\":");
+    write_duration(out, e.range_expr.as_ref());
     write_at_bound(out, e.at);
     out.raw(",\"step\":");
     write_integer(out, e.step_ms);
+    out.raw(",\"stepExpr\":");
+    write_duration(out, e.step_expr.as_ref());
     write_at_time(out, e.timestamp_ms);
     out.raw(",\"type\":\"subquery\"}");
 }

@@ -3,7 +3,7 @@
 use crate::pos::{PosRange, line_column};
 use std::collections::HashMap;
 
-/// The remarks of one evaluation, each text once; the position is the last one in the query that it was added for, so
+/// The remarks of one evaluation, each text once; the position is that of the expression that is evaluated last, so
 /// that it does not depend on the order in which the parts of a query are evaluated.
 #[derive(Debug, Clone, Default)]
 pub struct Annotations {
@@ -32,11 +32,13 @@ impl Annotation {
 }
 
 impl Annotations {
-    /// Adds a remark, or moves the one with the same text to `pos` if that is further behind.
+    /// Adds a remark, or moves the one with the same text to `pos` if that is evaluated later.
     pub fn add(&mut self, warning: bool, message: String, pos: PosRange) {
         let key = (warning, message);
         if let Some(&at) = self.known.get(&key) {
-            if pos.start > self.list[at].pos.start {
+            // An expression is evaluated after those within it, and after those before it.
+            let order = |pos: PosRange| (pos.end, std::cmp::Reverse(pos.start));
+            if order(pos) > order(self.list[at].pos) {
                 self.list[at].pos = pos;
             }
             return;

@@ -11,11 +11,13 @@ pub struct ParseError {
     pos: PosRange,
     at: LineColumn,
     message: String,
+    /// The text is empty.
+    empty: bool,
 }
 
 impl ParseError {
     pub(crate) fn new(text: &str, pos: PosRange, message: impl Into<String>) -> Self {
-        Self { pos, at: line_column(text, pos.start), message: message.into() }
+        Self { pos, at: line_column(text, pos.start), message: message.into(), empty: text.is_empty() }
     }
 
     /// The bytes of the query that the error is about.
@@ -36,6 +38,10 @@ impl ParseError {
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.empty {
+            // A text without characters has no first one.
+            return write!(f, "unknown position: parse error: {}", self.message);
+        }
         write!(f, "{}: parse error: {}", self.at, self.message)
     }
 }
@@ -76,6 +82,9 @@ pub enum EvalError {
     /// The storage failed.
     #[error("{0}")]
     Storage(#[from] StorageError),
+    /// The query is not one that can be asked so, e.g. a range vector at many steps.
+    #[error("{0}")]
+    Query(String),
     /// The query itself cannot be answered, e.g. many-to-many matching.
     #[error("{0}")]
     Execution(String),

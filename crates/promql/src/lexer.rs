@@ -36,6 +36,9 @@ pub(crate) fn tokens(input: &str) -> (Vec<Token>, String) {
     }
 }
 
+/// What Prometheus shows in the place of a character behind the end.
+const END: char = '\u{fffd}';
+
 type Lexed = Result<TokenKind, String>;
 
 impl<'a> Lexer<'a> {
@@ -94,7 +97,7 @@ impl<'a> Lexer<'a> {
         while let Some(&byte) = bytes.get(self.at) {
             match byte {
                 b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
-                b'#' if !self.in_brackets => {
+                b'#' if !self.in_brackets || self.got_duration => {
                     while bytes.get(self.at).is_some_and(|&b| b != b'\n' && b != b'\r') {
                         self.at += 1;
                     }
@@ -142,7 +145,13 @@ impl<'a> Lexer<'a> {
 
     fn top_level(&mut self) -> Lexed {
         let Some(c) = self.bump() else {
-            return if self.paren_depth > 0 { Err("unclosed left parenthesis".into()) } else { Ok(TokenKind::End) };
+            return if self.paren_depth > 0 {
+                Err("unclosed left parenthesis".into())
+            } else if self.in_brackets {
+                Err("unclosed left bracket".into())
+            } else {
+                Ok(TokenKind::End)
+            };
         };
         Ok(match c {
             ',' => TokenKind::Comma,
@@ -154,12 +163,12 @@ impl<'a> Lexer<'a> {
             '^' => TokenKind::Binary(BinaryOp::Pow),
             '@' => TokenKind::At,
             '=' if self.accept("=") => TokenKind::Binary(BinaryOp::Eq),
-            '=' if self.accept("~") => TokenKind::RegexMatch,
+            '=' if self.accept("~") => return Err("unexpected character after '=': '~'".into()),
             '=' => TokenKind::Assign,
             '!' => match self.bump() {
                 Some('=') => TokenKind::Binary(BinaryOp::NotEq),
                 Some(other) => return Err(format!("unexpected character after '!': {}", quote_char(other))),
-                None => return Err("unexpected end of input after '!'".into()),
+                None => return Err(format!("unexpected character after '!': '{END}'")),
             },
             '<' if self.accept("=") => TokenKind::Binary(BinaryOp::LessEq),
             '<' if self.accept("/") => TokenKind::Binary(BinaryOp::TrimUpper),
@@ -183,6 +192,8 @@ impl<'a> Lexer<'a> {
                 self.in_braces = true;
                 TokenKind::LeftBrace
             }
+            '[' if self.in_brackets => return Err("unexpected left bracket '['".into()),
+            ']' => return Err("unexpected right bracket ']'".into()),
             '[' => {
                 self.in_brackets = true;
                 self.got_duration = false;
@@ -232,7 +243,7 @@ impl<'a> Lexer<'a> {
                 Some(other) => {
                     return Err(format!("unexpected character after '!' inside braces: {}", quote_char(other)));
                 }
-                None => return Err("unexpected end of input after '!' inside braces".into()),
+                None => return Err(format!("unexpected character after '!' inside braces: '{END}'")),
             },
             '{' => return Err("unexpected left brace '{'".into()),
             '}' => {
@@ -245,7 +256,11 @@ impl<'a> Lexer<'a> {
 
     fn inside_brackets(&mut self) -> Lexed {
         let Some(c) = self.bump() else {
-            return Err("unexpected end of input in duration expression".into());
+            return if self.got_duration {
+                self.top_level()
+            } else {
+                Err("unexpected end of input in duration expression".into())
+            };
         };
         Ok(match c {
             ']' => {
@@ -254,10 +269,11 @@ impl<'a> Lexer<'a> {
             }
             ':' => {
                 if !self.got_duration {
+                    self.start = self.at;
                     return Err("unexpected colon before duration in duration expression".into());
                 }
                 if self.got_colon {
-                    return Err("unexpected repeated colon in duration expression".into());
+                    return Err("unexpected colon ':'".into());
                 }
                 self.got_colon = true;
                 TokenKind::Colon
@@ -297,8 +313,12 @@ impl<'a> Lexer<'a> {
                     }
                     _ => return Err(format!("unexpected character in duration expression: {}", quote_char(c))),
                 };
-                self.got_duration = true;
                 TokenKind::Keyword(keyword)
+            }
+            _ if self.got_duration => {
+                // From the first number on, what has no meaning here is lexed as elsewhere.
+                self.at = self.start;
+                return self.top_level();
             }
             c => return Err(format!("unexpected character in duration expression: {}", quote_char(c))),
         })

@@ -39,7 +39,14 @@ pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
     if !clean.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return Err(bad());
     }
-    clean.parse::<f64>().map(|v| sign * v).map_err(|_| bad())
+    match clean.parse::<f64>() {
+        Ok(value) if value.is_infinite() => Err(format!(
+            "error parsing number: strconv.ParseFloat: parsing {}: value out of range",
+            crate::token::quote(text)
+        )),
+        Ok(value) => Ok(sign * value),
+        Err(_) => Err(bad()),
+    }
 }
 
 const UNITS: [(&str, i64); 7] = [
@@ -90,6 +97,9 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, String> {
             return Err(format!("not a valid duration string: {}", quoted()));
         }
         next_unit = index + 1;
+        if number.parse::<u64>().is_err() {
+            return Err(format!("not a valid duration string: {}", quoted()));
+        }
         let value: i64 = number.parse().map_err(|_| "duration out of range".to_owned())?;
         total = value
             .checked_mul(UNITS[index].1)

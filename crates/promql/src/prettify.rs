@@ -36,6 +36,8 @@ impl Pretty {
                 let inner = self.node(&e.expr, level);
                 format!("{pad}{}{}", if e.negative { "-" } else { "+" }, inner.trim_start())
             }
+            // One that fits is not indented in Prometheus.
+            Expr::Subquery(_) if flat.chars().count() <= self.chars_max => flat,
             Expr::Subquery(e) => format!("{}{}", self.node(&e.expr, level), subquery_suffix(e)),
             _ if flat.chars().count() <= self.chars_max => format!("{pad}{flat}"),
             Expr::Aggregate(e) => {

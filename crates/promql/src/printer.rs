@@ -30,7 +30,7 @@ impl fmt::Display for Expr {
             Expr::String(e) => f.write_str(&quote_bytes(&e.value)),
             Expr::Paren(e) => write!(f, "({})", e.expr),
             Expr::Unary(e) => write!(f, "{}{}", if e.negative { "-" } else { "+" }, e.expr),
-            Expr::Vector(e) => write!(f, "{}{}", selector(e), modifiers(e)),
+            Expr::Vector(e) => write!(f, "{}{}", selector(e), modifiers(e, false)),
         }
     }
 }
@@ -145,13 +145,16 @@ fn offset_suffix(offset_ms: i64, expr: Option<&DurationExpr>) -> String {
     }
 }
 
-fn modifiers(e: &VectorSelector) -> String {
+/// What stands behind a selector; `anchored` and `smoothed` before `@` only if a range does.
+fn modifiers(e: &VectorSelector, ranged: bool) -> String {
     let extended = match (e.anchored, e.smoothed) {
         (true, _) => " anchored",
         (_, true) => " smoothed",
         _ => "",
     };
-    format!("{extended}{}{}", at_suffix(e.timestamp_ms, e.at), offset_suffix(e.offset_ms, e.offset_expr.as_ref()))
+    let at = at_suffix(e.timestamp_ms, e.at);
+    let offset = offset_suffix(e.offset_ms, e.offset_expr.as_ref());
+    if ranged { [extended, &at, &offset].concat() } else { [&at, extended, &offset].concat() }
 }
 
 fn width(ms: i64, expr: Option<&DurationExpr>) -> String {
@@ -159,7 +162,7 @@ fn width(ms: i64, expr: Option<&DurationExpr>) -> String {
 }
 
 pub(crate) fn matrix(e: &MatrixSelector) -> String {
-    format!("{}[{}]{}", selector(&e.selector), width(e.range_ms, e.range_expr.as_ref()), modifiers(&e.selector))
+    format!("{}[{}]{}", selector(&e.selector), width(e.range_ms, e.range_expr.as_ref()), modifiers(&e.selector, true))
 }
 
 pub(crate) fn subquery_suffix(e: &SubqueryExpr) -> String {

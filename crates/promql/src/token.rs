@@ -64,6 +64,11 @@ pub(crate) enum Keyword {
 }
 
 impl Keyword {
+    /// Whether it is one of those that are keywords only before a parenthesis.
+    pub const fn is_fill(self) -> bool {
+        matches!(self, Keyword::Fill | Keyword::FillLeft | Keyword::FillRight)
+    }
+
     /// Whether a metric may bear the keyword as its bare name.
     pub const fn is_metric_name(self) -> bool {
         matches!(
@@ -147,8 +152,11 @@ impl Token {
             TokenKind::String => format!("string {}", quoted()),
             TokenKind::Number => format!("number {}", quoted()),
             TokenKind::Duration => format!("duration {}", quoted()),
-            TokenKind::Binary(_) | TokenKind::RegexMatch | TokenKind::RegexNoMatch => format!("<op:{text}>"),
+            TokenKind::Binary(_) | TokenKind::RegexMatch | TokenKind::RegexNoMatch | TokenKind::At => {
+                format!("<op:{text}>")
+            }
             TokenKind::Aggregate(_) => format!("<aggr:{text}>"),
+            TokenKind::Keyword(Keyword::Start | Keyword::End | Keyword::Step | Keyword::Range) => quoted(),
             TokenKind::Keyword(_) => format!("<{text}>"),
             _ => quoted(),
         }

@@ -137,7 +137,9 @@ fn mutate(random: &mut Random, seeds: &[String], text: &mut String) {
 fn check(text: &str) -> bool {
     let Ok(expr) = parse(text) else { return false };
     let printed = expr.to_string();
-    if printed.len() > QUERY_BYTES_MAX {
+    // A plus before the parentheses of an offset is not printed, and without it more belongs to the offset.
+    // Infinity is printed with its sign, which stands outside of a power. Prometheus prints both so.
+    if printed.len() > QUERY_BYTES_MAX || printed.contains(" offset (") || printed.contains("Inf ^") {
         return true;
     }
     let again = parse(&printed).unwrap_or_else(|e| panic!("{text:?} prints as {printed:?}: {e}"));

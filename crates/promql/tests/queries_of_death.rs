@@ -90,8 +90,6 @@ fn large_patterns_are_refused() {
 #[test]
 fn huge_numbers_overflow_nothing() {
     for query in [
-        "1e999",
-        "-1e999",
         "0x7fffffffffffffff",
         "a @ 9e15",
         "a @ -9e15",
@@ -111,9 +109,17 @@ fn huge_numbers_overflow_nothing() {
     ] {
         survive(query.into()).unwrap_or_else(|e| panic!("{query}: {e}"));
     }
-    for query in
-        ["a[300y]", "a[1e300]", "topk(1e300, a)", "limitk(-1e300, a)", "a @ 1e300", "a[1d1e9]", "a[9999999999y]"]
-    {
+    for query in [
+        "1e999",
+        "-1e999",
+        "a[300y]",
+        "a[1e300]",
+        "topk(1e300, a)",
+        "limitk(-1e300, a)",
+        "a @ 1e300",
+        "a[1d1e9]",
+        "a[9999999999y]",
+    ] {
         assert!(survive(query.into()).is_err(), "{query}");
     }
     let storage = storage();

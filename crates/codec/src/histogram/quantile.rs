@@ -11,11 +11,14 @@ impl FloatHistogram {
     /// +Inf. `-Inf` for `q < 0`, `+Inf` for `q > 1`; NaN for a NaN `q`, without observations, and if the rank falls on
     /// observations of NaN (possible only if the sum is NaN).
     pub fn quantile(&self, q: f64) -> f64 {
+        if q < 0.0 {
+            return f64::NEG_INFINITY;
+        }
+        if q > 1.0 {
+            return f64::INFINITY;
+        }
         if q.is_nan() || self.count == 0.0 {
             return f64::NAN;
-        }
-        if !(0.0..=1.0).contains(&q) {
-            return if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
         }
         // Walking from the nearer end keeps rounding small. NaN observations are above all buckets, but in none.
         let ascending = self.sum.is_nan() || q < 0.5;
@@ -28,7 +31,8 @@ impl FloatHistogram {
         let count = count.min(self.count);
         let spread = self.spread(bucket);
         if spread.lower.is_infinite() {
-            return spread.upper;
+            // All of it is one bucket: the share of an infinite width.
+            return if spread.upper.is_infinite() { f64::INFINITY * q } else { spread.upper };
         }
         if spread.upper.is_infinite() {
             return spread.lower;
@@ -50,7 +54,11 @@ impl FloatHistogram {
         }
         let (mut below_lower, mut below_upper) = (0.0, 0.0);
         for bucket in self.iter_all() {
-            let spread = self.spread(bucket);
+            let mut spread = self.spread(bucket);
+            if self.uses_custom_buckets() && spread.lower.is_finite() && spread.lower < 0.0 && spread.upper >= 0.0 {
+                // Prometheus takes a custom bucket around zero for a zero bucket, which begins at zero here.
+                spread.lower = 0.0;
+            }
             below_lower += bucket.count * spread.share_below(lower);
             below_upper += bucket.count * spread.share_below(upper);
         }
@@ -181,6 +189,7 @@ mod tests {
             check(h.quantile(q), expected);
         }
         check(FloatHistogram::default().quantile(0.5), f64::NAN);
+        check(FloatHistogram::default().quantile(-1.0), f64::NEG_INFINITY);
     }
 
     #[test]
@@ -216,10 +225,15 @@ mod tests {
         check(positive.fraction(4.0, 5.0), 0.0);
         check(positive.fraction(0.0, 0.5), 0.005);
         check(positive.quantile(0.5), 3.0);
+        let around_zero = h(&[-5.0, 0.0, 5.0], &[10.0, 20.0, 50.0, 20.0]);
+        check(around_zero.fraction(-1.0, 0.0), 0.0);
+        check(around_zero.fraction(0.0, 1.0), 0.3);
         let negative = h(&[-3.0, -2.0, -1.0], &[10.0, 2.0, 3.0, 85.0]);
         check(negative.fraction(-4.0, -2.0), 0.02);
         check(negative.fraction(f64::NEG_INFINITY, f64::INFINITY), 1.0);
         check(negative.quantile(0.05), -3.0);
+        check(h(&[], &[100.0]).quantile(0.0), f64::NAN);
+        check(h(&[], &[100.0]).quantile(0.5), f64::INFINITY);
     }
 
     #[test]

@@ -28,7 +28,11 @@ impl FloatHistogram {
         let (mut count, mut sum, mut changed) = (0.0, 0.0, false);
         let mut cut = |bucket: Bucket| {
             let whole = self.spread(bucket);
-            let (kept, spread) = split(whole, bucket.count, cutoff, keep);
+            let (mut kept, spread) = split(whole, bucket.count, cutoff, keep);
+            if matches!(keep, Keep::Above) && cutoff < 0.0 && cutoff > bucket.lower && bucket.lower.is_infinite() {
+                // Where in a bucket without lower bound a negative cutoff lies is not known.
+                kept = 0.0;
+            }
             changed |= kept != bucket.count;
             if kept != 0.0 {
                 changed |= spread.lower != whole.lower || spread.upper != whole.upper;
@@ -105,6 +109,21 @@ mod tests {
         assert!((low.count - 8.0).abs() < 1e-12 && (high.count - 26.0).abs() < 1e-12, "{low} {high}");
         assert!((low.sum - 0.2570938865989847).abs() < 1e-9, "{low}");
         assert!((high.sum - 116.50067065070982).abs() < 1e-9, "{high}");
+    }
+
+    #[test]
+    fn a_negative_cutoff_drops_what_has_no_lower_bound() {
+        let h = FloatHistogram {
+            custom_values: vec![10.0],
+            count: 7.0,
+            sum: 60.0,
+            ..exponential(super::super::CUSTOM_SCHEMA, 0, &[4.0, 3.0])
+        };
+        for (cutoff, count) in [(-1.0, 3.0), (f64::NEG_INFINITY, 7.0), (0.0, 7.0), (5.0, 5.0)] {
+            let mut cut = h.clone();
+            cut.trim_lower(cutoff);
+            assert_eq!(cut.count, count, "{cutoff}");
+        }
     }
 
     #[test]

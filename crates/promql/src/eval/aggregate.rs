@@ -36,7 +36,7 @@ fn fold<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) 
     let cells = (groups.len() * grid.count) as u64;
     let _accumulators = context.hold_table(cells.saturating_mul(accumulator_bytes(aggregate.op)))?;
     context.hold(cells)?;
-    let (op, pos) = (aggregate.op, aggregate.expr.pos());
+    let (op, pos) = (aggregate.op, aggregate.expr.unwrap_parens().pos());
     let mut dropped = vec![false; groups.len()];
     // Groups come in the order of their first row that holds anything.
     let mut known = vec![false; groups.len()];
@@ -61,14 +61,15 @@ fn fold<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) 
             context.hold(cells.weight())?;
         }
         dropped[group] |= delayed && vector.drop_name(row);
-        folds.add(group, cells, &mut Notes { annotations: &mut scratch.annotations, pos, op });
+        let metric = if vector.nameless() { "" } else { vector.source_labels(row).metric_name() };
+        folds.add(group, cells, &mut Notes { annotations: &mut scratch.annotations, pos, op, metric });
         Ok(())
     })?;
     let mut scratch = context.scratch();
     let mut out = Vec::new();
     for group in order {
         let (labels, drop_name) = (groups.labels[group].clone(), dropped[group]);
-        let cells = folds.finish(group, &mut Notes { annotations: &mut scratch.annotations, pos, op });
+        let cells = folds.finish(group, &mut Notes { annotations: &mut scratch.annotations, pos, op, metric: "" });
         if !cells.is_blank() {
             out.push(Row { labels, drop_name, cells });
         }
@@ -84,10 +85,8 @@ fn eval_quantile<'a>(
 ) -> Result<Vector<'a>, EvalError> {
     let param = aggregate.param.as_ref().ok_or_else(|| EvalError::execution("quantile needs a parameter"))?;
     let q = eval_scalar(context, param, grid)?;
-    for q in q.distinct(grid.count) {
-        if !(0.0..=1.0).contains(&q) {
-            context.annotate(|a| remarks::invalid_quantile(a, q, param.pos()));
-        }
+    for q in q.worst(grid.count, 0.0, 1.0) {
+        context.annotate(|a| remarks::invalid_quantile(a, q, param.unwrap_parens().pos()));
     }
     in_blocks(context, &aggregate.expr, grid, |vector, steps| {
         quantiles_of(context, aggregate, vector, &q.part(&steps), steps.len())
@@ -108,7 +107,7 @@ fn quantiles_of<'a>(
     let members = groups.members();
     let Vector::Kept(rows) = vector else { return Ok(Vec::new()) };
     if rows.iter().any(|row| row.cells.kinds.contains(&HISTOGRAM)) {
-        context.annotate(|a| remarks::ignored_in_aggregation(a, "quantile", aggregate.expr.pos()));
+        context.annotate(|a| remarks::ignored_in_aggregation(a, "quantile", aggregate.expr.unwrap_parens().pos()));
     }
     let all_cells = if context.options.optimise {
         quantiles::of_groups(context, &rows, &members, q, steps)?

@@ -133,7 +133,7 @@ pub(super) fn stream<'a>(
         Ok(())
     })?;
     if ignored {
-        context.annotate(|a| remarks::ignored_in_aggregation(a, aggregate.op.as_str(), aggregate.expr.pos()));
+        context.annotate(|a| remarks::ignored_in_aggregation(a, aggregate.op.as_str(), aggregate.pos));
     }
     let mut chosen: HashMap<usize, Cells> = HashMap::new();
     let mut order = Vec::new();

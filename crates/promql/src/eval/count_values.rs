@@ -11,7 +11,7 @@ use crate::ast::{AggregateExpr, Expr};
 use crate::error::EvalError;
 use crate::number_text::format_fixed;
 use crate::token::quote_bytes;
-use mytsdb_model::Labels;
+use mytsdb_model::{LABEL_NAME, Labels};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -30,6 +30,8 @@ pub(super) fn count_values<'a>(
         Ok(label) if !label.is_empty() => label,
         _ => return Err(EvalError::Execution(format!("invalid label name {}", quote_bytes(&param.value)))),
     };
+    // `without` takes away the new label too.
+    let keeps_label = !aggregate.without || (label != LABEL_NAME && !aggregate.grouping.iter().any(|l| l == label));
     let vector = eval_vector(context, &aggregate.expr, grid)?;
     let groups = Groups::new(context, &vector, aggregate)?;
     let mut by_labels: HashMap<Labels, usize> = HashMap::new();
@@ -39,14 +41,15 @@ pub(super) fn count_values<'a>(
     vector.each(context, |row, cells, _| {
         let group = groups.of_row[row];
         let mut row_of = |text: &str| {
-            let labels = with_labels(&groups.labels[group as usize], |_| true, &[(label, text)]);
+            let new = if keeps_label { &[(label, text)][..] } else { &[] };
+            let labels = with_labels(&groups.labels[group as usize], |_| true, new);
             if let Some(&at) = by_labels.get(&labels) {
                 return Ok::<usize, EvalError>(at);
             }
             context.hold(grid.count as u64)?;
             context.hold_bytes(labels.as_bytes().len() as u64 + PLACE_BYTES)?;
             by_labels.insert(labels.clone(), out.len());
-            out.push(Row { labels, drop_name: vector.drop_name(row), cells: Cells::empty(grid.count) });
+            out.push(Row { labels, drop_name: false, cells: Cells::empty(grid.count) });
             Ok(out.len() - 1)
         };
         let mut places = Vec::with_capacity(cells.len());

@@ -47,6 +47,18 @@ impl Scalar {
         }
     }
 
+    /// Of the values that are not within bounds, those that a remark shows: NaN if there is one, else
+    /// the largest and the smallest.
+    pub fn worst(&self, count: usize, lowest: f64, highest: f64) -> Vec<f64> {
+        let all = self.distinct(count);
+        if all.iter().any(|value| value.is_nan()) {
+            return vec![f64::NAN];
+        }
+        let largest = all.iter().copied().reduce(f64::max).filter(|&value| value > highest);
+        let smallest = all.iter().copied().reduce(f64::min).filter(|&value| value < lowest);
+        largest.into_iter().chain(smallest).collect()
+    }
+
     pub fn map(self, f: impl Fn(f64) -> f64) -> Scalar {
         match self {
             Scalar::Constant(value) => Scalar::Constant(f(value)),

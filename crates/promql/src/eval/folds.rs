@@ -224,7 +224,7 @@ mod tests {
             for op in [Sum, Avg, Min, Max, Count, Group, Stddev, Stdvar] {
                 let mut both: [Box<dyn Folding>; 2] = [Box::new(Folds::new(op, 2, 13)), Box::new(PlainFolds::new(op, 2, 13))];
                 let mut annotations = Annotations::default();
-                let mut notes = Notes { annotations: &mut annotations, pos: PosRange::default(), op };
+                let mut notes = Notes { metric: "", annotations: &mut annotations, pos: PosRange::default(), op };
                 for (i, row) in rows.iter().enumerate() {
                     let mut cells = Cells::empty(13);
                     row.iter().enumerate().for_each(|(i, cell)| if let Some(value) = cell { cells.set(i, *value) });

@@ -131,7 +131,7 @@ fn range_to(
 ) -> Result<Summary, EvalError> {
     let found = expr.value_type();
     if !matches!(found, ValueType::Scalar | ValueType::Vector) {
-        return Err(EvalError::Execution(format!(
+        return Err(EvalError::Query(format!(
             "invalid expression type {} for range query, must be Scalar or instant Vector",
             crate::token::quote(found.documented())
         )));

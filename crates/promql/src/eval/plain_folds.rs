@@ -218,7 +218,8 @@ impl HistogramFold {
                 mytsdb_codec::CounterResetHint::NotCounterReset => 2,
                 _ => 0,
             };
-            if self.incompatible[i] {
+            // Behind a float nothing comes of it, so nothing is said about it either.
+            if self.incompatible[i] || (self.sums[i].is_none() && *seen & SEEN_FLOAT != 0) {
                 continue;
             }
             match &mut self.sums[i] {
@@ -228,7 +229,7 @@ impl HistogramFold {
                     Some(true) => remarks::bounds_reconciled(notes.annotations, "aggregation", notes.pos),
                     None => {
                         self.incompatible[i] = true;
-                        remarks::mixed_schemas(notes.annotations, "", notes.pos);
+                        remarks::mixed_schemas(notes.annotations, notes.metric, notes.pos);
                     }
                 },
             }
@@ -256,6 +257,8 @@ pub(super) struct Notes<'n> {
     pub annotations: &'n mut Annotations,
     pub pos: PosRange,
     pub op: AggregateOp,
+    /// Name of the metric that is folded.
+    pub metric: &'n str,
 }
 
 impl Notes<'_> {

@@ -1,7 +1,7 @@
 //! What is settled before an evaluation: computed durations, `@ start()`, and where modifiers are allowed.
 
 use super::functions::range::check_extension;
-use crate::ast::{AtBound, DurationExpr, DurationOp, DurationOperation, Expr, VectorSelector};
+use crate::ast::{AtBound, BinaryOp, DurationExpr, DurationOp, DurationOperation, Expr, VectorSelector};
 use crate::error::EvalError;
 use crate::pos::PosRange;
 use std::collections::HashSet;
@@ -83,8 +83,8 @@ fn at(timestamp_ms: Option<i64>, bound: Option<AtBound>, bounds: Bounds) -> Opti
 }
 
 fn milliseconds(expr: &DurationExpr, bounds: Bounds, positive: bool) -> Result<i64, EvalError> {
-    let pos = expr.pos();
-    let err = |message: &str| Err(EvalError::Execution(format!("{}:{}: {message}", pos.start, pos.end)));
+    let pos = shown_pos(expr);
+    let err = |message: &str| Err(EvalError::Query(format!("{}:{}: {message}", pos.start, pos.end)));
     let seconds = seconds(expr, bounds)?;
     if seconds.is_nan() {
         return err("duration is NaN");
@@ -101,6 +101,19 @@ fn milliseconds(expr: &DurationExpr, bounds: Bounds, positive: bool) -> Result<i
     Ok((seconds * 1000.0) as i64)
 }
 
+/// Where Prometheus says that a duration stands: of `min_of(a, b)` only the arguments.
+fn shown_pos(expr: &DurationExpr) -> PosRange {
+    match expr {
+        DurationExpr::Operation(operation) => match (&operation.lhs, &operation.rhs) {
+            (Some(lhs), Some(rhs)) if matches!(operation.op, DurationOp::MinOf | DurationOp::MaxOf) => {
+                shown_pos(lhs).to(shown_pos(rhs))
+            }
+            _ => operation.pos,
+        },
+        DurationExpr::Number(number) => number.pos,
+    }
+}
+
 fn seconds(expr: &DurationExpr, bounds: Bounds) -> Result<f64, EvalError> {
     let operation: &DurationOperation = match expr {
         DurationExpr::Number(number) => return Ok(number.value),
@@ -109,7 +122,7 @@ fn seconds(expr: &DurationExpr, bounds: Bounds) -> Result<f64, EvalError> {
     let side = |side: &Option<DurationExpr>| side.as_ref().map_or(Ok(0.0), |e| seconds(e, bounds));
     let (a, b) = (side(&operation.lhs)?, side(&operation.rhs)?);
     let pos = operation.pos;
-    let by_zero = |what: &str| Err(EvalError::Execution(format!("{}:{}: {what} by zero", pos.start, pos.end)));
+    let by_zero = |what: &str| Err(EvalError::Query(format!("{}:{}: {what} by zero", pos.start, pos.end)));
     Ok(match operation.op {
         DurationOp::Step => bounds.step_ms as f64 / 1000.0,
         DurationOp::Range => (bounds.end_ms - bounds.start_ms) as f64 / 1000.0,
@@ -155,6 +168,10 @@ pub(super) fn summarised_selectors(expr: &Expr) -> HashSet<PosRange> {
                 out.insert(matrix.selector.pos);
             }
             Expr::Subquery(subquery) => visit(&subquery.expr, false, out),
+            Expr::Binary(binary) if matches!(binary.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) => {
+                visit(&binary.lhs, false, out);
+                visit(&binary.rhs, false, out);
+            }
             Expr::Call(call) => {
                 let inner = match call.function.name {
                     "histogram_count" | "histogram_sum" | "histogram_avg" => true,

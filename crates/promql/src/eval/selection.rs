@@ -105,7 +105,7 @@ fn chosen<'a>(
         }
     }
     if ignored {
-        context.annotate(|a| remarks::ignored_in_aggregation(a, aggregate.op.as_str(), aggregate.expr.pos()));
+        context.annotate(|a| remarks::ignored_in_aggregation(a, aggregate.op.as_str(), aggregate.pos));
     }
     context.release(&rows);
     let order = if ranked { order } else { (0..rows.len()).collect() };
@@ -196,12 +196,11 @@ pub(super) fn limit_ratio<'a>(
         if ratio.is_nan() {
             return Err(EvalError::execution("Ratio value is NaN"));
         }
-        let capped = ratio.clamp(-1.0, 1.0);
-        if capped != ratio {
-            let pos = aggregate.param.as_ref().map_or(aggregate.pos, crate::ast::Expr::pos);
-            context.annotate(|a| remarks::invalid_ratio(a, ratio, capped, pos));
-        }
-        ratios.push(capped);
+        ratios.push(ratio.clamp(-1.0, 1.0));
+    }
+    let pos = aggregate.param.as_ref().map_or(aggregate.pos, |param| param.unwrap_parens().pos());
+    for ratio in param.worst(grid.count, -1.0, 1.0) {
+        context.annotate(|a| remarks::invalid_ratio(a, ratio, ratio.clamp(-1.0, 1.0), pos));
     }
     // A ratio that never changes chooses among the series before any of them is read.
     let find = |row| {

@@ -12,7 +12,7 @@ use crate::ast::{Expr, MatrixSelector, SubqueryExpr, VectorSelector};
 use crate::error::EvalError;
 use crate::pos::PosRange;
 use crate::storage::{Columns, SeriesSet};
-use mytsdb_codec::CounterResetHint;
+use mytsdb_codec::{CounterResetHint, FloatHistogram};
 use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ impl Rows for SelectedRows<'_> {
         self.set.read(index, self.range, &mut columns)?;
         self.context.note_read(&columns, scratch)?;
         if self.summarised {
-            note_resets(&mut columns.histograms);
+            summarise(&mut columns.histograms);
         }
         let steps = if self.fixed { 1 } else { self.grid.count };
         out.reset(steps);
@@ -195,14 +195,18 @@ impl SelectedRows<'_> {
     }
 }
 
-/// Writes into the hints what comparing each histogram with the one before it tells.
-fn note_resets(histograms: &mut [Arc<mytsdb_codec::FloatHistogram>]) {
+/// Writes into the hints what comparing each histogram with the one before it tells, and takes the buckets away.
+fn summarise(histograms: &mut [Arc<FloatHistogram>]) {
     for i in 1..histograms.len() {
         if histograms[i].counter_reset_hint == CounterResetHint::Unknown && !histograms[i].is_stale() {
             let reset = histograms[i].detect_reset(&histograms[i - 1]);
             let hint = if reset { CounterResetHint::CounterReset } else { CounterResetHint::NotCounterReset };
             Arc::make_mut(&mut histograms[i]).counter_reset_hint = hint;
         }
+    }
+    for histogram in histograms {
+        let &FloatHistogram { schema, count, sum, counter_reset_hint, .. } = &**histogram;
+        *histogram = Arc::new(FloatHistogram { schema, count, sum, counter_reset_hint, ..FloatHistogram::default() });
     }
 }
 
@@ -252,7 +256,7 @@ impl Samples for SelectedSamples<'_> {
         self.context.note_read(out, scratch)?;
         drop_stale(out);
         if self.summarised {
-            note_resets(&mut out.histograms);
+            summarise(&mut out.histograms);
         }
         Ok(())
     }
@@ -378,7 +382,8 @@ pub(crate) fn subquery<'a>(
         fixed,
         extension: Extension::None,
         lookback_ms: context.options.lookback_ms,
-        pos: subquery.pos(),
+        // As in Prometheus, where the samples of a subquery have no place.
+        pos: PosRange::default(),
         cancel: context.cancel,
     })
 }

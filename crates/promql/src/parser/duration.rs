@@ -30,7 +30,9 @@ impl Parser<'_> {
             let token = self.advance();
             let next = if op == DurationOp::Pow { strength } else { strength + 1 };
             let rhs = self.duration_binary(next, context, expected)?;
-            if let DurationExpr::Number(NumberLiteral { value: 0.0, .. }) = rhs {
+            if let DurationExpr::Number(NumberLiteral { value: 0.0, .. }) = rhs
+                && self.peek().kind != TokenKind::Error
+            {
                 match op {
                     DurationOp::Div => return Err(self.error(token.pos, "division by zero")),
                     DurationOp::Mod => return Err(self.error(token.pos, "modulo by zero")),
@@ -79,11 +81,11 @@ impl Parser<'_> {
             TokenKind::LeftParen => {
                 let open = self.advance();
                 let inner = self.duration_binary(0, context, expected)?;
-                let close = self.expect(TokenKind::RightParen, context, "\")\"")?;
+                let close = self.expect(TokenKind::RightParen, context, expected)?;
                 self.duration_enabled(open.pos)?;
                 Ok(wrapped(inner, open.pos.to(close.pos)))
             }
-            _ => match self.duration_function()? {
+            _ => match self.duration_function(context, expected)? {
                 Some(call) => Ok(call),
                 None => Err(self.unexpected(context, expected)),
             },
@@ -91,9 +93,7 @@ impl Parser<'_> {
     }
 
     /// `step()`, `range()`, `min_of(a, b)` or `max_of(a, b)`.
-    fn duration_function(&mut self) -> Parsed<Option<DurationExpr>> {
-        const CONTEXT: &str = "subquery or range selector";
-        const EXPECTED: &str = "number, duration, step(), or range()";
+    fn duration_function(&mut self, context: &str, expected: &str) -> Parsed<Option<DurationExpr>> {
         let token = *self.peek();
         let op = match token.kind {
             TokenKind::Keyword(Keyword::Step) => DurationOp::Step,
@@ -105,14 +105,14 @@ impl Parser<'_> {
             _ => return Ok(None),
         };
         self.advance();
-        self.expect(TokenKind::LeftParen, CONTEXT, EXPECTED)?;
+        self.expect(TokenKind::LeftParen, context, expected)?;
         let (mut lhs, mut rhs) = (None, None);
         if matches!(op, DurationOp::MinOf | DurationOp::MaxOf) {
-            lhs = Some(self.duration(CONTEXT, EXPECTED)?);
-            self.expect(TokenKind::Comma, CONTEXT, "\",\"")?;
-            rhs = Some(self.duration(CONTEXT, EXPECTED)?);
+            lhs = Some(self.duration(context, expected)?);
+            self.expect(TokenKind::Comma, context, expected)?;
+            rhs = Some(self.duration(context, expected)?);
         }
-        let close = self.expect(TokenKind::RightParen, CONTEXT, "\")\"")?;
+        let close = self.expect(TokenKind::RightParen, context, expected)?;
         self.duration_enabled(token.pos)?;
         Ok(Some(operation(op, lhs, rhs, token.pos.to(close.pos))))
     }
@@ -125,14 +125,18 @@ impl Parser<'_> {
         Ok(number)
     }
 
-    /// What may stand behind `offset`: without parentheses only one literal or call, with one sign.
+    /// What may stand behind `offset`: behind a sign or without parentheses only one operand.
     pub(super) fn offset_duration(&mut self) -> Parsed<DurationExpr> {
         const CONTEXT: &str = "offset";
         const EXPECTED: &str = "number, duration, step(), or range()";
+        if self.peek().kind == TokenKind::LeftParen {
+            // What follows the parentheses belongs to the offset too.
+            return self.duration(CONTEXT, EXPECTED);
+        }
         let Some((negative, start)) = self.sign() else { return self.duration_primary(CONTEXT, EXPECTED) };
         let operand = if self.accept(TokenKind::LeftParen).is_some() {
             let inner = self.duration(CONTEXT, EXPECTED)?;
-            self.expect(TokenKind::RightParen, CONTEXT, "\")\"")?;
+            self.expect(TokenKind::RightParen, CONTEXT, EXPECTED)?;
             let pos = inner.pos();
             wrapped(inner, pos)
         } else {

@@ -27,6 +27,9 @@ pub const QUERY_BYTES_MAX: usize = 16 << 10;
 /// Most levels of nesting in a syntax tree.
 pub const DEPTH_MAX: usize = 300;
 
+/// The refusal of a text without tokens.
+const NO_EXPRESSION: &str = "no expression found in input";
+
 /// Which parts of the language are accepted beyond the stable ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseOptions {
@@ -78,7 +81,7 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
 pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseError> {
     let mut parser = Parser::new(text, options)?;
     if matches!(parser.peek().kind, TokenKind::End) {
-        return Err(parser.error(PosRange::default(), "no expression found in input"));
+        return Err(parser.error(PosRange::default(), NO_EXPRESSION));
     }
     let mut expr = parser.binary(0)?;
     if !matches!(parser.peek().kind, TokenKind::End) {
@@ -114,6 +117,8 @@ pub(crate) struct Parser<'a> {
     at: usize,
     options: ParseOptions,
     depth: usize,
+    /// Aggregations that are not parsed to their end.
+    aggregations: usize,
     /// Height of the tree that was returned last.
     height: usize,
 }
@@ -127,7 +132,7 @@ impl<'a> Parser<'a> {
             return Err(ParseError::new(input, PosRange::default(), message));
         }
         let (tokens, refusal) = lexer::tokens(input);
-        Ok(Self { input, tokens, refusal, at: 0, options, depth: 0, height: 0 })
+        Ok(Self { input, tokens, refusal, at: 0, options, depth: 0, aggregations: 0, height: 0 })
     }
 
     fn peek(&self) -> &Token {
@@ -165,6 +170,8 @@ impl<'a> Parser<'a> {
             return self.error(token.pos, &*self.refusal);
         }
         let mut message = format!("unexpected {}", token.describe(self.input));
+        // What nothing nearer explains is explained by the aggregation around it.
+        let context = if context.is_empty() && self.aggregations > 0 { "aggregation" } else { context };
         if !context.is_empty() {
             message.push_str(" in ");
             message.push_str(context);
@@ -249,15 +256,15 @@ impl<'a> Parser<'a> {
             let left_taken = keyword != Keyword::FillRight && matching.fill_left.is_some();
             let right_taken = keyword != Keyword::FillLeft && matching.fill_right.is_some();
             if left_taken || right_taken {
-                return Err(self.unexpected("", ""));
+                break;
             }
             let token = self.advance();
             if !self.options.fill_modifiers {
                 return Err(self.error(token.pos, "binop fill modifiers are experimental and not enabled"));
             }
             self.expect(TokenKind::LeftParen, "fill modifier", "\"(\"")?;
-            let value = self.signed_number("fill modifier", "number")?.value;
-            self.expect(TokenKind::RightParen, "fill modifier", "\")\"")?;
+            let value = self.signed_number("", "")?.value;
+            self.expect(TokenKind::RightParen, "", "")?;
             if keyword != Keyword::FillRight {
                 matching.fill_left = Some(value);
             }
@@ -336,6 +343,11 @@ impl<'a> Parser<'a> {
             TokenKind::LeftBrace
             | TokenKind::MetricIdentifier
             | TokenKind::Binary(BinaryOp::And | BinaryOp::Or | BinaryOp::Unless) => self.vector_selector(),
+            TokenKind::Keyword(keyword) if keyword.is_fill() => {
+                // A metric of this name; the parenthesis behind it made it a keyword.
+                self.advance();
+                Err(self.unexpected("", ""))
+            }
             TokenKind::Keyword(keyword) if keyword.is_metric_name() => self.vector_selector(),
             _ => Err(self.unexpected("", "")),
         }
@@ -385,9 +397,27 @@ impl<'a> Parser<'a> {
                 return Ok((args, tallest));
             }
             let comma = self.expect(TokenKind::Comma, "", "")?;
-            if self.peek().kind == TokenKind::RightParen {
+            if !self.starts_expression() {
                 return Err(self.error(comma.pos, "trailing commas not allowed in function call args"));
             }
+        }
+    }
+
+    /// Whether the next token may begin an expression, or cannot be read.
+    fn starts_expression(&self) -> bool {
+        match self.peek().kind {
+            TokenKind::Binary(BinaryOp::Add | BinaryOp::Sub | BinaryOp::And | BinaryOp::Or | BinaryOp::Unless)
+            | TokenKind::Number
+            | TokenKind::Duration
+            | TokenKind::String
+            | TokenKind::LeftParen
+            | TokenKind::LeftBrace
+            | TokenKind::Identifier
+            | TokenKind::MetricIdentifier
+            | TokenKind::Aggregate(_)
+            | TokenKind::Error => true,
+            TokenKind::Keyword(keyword) => keyword.is_metric_name() || keyword.is_fill(),
+            _ => false,
         }
     }
 
@@ -411,11 +441,17 @@ impl<'a> Parser<'a> {
     fn aggregate(&mut self) -> Parsed<Expr> {
         let token = self.advance();
         let TokenKind::Aggregate(op) = token.kind else { return Err(self.unexpected("aggregation", "")) };
+        self.aggregations += 1;
         let mut clause = self.aggregate_clause()?;
         let (mut args, tallest) = self.arguments()?;
+        self.aggregations -= 1;
         self.grow(tallest)?;
         if clause.is_none() {
             clause = self.aggregate_clause()?;
+        }
+        if self.peek().kind == TokenKind::Error {
+            // The token behind is read before the aggregation is looked at.
+            return Err(self.unexpected("", ""));
         }
         let (without, grouping) = clause.unwrap_or_default();
         let pos = PosRange::new(token.pos.start, self.last_end());
@@ -470,10 +506,10 @@ impl<'a> Parser<'a> {
                     let bytes = unquote(text);
                     match String::from_utf8(bytes) {
                         Ok(label) if !label.is_empty() => label,
-                        Ok(_) => return Err(self.error(token.pos, "invalid label name \"\"")),
+                        Ok(_) => return Err(self.error(token.pos, "invalid label name for grouping: \"\"")),
                         Err(e) => {
                             let shown = crate::token::quote_bytes(e.as_bytes());
-                            return Err(self.error(token.pos, format!("invalid label name {shown}")));
+                            return Err(self.error(token.pos, format!("invalid label name for grouping: {shown}")));
                         }
                     }
                 }

@@ -157,6 +157,10 @@ impl Parser<'_> {
 
     fn positive(&self, expr: DurationExpr) -> Parsed<(i64, Option<DurationExpr>)> {
         match expr {
+            // The token behind it is read before its value is looked at.
+            DurationExpr::Number(n) if n.value <= 0.0 && self.peek().kind == TokenKind::Error => {
+                Err(self.unexpected("", ""))
+            }
             DurationExpr::Number(n) if n.value <= 0.0 || n.value.is_nan() => {
                 Err(self.error(n.pos, "duration must be greater than 0"))
             }

@@ -33,7 +33,7 @@ fn selects(expr: &Expr) -> bool {
 }
 
 /// Whether no step is different, down to the order of series.
-pub(super) fn is_invariant(expr: &Expr) -> bool {
+pub(crate) fn is_invariant(expr: &Expr) -> bool {
     match expr {
         Expr::Number(_) | Expr::String(_) => true,
         Expr::Vector(selector) => selector.timestamp_ms.is_some(),

@@ -18,6 +18,8 @@ pub use explain::{Plan, PlanNode};
 pub(crate) use meter::{Meter, MeteredSet};
 pub(crate) use shared::{Share, positions};
 
+pub(crate) use invariant::is_invariant;
+
 use crate::ast::{Expr, VectorSelector};
 use crate::options::QueryOptions;
 use std::collections::{HashMap, HashSet};

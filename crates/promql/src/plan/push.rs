@@ -4,8 +4,8 @@
 //! so that whatever fails `m` finds no partner. Nobody may notice but by the time saved:
 //!
 //! - Only operands that give output for matched series alone: not with `fill`, not for `or`, not the left of `unless`.
-//! - Not into the "one" side, where series without a partner are still refused as duplicates, unless the labels that
-//!   are matched tell all its series apart.
+//! - Not if the labels that are matched do not tell all series of the "one" side apart: duplicates are refused even
+//!   without a partner, and only where the other side has anything.
 //! - Only through nodes that keep the label, or group by it, and whose remarks and errors do not depend on the series
 //!   left out. Where samples may be histograms, that is hardly any node; see `Storage::is_plain`.
 
@@ -41,10 +41,11 @@ fn across(binary: &mut BinaryExpr, plain: bool, done: &mut Rewrites) {
         BinaryOp::And => (true, true),
         BinaryOp::Unless => (false, true),
         BinaryOp::Or | BinaryOp::TrimLower | BinaryOp::TrimUpper => return,
-        _ => match matching.cardinality {
-            Cardinality::OneToMany => (is_unique(&binary.lhs, &matching), true),
-            _ => (true, is_unique(&binary.rhs, &matching)),
-        },
+        _ => {
+            let one = if matching.cardinality == Cardinality::OneToMany { &binary.lhs } else { &binary.rhs };
+            let unique = is_unique(one, &matching);
+            (unique, unique)
+        }
     };
     let (left, right) = (useful(&binary.lhs, &matching), useful(&binary.rhs, &matching));
     let mut hand_on = |matchers: Vec<Matcher>, expr: &mut Expr| {

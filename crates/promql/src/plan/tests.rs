@@ -83,8 +83,16 @@ fn multiplying_by_one_goes_away_where_there_is_no_name() {
 fn matchers_cross_operators_whose_partners_need_them() {
     pushes(false, "a{x=\"1\"} / b", "a{x=\"1\"} / b{x=\"1\"}");
     pushes(false, "a / b{x=~\"1|2\"}", "a{x=~\"1|2\"} / b{x=~\"1|2\"}");
-    pushes(false, "a * on (x) group_left () b{x=\"1\"}", "a{x=\"1\"} * on (x) group_left () b{x=\"1\"}");
-    pushes(false, "b{x=\"1\"} * on (x) group_right () a", "b{x=\"1\"} * on (x) group_right () a{x=\"1\"}");
+    pushes(
+        false,
+        "a * on (x) group_left () group by (x) (b{x=\"1\"})",
+        "a{x=\"1\"} * on (x) group_left () group by (x) (b{x=\"1\"})",
+    );
+    pushes(
+        false,
+        "group by (x) (b{x=\"1\"}) * on (x) group_right () a",
+        "group by (x) (b{x=\"1\"}) * on (x) group_right () a{x=\"1\"}",
+    );
     pushes(false, "a and on (x) b{x=\"1\"}", "a{x=\"1\"} and on (x) b{x=\"1\"}");
     pushes(false, "a{x=\"1\"} unless b", "a{x=\"1\"} unless b{x=\"1\"}");
     pushes(
@@ -99,8 +107,8 @@ fn matchers_cross_operators_whose_partners_need_them() {
     );
     pushes(
         true,
-        "(sum by (x) (a) / sum by (x) (b)) * on (x) c{x=\"1\"}",
-        "(sum by (x) (a{x=\"1\"}) / sum by (x) (b{x=\"1\"})) * on (x) c{x=\"1\"}",
+        "(sum by (x) (a) / sum by (x) (b)) * on (x) max by (x) (c{x=\"1\"})",
+        "(sum by (x) (a{x=\"1\"}) / sum by (x) (b{x=\"1\"})) * on (x) max by (x) (c{x=\"1\"})",
     );
     pushes(true, "max_over_time(a[5m]) and b{x=\"1\"}", "max_over_time(a{x=\"1\"}[5m]) and b{x=\"1\"}");
 }
@@ -119,6 +127,9 @@ fn matchers_stay_where_somebody_could_notice() {
         // Duplicates on the "one" side are an error whether they are matched or not.
         (true, "a{x=\"1\"} * on (x) group_left () b"),
         (true, "a{x=\"1\"} * on (x) b"),
+        // ... but only if the other side has anything at all.
+        (true, "a * on (x) group_left () b{x=\"1\"}"),
+        (true, "b{x=\"1\"} * on (x) group_right () a"),
         // The label is not that of the series any more.
         (true, "label_replace(a, \"x\", \"1\", \"y\", \"2\") and b{x=\"1\"}"),
         (true, "count_values by (x) (\"x\", a) and b{x=\"1\"}"),

@@ -25,8 +25,14 @@ pub(super) fn join<'a>(
     let many_is_right = matching.cardinality == Cardinality::OneToMany;
     let (many, one) = if many_is_right { (rhs, lhs) } else { (lhs, rhs) };
     let one = one.keep(context)?;
-    let Some((pairs, names)) = plan(context, binary, matching, &many, &one)? else {
-        // Series that come and go: which of them match has to be found out step by step.
+    let planned = if one.iter().any(|row| row.cells.has_histograms()) {
+        None
+    } else {
+        plan(context, binary, matching, &many, &one)?
+    };
+    let Some((pairs, names)) = planned else {
+        // Series that come and go: which of them match has to be found out step by step, as has which remark on
+        // histograms is shown.
         let many = many.keep(context)?;
         let both = if many_is_right { (one, many) } else { (many, one) };
         return eval_kept(context, binary, matching, both, grid);

@@ -1,6 +1,6 @@
 //! Pairs the series of two vectors and operates on each pair, step by step.
 
-use super::operate::operate;
+use super::operate::{Outcome, operate};
 use super::{changes_quantity, fill, join, restrict, set, set_outcome};
 use crate::annotations::Annotations;
 use crate::ast::{BinaryExpr, BinaryOp, Cardinality, VectorMatching};
@@ -127,128 +127,197 @@ fn pair(
     }
     // With group_right the right side is the "many" side.
     let many_is_right = matching.cardinality == Cardinality::OneToMany;
-    let mut out: Vec<(Row, usize, usize)> = Vec::new();
-    for (signature, group) in groups.iter().enumerate() {
+    let (many_rows, one_rows) = if many_is_right { (rhs, lhs) } else { (lhs, rhs) };
+    // Prometheus turns the sides round for group_right, but not what stands in for them.
+    let (many_fill, one_fill) = (matching.fill_left, matching.fill_right);
+    let possible = possible_steps((many_rows, many_fill), (one_rows, one_fill), count);
+    let duplicate = groups.iter().filter_map(|group| {
+        let one = if many_is_right { &group.left } else { &group.right };
+        first_duplicate(one, one_rows, &possible)
+    });
+    if let Some(duplicate) = duplicate.min_by_key(|found| (found.step, found.second)) {
+        return Err(duplicate.error(one_rows, matching, many_is_right));
+    }
+    // Of each step only the remark on the last pair is shown.
+    let mut remarks: Vec<Option<(usize, Annotations)>> = vec![None; count];
+    let mut out: Vec<(Row, usize)> = Vec::new();
+    for group in &groups {
         context.cancel.check()?;
-        let mut left: Vec<&Row> = group.left.iter().map(|&i| &lhs[i]).collect();
-        let mut right: Vec<&Row> = group.right.iter().map(|&i| &rhs[i]).collect();
-        let one = if many_is_right { &left } else { &right };
-        check_one_side(one, matching, many_is_right, count)?;
-        let labels = &left.first().or(right.first()).ok_or_else(|| EvalError::execution("empty match group"))?.labels;
-        let left_fill =
-            matching.fill_left.and_then(|value| fill::stand_in(labels, matching, value, &right, &left, count));
-        let right_fill =
-            matching.fill_right.and_then(|value| fill::stand_in(labels, matching, value, &left, &right, count));
-        left.extend(left_fill.as_ref());
-        right.extend(right_fill.as_ref());
-        if matching.cardinality == Cardinality::OneToOne {
-            check_one_to_one(&left, &right, count)?;
-        }
-        for (i, left) in left.iter().enumerate() {
-            for (j, right) in right.iter().enumerate() {
-                if let Some(row) = combine(context, binary, matching, (left, right), count, notes) {
-                    context.hold_row(&row.labels, &row.cells)?;
-                    let many = if many_is_right { group.right.get(j) } else { group.left.get(i) };
-                    out.push((row, signature, many.copied().unwrap_or(usize::MAX)));
+        let (many, one) = if many_is_right { (&group.right, &group.left) } else { (&group.left, &group.right) };
+        let mut manies: Vec<&Row> = many.iter().map(|&i| &many_rows[i]).collect();
+        let mut ones: Vec<&Row> = one.iter().map(|&i| &one_rows[i]).collect();
+        let labels = &manies.first().or(ones.first()).ok_or_else(|| EvalError::execution("empty match group"))?.labels;
+        // Matches at each step: samples that cannot be operated on together do not match.
+        let mut results = vec![0u32; count];
+        let mut taken: HashMap<Labels, Vec<bool>> = HashMap::new();
+        let manies_count = manies.len();
+        let mut operate_on = |many: &Row, one: &Row, at: usize, results: &mut [u32]| {
+            let both = if many_is_right { (one, many) } else { (many, one) };
+            let (row, matched) = combine(context, binary, matching, both, count, &mut |step, found| {
+                let last = &mut remarks[step];
+                if last.as_ref().is_none_or(|(before, _)| *before <= at) {
+                    *last = Some((at, found));
                 }
+            });
+            results.iter_mut().zip(&matched).for_each(|(results, &matched)| *results += u32::from(matched));
+            if matching.cardinality != Cardinality::OneToOne && manies_count > 1 {
+                note_labels(&mut taken, &row.labels, &matched)?;
+            }
+            if !row.cells.is_blank() {
+                context.hold_row(&row.labels, &row.cells)?;
+                out.push((row, at));
+            }
+            Ok::<(), EvalError>(())
+        };
+        let stand_in = one_fill.and_then(|value| {
+            fill::stand_in(
+                labels,
+                matching,
+                value,
+                |step| {
+                    ones.iter().all(|row| row.cells.kinds[step] == EMPTY)
+                        && manies.iter().any(|row| row.cells.kinds[step] != EMPTY)
+                },
+                count,
+            )
+        });
+        let real_ones = ones.clone();
+        ones.extend(stand_in.as_ref());
+        for (&at, many) in many.iter().zip(&manies) {
+            for one in &ones {
+                operate_on(many, one, at, &mut results)?;
             }
         }
-    }
-    // In the order of the "many" side; what stands in for missing series comes last.
-    out.sort_by_key(|(_, _, many)| *many);
-    settle(out, matching)
-}
-
-/// Joins the rows of equal labels; two values at one step mean that the matching is ambiguous.
-fn settle(rows: Vec<(Row, usize, usize)>, matching: &VectorMatching) -> Result<Vec<Row>, EvalError> {
-    if matching.cardinality != Cardinality::OneToOne {
-        // Within one match group, the result must be told apart by the labels of the "many" side.
-        let mut by_labels: HashMap<(usize, &Labels), Vec<&Row>> = HashMap::with_capacity(rows.len());
-        for (row, signature, _) in &rows {
-            by_labels.entry((*signature, &row.labels)).or_default().push(row);
-        }
-        for rows in by_labels.into_values().filter(|rows| rows.len() > 1) {
-            if merge_equal(rows.into_iter().cloned().collect()).is_err() {
-                return Err(EvalError::execution(
-                    "multiple matches for labels: grouping labels must ensure unique matches",
-                ));
+        let stand_in = many_fill.and_then(|value| {
+            fill::stand_in(
+                labels,
+                matching,
+                value,
+                |step| results[step] == 0 && real_ones.iter().any(|row| row.cells.kinds[step] != EMPTY),
+                count,
+            )
+        });
+        manies.clear();
+        manies.extend(stand_in.as_ref());
+        for many in &manies {
+            for one in &real_ones {
+                operate_on(many, one, usize::MAX, &mut results)?;
             }
         }
-    }
-    merge_equal(rows.into_iter().map(|(row, ..)| row).collect())
-}
-
-fn check_one_side(rows: &[&Row], matching: &VectorMatching, one_is_left: bool, count: usize) -> Result<(), EvalError> {
-    if rows.len() < 2 {
-        return Ok(());
-    }
-    for step in 0..count {
-        let mut present = rows.iter().filter(|row| row.cells.kinds[step] != EMPTY);
-        if let (Some(first), Some(second)) = (present.next(), present.next()) {
-            let group = shown(&signature_labels(&first.labels, matching));
-            let mut both = [shown(&first.labels), shown(&second.labels)];
-            both.sort();
-            let side = if one_is_left { "left" } else { "right" };
-            return Err(EvalError::Execution(format!(
-                "found duplicate series for the match group {group} on the {side} hand-side of the operation: \
-                 [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
-                both[0], both[1]
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn shown(labels: &Labels) -> String {
-    labels.to_string()
-}
-
-fn check_one_to_one(left: &[&Row], right: &[&Row], count: usize) -> Result<(), EvalError> {
-    if left.len() < 2 || right.is_empty() {
-        return Ok(());
-    }
-    for step in 0..count {
-        let present = |rows: &[&Row]| rows.iter().filter(|row| row.cells.kinds[step] != EMPTY).count();
-        if present(left) > 1 && present(right) > 0 {
+        if matching.cardinality == Cardinality::OneToOne && results.iter().any(|&results| results > 1) {
             return Err(EvalError::execution(
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+            ));
+        }
+    }
+    remarks.into_iter().flatten().for_each(|(_, found)| notes.merge(found));
+    // In the order of the "many" side; what stands in for missing series comes last.
+    out.sort_by_key(|(_, many)| *many);
+    merge_equal(out.into_iter().map(|(row, _)| row).collect())
+}
+
+/// The steps at which there is something on both sides, or something that stands in for it: at others nothing is even
+/// looked at.
+fn possible_steps(
+    (many, many_fill): (&[Row], Option<f64>),
+    (one, one_fill): (&[Row], Option<f64>),
+    count: usize,
+) -> Vec<bool> {
+    let any = |rows: &[Row], fill: Option<f64>| {
+        let mut any = vec![fill.is_some(); count];
+        for row in rows {
+            any.iter_mut().zip(&row.cells.kinds).for_each(|(any, &kind)| *any |= kind != EMPTY);
+        }
+        any
+    };
+    any(many, many_fill).into_iter().zip(any(one, one_fill)).map(|(a, b)| a && b).collect()
+}
+
+/// Two series of the "one" side that match the same.
+struct Duplicate {
+    step: usize,
+    first: usize,
+    second: usize,
+}
+
+/// The first step, and the first rows there, at which more than one of `rows` is present.
+fn first_duplicate(rows: &[usize], all: &[Row], possible: &[bool]) -> Option<Duplicate> {
+    if rows.len() < 2 {
+        return None;
+    }
+    (0..possible.len()).filter(|&step| possible[step]).find_map(|step| {
+        let mut present = rows.iter().copied().filter(|&row| all[row].cells.kinds[step] != EMPTY);
+        Some(Duplicate { step, first: present.next()?, second: present.next()? })
+    })
+}
+
+impl Duplicate {
+    fn error(&self, rows: &[Row], matching: &VectorMatching, one_is_left: bool) -> EvalError {
+        let (first, second) = (&rows[self.first].labels, &rows[self.second].labels);
+        let group = signature_labels(first, matching);
+        let mut both = [first.to_string(), second.to_string()];
+        both.sort();
+        let side = if one_is_left { "left" } else { "right" };
+        EvalError::Execution(format!(
+            "found duplicate series for the match group {group} on the {side} hand-side of the operation: \
+             [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
+            both[0], both[1]
+        ))
+    }
+}
+
+/// Within one match group, the results must be told apart by the labels of the "many" side.
+fn note_labels(taken: &mut HashMap<Labels, Vec<bool>>, labels: &Labels, matched: &[bool]) -> Result<(), EvalError> {
+    let Some(known) = taken.get_mut(labels) else {
+        taken.insert(labels.clone(), matched.to_vec());
+        return Ok(());
+    };
+    for (known, &matched) in known.iter_mut().zip(matched) {
+        if matched && std::mem::replace(known, true) {
+            return Err(EvalError::execution(
+                "multiple matches for labels: grouping labels must ensure unique matches",
             ));
         }
     }
     Ok(())
 }
 
+/// The results of two rows, and the steps at which there is something to operate on, whatever comes out.
 fn combine(
     context: &Context<'_>,
     binary: &BinaryExpr,
     matching: &VectorMatching,
     (left, right): (&Row, &Row),
     count: usize,
-    notes: &mut Annotations,
-) -> Option<Row> {
+    remark: &mut dyn FnMut(usize, Annotations),
+) -> (Row, Vec<bool>) {
     let pos = binary.lhs.pos().to(binary.rhs.pos());
     let mut cells = Cells::empty(count);
+    let mut matched = vec![false; count];
     let arithmetic_only = !left.cells.has_histograms() && !right.cells.has_histograms() && changes_quantity(binary.op);
-    for step in 0..count {
+    for (step, matched) in matched.iter_mut().enumerate() {
         if left.cells.kinds[step] == EMPTY || right.cells.kinds[step] == EMPTY {
             continue;
         }
         if arithmetic_only {
             cells.set(step, super::arithmetic(binary.op, left.cells.values[step], right.cells.values[step]));
+            *matched = true;
             continue;
         }
         let (Some(a), Some(b)) = (left.cells.get(step), right.cells.get(step)) else { continue };
-        let outcome = operate(binary.op, &a, &b, notes, pos);
+        let mut found = Annotations::default();
+        let outcome = operate(binary.op, &a, &b, &mut found, pos);
+        if !found.is_empty() {
+            remark(step, found);
+        }
+        *matched = !matches!(outcome, Outcome::Undefined);
         set_outcome(&mut cells, step, outcome, binary.op, binary.return_bool, a);
-    }
-    if cells.is_blank() {
-        return None;
     }
     let (many, one) = if matching.cardinality == Cardinality::OneToMany { (right, left) } else { (left, right) };
     let labels = result_labels(context, binary, matching, (&many.labels, false), &one.labels);
     let drop_name = context.options.delayed_name_removal
         && (binary.return_bool || (many.drop_name && !changes_quantity(binary.op)));
-    Some(Row { labels, drop_name, cells })
+    (Row { labels, drop_name, cells }, matched)
 }
 
 /// Labels of a result; the "many" side may be nameless.

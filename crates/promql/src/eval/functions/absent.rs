@@ -47,7 +47,7 @@ pub(super) fn absent<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -
         present.iter_mut().zip(&cells.kinds).for_each(|(p, &kind)| *p |= kind != EMPTY);
         Ok(())
     })?;
-    Ok(row(&call.args[0], &present))
+    Ok(row(call.args[0].unwrap_parens(), &present))
 }
 
 pub(super) fn absent_over_time<'a>(
@@ -68,5 +68,5 @@ pub(super) fn absent_over_time<'a>(
         present.iter_mut().zip(&cells.kinds).for_each(|(p, &kind)| *p |= kind != EMPTY);
         scratch.give_columns(columns);
     }
-    Ok(row(&call.args[0], &present))
+    Ok(row(call.args[0].unwrap_parens(), &present))
 }

@@ -1,12 +1,19 @@
 //! Calendar fields of Unix times, UTC, for any year.
 
+/// Go counts days from March 1st of this year on in 64 bits without a sign; earlier ones wrap around.
+const FIRST_YEAR: i128 = -292_277_022_400;
+/// That day, in seconds since the epoch.
+const FIRST_SECOND: i128 = (FIRST_YEAR / 400 * 146_097 - 719_468) * DAY;
+
 /// Seconds to whole seconds as Go converts: what does not fit becomes the smallest integer.
 fn whole_seconds(seconds: f64) -> i128 {
-    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&seconds) {
-        i128::from(seconds as i64)
+    let whole = if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&seconds) {
+        seconds as i64
     } else {
-        i128::from(i64::MIN)
-    }
+        i64::MIN
+    };
+    let whole = i128::from(whole);
+    if whole < FIRST_SECOND { whole + (1 << 64) } else { whole }
 }
 
 const DAY: i128 = 86_400;
@@ -87,5 +94,9 @@ mod tests {
     #[test]
     fn what_is_no_time_is_the_smallest_integer() {
         check("minute", f64::NAN, field("minute").unwrap()(f64::INFINITY));
+        check("year", f64::NAN, 292_277_026_596.0);
+        check("day_of_month", -9_223_372_036_854_774_784.0, 4.0);
+        check("month", -1e300, 12.0);
+        check("year", -9e18, -285_198_644_592.0);
     }
 }

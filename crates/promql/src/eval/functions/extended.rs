@@ -13,6 +13,9 @@ use std::sync::Arc;
 fn relevant(times: &[i64], window: &Window<'_>, smoothed: bool) -> Option<std::ops::RangeInclusive<usize>> {
     let last_index = times.len().checked_sub(1)?;
     let first = times[..last_index].partition_point(|&t| t <= window.start_ms).saturating_sub(1);
+    if times[0] > window.end_ms {
+        return None;
+    }
     let last = if smoothed { times[..last_index].partition_point(|&t| t < window.end_ms) } else { last_index };
     (times[last] > window.start_ms).then_some(first..=last)
 }
@@ -45,10 +48,12 @@ pub(super) fn difference(
     Some(Cell::Histogram(Arc::new(difference)))
 }
 
-fn interpolate(y1: f64, y2: f64, fraction: f64, counter: bool) -> f64 {
+/// The value at `at`, between samples `i` and `i + 1`.
+fn interpolate(times: &[i64], values: &[f64], i: usize, at: i64, counter: bool) -> f64 {
+    let (y1, y2) = (values[i], values[i + 1]);
     // After a reset the counter came from zero.
     let y1 = if counter && y2 < y1 { 0.0 } else { y1 };
-    y1 + (y2 - y1) * fraction
+    y1 + (y2 - y1) * (at - times[i]) as f64 / (times[i + 1] - times[i]) as f64
 }
 
 fn float_difference(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<f64> {
@@ -56,12 +61,12 @@ fn float_difference(window: &Window<'_>, smoothed: bool, counter: bool) -> Optio
     let range = relevant(times, window, smoothed)?;
     let (mut first, last) = (*range.start(), *range.end());
     let left = if smoothed && times[first] < window.start_ms && first < last {
-        interpolate(values[first], values[first + 1], fraction(times, first, window.start_ms), counter)
+        interpolate(times, values, first, window.start_ms, counter)
     } else {
         values[first]
     };
     let right = if smoothed && last > 0 && times[last] > window.end_ms {
-        interpolate(values[last - 1], values[last], fraction(times, last - 1, window.end_ms), counter)
+        interpolate(times, values, last - 1, window.end_ms, counter)
     } else {
         values[last]
     };
@@ -110,16 +115,16 @@ fn histogram_difference(
     let range = relevant(times, window, smoothed)?;
     let (mut first, last) = (*range.start(), *range.end());
     let gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
+    if points[first..=last].iter().any(|h| h.uses_custom_buckets() != points[first].uses_custom_buckets()) {
+        remarks.mixed_schemas();
+        return None;
+    }
     if counter {
         if points[first..=last].iter().any(|h| gauge(h)) {
             remarks.not_a_counter();
         }
     } else if !gauge(&points[first]) || !gauge(&points[last]) {
         remarks.not_a_gauge();
-    }
-    if points[first..=last].iter().any(|h| h.uses_custom_buckets() != points[first].uses_custom_buckets()) {
-        remarks.mixed_schemas();
-        return None;
     }
     let reset = |i: usize| counter && points[i].detect_reset(&points[i - 1]);
     let interpolated_left = smoothed && times[first] < window.start_ms && first < last;
@@ -214,31 +219,21 @@ pub(crate) fn interpolate_instant(
     let (times, histogram_times) = (&columns.timestamps_ms, &columns.histogram_timestamps_ms);
     let (float_before, float_after) = around(times);
     let (histogram_before, histogram_after) = around(histogram_times);
-    let float_is_latest = match (float_before, histogram_before) {
-        (Some(f), Some(h)) => times[f] > histogram_times[h],
-        (Some(_), None) => true,
-        (None, Some(_)) => false,
-        (None, None) => return None,
-    };
-    if float_is_latest {
-        let i = float_before?;
+    let none = |around: (Option<usize>, Option<usize>)| around.0.is_none() && around.1.is_none();
+    if !none((float_before, float_after)) && !none((histogram_before, histogram_after)) {
+        remarks.mixed_floats_histograms();
+        return None;
+    }
+    if let Some(i) = float_before {
         let value = columns.values[i];
-        let next_is_float = match (float_after, histogram_after) {
-            (Some(f), Some(h)) => times[f] < histogram_times[h],
-            (f, _) => f.is_some(),
-        };
-        if times[i] == at || !next_is_float {
+        if times[i] == at || float_after.is_none() {
             return Some(Cell::Float(value));
         }
-        return Some(Cell::Float(interpolate(value, columns.values[i + 1], fraction(times, i, at), false)));
+        return Some(Cell::Float(interpolate(times, &columns.values, i, at, false)));
     }
     let i = histogram_before?;
     let histogram = &columns.histograms[i];
-    let next_is_histogram = match (float_after, histogram_after) {
-        (Some(f), Some(h)) => histogram_times[h] < times[f],
-        (_, h) => h.is_some(),
-    };
-    if histogram_times[i] == at || !next_is_histogram {
+    if histogram_times[i] == at || histogram_after.is_none() {
         return Some(Cell::Histogram(Arc::clone(histogram)));
     }
     let next = &columns.histograms[i + 1];

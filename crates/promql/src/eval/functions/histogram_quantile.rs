@@ -46,7 +46,7 @@ struct Input {
 
 fn input<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Input, EvalError> {
     let rows = eval_vector(context, expr, grid)?.keep(context)?;
-    let pos = expr.pos();
+    let pos = expr.unwrap_parens().pos();
     let mut groups: Vec<Group> = Vec::new();
     let mut index: HashMap<Labels, usize> = HashMap::new();
     for (at, row) in rows.iter().enumerate() {
@@ -58,7 +58,7 @@ fn input<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Inp
             let le = row.labels.get("le").unwrap_or("");
             let bound = parse_bound(le);
             let Some(upper) = bound else {
-                context.annotate(|a| remarks::bad_bucket_label(a, le, row.labels.metric_name(), pos));
+                context.annotate(|a| remarks::bad_bucket_label(a, le, shown_name(context, &row.labels), pos));
                 continue;
             };
             let group = index_group(&mut index, &mut groups, row, row.labels.filter(|name| name != "le"));
@@ -66,6 +66,11 @@ fn input<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Inp
         }
     }
     Ok(Input { rows, groups, pos })
+}
+
+/// The name that remarks show: none if names are dropped at once.
+fn shown_name<'l>(context: &Context<'_>, labels: &'l Labels) -> &'l str {
+    if context.options.delayed_name_removal { labels.metric_name() } else { "" }
 }
 
 fn index_group(index: &mut HashMap<Labels, usize>, groups: &mut Vec<Group>, row: &Row, labels: Labels) -> usize {
@@ -96,7 +101,7 @@ fn each_histogram(
     let mut buckets = Vec::new();
     let mut annotations = Annotations::default();
     for group in &input.groups {
-        let metric = group.labels.metric_name();
+        let metric = shown_name(context, &group.labels);
         let mut cells = Cells::empty(count);
         for step in 0..count {
             buckets.clear();
@@ -134,7 +139,7 @@ fn rows(context: &Context<'_>, input: &Input, cells: Vec<Cells>) -> Result<Vecto
 pub(super) fn quantile<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
     let q = eval_scalar(context, &call.args[0], grid)?;
     let input = input(context, &call.args[1], grid)?;
-    note_invalid_quantiles(context, &q, grid, call.args[0].pos());
+    note_invalid_quantiles(context, &q, grid, call.args[0].unwrap_parens().pos());
     let cells = quantile_cells(context, &input, grid.count, &q);
     rows(context, &input, cells)
 }
@@ -173,7 +178,7 @@ pub(super) fn quantiles<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid
     let mut out: Vec<Row> = Vec::new();
     for arg in &call.args[2..] {
         let q = eval_scalar(context, arg, grid)?;
-        note_invalid_quantiles(context, &q, grid, arg.pos());
+        note_invalid_quantiles(context, &q, grid, arg.unwrap_parens().pos());
         let all_cells = quantile_cells(context, &input, grid.count, &q);
         for (group, cells) in input.groups.iter().zip(all_cells) {
             let (labels, drop_name) = context.without_name(&group.labels);
@@ -224,7 +229,7 @@ pub(super) fn fraction<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
 
 /// Sorts, joins equal bounds and makes the counts ascend. `None` without a `+Inf` bucket; tells whether a decrease that
 /// is more than rounding had to be flattened.
-fn prepare(buckets: &mut Vec<Classic>) -> Option<bool> {
+fn prepare(buckets: &mut Vec<Classic>) -> Option<()> {
     buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
     if buckets.last().is_none_or(|b| b.upper != f64::INFINITY) {
         return None;
@@ -236,6 +241,11 @@ fn prepare(buckets: &mut Vec<Classic>) -> Option<bool> {
         }
         same
     });
+    Some(())
+}
+
+/// Flattens counts that decrease; `true` if that is worth a remark.
+fn flatten(buckets: &mut [Classic]) -> bool {
     let mut forced = false;
     let mut previous = buckets[0].count;
     for bucket in &mut buckets[1..] {
@@ -250,7 +260,7 @@ fn prepare(buckets: &mut Vec<Classic>) -> Option<bool> {
         }
         previous = bucket.count;
     }
-    Some(forced)
+    forced
 }
 
 fn classic_quantile(q: f64, buckets: &mut Vec<Classic>) -> (f64, bool) {
@@ -263,7 +273,10 @@ fn classic_quantile(q: f64, buckets: &mut Vec<Classic>) -> (f64, bool) {
     if q > 1.0 {
         return (f64::INFINITY, false);
     }
-    let Some(forced) = prepare(buckets) else { return (f64::NAN, false) };
+    if prepare(buckets).is_none() {
+        return (f64::NAN, false);
+    }
+    let forced = flatten(buckets);
     let last = buckets.len() - 1;
     if last == 0 {
         return (f64::NAN, false);

@@ -67,7 +67,7 @@ type InfoSeries = HashMap<[String; 2], Vec<Row>>;
 fn info_series<'a>(
     context: &'a Context<'a>,
     selection: &Selection,
-    pinned: Option<i64>,
+    (pinned, offset_ms): (Option<i64>, i64),
     bases: &[Row],
     grid: Grid,
 ) -> Result<InfoSeries, EvalError> {
@@ -80,7 +80,7 @@ fn info_series<'a>(
     let selector = VectorSelector {
         name: String::new(),
         matchers: selection.names.iter().chain(&selection.data).cloned().collect(),
-        offset_ms: 0,
+        offset_ms,
         offset_expr: None,
         timestamp_ms: pinned,
         at: None,
@@ -144,20 +144,20 @@ fn enriched(
     Ok(Some(builder.build()))
 }
 
-/// The time to which the first selector of an expression is pinned by `@`.
-fn pinned(expr: &Expr) -> Option<i64> {
-    let mut found: Option<Option<i64>> = None;
+/// The time to which the first selector of an expression is pinned by `@`, and its offset.
+fn pinned(expr: &Expr) -> (Option<i64>, i64) {
+    let mut found: Option<(Option<i64>, i64)> = None;
     expr.walk(&mut |node| {
         if found.is_none() {
             match node {
-                Expr::Vector(selector) => found = Some(selector.timestamp_ms),
-                Expr::Matrix(matrix) => found = Some(matrix.selector.timestamp_ms),
+                Expr::Vector(selector) => found = Some((selector.timestamp_ms, selector.offset_ms)),
+                Expr::Matrix(matrix) => found = Some((matrix.selector.timestamp_ms, matrix.selector.offset_ms)),
                 _ => {}
             }
         }
         found.is_none()
     });
-    found.flatten()
+    found.unwrap_or_default()
 }
 
 pub(super) fn info<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {

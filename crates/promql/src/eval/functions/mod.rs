@@ -63,11 +63,12 @@ pub(crate) fn eval_scalar_call<'a>(context: &'a Context<'a>, call: &'a Call, gri
             let mut seen = vec![0u8; grid.count];
             eval_vector(context, &call.args[0], grid)?.each(context, |_, cells, _| {
                 for i in 0..cells.len() {
-                    if cells.kinds[i] == super::cells::EMPTY {
+                    // Histograms do not count.
+                    if cells.kinds[i] != FLOAT {
                         continue;
                     }
                     seen[i] = seen[i].saturating_add(1);
-                    values[i] = if seen[i] == 1 && cells.kinds[i] == FLOAT { cells.values[i] } else { f64::NAN };
+                    values[i] = if seen[i] == 1 { cells.values[i] } else { f64::NAN };
                 }
                 Ok(())
             })?;

@@ -95,8 +95,11 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     values[lower as usize] * (1.0 - weight) + values[upper as usize] * weight
 }
 
-/// Median of the distances to the median.
+/// Median of the distances to the median; NaN if there is any.
 pub(super) fn median_deviation(values: &[f64]) -> f64 {
+    if values.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
     let mut sorted = values.to_vec();
     let median = quantile(0.5, &mut sorted);
     for value in &mut sorted {

@@ -8,7 +8,7 @@ use super::over_time::{
 use super::{extended, rate, sliding};
 use crate::ast::Call;
 use crate::error::EvalError;
-use crate::eval::cells::{Cell, Cells};
+use crate::eval::cells::{Cell, Cells, EMPTY};
 use crate::eval::context::{Context, Scratch};
 use crate::eval::expr::{Scalar, eval_scalar};
 use crate::eval::grid::Grid;
@@ -93,31 +93,19 @@ pub(crate) fn eval_range_function<'a>(
     let name = call.function.name;
     let Some(kernel) = kernel(name) else { return Ok(None) };
     let matrix_index = usize::from(kernel == Kernel::Quantile);
-    let vector = range_vector(context, &call.args[matrix_index], grid, Some(name))?;
+    let mut vector = range_vector(context, &call.args[matrix_index], grid, Some(name))?;
+    if kernel == Kernel::Quantile {
+        // Whatever is remarked is shown at the parameter.
+        vector.pos = call.args[0].pos();
+    }
     let mut scalars = Vec::new();
     for (i, arg) in call.args.iter().enumerate() {
         if i != matrix_index {
             scalars.push(eval_scalar(context, arg, grid)?);
         }
     }
-    if kernel == Kernel::Quantile {
-        let pos = call.args[0].pos();
-        for q in scalars[0].distinct(grid.count) {
-            if !(0.0..=1.0).contains(&q) {
-                context.annotate(|a| remarks::invalid_quantile(a, q, pos));
-            }
-        }
-    }
     if kernel == Kernel::DoubleExponential {
-        for (scalar, what) in scalars.iter().zip(["smoothing", "trend"]) {
-            for value in scalar.distinct(grid.count) {
-                if value <= 0.0 || value >= 1.0 {
-                    let letter = if what == "smoothing" { "sf" } else { "tf" };
-                    let message = format!("invalid {what} factor. Expected: 0 < {letter} < 1, got: {value:.6}");
-                    return Err(EvalError::Execution(message));
-                }
-            }
-        }
+        check_factors(context, &vector, &scalars)?;
     }
     let keeps_name = matches!(kernel, Kernel::First | Kernel::Last);
     let delayed = context.options.delayed_name_removal;
@@ -128,6 +116,39 @@ pub(crate) fn eval_range_function<'a>(
     let rows = RangeRows { vector, kernel, scalars, metric, keeps_name, delayed, optimise: context.options.optimise };
     let rows = Vector::Lazy(Box::new(rows));
     if settled { Ok(Some(rows)) } else { super::settle_names(context, rows).map(Some) }
+}
+
+/// Refuses factors that are not between 0 and 1, at the first step at which a series has samples.
+fn check_factors(context: &Context<'_>, vector: &RangeVector<'_>, scalars: &[Scalar]) -> Result<(), EvalError> {
+    let refusal = |step: usize| {
+        scalars.iter().zip(["smoothing", "trend"]).find_map(|(scalar, what)| {
+            let value = scalar.at(step);
+            let letter = if what == "smoothing" { "sf" } else { "tf" };
+            (value <= 0.0 || value >= 1.0)
+                .then(|| format!("invalid {what} factor. Expected: 0 < {letter} < 1, got: {value:.6}"))
+        })
+    };
+    let grid = vector.grid;
+    if (0..grid.count).all(|step| refusal(step).is_none()) {
+        return Ok(());
+    }
+    let mut scratch = context.scratch();
+    let mut cells = Cells::empty(grid.count);
+    for index in 0..vector.samples.len() {
+        let mut columns = scratch.take_columns();
+        vector.samples.read(index, &mut scratch, &mut columns)?;
+        let mut found = None;
+        let mut remarks = Remarks { annotations: &mut scratch.annotations, metric: "", pos: vector.pos };
+        vector.run(&columns, &mut cells, &mut remarks, true, |w, _| {
+            found = found.take().or_else(|| refusal(((w.eval_ms - grid.start_ms) / grid.step_ms.max(1)) as usize));
+            None
+        });
+        scratch.give_columns(columns);
+        if let Some(message) = found {
+            return Err(EvalError::Execution(message));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses `anchored` and `smoothed` where they have no meaning.
@@ -195,8 +216,10 @@ impl Rows for RangeRows<'_> {
         if !self.compute_column(&mut columns, &mut scratch.tables, &mut scratch.buffers, out) {
             self.compute(&columns, out, &mut remarks);
         }
-        if let Kernel::Increase { counter: true, .. } = self.kernel {
-            note_doubtful_counter(&mut remarks, out);
+        match self.kernel {
+            Kernel::Increase { counter: true, .. } => note_doubtful_counter(&mut remarks, out),
+            Kernel::Quantile => self.note_invalid_quantiles(&mut remarks, out),
+            _ => {}
         }
         scratch.give_columns(columns);
         Ok(())
@@ -219,6 +242,18 @@ impl RangeRows<'_> {
     fn scalar(&self, which: usize, eval_ms: i64) -> f64 {
         let grid = self.vector.grid;
         self.scalars[which].at(((eval_ms - grid.start_ms) / grid.step_ms.max(1)) as usize)
+    }
+
+    /// Remarks on quantiles that are none, at the steps that have a result.
+    fn note_invalid_quantiles(&self, remarks: &mut Remarks<'_>, out: &Cells) {
+        let mut last = None;
+        for step in 0..out.len() {
+            let q = self.scalars[0].at(step);
+            if out.kinds[step] != EMPTY && !(0.0..=1.0).contains(&q) && last != Some(q.to_bits()) {
+                last = Some(q.to_bits());
+                remarks::invalid_quantile(remarks.annotations, q, remarks.pos);
+            }
+        }
     }
 
     fn varies(&self) -> bool {

@@ -9,6 +9,7 @@ use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
 use crate::eval::remarks;
 use crate::eval::rows::Vector;
+use crate::plan::is_invariant;
 use std::cmp::Ordering;
 
 /// Ascending, NaN last.
@@ -24,19 +25,28 @@ pub(crate) fn nan_last(a: f64, b: f64, descending: bool) -> Ordering {
     }
 }
 
+/// A remark if the order is lost, unless all is pinned to one time.
+fn note_range_query(context: &Context<'_>, call: &Call) {
+    if !context.instant && !is_invariant(&call.args[0]) {
+        context.annotate(|a| remarks::sort_in_range_query(a, call.pos));
+    }
+}
+
 pub(super) fn by_value<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
     let descending = call.function.name == "sort_desc";
     let mut rows = eval_vector(context, &call.args[0], grid)?.keep(context)?;
-    if !context.instant {
-        context.annotate(|a| remarks::sort_in_range_query(a, call.pos));
-    }
+    note_range_query(context, call);
     for row in &mut rows {
         row.cells.drop_histograms();
     }
     rows.retain(|row| !row.cells.is_blank());
-    if grid.count == 1 {
+    if grid.count == 1 && context.instant {
         debug_assert!(rows.iter().all(|row| row.cells.kinds[0] == FLOAT));
-        rows.sort_by(|a, b| nan_last(a.cells.values[0], b.cells.values[0], descending));
+        let value = |row: &crate::eval::cells::Row| row.cells.values[0];
+        rows.sort_by(|a, b| nan_last(value(a), value(b), descending));
+        // Prometheus finds any number before NaN, NaN too: its sort of few elements turns them round.
+        let numbers = rows.partition_point(|row| !value(row).is_nan());
+        rows[numbers..].reverse();
     }
     Ok(Vector::Kept(rows))
 }
@@ -81,9 +91,7 @@ pub(super) fn by_label<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
         names.push(String::from_utf8_lossy(string_arg(arg)?).into_owned());
     }
     let mut rows = eval_vector(context, &call.args[0], grid)?.keep(context)?;
-    if !context.instant {
-        context.annotate(|a| remarks::sort_in_range_query(a, call.pos));
-    }
+    note_range_query(context, call);
     rows.sort_by(|a, b| {
         let order = names
             .iter()

@@ -1,0 +1,273 @@
+//! Random queries, asked of a real Prometheus and of our API: the answers must say the same.
+//!
+//! Both hold the same random series. A seed and a number name a case, so that any can be asked again alone.
+
+mod compare;
+mod data;
+mod grammar;
+mod random;
+mod remote_write;
+mod servers;
+mod shrink;
+mod texts;
+
+use crate::score::Score;
+use anyhow::{Context, bail};
+use compare::{Difference, compare};
+use data::{SPAN_MS, START_MS, random_data};
+use grammar::Writer;
+use random::Random;
+use servers::{Asker, Prometheus, ours};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+pub const USAGE: &str = "usage: mytsdb-conformance peer --prometheus PATH [--queries N] [--seed S] [--only CASE] \
+                         [--query TEXT [--time SECONDS]] [--kind KIND] [--dir DIR] [--shown N]";
+
+/// Every so many cases the names are removed at the end of the evaluation.
+const DELAYED_EVERY: u64 = 4;
+
+/// What the command line asks for.
+struct Settings {
+    prometheus: PathBuf,
+    queries: u64,
+    seed: u64,
+    only: Option<u64>,
+    asked: Vec<String>,
+    time: Option<String>,
+    kind: String,
+    dir: PathBuf,
+    shown: usize,
+}
+
+/// What is asked.
+#[derive(Clone)]
+enum Question {
+    Instant { query: String, time: String },
+    Range { query: String, start: String, end: String, step: String },
+    Parse(String),
+    Format(String),
+}
+
+impl Question {
+    fn text(&self) -> &str {
+        match self {
+            Self::Instant { query, .. } | Self::Range { query, .. } => query,
+            Self::Parse(text) | Self::Format(text) => text,
+        }
+    }
+
+    fn with_text(&self, text: &str) -> Self {
+        let mut out = self.clone();
+        match &mut out {
+            Self::Instant { query, .. } | Self::Range { query, .. } => text.clone_into(query),
+            Self::Parse(old) | Self::Format(old) => text.clone_into(old),
+        }
+        out
+    }
+
+    fn request(&self) -> (&'static str, Vec<(&'static str, String)>) {
+        match self.clone() {
+            Self::Instant { query, time } => ("query", vec![("query", query), ("time", time)]),
+            Self::Range { query, start, end, step } => {
+                ("query_range", vec![("query", query), ("start", start), ("end", end), ("step", step)])
+            }
+            Self::Parse(text) => ("parse_query", vec![("query", text)]),
+            Self::Format(text) => ("format_query", vec![("query", text)]),
+        }
+    }
+
+    /// Whether the order of an instant vector is promised.
+    fn ordered(&self) -> bool {
+        let Self::Instant { query, .. } = self else { return false };
+        ["sort(", "sort_desc(", "sort_by_label", "topk(", "bottomk("].iter().any(|f| query.starts_with(f))
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::Instant { time, .. } => format!("instant at {time}"),
+            Self::Range { start, end, step, .. } => format!("range {start} to {end} step {step}"),
+            Self::Parse(_) => "parse_query".to_owned(),
+            Self::Format(_) => "format_query".to_owned(),
+        }
+    }
+}
+
+/// The two answerers of one mode.
+struct Pair {
+    theirs: Asker,
+    ours: Asker,
+}
+
+impl Pair {
+    fn difference(&self, question: &Question) -> anyhow::Result<Option<Difference>> {
+        let (endpoint, form) = question.request();
+        let theirs = self.theirs.ask(endpoint, &form)?;
+        let ours = self.ours.ask(endpoint, &form)?;
+        Ok(compare(&theirs, &ours, question.ordered()))
+    }
+}
+
+/// Asks as many random questions as are wanted and prints each difference.
+pub fn run(args: impl Iterator<Item = String>) -> anyhow::Result<Score> {
+    let settings = settings(args)?;
+    let data = random_data(settings.seed);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut pairs = Vec::new();
+    let mut servers = Vec::new();
+    for delayed in [false, true] {
+        let server = Prometheus::start(&settings.prometheus, delayed)?;
+        server.load(&data)?;
+        pairs.push(Pair { theirs: server.asker(), ours: ours(&runtime, &data, delayed)? });
+        servers.push(server);
+    }
+    let mut score = Score::default();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    if !settings.asked.is_empty() {
+        for text in &settings.asked {
+            ask(&pairs, text, &settings, &mut score)?;
+        }
+        return Ok(score);
+    }
+    stored(&pairs[0], &data, &mut score)?;
+    println!("seed {}, {} series, {} queries", settings.seed, data.len(), settings.queries);
+    let corpus = texts::corpus(&settings.dir)?;
+    let mut shown = BTreeSet::new();
+    for case in settings.only.map_or(0..settings.queries, |only| only..only + 1) {
+        let question = question(&mut Random::new(settings.seed, case), &corpus);
+        if !question.describe().contains(&settings.kind) {
+            continue;
+        }
+        let pair = &pairs[usize::from(case % DELAYED_EVERY == 0)];
+        let found = pair.difference(&question).with_context(|| format!("case {case}: {}", question.text()))?;
+        score.count(found.is_none());
+        let Some(found) = found else { continue };
+        let kind = found.kind;
+        *counts.entry(kind).or_default() += 1;
+        if shown.len() >= settings.shown {
+            continue;
+        }
+        let mut differs = |text: &str| {
+            let again = pair.difference(&question.with_text(text));
+            again.is_ok_and(|d| d.is_some_and(|d| d.kind == kind))
+        };
+        let small = match question {
+            Question::Instant { .. } | Question::Range { .. } if mytsdb_promql::parse(question.text()).is_ok() => {
+                shrink::expression(question.text(), &mut differs)
+            }
+            _ => shrink::text(question.text(), &mut differs),
+        };
+        let question = question.with_text(&small);
+        let found = pair.difference(&question)?.unwrap_or(found);
+        if shown.insert(small.clone()) {
+            let mode = if case % DELAYED_EVERY == 0 { ", names removed late" } else { "" };
+            println!("{kind}: case {case}, {}{mode}\n  {small}\n {}", question.describe(), found.text);
+        }
+    }
+    for (kind, count) in counts {
+        println!("{count} differ: {kind}");
+    }
+    Ok(score)
+}
+
+/// Asks one query of both sides in both modes and prints the answers.
+fn ask(pairs: &[Pair], text: &str, settings: &Settings, score: &mut Score) -> anyhow::Result<()> {
+    let text = text.to_owned();
+    let question = match settings.kind.as_str() {
+        "parse" => Question::Parse(text),
+        "format" => Question::Format(text),
+        _ => {
+            let time = settings.time.clone().unwrap_or_else(|| seconds(START_MS + SPAN_MS / 2));
+            Question::Instant { query: text, time }
+        }
+    };
+    println!("{}", question.text());
+    for (pair, mode) in pairs.iter().zip(["", ", names removed late"]) {
+        let (endpoint, form) = question.request();
+        let (theirs, ours) = (pair.theirs.ask(endpoint, &form)?, pair.ours.ask(endpoint, &form)?);
+        println!("  theirs{mode}: {theirs}\n  ours{mode}:   {ours}");
+        score.count(pair.difference(&question)?.is_none());
+    }
+    Ok(())
+}
+
+/// Every raw series must be the same on both sides, or nothing else means anything.
+fn stored(pair: &Pair, data: &data::Data, score: &mut Score) -> anyhow::Result<()> {
+    let time = seconds(START_MS + SPAN_MS);
+    for labels in data.keys() {
+        // Written as matchers: a name may be none that stands before braces.
+        let matchers: Vec<String> = labels.iter().map(|(name, value)| format!("{name:?}={value:?}")).collect();
+        let question = Question::Instant { query: format!("{{{}}}[1h]", matchers.join(",")), time: time.clone() };
+        let found = pair.difference(&question)?;
+        if let Some(found) = found {
+            bail!("{labels} is not stored alike: {}", found.text);
+        }
+        score.count(true);
+    }
+    Ok(())
+}
+
+fn question(random: &mut Random, corpus: &[String]) -> Question {
+    let time = |random: &mut Random| START_MS - 120_000 + random.below((SPAN_MS + 600_000) as u64) as i64;
+    match random.below(20) {
+        0..=2 => Question::Parse(texts::text(random, corpus)),
+        3 => Question::Format(texts::text(random, corpus)),
+        4..=11 => {
+            let mut at = time(random);
+            if random.one_in(2) {
+                at -= at % 60_000;
+            }
+            Question::Instant { query: Writer(random).query(), time: seconds(at) }
+        }
+        _ => {
+            let step = random.pick(&[1_000, 15_000, 30_000, 60_000, 60_000, 100_500, 300_000]);
+            let start = time(random);
+            let end = start + step * random.below(25) as i64 + random.below(1_000) as i64;
+            let query = loop {
+                let query = Writer(random).query();
+                // A range query of a range vector or a string is refused at once.
+                let Ok(expr) = mytsdb_promql::parse(&query) else { break query };
+                if matches!(expr.value_type(), mytsdb_promql::ValueType::Vector | mytsdb_promql::ValueType::Scalar) {
+                    break query;
+                }
+            };
+            Question::Range { query, start: seconds(start), end: seconds(end), step: seconds(step) }
+        }
+    }
+}
+
+fn seconds(ms: i64) -> String {
+    format!("{}.{:03}", ms / 1000, ms % 1000)
+}
+
+fn settings(mut args: impl Iterator<Item = String>) -> anyhow::Result<Settings> {
+    let mut prometheus = None;
+    let mut settings = Settings {
+        prometheus: PathBuf::new(),
+        queries: 2_000,
+        seed: 1,
+        only: None,
+        asked: Vec::new(),
+        time: None,
+        kind: String::new(),
+        dir: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance")),
+        shown: 100,
+    };
+    while let Some(arg) = args.next() {
+        let value = args.next().with_context(|| format!("{arg} needs a value\n{USAGE}"))?;
+        match arg.as_str() {
+            "--prometheus" => prometheus = Some(PathBuf::from(value)),
+            "--queries" => settings.queries = value.parse()?,
+            "--seed" => settings.seed = value.parse()?,
+            "--only" => settings.only = Some(value.parse()?),
+            "--query" => settings.asked.push(value),
+            "--time" => settings.time = Some(value),
+            "--kind" => settings.kind = value,
+            "--dir" => settings.dir = PathBuf::from(value),
+            "--shown" => settings.shown = value.parse()?,
+            other => bail!("unknown argument {other:?}\n{USAGE}"),
+        }
+    }
+    settings.prometheus = prometheus.context(USAGE)?;
+    Ok(settings)
+}

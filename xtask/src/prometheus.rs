@@ -1,0 +1,27 @@
+//! `cargo xtask prometheus`: the Prometheus that the `peer` suite asks, built once and kept outside the repository.
+
+use std::path::PathBuf;
+
+use crate::go;
+use crate::workspace::succeed;
+
+/// The release; its Go module counts otherwise.
+const VERSION: &str = "3.15";
+const MODULE_VERSION: &str = "v0.315.0";
+const PACKAGE: &str = "github.com/prometheus/prometheus/cmd/prometheus";
+
+/// The path of Prometheus; builds it first (some two minutes, with downloads) if the cache has none.
+///
+/// # Errors
+///
+/// If Go is missing or the build fails.
+pub(crate) fn build() -> anyhow::Result<PathBuf> {
+    let name = format!("prometheus-{VERSION}-{MODULE_VERSION}");
+    go::cached(&format!("Prometheus {VERSION}"), &name, "prometheus", |work| {
+        succeed(go::command(work).args(["mod", "init", "peer"]))?;
+        succeed(go::command(work).args(["get", &format!("{PACKAGE}@{MODULE_VERSION}")]))?;
+        // Without service discovery, which is most of it and has no part in queries.
+        succeed(go::command(work).args(["build", "-tags", "remove_all_sd", "-o", "prometheus", PACKAGE]))?;
+        Ok(work.join("prometheus"))
+    })
+}
