@@ -61,19 +61,25 @@ fn fold<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) 
             context.hold(cells.weight())?;
         }
         dropped[group] |= delayed && vector.drop_name(row);
-        let metric = if vector.nameless() { "" } else { vector.source_labels(row).metric_name() };
+        // Only remarks about histograms name it.
+        let named = cells.has_histograms() && !vector.nameless();
+        let metric = if named { vector.source_labels(row).metric_name() } else { "" };
         folds.add(group, cells, &mut Notes { annotations: &mut scratch.annotations, pos, op, metric });
         Ok(())
     })?;
     let mut scratch = context.scratch();
-    let mut out = Vec::new();
-    for group in order {
-        let (labels, drop_name) = (groups.labels[group].clone(), dropped[group]);
-        let cells = folds.finish(group, &mut Notes { annotations: &mut scratch.annotations, pos, op, metric: "" });
-        if !cells.is_blank() {
-            out.push(Row { labels, drop_name, cells });
+    let mut out = Vec::with_capacity(order.len());
+    context.stoppable(|looks| {
+        for group in order {
+            looks.before(2 + grid.count / 16)?;
+            let (labels, drop_name) = (groups.labels[group].clone(), dropped[group]);
+            let cells = folds.finish(group, &mut Notes { annotations: &mut scratch.annotations, pos, op, metric: "" });
+            if !cells.is_blank() {
+                out.push(Row { labels, drop_name, cells });
+            }
         }
-    }
+        Ok(())
+    })?;
     Ok(Vector::Kept(out))
 }
 

@@ -14,7 +14,7 @@ use crate::pos::PosRange;
 use crate::storage::{Columns, SelectHints, SeriesSet, Storage};
 use crate::value::QueryStats;
 use crate::worker_pool::WorkerPool;
-use mytsdb_model::{LABEL_NAME, Labels, TimeRange};
+use mytsdb_model::{Canceled, LABEL_NAME, Labels, Looks, StopSign, TimeRange};
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,6 +119,13 @@ impl<'a> Context<'a> {
     /// What to say about a failure of the storage, which may only have been told to stop.
     fn reason(&self, error: crate::StorageError) -> EvalError {
         self.cancel.check().err().unwrap_or(EvalError::Storage(error))
+    }
+
+    /// Does long work that is not reading rows, which counts its steps and looks whether anybody still waits.
+    pub fn stoppable<T>(&self, work: impl FnOnce(&mut Looks<'_>) -> Result<T, Canceled>) -> Result<T, EvalError> {
+        let keep_going = || self.cancel.check().is_ok();
+        let outcome = work(&mut StopSign::new(&keep_going).looks());
+        outcome.map_err(|Canceled| self.cancel.check().err().unwrap_or(EvalError::Canceled))
     }
 
     /// Runs `f` and tells which remarks it made.

@@ -84,17 +84,18 @@ pub(crate) struct Keyed {
 
 impl Keyed {
     /// Numbers the keys of rows in memory.
-    pub fn of_rows(rows: &[Row], key: &LabelKey<'_>) -> Self {
+    pub fn of_rows(context: &Context<'_>, rows: &[Row], key: &LabelKey<'_>) -> Result<Self, EvalError> {
         let mut numbers = Numbers::default();
-        let of_row = rows
-            .iter()
-            .enumerate()
-            .map(|(at, row)| {
+        let mut of_row = Vec::with_capacity(rows.len());
+        context.stoppable(|looks| {
+            for (at, row) in rows.iter().enumerate() {
+                looks.before(2)?;
                 let same = |other: u32| key.equals(&row.labels, key, &rows[other as usize].labels);
-                numbers.of(key.hash(&row.labels), at as u32, same)
-            })
-            .collect();
-        Keyed { numbers, of_row }
+                of_row.push(numbers.of(key.hash(&row.labels), at as u32, same));
+            }
+            Ok(())
+        })?;
+        Ok(Keyed { numbers, of_row })
     }
 
     /// Numbers the keys of all rows, in the order of the rows.
@@ -124,16 +125,18 @@ impl Keyed {
         .into_iter();
         let Some(mut all) = parts.next() else { return Ok(Keyed { numbers: Numbers::default(), of_row: Vec::new() }) };
         all.of_row.reserve_exact(vector.len() - all.of_row.len());
-        for part in parts {
-            let renumbered: Vec<u32> = part
-                .numbers
-                .first_rows
-                .iter()
-                .zip(&part.numbers.hashes)
-                .map(|(&row, &hash)| all.numbers.of(hash, row, |other| same(row, other)))
-                .collect();
-            all.of_row.extend(part.of_row.iter().map(|&number| renumbered[number as usize]));
-        }
+        context.stoppable(|looks| {
+            for part in parts {
+                let mut renumbered = Vec::with_capacity(part.numbers.len());
+                for (&row, &hash) in part.numbers.first_rows.iter().zip(&part.numbers.hashes) {
+                    looks.before(2)?;
+                    renumbered.push(all.numbers.of(hash, row, |other| same(row, other)));
+                }
+                looks.before(part.of_row.len() / 64)?;
+                all.of_row.extend(part.of_row.iter().map(|&number| renumbered[number as usize]));
+            }
+            Ok(())
+        })?;
         Ok(all)
     }
 }
@@ -179,7 +182,14 @@ impl<'c> Groups<'c> {
             return Ok((vec![0; vector.len()], labels));
         }
         let Keyed { numbers, of_row } = Keyed::new(context, vector, &key)?;
-        let labels = numbers.first_rows.iter().map(|&row| key.labels(vector.source_labels(row as usize))).collect();
+        let labels = context.stoppable(|looks| {
+            let mut labels = Vec::with_capacity(numbers.len());
+            for &row in &numbers.first_rows {
+                looks.before(3)?;
+                labels.push(key.labels(vector.source_labels(row as usize)));
+            }
+            Ok(labels)
+        })?;
         Ok((of_row, labels))
     }
 
@@ -239,14 +249,20 @@ pub(crate) fn unique_without_names(context: &Context<'_>, vector: &Vector<'_>) -
 }
 
 /// Whether all of `labels` differ.
-pub(crate) fn all_unique<'l>(labels: impl ExactSizeIterator<Item = &'l Labels> + Clone) -> bool {
+pub(crate) fn all_unique<'l>(
+    context: &Context<'_>,
+    labels: impl ExactSizeIterator<Item = &'l Labels>,
+) -> Result<bool, EvalError> {
     let mut table: HashTable<(u64, &Labels)> = HashTable::with_capacity(labels.len());
-    labels.into_iter().all(|labels| {
-        let hash = hash_all(labels);
-        let known = table.find(hash, |(h, known)| *h == hash && *known == labels).is_some();
-        if !known {
+    context.stoppable(|looks| {
+        for labels in labels {
+            looks.before(2)?;
+            let hash = hash_all(labels);
+            if table.find(hash, |(h, known)| *h == hash && *known == labels).is_some() {
+                return Ok(false);
+            }
             table.insert_unique(hash, (hash, labels), |(hash, _)| *hash);
         }
-        !known
+        Ok(true)
     })
 }

@@ -38,7 +38,7 @@ use expr::{eval_scalar, eval_vector};
 use grid::Grid;
 use groups::all_unique;
 use prepare::{Bounds, TIME_MS_MAX};
-use rows::{merge_equal, same_labelset};
+use rows::{merge_equal, same_labelset, sorted};
 
 pub(crate) use binary::changes_quantity;
 pub(crate) use functions::{go_max as largest, go_min as smallest};
@@ -159,13 +159,17 @@ fn check_times(times_ms: &[i64]) -> Result<(), EvalError> {
 }
 
 /// Drops the metric names that are marked for it; rows that become equal are joined.
-fn final_rows(mut rows: Vec<Row>) -> Result<Vec<Row>, EvalError> {
-    for row in &mut rows {
-        if row.drop_name {
-            row.labels = drop_schema(&row.labels);
+fn final_rows(context: &Context<'_>, mut rows: Vec<Row>) -> Result<Vec<Row>, EvalError> {
+    context.stoppable(|looks| {
+        for row in &mut rows {
+            looks.before(2)?;
+            if row.drop_name {
+                row.labels = drop_schema(&row.labels);
+            }
         }
-    }
-    if all_unique(rows.iter().map(|row| &row.labels)) { Ok(rows) } else { merge_equal(rows) }
+        Ok(())
+    })?;
+    if all_unique(context, rows.iter().map(|row| &row.labels))? { Ok(rows) } else { merge_equal(context, rows) }
 }
 
 fn instant_value<'a>(context: &'a Context<'a>, expr: &'a Expr, timestamp_ms: i64) -> Result<QueryValue, EvalError> {
@@ -177,15 +181,21 @@ fn instant_value<'a>(context: &'a Context<'a>, expr: &'a Expr, timestamp_ms: i64
             _ => Err(EvalError::execution("expected a string literal")),
         },
         ValueType::Vector => {
-            let rows = final_rows(eval_vector(context, expr, grid)?.keep(context)?)?;
-            let sample = |row: Row| {
-                let value = match row.cells.get(0)? {
-                    Cell::Float(value) => SampleValue::Float(value),
-                    Cell::Histogram(histogram) => SampleValue::Histogram(histogram),
-                };
-                Some(VectorSample { labels: row.labels, timestamp_ms, value })
-            };
-            Ok(QueryValue::Vector(rows.into_iter().filter_map(sample).collect()))
+            let rows = final_rows(context, eval_vector(context, expr, grid)?.keep(context)?)?;
+            let samples = context.stoppable(|looks| {
+                let mut samples = Vec::with_capacity(rows.len());
+                for row in rows {
+                    looks.before(1)?;
+                    let value = match row.cells.get(0) {
+                        Some(Cell::Float(value)) => SampleValue::Float(value),
+                        Some(Cell::Histogram(histogram)) => SampleValue::Histogram(histogram),
+                        None => continue,
+                    };
+                    samples.push(VectorSample { labels: row.labels, timestamp_ms, value });
+                }
+                Ok(samples)
+            })?;
+            Ok(QueryValue::Vector(samples))
         }
         ValueType::Matrix => raw_samples(context, expr, grid).map(QueryValue::Matrix),
     }
@@ -222,7 +232,7 @@ fn raw_samples<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Resu
             histograms: columns.histograms[histograms].to_vec(),
         });
     }
-    out.sort_by(|a, b| a.labels.cmp(&b.labels));
+    let out = sorted(context, out, |a, b| a.labels.cmp(&b.labels))?;
     if out.windows(2).any(|pair| pair[0].labels == pair[1].labels) {
         return Err(same_labelset());
     }

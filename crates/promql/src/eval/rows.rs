@@ -5,6 +5,7 @@ use super::context::{Context, Scratch, drop_schema};
 use super::workers;
 use crate::error::EvalError;
 use mytsdb_model::Labels;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// Series whose cells are computed on demand; reading one does not touch the others.
@@ -160,14 +161,37 @@ impl<'a> Vector<'a> {
 /// Fewer rows are not worth a thread.
 const PARALLEL_ROWS_MIN: usize = 64;
 
+/// Puts rows or series in order; equal ones stay as they are.
+pub(crate) fn sorted<T>(
+    context: &Context<'_>,
+    rows: Vec<T>,
+    compare: impl Fn(&T, &T) -> Ordering,
+) -> Result<Vec<T>, EvalError> {
+    context.stoppable(|looks| {
+        let order = |&a: &u32, &b: &u32| compare(&rows[a as usize], &rows[b as usize]).then(a.cmp(&b));
+        let order = looks.sort_by((0..rows.len() as u32).collect(), order)?;
+        let mut slots: Vec<Option<T>> = rows.into_iter().map(Some).collect();
+        let mut sorted = Vec::with_capacity(slots.len());
+        for at in order {
+            looks.before(1)?;
+            sorted.extend(slots[at as usize].take());
+        }
+        Ok(sorted)
+    })
+}
+
 /// Joins rows of equal labels whose cells do not overlap.
 ///
 /// # Errors
 /// Two rows with equal labels that have a value at the same step.
-pub(crate) fn merge_equal(rows: Vec<Row>) -> Result<Vec<Row>, EvalError> {
+pub(crate) fn merge_equal(context: &Context<'_>, rows: Vec<Row>) -> Result<Vec<Row>, EvalError> {
     let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(rows.len());
     let mut out: Vec<Row> = Vec::with_capacity(rows.len());
-    for row in rows {
+    let often = rows.first().is_some_and(|row| row.cells.len() >= workers::CANCEL_ROWS);
+    for (index, row) in rows.into_iter().enumerate() {
+        if often || index % workers::CANCEL_ROWS == 0 {
+            context.cancel.check()?;
+        }
         match seen.get(&row.labels) {
             None => {
                 seen.insert(row.labels.clone(), out.len());

@@ -5,7 +5,7 @@ use super::context::{Context, drop_schema, is_schema};
 use super::expr::{eval_scalar, eval_vector};
 use super::final_rows;
 use super::grid::Grid;
-use super::rows::Vector;
+use super::rows::{Vector, sorted};
 use super::workers::in_parts;
 use crate::ast::{Expr, ValueType};
 use crate::error::EvalError;
@@ -47,8 +47,8 @@ pub(super) fn range_rows<'a>(
             Ok(())
         });
     }
-    let mut rows = final_rows(vector.keep(context)?)?;
-    rows.sort_by(|a, b| a.labels.cmp(&b.labels));
+    let rows = final_rows(context, vector.keep(context)?)?;
+    let rows = sorted(context, rows, |a, b| a.labels.cmp(&b.labels))?;
     // Each is freed as soon as it is out.
     for Row { labels, cells, .. } in rows {
         context.cancel.check()?;

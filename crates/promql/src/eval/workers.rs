@@ -324,7 +324,7 @@ pub(super) fn fold_alone<T>(
 
 /// Items that a thread takes at a time in [`in_parts`]: enough to be worth a thread, few enough to stop soon.
 const PART_ITEMS_MIN: usize = 1 << 12;
-const PART_ITEMS_MAX: usize = 1 << 16;
+const PART_ITEMS_MAX: usize = 1 << 14;
 
 /// Cuts `0..len` into parts and gives what `f` makes of them, in order; several threads if `len` is large.
 pub(super) fn in_parts<T: Send>(

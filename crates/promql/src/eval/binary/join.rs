@@ -63,7 +63,7 @@ fn plan(
     one: &[Row],
 ) -> Result<Option<Plan>, EvalError> {
     let (one_key, many_key) = (signature_key(matching, false), signature_key(matching, many.nameless()));
-    let ones = Keyed::of_rows(one, &one_key);
+    let ones = Keyed::of_rows(context, one, &one_key)?;
     if ones.numbers.len() < one.len() {
         return Ok(None);
     }
@@ -88,7 +88,7 @@ fn plan(
         result_labels(context, binary, matching, labels, &one[pair.one as usize].labels)
     };
     let names = in_parts(context, pairs.len(), |part| pairs[part].iter().map(name).collect::<Vec<_>>())?.concat();
-    Ok(all_unique(names.iter()).then_some((pairs, Some(names))))
+    Ok(all_unique(context, names.iter())?.then_some((pairs, Some(names))))
 }
 
 /// Reads the "many" side now if most of it matches nothing, so that all threads read what is thrown away.

@@ -46,6 +46,18 @@ impl<'m> Signatures<'m> {
         *self.known.entry(signature_labels(labels, self.matching)).or_insert(next)
     }
 
+    /// Those of rows in memory.
+    pub fn of_all(&mut self, context: &Context<'_>, rows: &[Row]) -> Result<Vec<usize>, EvalError> {
+        context.stoppable(|looks| {
+            let mut all = Vec::with_capacity(rows.len());
+            for row in rows {
+                looks.before(4)?;
+                all.push(self.of(&row.labels));
+            }
+            Ok(all)
+        })
+    }
+
     pub fn len(&self) -> usize {
         self.known.len()
     }
@@ -89,7 +101,7 @@ pub(super) fn eval_kept<'a>(
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
     if binary.op.is_set() {
-        return set::operate(binary.op, lhs, rhs, matching, grid.count).map(Vector::Kept);
+        return set::operate(context, binary.op, (lhs, rhs), matching, grid.count).map(Vector::Kept);
     }
     let mut scratch = context.scratch();
     let rows = pair(context, binary, matching, (&lhs, &rhs), grid.count, &mut scratch.annotations)?;
@@ -116,8 +128,7 @@ fn pair(
     let mut signatures = Signatures::new(matching);
     let mut groups: Vec<MatchGroup> = Vec::new();
     for (rows, is_left) in [(lhs, true), (rhs, false)] {
-        for (i, row) in rows.iter().enumerate() {
-            let signature = signatures.of(&row.labels);
+        for (i, signature) in signatures.of_all(context, rows)?.into_iter().enumerate() {
             if signature == groups.len() {
                 groups.push(MatchGroup::default());
             }
@@ -213,7 +224,7 @@ fn pair(
     remarks.into_iter().flatten().for_each(|(_, found)| notes.merge(found));
     // In the order of the "many" side; what stands in for missing series comes last.
     out.sort_by_key(|(_, many)| *many);
-    merge_equal(out.into_iter().map(|(row, _)| row).collect())
+    merge_equal(context, out.into_iter().map(|(row, _)| row).collect())
 }
 
 /// The steps at which there is something on both sides, or something that stands in for it: at others nothing is even

@@ -4,18 +4,19 @@ use super::matching::Signatures;
 use crate::ast::{BinaryOp, VectorMatching};
 use crate::error::EvalError;
 use crate::eval::cells::{EMPTY, Row};
+use crate::eval::context::Context;
 use crate::eval::rows::merge_equal;
 
 pub(super) fn operate(
+    context: &Context<'_>,
     op: BinaryOp,
-    mut lhs: Vec<Row>,
-    mut rhs: Vec<Row>,
+    (mut lhs, mut rhs): (Vec<Row>, Vec<Row>),
     matching: &VectorMatching,
     count: usize,
 ) -> Result<Vec<Row>, EvalError> {
     let mut signatures = Signatures::new(matching);
-    let left: Vec<usize> = lhs.iter().map(|row| signatures.of(&row.labels)).collect();
-    let right: Vec<usize> = rhs.iter().map(|row| signatures.of(&row.labels)).collect();
+    let left = signatures.of_all(context, &lhs)?;
+    let right = signatures.of_all(context, &rhs)?;
     // Steps at which each signature is present on one side.
     let presence = |rows: &[Row], of: &[usize]| {
         let mut present = vec![Vec::new(); signatures.len()];
@@ -42,7 +43,7 @@ pub(super) fn operate(
         _ => {
             restrict(&mut rhs, &right, &presence(&lhs, &left), false);
             lhs.append(&mut rhs);
-            return merge_equal(lhs);
+            return merge_equal(context, lhs);
         }
     }
     Ok(lhs)

@@ -133,7 +133,7 @@ fn rows(context: &Context<'_>, input: &Input, cells: Vec<Cells>) -> Result<Vecto
             out.push(Row { labels, drop_name: drop_name || group.drop_name, cells });
         }
     }
-    Ok(Vector::Kept(if context.options.delayed_name_removal { out } else { merge_equal(out)? }))
+    Ok(Vector::Kept(if context.options.delayed_name_removal { out } else { merge_equal(context, out)? }))
 }
 
 pub(super) fn quantile<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
@@ -204,7 +204,7 @@ pub(super) fn quantiles<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid
             }
         }
     }
-    merge_equal(out).map(Vector::Kept)
+    merge_equal(context, out).map(Vector::Kept)
 }
 
 pub(super) fn fraction<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {

@@ -191,5 +191,5 @@ pub(super) fn info<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> 
         }
         out.append(&mut rows);
     }
-    merge_equal(out).map(Vector::Kept)
+    merge_equal(context, out).map(Vector::Kept)
 }

@@ -188,9 +188,9 @@ fn relabelled<'a>(
             None => (labels, drop_name),
         });
     }
-    let unique = !touched || all_unique(names.iter().map(|(labels, _)| labels));
+    let unique = !touched || all_unique(context, names.iter().map(|(labels, _)| labels))?;
     let rows = Vector::Lazy(Box::new(Relabelled { inner, names }));
-    if unique { Ok(rows) } else { Ok(Vector::Kept(merge_equal(rows.keep(context)?)?)) }
+    if unique { Ok(rows) } else { Ok(Vector::Kept(merge_equal(context, rows.keep(context)?)?)) }
 }
 
 pub(super) fn replace<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {

@@ -41,7 +41,7 @@ pub(crate) fn settle_names<'a>(context: &Context<'a>, vector: Vector<'a>) -> Res
         let mut seen = HashSet::with_capacity(vector.len());
         (0..vector.len()).all(|i| seen.insert(vector.labels(i)))
     };
-    if unique { Ok(vector) } else { Ok(Vector::Kept(merge_equal(vector.keep(context)?)?)) }
+    if unique { Ok(vector) } else { Ok(Vector::Kept(merge_equal(context, vector.keep(context)?)?)) }
 }
 
 /// Evaluates a call that gives a scalar.
