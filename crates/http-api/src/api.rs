@@ -17,7 +17,7 @@ use axum::middleware;
 use axum::routing::{MethodRouter, get};
 use http::{HeaderValue, Response, StatusCode, header};
 use mytsdb_model::LabelRegex;
-use mytsdb_promql::Storage;
+use mytsdb_promql::LabelStorage;
 use mytsdb_telemetry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 /// What all handlers share.
 pub(crate) struct Shared {
-    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) storage: Arc<dyn LabelStorage>,
     pub(crate) registry: Registry,
     pub(crate) options: ApiOptions,
     pub(crate) metadata: Vec<Box<dyn MetadataSource>>,
@@ -56,7 +56,7 @@ impl Api {
     /// # Errors
     /// [`HttpApiError::CorsOrigin`] if the pattern of allowed origins is not valid.
     pub fn new(
-        storage: Arc<dyn Storage>,
+        storage: Arc<dyn LabelStorage>,
         metadata: Vec<Box<dyn MetadataSource>>,
         registry: Registry,
         ready: Arc<AtomicBool>,

@@ -2,7 +2,7 @@
 
 use mytsdb_engine::{Engine, Lookup, Selection};
 use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
-use mytsdb_promql::{Cancel, Columns, SelectHints, SeriesSet, Storage, StorageError};
+use mytsdb_promql::{Cancel, Columns, LabelStorage, SelectHints, SeriesSet, Storage, StorageError};
 use std::sync::{Arc, OnceLock};
 
 /// Answers queries from an engine, once there is one. A clone reads from the same engine.
@@ -48,7 +48,9 @@ impl Storage for EngineStorage {
         // There are only floats.
         self.engine().is_ok_and(|engine| !may_have_label(engine, "__type__") && !may_have_label(engine, "__unit__"))
     }
+}
 
+impl LabelStorage for EngineStorage {
     fn label_names(
         &self,
         range: TimeRange,

@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use http::Response;
 use mytsdb_model::{Labels, Matcher, TimeRange};
-use mytsdb_promql::{SelectHints, Storage, StorageError};
+use mytsdb_promql::{LabelStorage, SelectHints, StorageError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -132,7 +132,7 @@ async fn answer(
     shared: Arc<Shared>,
     request: Request,
     read: impl FnOnce(&Params) -> Result<Lookup, ApiError>,
-    find: impl FnOnce(&dyn Storage, &Lookup, &Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
+    find: impl FnOnce(&dyn LabelStorage, &Lookup, &Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
 ) -> Response<Body> {
     let encoding = Encoding::negotiate(request.headers());
     let lookup = match Params::read(request).await.and_then(|params| read(&params)) {

@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use http::Response;
 use mytsdb_model::TimeRange;
-use mytsdb_promql::{SelectHints, Storage};
+use mytsdb_promql::{LabelStorage, SelectHints};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -116,7 +116,7 @@ struct SeriesCounts {
     range: Option<TimeRange>,
 }
 
-fn count_series(storage: &dyn Storage, run: &Run) -> Result<SeriesCounts, ApiError> {
+fn count_series(storage: &dyn LabelStorage, run: &Run) -> Result<SeriesCounts, ApiError> {
     let now = now_ms();
     let range = TimeRange::new(now - TSDB_WINDOW_MS, now);
     let hints = SelectHints { func: Some("series"), ..SelectHints::new(range, &run.cancel) };

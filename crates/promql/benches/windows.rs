@@ -57,19 +57,6 @@ impl Storage for Memory {
         let found = self.0.iter().find(|(name, _)| matchers.iter().all(|m| m.matches(name)));
         Ok(Box::new(Set(&found.ok_or_else(|| StorageError::new("no such metric"))?.1)))
     }
-    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, _: &Cancel) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
-    fn label_values(
-        &self,
-        _: &str,
-        _: TimeRange,
-        _: &[Matcher],
-        _: usize,
-        _: &Cancel,
-    ) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
 }
 
 fn metric(name: &str, counter: bool, time: impl Fn(usize, i64) -> i64) -> Metric {

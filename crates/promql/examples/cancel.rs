@@ -37,19 +37,6 @@ impl Storage for Many {
     fn select(&self, _: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         Ok(Box::new(self))
     }
-    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, _: &Cancel) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
-    fn label_values(
-        &self,
-        _: &str,
-        _: TimeRange,
-        _: &[Matcher],
-        _: usize,
-        _: &Cancel,
-    ) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
 }
 
 const QUERIES: [&str; 14] = [

@@ -16,7 +16,7 @@ pub struct QueryOptions {
     pub default_step_ms: i64,
     /// Samples that may be held at once; histograms count by their size.
     pub max_samples: u64,
-    /// Bytes that may be held at once in rows and columns.
+    /// Bytes that may be held at once in rows, columns, label sets and tables.
     pub max_bytes: u64,
     /// Drop metric names at the end of the evaluation instead of at once.
     pub delayed_name_removal: bool,

@@ -46,7 +46,10 @@ pub trait Storage: Send + Sync {
     fn is_plain(&self) -> bool {
         false
     }
+}
 
+/// A storage that also lists the labels of its series, which no query needs and an API does.
+pub trait LabelStorage: Storage {
     /// Label names, sorted and unique; of all series if `matchers` is empty. At most `limit` (0 = no limit). May end
     /// with any error once `cancel` says so.
     ///

@@ -104,19 +104,6 @@ impl Storage for Listening {
         self.0.lock().expect("nobody panics while holding it").push(hints.clone());
         Ok(Box::new(NoSeries))
     }
-    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, _: &Cancel) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
-    fn label_values(
-        &self,
-        _: &str,
-        _: TimeRange,
-        _: &[Matcher],
-        _: usize,
-        _: &Cancel,
-    ) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
 }
 
 #[test]

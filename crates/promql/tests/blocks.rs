@@ -58,19 +58,6 @@ impl Storage for Coming {
         };
         Ok(Box::new(Set(self.series.iter().filter(found).collect())))
     }
-    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, _: &Cancel) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
-    fn label_values(
-        &self,
-        _: &str,
-        _: TimeRange,
-        _: &[Matcher],
-        _: usize,
-        _: &Cancel,
-    ) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
 }
 
 fn run(query: &str, options: &QueryOptions) -> Result<QueryResult, EvalError> {

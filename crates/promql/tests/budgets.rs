@@ -50,19 +50,6 @@ impl<F: Fn(usize) + Send + Sync> Storage for Gated<F> {
         (self.select)(hints)?;
         Ok(Box::new(Set(self)))
     }
-    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, _: &Cancel) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
-    fn label_values(
-        &self,
-        _: &str,
-        _: TimeRange,
-        _: &[Matcher],
-        _: usize,
-        _: &Cancel,
-    ) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
 }
 
 /// 1,000 steps of every series are kept: 9 kB each.

@@ -55,19 +55,6 @@ impl Storage for Alone<'_> {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         Ok(Box::new(First(self.0.select(hints, matchers)?)))
     }
-    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, _: &Cancel) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
-    fn label_values(
-        &self,
-        _: &str,
-        _: TimeRange,
-        _: &[Matcher],
-        _: usize,
-        _: &Cancel,
-    ) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
 }
 
 impl<F: Fn(usize) -> Result<(), StorageError> + Send + Sync> SeriesSet for Set<'_, F> {
@@ -88,19 +75,6 @@ impl<F: Fn(usize) -> Result<(), StorageError> + Send + Sync> SeriesSet for Set<'
 impl<F: Fn(usize) -> Result<(), StorageError> + Send + Sync> Storage for Moody<F> {
     fn select(&self, _: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         Ok(Box::new(Set(self)))
-    }
-    fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, _: &Cancel) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
-    }
-    fn label_values(
-        &self,
-        _: &str,
-        _: TimeRange,
-        _: &[Matcher],
-        _: usize,
-        _: &Cancel,
-    ) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::new("not asked"))
     }
 }
 

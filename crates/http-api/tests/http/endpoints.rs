@@ -50,7 +50,7 @@ fn bad_parameters_are_named() {
     let server = Server::with_samples();
     let check = |target: &str, error: &str| server.check_error(&format!("/api/v1/{target}"), 400, "bad_data", error);
     check("query?query=sum(", "invalid parameter \"query\": 1:5: parse error: unclosed left parenthesis");
-    check("query", "invalid parameter \"query\": 1:1: parse error: no expression found in input");
+    check("query", "invalid parameter \"query\": unknown position: parse error: no expression found in input");
     check("query?query=1&time=x", "invalid parameter \"time\": cannot parse \"x\" to a valid timestamp");
     check("query?query=1&timeout=x", "invalid parameter \"timeout\": cannot parse \"x\" to a valid duration");
     check("query?query=1&limit=x", "invalid parameter \"limit\": strconv.Atoi: parsing \"x\": invalid syntax");
@@ -151,10 +151,11 @@ fn syntax_endpoints_answer_from_the_text() {
     server.check_data(
         "/api/v1/parse_query?query=-max_over_time(foo%7Ba%3D%22b%22%7D%5B5m%3A%5D+offset+1m)",
         concat!(
-            r#"{"expr":{"args":[{"expr":{"matchers":[{"name":"a","type":"=","value":"b"},"#,
-            r#"{"name":"__name__","type":"=","value":"foo"}],"#,
-            r#""name":"foo","offset":0,"startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"#,
-            r#""offset":60000,"range":300000,"startOrEnd":null,"step":0,"timestamp":null,"type":"subquery"}],"#,
+            r#"{"expr":{"args":[{"expr":{"anchored":false,"matchers":[{"name":"a","type":"=","value":"b"},"#,
+            r#"{"name":"__name__","type":"=","value":"foo"}],"name":"foo","offset":0,"offsetExpr":null,"#,
+            r#""smoothed":false,"startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"#,
+            r#""offset":60000,"offsetExpr":null,"range":300000,"rangeExpr":null,"startOrEnd":null,"#,
+            r#""step":0,"stepExpr":null,"timestamp":null,"type":"subquery"}],"#,
             r#""func":{"argTypes":["matrix"],"name":"max_over_time","returnType":"vector","variadic":0},"type":"call"},"#,
             r#""op":"-","type":"unaryExpr"}"#
         ),
@@ -162,10 +163,13 @@ fn syntax_endpoints_answer_from_the_text() {
     server.check_data(
         "/api/v1/parse_query?query=a+/+on(b)+group_left(c)+topk+by(d)+(3,e)",
         concat!(
-            r#"{"bool":false,"lhs":{"matchers":[{"name":"__name__","type":"=","value":"a"}],"name":"a","offset":0,"#,
+            r#"{"bool":false,"lhs":{"anchored":false,"matchers":[{"name":"__name__","type":"=","value":"a"}],"#,
+            r#""name":"a","offset":0,"offsetExpr":null,"smoothed":false,"#,
             r#""startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"#,
-            r#""matching":{"card":"many-to-one","include":["c"],"labels":["b"],"on":true},"op":"/","#,
-            r#""rhs":{"expr":{"matchers":[{"name":"__name__","type":"=","value":"e"}],"name":"e","offset":0,"#,
+            r#""matching":{"card":"many-to-one","fillValues":{"lhs":null,"rhs":null},"#,
+            r#""include":["c"],"labels":["b"],"on":true},"op":"/","#,
+            r#""rhs":{"expr":{"anchored":false,"matchers":[{"name":"__name__","type":"=","value":"e"}],"#,
+            r#""name":"e","offset":0,"offsetExpr":null,"smoothed":false,"#,
             r#""startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"grouping":["d"],"op":"topk","#,
             r#""param":{"type":"numberLiteral","val":"3"},"type":"aggregation","without":false},"type":"binaryExpr"}"#
         ),

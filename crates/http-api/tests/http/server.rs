@@ -5,7 +5,7 @@
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
 use mytsdb_http_api::{Api, ApiOptions, EngineStorage, FamilyMeta, MetadataSource, serve};
 use mytsdb_model::Labels;
-use mytsdb_promql::Storage;
+use mytsdb_promql::LabelStorage;
 use mytsdb_telemetry::Registry;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +21,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(storage: Arc<dyn Storage>, options: ApiOptions) -> Self {
+    pub fn start(storage: Arc<dyn LabelStorage>, options: ApiOptions) -> Self {
         let ready = Arc::new(AtomicBool::new(true));
         let metadata: Vec<Box<dyn MetadataSource>> = vec![Box::new(OneFamily)];
         let api = Api::new(storage, metadata, Registry::new(), Arc::clone(&ready), options).unwrap();
@@ -155,7 +155,7 @@ fn join_chunks(mut chunked: &[u8]) -> Vec<u8> {
 }
 
 /// Ten minutes at 15 s, from time 0: two counters of a job and a gauge whose labels need escaping.
-pub fn samples() -> Arc<dyn Storage> {
+pub fn samples() -> Arc<dyn LabelStorage> {
     let disk = Arc::new(mytsdb_io::SimDisk::new());
     let clock = Arc::new(ManualClock::new(600_000));
     let (engine, _) = Engine::open(disk, clock, EngineOptions::new("/data"), &Registry::new()).unwrap();

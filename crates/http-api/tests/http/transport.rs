@@ -3,7 +3,9 @@
 use crate::server::{Server, read_answer, samples};
 use mytsdb_http_api::ApiOptions;
 use mytsdb_model::{Labels, Matcher, TimeRange};
-use mytsdb_promql::{Cancel, Columns, MemoryBudget, QueryOptions, SelectHints, SeriesSet, Storage, StorageError};
+use mytsdb_promql::{
+    Cancel, Columns, LabelStorage, MemoryBudget, QueryOptions, SelectHints, SeriesSet, Storage, StorageError,
+};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -239,7 +241,9 @@ impl Storage for Odd {
         let labels = (0..1000).map(|i| Labels::from_pairs([("n", format!("{i:04}"))])).collect();
         Ok(Box::new(OddSet(self, labels)))
     }
+}
 
+impl LabelStorage for Odd {
     fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, _: &Cancel) -> Result<Vec<String>, StorageError> {
         Err(StorageError::new("block 7 is damaged"))
     }
@@ -392,7 +396,9 @@ impl Storage for Endless {
     fn select(&self, hints: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         Err(search(&hints.cancel))
     }
+}
 
+impl LabelStorage for Endless {
     fn label_names(&self, _: TimeRange, _: &[Matcher], _: usize, cancel: &Cancel) -> Result<Vec<String>, StorageError> {
         Err(search(cancel))
     }

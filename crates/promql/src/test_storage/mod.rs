@@ -5,7 +5,7 @@ mod nhcb;
 
 use crate::error::StorageError;
 use crate::options::Cancel;
-use crate::storage::{Columns, SelectHints, SeriesSet, Storage};
+use crate::storage::{Columns, LabelStorage, SelectHints, SeriesSet, Storage};
 use mytsdb_codec::{CounterResetHint, FloatHistogram};
 use mytsdb_model::{Labels, Matcher, TimeRange, is_stale_nan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,7 +175,9 @@ impl Storage for TestStorage {
             columns.histograms.is_empty() && !started && schema.is_none()
         })
     }
+}
 
+impl LabelStorage for TestStorage {
     fn label_names(
         &self,
         _range: TimeRange,
