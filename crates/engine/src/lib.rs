@@ -49,7 +49,7 @@ pub use error::EngineError;
 pub use flush::Maintenance;
 pub use options::{Durability, EngineOptions};
 pub use recovery::Recovery;
-pub use select::{Lookup, Selection};
+pub use select::{Finding, Lookup, Selection};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

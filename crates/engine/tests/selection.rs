@@ -59,6 +59,21 @@ fn contents(engine: &Engine, lookup: &Lookup<'_>) -> Vec<(Labels, Vec<(i64, u64)
     read.filter(|(_, samples)| !samples.is_empty()).collect()
 }
 
+/// What is remembered about a selection is true for the next one like it. Returns how much was.
+fn check_findings(engine: &Engine, lookup: &Lookup<'_>) -> u64 {
+    let found = engine.candidates(lookup).unwrap();
+    let labels: Vec<Labels> = (0..found.len()).map(|i| found.labels(i).clone()).collect();
+    let known = found.recall(b"labels").map(|known| known.downcast::<Vec<Labels>>().unwrap());
+    if let Some(known) = &known {
+        assert_eq!(**known, labels, "{:?}", lookup.matchers);
+    } else {
+        found.remember(b"labels", Arc::new(labels), 4);
+    }
+    found.remember(b"too much", Arc::new(()), 1 << 40);
+    assert!(found.recall(b"too much").is_none() && found.recall(b"other").is_none());
+    u64::from(known.is_some())
+}
+
 /// Returns the names and values of labels that were found.
 fn check(engine: &Engine, model: &Model, range: TimeRange, matchers: &[Matcher], what: &str) -> [Vec<String>; 2] {
     let expected: Vec<_> = model
@@ -111,6 +126,7 @@ fn what_is_found_is_what_was_stored_with_the_cache_and_without() {
     let mut labels_found: Vec<Vec<[Vec<String>; 2]>> = Vec::new();
     for cache_bytes in [0, 4_000, 64 << 20] {
         let mut found = Vec::new();
+        let (mut asked, mut recalled) = (0, 0);
         let mut random = Random(seed);
         let (engine, clock) = open(cache_bytes);
         let mut model = Model::new();
@@ -135,12 +151,20 @@ fn what_is_found_is_what_was_stored_with_the_cache_and_without() {
                 let mint = START_MS + random.below((now_ms - START_MS) as u64 + 1) as i64;
                 let range = TimeRange::new(mint, mint + random.below(4 * HOUR_MS as u64) as i64);
                 let what = format!("round {round}, cache {cache_bytes}");
-                found.push(check(&engine, &model, range, &matchers(&mut random), &what));
+                let matchers = matchers(&mut random);
+                found.push(check(&engine, &model, range, &matchers, &what));
+                for any_order in [false, true, true] {
+                    let lookup = Lookup { any_order, ..Lookup::new(range, &matchers) };
+                    asked += 1;
+                    recalled += check_findings(&engine, &lookup);
+                }
             }
         }
         assert!(engine.head_series_count() < 60, "series have left the head");
         found.push(check(&engine, &model, TimeRange::ALL, &[], "at the end"));
         labels_found.push(found);
+        println!("cache {cache_bytes}: {recalled} of {asked} findings recalled");
+        assert!(if cache_bytes == 0 { recalled == 0 } else { recalled > 0 }, "cache {cache_bytes}: {recalled}");
     }
     let same = |pair: &[Vec<[Vec<String>; 2]>]| pair[0] == pair[1];
     assert!(labels_found.windows(2).all(same), "labels do not depend on the cache");

@@ -2,7 +2,7 @@
 
 use mytsdb_engine::{Engine, Lookup, Selection};
 use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
-use mytsdb_promql::{Cancel, Columns, LabelStorage, SelectHints, SeriesSet, Storage, StorageError};
+use mytsdb_promql::{Cancel, Columns, Finding, LabelStorage, SelectHints, SeriesSet, Storage, StorageError};
 use std::sync::{Arc, OnceLock};
 
 /// Answers queries from an engine, once there is one. A clone reads from the same engine.
@@ -107,6 +107,14 @@ impl SeriesSet for EngineSeriesSet<'_> {
 
     fn labels(&self, index: usize) -> &Labels {
         self.selection.labels(index)
+    }
+
+    fn recall(&self, key: &[u8]) -> Option<Finding> {
+        self.selection.recall(key)
+    }
+
+    fn remember(&self, key: &[u8], finding: Finding, bytes: usize) {
+        self.selection.remember(key, finding, bytes);
     }
 
     fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError> {

@@ -4,6 +4,7 @@ use crate::error::StorageError;
 use crate::options::Cancel;
 use mytsdb_codec::FloatHistogram;
 use mytsdb_model::{Labels, Matcher, TimeRange};
+use std::any::Any;
 use std::sync::Arc;
 
 /// What the evaluator knows about a selection beyond its matchers. A storage may ignore all but `range`.
@@ -78,6 +79,9 @@ pub trait LabelStorage: Storage {
     ) -> Result<Vec<String>, StorageError>;
 }
 
+/// What was found out about the labels of some series, for those who know its type.
+pub type Finding = Arc<dyn Any + Send + Sync>;
+
 /// The series of one selection; the samples stay in the storage until [`SeriesSet::read`].
 pub trait SeriesSet: Send + Sync {
     /// Number of series.
@@ -95,6 +99,16 @@ pub trait SeriesSet: Send + Sync {
 
     /// Labels of series `index`, which is below [`SeriesSet::len`].
     fn labels(&self, index: usize) -> &Labels;
+
+    /// What an equal selection, of the same series in the same order, was told to [remember](SeriesSet::remember) for
+    /// `key`. `None` is always right.
+    fn recall(&self, _key: &[u8]) -> Option<Finding> {
+        None
+    }
+
+    /// Keeps for `key` what follows from the labels of the series and their order alone, and takes `bytes`, if the
+    /// storage has room for it.
+    fn remember(&self, _key: &[u8], _finding: Finding, _bytes: usize) {}
 
     /// Appends the samples of series `index` in `range` to `out`, ascending and unique in time. `out` is cleared by
     /// the caller. Cost: decoding.

@@ -71,7 +71,12 @@ impl Recent {
         let up_to = |end_ms: i64| {
             let after = end_ms.saturating_sub(self.base_ms);
             let Ok(last) = u32::try_from(after) else { return if after < 0 { 0 } else { len } };
-            offsets.iter().map(|&offset| usize::from(offset <= last)).sum()
+            // Mostly the newest sample settles the end. In an empty ring there is nothing to count.
+            let newest = offsets[..usize::from(self.next)].last().or(offsets.last());
+            if newest.is_some_and(|&newest| newest <= last) {
+                return len;
+            }
+            offsets.iter().map(|&offset| u32::from(offset <= last)).sum::<u32>() as usize
         };
         let before = if range.mint == i64::MIN { 0 } else { up_to(range.mint - 1) };
         let (from, to) = (oldest + before, oldest + up_to(range.maxt).max(before));

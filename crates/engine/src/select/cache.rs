@@ -5,6 +5,7 @@
 //! which are kept for the head and some blocks together. So the cache never decides an
 //! answer; it only saves the way to it.
 
+use super::findings::Finding;
 use super::sources::{BlockSeries, HeadSeries};
 use super::texts::{Asked, Texts};
 use mytsdb_model::Matcher;
@@ -122,6 +123,31 @@ impl SelectionCache {
 
     pub(super) fn put_block(&self, question: &Question, id: u64, block: &Arc<BlockSeries>) {
         self.put(question, Some(id), Found::Block(block.clone()), block.bytes());
+    }
+
+    /// Keeps a finding with a list of the head, if that is kept itself. All findings on a list take at most as much
+    /// as the list, so that they drive out no more lists than one.
+    pub(super) fn put_finding(
+        &self,
+        (question, head): (&Question, &Arc<HeadSeries>),
+        about: (bool, &[u8]),
+        finding: Finding,
+        bytes: usize,
+    ) {
+        let state = &mut *self.state.lock();
+        let Some(entry) = state.entries.get_mut(&(question.clone(), None)) else { return };
+        let own_bytes = question.0.len() + size_of::<Entry>();
+        let fits = 2 * head.list_bytes() + own_bytes <= self.bytes_max;
+        if !fits || !matches!(&entry.found, Found::Head(kept) if Arc::ptr_eq(kept, head)) {
+            return;
+        }
+        head.findings.put(about, finding, bytes, head.list_bytes());
+        state.bytes -= entry.bytes;
+        entry.bytes = head.bytes() + own_bytes;
+        state.bytes += entry.bytes;
+        if state.bytes > self.bytes_max {
+            state.shrink(self.bytes_max - self.bytes_max / 4);
+        }
     }
 
     /// Forgets the lists of the head, which keep removed series in memory, and what was made of them.

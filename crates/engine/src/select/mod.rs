@@ -1,11 +1,13 @@
 //! One read path over head and blocks: from matchers to series to samples.
 
 mod cache;
+mod findings;
 mod selection;
 mod sources;
 mod texts;
 
 pub(crate) use cache::SelectionCache;
+pub use findings::Finding;
 pub use selection::Selection;
 
 use crate::{Engine, EngineError};
@@ -63,7 +65,7 @@ impl Engine {
     ///
     /// Cost: what the matchers find is remembered per block and for the head
     /// ([`selection_cache_bytes`](crate::EngineOptions::selection_cache_bytes)), so a question asked before costs
-    /// a merge of sorted lists, some 20 ns a series. Asked for the first time it costs the postings, some 0.5 us a
+    /// a merge of sorted lists, some 20 ns a series, or nothing if only the head has any. Asked for the first time it costs the postings, some 0.5 us a
     /// series of each block for its labels, and a sort of the head's.
     ///
     /// # Errors
@@ -87,7 +89,7 @@ impl Engine {
             }
         }
         let by_reference = parts.is_empty() && lookup.any_order;
-        let mut selection = Selection::new(self, blocks, parts, head, drops);
+        let mut selection = Selection::new(self, blocks, parts, head, drops, question);
         if !by_reference {
             selection.merge(lookup.stop)?;
         }

@@ -1,5 +1,7 @@
 //! The series of one selection, and their samples.
 
+use super::cache::Question;
+use super::findings::Finding;
 use super::sources::{BlockSeries, HeadSeries};
 use crate::block_set::{BlockList, read_ordinal, read_series};
 use crate::head::MemSeries;
@@ -33,12 +35,15 @@ pub struct Selection<'a> {
     head: Arc<HeadSeries>,
     rows: Rows,
     drops: u64,
+    question: Question,
 }
 
 /// Which series of which source make up a row.
 enum Rows {
     /// The head's, by reference.
     Head,
+    /// The head's, in the order of labels.
+    HeadByLabels(Arc<[u32]>),
     /// One place per source and row, parts before head: `source count` numbers a row.
     Merged(Vec<u32>),
 }
@@ -50,13 +55,18 @@ impl<'a> Selection<'a> {
         parts: Vec<(Arc<Block>, Arc<BlockSeries>)>,
         head: Arc<HeadSeries>,
         drops: u64,
+        question: Question,
     ) -> Self {
-        Self { engine, blocks, parts, head, rows: Rows::Head, drops }
+        Self { engine, blocks, parts, head, rows: Rows::Head, drops, question }
     }
 
     /// Puts rows into the order of labels and one label set into one row.
     pub(super) fn merge(&mut self, stop: StopSign<'_>) -> Result<(), EngineError> {
-        let head_order = if self.head.series.is_empty() { &[][..] } else { self.head.by_labels(stop)? };
+        if self.parts.is_empty() {
+            self.rows = Rows::HeadByLabels(self.head.by_labels(stop)?.clone());
+            return Ok(());
+        }
+        let head_order = if self.head.series.is_empty() { &[][..] } else { &self.head.by_labels(stop)?[..] };
         let sources = self.parts.len() + 1;
         let lens: Vec<usize> = self.parts.iter().map(|(_, p)| p.ordinals.len()).chain([head_order.len()]).collect();
         let labels = |source: usize, at: usize| match self.parts.get(source) {
@@ -131,6 +141,7 @@ impl<'a> Selection<'a> {
     fn place(&self, source: usize, row: usize) -> Option<usize> {
         match &self.rows {
             Rows::Head => (source == self.parts.len()).then_some(row),
+            Rows::HeadByLabels(order) => (source == self.parts.len()).then(|| order[row] as usize),
             Rows::Merged(places) => {
                 let place = places[row * (self.parts.len() + 1) + source];
                 (place != ABSENT).then_some(place as usize)
@@ -152,6 +163,7 @@ impl<'a> Selection<'a> {
     pub fn len(&self) -> usize {
         match &self.rows {
             Rows::Head => self.head.series.len(),
+            Rows::HeadByLabels(order) => order.len(),
             Rows::Merged(places) => places.len() / (self.parts.len() + 1),
         }
     }
@@ -180,6 +192,29 @@ impl<'a> Selection<'a> {
         let part = (0..self.parts.len()).find_map(|source| self.place(source, index).map(|at| (source, at)));
         let (source, at) = part.expect("a row has a place in some source");
         &self.parts[source].1.labels[at]
+    }
+
+    /// What was [remembered](Selection::remember) for `key` about exactly these series in this order.
+    pub fn recall(&self, key: &[u8]) -> Option<Finding> {
+        self.head.findings.get(self.is_by_labels()?, key)
+    }
+
+    /// Keeps something that follows from the labels of these series and their order alone, and takes `bytes`, for
+    /// selections like this one, as long as the list of series itself is remembered and has room. Only where the head
+    /// alone was asked: what is old is asked for less often.
+    pub fn remember(&self, key: &[u8], finding: Finding, bytes: usize) {
+        if let Some(by_labels) = self.is_by_labels() {
+            self.engine.selections.put_finding((&self.question, &self.head), (by_labels, key), finding, bytes);
+        }
+    }
+
+    /// Whether the rows, which are the head's, are in the order of labels; `None` if blocks have a part in them.
+    fn is_by_labels(&self) -> Option<bool> {
+        match self.rows {
+            Rows::Head => Some(false),
+            Rows::HeadByLabels(_) => Some(true),
+            Rows::Merged(_) => None,
+        }
     }
 
     /// Appends the samples of a series in a range to the columns, ascending and unique in time.

@@ -1,5 +1,6 @@
 //! What one source, the head or a block, has for some matchers.
 
+use super::findings::Findings;
 use crate::head::{CatalogState, MemSeries};
 use crate::{Engine, EngineError};
 use mytsdb_blocks::Block;
@@ -19,7 +20,9 @@ pub(crate) struct HeadSeries {
     /// The catalog's when the list was made.
     state: CatalogState,
     /// Indices of `series` in the order of labels, once somebody needs it.
-    by_labels: OnceLock<Box<[u32]>>,
+    by_labels: OnceLock<Arc<[u32]>>,
+    /// What others found out about these series; goes on to the next list if that has the same ones.
+    pub(super) findings: Arc<Findings>,
 }
 
 impl HeadSeries {
@@ -44,21 +47,22 @@ impl HeadSeries {
                     added.push(series.clone());
                 }
             }
-            let by_labels = if added.is_empty() { known.by_labels.clone() } else { OnceLock::new() };
+            let (by_labels, findings) =
+                if added.is_empty() { (known.by_labels.clone(), known.findings.clone()) } else { Default::default() };
             let mut series = Vec::with_capacity(known.series.len() + added.len());
             for old in &known.series {
                 looks.before(1)?;
                 series.push(old.clone());
             }
             series.append(&mut added);
-            return Ok(Arc::new(Self { series: series.into(), state, by_labels }));
+            return Ok(Arc::new(Self { series: series.into(), state, by_labels, findings }));
         }
         let series = catalog.select(matchers, stop)?.into();
-        Ok(Arc::new(Self { series, state, by_labels: OnceLock::new() }))
+        Ok(Arc::new(Self { series, state, ..Self::default() }))
     }
 
     /// The indices in the order of labels. The first call sorts: some 1 us a series for a million of them.
-    pub(super) fn by_labels(&self, stop: StopSign<'_>) -> Result<&[u32], EngineError> {
+    pub(super) fn by_labels(&self, stop: StopSign<'_>) -> Result<&Arc<[u32]>, EngineError> {
         if let Some(order) = self.by_labels.get() {
             return Ok(order);
         }
@@ -67,9 +71,14 @@ impl HeadSeries {
         Ok(self.by_labels.get_or_init(|| order.into()))
     }
 
+    /// Bytes of the list itself.
+    pub(super) fn list_bytes(&self) -> usize {
+        self.series.len() * (size_of::<Arc<MemSeries>>() + size_of::<u32>()) + size_of::<Self>()
+    }
+
     /// Bytes that a cache holds on to with it.
     pub(super) fn bytes(&self) -> usize {
-        self.series.len() * (size_of::<Arc<MemSeries>>() + size_of::<u32>()) + size_of::<Self>()
+        self.list_bytes() + self.findings.bytes()
     }
 }
 

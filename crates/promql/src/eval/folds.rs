@@ -3,7 +3,7 @@
 //! Rows are folded in their order, and each cell sees the operations that [`super::plain_folds`] defines, so the results
 //! have the same bits. Branches are written as choices between two results, which the compiler turns into vector code.
 
-use super::cells::{Cells, EMPTY};
+use super::cells::{Cells, EMPTY, FLOAT};
 use super::kahan::{Kahan, Mean};
 use super::plain_folds::{Folding, HistogramFold, Notes, SEEN_FLOAT};
 use crate::ast::AggregateOp;
@@ -113,6 +113,13 @@ impl Folds {
 impl Folding for Folds {
     fn add(&mut self, group: usize, cells: &Cells, notes: &mut Notes<'_>) {
         let start = group * self.steps;
+        if let (&[FLOAT], &[value], AggregateOp::Sum) = (&cells.kinds[..], &cells.values[..], self.op) {
+            // Instant queries: a row is one value.
+            self.seen[group] |= SEEN_FLOAT;
+            let sum = Kahan { sum: self.values[group], compensation: self.rests[group] }.plus(value);
+            (self.values[group], self.rests[group]) = (sum.sum, sum.compensation);
+            return;
+        }
         for run in cells.float_runs() {
             self.add_floats(start + run.start..start + run.end, &cells.values[run]);
         }

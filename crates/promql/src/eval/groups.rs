@@ -10,6 +10,8 @@ use crate::error::EvalError;
 use hashbrown::HashTable;
 use mytsdb_model::Labels;
 use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// Numbers for keys, in the order in which they come up.
 #[derive(Default)]
@@ -144,34 +146,59 @@ impl Keyed {
 /// What a group takes beside the text of its labels, about: places in tables, and the head of the label set.
 const GROUP_BYTES: usize = 64;
 
-/// The groups of a vector's rows.
-pub(crate) struct Groups<'c> {
+/// Which row belongs to which group: follows from the labels of the rows and their order alone.
+pub(crate) struct Grouping {
     /// The group of each row.
     pub of_row: Vec<u32>,
     /// Labels of each group.
     pub labels: Vec<Labels>,
+}
+
+impl Grouping {
+    /// Memory it takes, about.
+    fn bytes(&self) -> usize {
+        let label_bytes: usize = self.labels.iter().map(|labels| labels.as_bytes().len() + GROUP_BYTES).sum();
+        size_of_val(&self.of_row[..]) + label_bytes
+    }
+
+    /// Whether the storage should remember it: finding it anew takes long, and there are few groups to keep.
+    fn is_worth_keeping(&self) -> bool {
+        self.of_row.len() >= KEPT_ROWS_MIN && self.labels.len() <= self.of_row.len() / KEPT_GROUP_ROWS
+    }
+}
+
+/// Groupings of fewer rows, or with fewer rows to a group on average, are found anew each time.
+const KEPT_ROWS_MIN: usize = 1 << 10;
+const KEPT_GROUP_ROWS: usize = 16;
+
+/// The groups of a vector's rows.
+pub(crate) struct Groups<'c> {
+    grouping: Arc<Grouping>,
     /// What all this counts for.
     _held: Hold<'c>,
 }
 
+impl Deref for Groups<'_> {
+    type Target = Grouping;
+
+    fn deref(&self) -> &Grouping {
+        &self.grouping
+    }
+}
+
 impl<'c> Groups<'c> {
     pub fn new(context: &'c Context<'_>, vector: &Vector<'_>, aggregate: &AggregateExpr) -> Result<Self, EvalError> {
-        let (of_row, labels) = if context.options.optimise {
+        let grouping = if context.options.optimise {
             Self::find(context, vector, aggregate)?
         } else {
-            Self::find_plainly(vector, aggregate)
+            Arc::new(Self::find_plainly(vector, aggregate))
         };
-        let label_bytes: usize = labels.iter().map(|labels| labels.as_bytes().len() + GROUP_BYTES).sum();
-        let held = context.hold_table((size_of_val(&of_row[..]) + label_bytes) as u64)?;
-        Ok(Self { of_row, labels, _held: held })
+        let held = context.hold_table(grouping.bytes() as u64)?;
+        Ok(Self { grouping, _held: held })
     }
 
-    /// The group of each row, and the labels of the groups.
-    fn find(
-        context: &Context<'_>,
-        vector: &Vector<'_>,
-        aggregate: &AggregateExpr,
-    ) -> Result<(Vec<u32>, Vec<Labels>), EvalError> {
+    /// The groups, remembered from an earlier query if there was one like this.
+    fn find(context: &Context<'_>, vector: &Vector<'_>, aggregate: &AggregateExpr) -> Result<Arc<Grouping>, EvalError> {
         let key = if aggregate.without {
             LabelKey::without(&aggregate.grouping)
         } else {
@@ -179,7 +206,12 @@ impl<'c> Groups<'c> {
         };
         if key.is_empty() {
             let labels = if vector.len() == 0 { Vec::new() } else { vec![Labels::empty()] };
-            return Ok((vec![0; vector.len()], labels));
+            return Ok(Arc::new(Grouping { of_row: vec![0; vector.len()], labels }));
+        }
+        let place = vector.series_set().map(|set| (set, key.to_bytes()));
+        let known = place.as_ref().and_then(|(set, place)| set.recall(place)?.downcast::<Grouping>().ok());
+        if let Some(known) = known {
+            return Ok(known);
         }
         let Keyed { numbers, of_row } = Keyed::new(context, vector, &key)?;
         let labels = context.stoppable(|looks| {
@@ -190,10 +222,14 @@ impl<'c> Groups<'c> {
             }
             Ok(labels)
         })?;
-        Ok((of_row, labels))
+        let grouping = Arc::new(Grouping { of_row, labels });
+        if let Some((set, place)) = place.filter(|_| grouping.is_worth_keeping()) {
+            set.remember(&place, grouping.clone(), grouping.bytes());
+        }
+        Ok(grouping)
     }
 
-    fn find_plainly(vector: &Vector<'_>, aggregate: &AggregateExpr) -> (Vec<u32>, Vec<Labels>) {
+    fn find_plainly(vector: &Vector<'_>, aggregate: &AggregateExpr) -> Grouping {
         let mut index: HashMap<Labels, u32> = HashMap::new();
         let (mut of_row, mut all) = (Vec::with_capacity(vector.len()), Vec::new());
         for row in 0..vector.len() {
@@ -205,7 +241,7 @@ impl<'c> Groups<'c> {
             }
             of_row.push(group);
         }
-        (of_row, all)
+        Grouping { of_row, labels: all }
     }
 
     pub fn len(&self) -> usize {

@@ -85,6 +85,16 @@ impl<'q> LabelKey<'q> {
         })
     }
 
+    /// Bytes that are equal for equal choices of labels.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![u8::from(self.listed), self.ignored as u8];
+        for name in &self.names {
+            bytes.extend_from_slice(&(name.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(name.as_bytes());
+        }
+        bytes
+    }
+
     /// Whether few labels count, so that keys are short.
     pub fn is_listed(&self) -> bool {
         self.listed

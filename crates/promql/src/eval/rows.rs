@@ -4,6 +4,7 @@ use super::cells::{Cells, Row};
 use super::context::{Context, Scratch, drop_schema};
 use super::workers;
 use crate::error::EvalError;
+use crate::storage::SeriesSet;
 use mytsdb_model::Labels;
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -23,6 +24,10 @@ pub(crate) trait Rows: Sync {
     /// the rows still differ. `false` if that is not known.
     fn same_schema(&self) -> bool {
         false
+    }
+    /// The selection whose series are the rows, one by one, if there is one.
+    fn series_set(&self) -> Option<&dyn SeriesSet> {
+        None
     }
     fn drop_name(&self, index: usize) -> bool;
     /// Fills `out`, whatever it held, with the cells of row `index`.
@@ -76,6 +81,14 @@ impl<'a> Vector<'a> {
         match self {
             Vector::Lazy(rows) => rows.same_schema(),
             Vector::Kept(_) => false,
+        }
+    }
+
+    /// [`Rows::series_set`].
+    pub fn series_set(&self) -> Option<&dyn SeriesSet> {
+        match self {
+            Vector::Lazy(rows) => rows.series_set(),
+            Vector::Kept(_) => None,
         }
     }
 

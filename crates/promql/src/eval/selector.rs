@@ -100,6 +100,10 @@ impl Rows for SelectedRows<'_> {
         self.same_schema
     }
 
+    fn series_set(&self) -> Option<&dyn SeriesSet> {
+        Some(&*self.set)
+    }
+
     fn drop_name(&self, _index: usize) -> bool {
         false
     }
@@ -245,6 +249,10 @@ impl Samples for SelectedSamples<'_> {
 
     fn same_schema(&self) -> bool {
         self.same_schema
+    }
+
+    fn series_set(&self) -> Option<&dyn SeriesSet> {
+        Some(&*self.set)
     }
 
     fn drop_name(&self, _index: usize) -> bool {

@@ -7,7 +7,7 @@ use crate::annotations::Annotations;
 use crate::error::EvalError;
 use crate::options::Cancel;
 use crate::pos::PosRange;
-use crate::storage::Columns;
+use crate::storage::{Columns, SeriesSet};
 use mytsdb_model::Labels;
 use std::ops::Range;
 
@@ -23,6 +23,10 @@ pub(crate) trait Samples: Sync {
     /// the series still differ. `false` if that is not known.
     fn same_schema(&self) -> bool {
         false
+    }
+    /// The selection of these series, if they are one.
+    fn series_set(&self) -> Option<&dyn SeriesSet> {
+        None
     }
     fn drop_name(&self, index: usize) -> bool;
     /// Fills `out`, which is empty, with the samples of series `index`, stale markers left out.

@@ -4,6 +4,7 @@
 //! differ in a single place makes a new table, so no answer depends on which series came before.
 
 use super::cells::FLOAT;
+use super::functions::KnownFactor;
 use std::ops::Range;
 
 /// Windows `(end - range, end]` whose ends are a step apart.
@@ -293,6 +294,7 @@ pub(crate) struct KernelBuffers {
     pub indexes: Vec<u32>,
     pub numbers: Vec<f64>,
     pub prefix: Vec<(f64, f64)>,
+    pub known_factor: KnownFactor,
 }
 
 /// Tables that one thread keeps: a query may have a few selectors with different windows.

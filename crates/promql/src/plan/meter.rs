@@ -1,7 +1,7 @@
 //! What the nodes of a plan took, counted while a query runs.
 
 use crate::error::StorageError;
-use crate::storage::{Columns, SeriesSet};
+use crate::storage::{Columns, Finding, SeriesSet};
 use mytsdb_model::{Labels, TimeRange};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -71,6 +71,14 @@ impl SeriesSet for MeteredSet<'_> {
 
     fn labels(&self, index: usize) -> &Labels {
         self.inner.labels(index)
+    }
+
+    fn recall(&self, key: &[u8]) -> Option<Finding> {
+        self.inner.recall(key)
+    }
+
+    fn remember(&self, key: &[u8], finding: Finding, bytes: usize) {
+        self.inner.remember(key, finding, bytes);
     }
 
     fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError> {

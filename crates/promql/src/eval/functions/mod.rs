@@ -15,6 +15,7 @@ mod rate;
 mod sliding;
 mod sort;
 
+pub(crate) use columns::KnownFactor;
 pub(crate) use math::{go_max, go_min};
 pub(crate) use sort::nan_last;
 

@@ -16,8 +16,8 @@ use crate::eval::remarks;
 use crate::eval::rows::{Rows, Vector};
 use crate::eval::selector::range_vector;
 use crate::eval::window::{Extension, RangeVector, Remarks};
-use crate::eval::window_table::{KernelBuffers, WindowTables, Windows};
-use crate::storage::Columns;
+use crate::eval::window_table::{KernelBuffers, TABLE_SAMPLES_MAX, WindowTables, Windows};
+use crate::storage::{Columns, SeriesSet};
 use mytsdb_model::Labels;
 use std::sync::Arc;
 
@@ -113,7 +113,9 @@ pub(crate) fn eval_range_function<'a>(
     let settled = keeps_name || vector.samples.nameless();
     let one_name = vector.samples.same_schema() && !vector.samples.nameless() && vector.samples.len() > 0;
     let metric = one_name.then(|| vector.samples.labels(0).metric_name().to_owned());
-    let rows = RangeRows { vector, kernel, scalars, metric, keeps_name, delayed, optimise: context.options.optimise };
+    let surely_counters = metric.as_deref().is_some_and(is_counter_name);
+    let optimise = context.options.optimise;
+    let rows = RangeRows { vector, kernel, scalars, metric, surely_counters, keeps_name, delayed, optimise };
     let rows = Vector::Lazy(Box::new(rows));
     if settled { Ok(Some(rows)) } else { super::settle_names(context, rows).map(Some) }
 }
@@ -170,6 +172,8 @@ struct RangeRows<'a> {
     scalars: Vec<Scalar>,
     /// The metric name of all series, if they have the same.
     metric: Option<String>,
+    /// That name is one of counters.
+    surely_counters: bool,
     /// The metric name survives.
     keeps_name: bool,
     /// Names are dropped at the end of the evaluation.
@@ -199,6 +203,10 @@ impl Rows for RangeRows<'_> {
         self.vector.samples.same_schema()
     }
 
+    fn series_set(&self) -> Option<&dyn SeriesSet> {
+        self.vector.samples.series_set()
+    }
+
     fn drop_name(&self, index: usize) -> bool {
         if self.keeps_name { self.vector.samples.drop_name(index) } else { self.delayed }
     }
@@ -217,7 +225,7 @@ impl Rows for RangeRows<'_> {
             self.compute(&columns, out, &mut remarks);
         }
         match self.kernel {
-            Kernel::Increase { counter: true, .. } => note_doubtful_counter(&mut remarks, out),
+            Kernel::Increase { counter: true, .. } if !self.surely_counters => note_doubtful_counter(&mut remarks, out),
             Kernel::Quantile => self.note_invalid_quantiles(&mut remarks, out),
             _ => {}
         }
@@ -226,12 +234,13 @@ impl Rows for RangeRows<'_> {
     }
 }
 
+fn is_counter_name(metric: &str) -> bool {
+    ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| metric.ends_with(suffix))
+}
+
 /// Remarks on names that are not those of counters, if floats came out.
 fn note_doubtful_counter(remarks: &mut Remarks<'_>, out: &Cells) {
-    let suffixes = ["_total", "_sum", "_count", "_bucket"];
-    if !remarks.metric.is_empty()
-        && !suffixes.iter().any(|s| remarks.metric.ends_with(s))
-        && out.kinds.contains(&crate::eval::cells::FLOAT)
+    if !remarks.metric.is_empty() && !is_counter_name(remarks.metric) && out.kinds.contains(&crate::eval::cells::FLOAT)
     {
         remarks.maybe_not_a_counter();
     }
@@ -303,8 +312,24 @@ impl RangeRows<'_> {
             range_ms: v.range_ms,
             steps: v.grid.count,
         };
+        if !self.optimise {
+            return false;
+        }
         let plain = columns.histograms.is_empty() && !v.fixed && v.extension == Extension::None;
-        if !self.optimise || !plain || !windows.fit_table(columns.values.len()) || !self.has_column_kernel(columns) {
+        if let (Kernel::Increase { counter, rate }, true, 1) = (self.kernel, plain, windows.steps)
+            && columns.start_timestamps_ms.is_empty()
+            && columns.values.len() < TABLE_SAMPLES_MAX
+        {
+            let window = (v.first_end_ms - v.range_ms, v.first_end_ms);
+            let samples = (&columns.timestamps_ms[..], &columns.values[..]);
+            out.reset(1);
+            if let Some(value) = columns::extrapolated_once(window, samples, (counter, rate), &mut buffers.known_factor)
+            {
+                out.set(0, value);
+            }
+            return true;
+        }
+        if !plain || !windows.fit_table(columns.values.len()) || !self.has_column_kernel(columns) {
             return false;
         }
         if columns.values.is_empty() {
@@ -313,7 +338,7 @@ impl RangeRows<'_> {
         }
         let table = tables.get(windows, &mut columns.timestamps_ms);
         let values = &columns.values[..];
-        let KernelBuffers { indexes, numbers, prefix } = buffers;
+        let KernelBuffers { indexes, numbers, prefix, .. } = buffers;
         let done = match self.kernel {
             Kernel::Increase { counter, rate } => {
                 columns::extrapolated(table, values, counter, rate, indexes, out);
