@@ -19,6 +19,9 @@ fn differ(kind: &'static str, theirs: impl std::fmt::Display, ours: impl std::fm
 
 /// The first difference. `ordered`: the order of an instant vector's samples counts.
 pub fn compare(theirs: &Value, ours: &Value, ordered: bool) -> Option<Difference> {
+    if theirs.is_null() {
+        return None;
+    }
     if theirs["status"] != ours["status"] {
         let kind =
             if theirs["errorType"] == "bad_data" || ours["errorType"] == "bad_data" { "accept" } else { "failure" };

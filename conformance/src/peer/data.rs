@@ -155,11 +155,13 @@ fn points(random: &mut Random, shape: Shape) -> Vec<(i64, Point)> {
 fn next_histogram(random: &mut Random, shape: Shape, last: Option<&FloatHistogram>) -> FloatHistogram {
     let gauge = shape == Shape::GaugeExponential || (shape == Shape::Mixed && random.one_in(8));
     let fresh = match shape {
-        Shape::GaugeExponential => random.one_in(3),
         Shape::Mixed => random.one_in(4),
         _ => random.one_in(20),
     };
     let mut h = match last {
+        // In Prometheus all gauge histograms of a chunk have the buckets of any of them, if empty ones, and where there
+        // are negative buckets the zero bucket reaches below zero: no new layout for them.
+        Some(last) if shape == Shape::GaugeExponential && !last.positive_buckets.is_empty() => last.clone(),
         Some(last) if !fresh && !last.positive_buckets.is_empty() => last.clone(),
         _ if shape == Shape::Custom || (shape == Shape::Mixed && random.one_in(3)) => custom(random),
         _ => exponential(random),
@@ -208,10 +210,11 @@ fn exponential(random: &mut Random) -> FloatHistogram {
         (h.negative_spans, h.negative_buckets) = spans(random, first);
     }
     if random.one_in(2) {
-        // The zero bucket ends below the others, or what is made of both depends on the order of things.
+        // The zero bucket ends far below the others: Prometheus counts observations twice where a zero bucket grows into
+        // what is a part of a bucket at the resolution of a sum, so that the buckets hold more than the count.
         let first = h.positive_spans.iter().chain(&h.negative_spans).map(|s| s.offset).filter(|o| *o < 9).min();
         let lowest = mytsdb_codec::bucket_bound(schema, i64::from(first.unwrap_or(0)) - 1, &[]);
-        let threshold = random.pick(&[0.001, 1e-128, 0.01, 0.25]);
+        let threshold = random.pick(&[1e-128, 1e-128, 1e-40]);
         h.zero_threshold = if threshold <= lowest { threshold } else { 1e-128 };
         h.zero_count = random.below(4) as f64;
     }

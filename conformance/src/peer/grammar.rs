@@ -100,7 +100,13 @@ impl Writer<'_> {
             // In the order of a map, so what chooses by order must not stand around these.
             7 => {
                 let label = self.pick(&["v", "v", "job", "instance", "le", "__name__", "dotted.x"]);
-                format!("count_values {} (\"{label}\", {})", self.grouping(), self.vector(depth))
+                let (grouping, mut inner) = (self.grouping(), self.vector(depth));
+                // Every digit becomes text here, and the last one of these depends on the library and on the processor.
+                let inexact = ELEMENTWISE.iter().any(|f| inner.contains(&format!("{f}(")));
+                if inexact || ["h", "atan2", "^"].iter().any(|part| inner.contains(part)) {
+                    inner = self.pick(&["c_total", "g", "i", "w", "rate(c_total[5m])", "round(g, 0.1)", "h", "hc"]);
+                }
+                format!("count_values {grouping} (\"{label}\", {inner})")
             }
             8 => {
                 let (label, a, b) = (self.pick(&["q", "q", "job", "le"]), self.quantile(), self.quantile());

@@ -27,6 +27,9 @@ pub const USAGE: &str = "usage: mytsdb-conformance peer --prometheus PATH [--que
 /// Every so many cases the names are removed at the end of the evaluation.
 const DELAYED_EVERY: u64 = 4;
 
+/// How often Prometheus is asked before its answer is taken for defined.
+const ASKED_AGAIN: usize = 24;
+
 /// What the command line asks for.
 struct Settings {
     prometheus: PathBuf,
@@ -106,6 +109,19 @@ impl Pair {
         let ours = self.ours.ask(endpoint, &form)?;
         Ok(compare(&theirs, &ours, question.ordered()))
     }
+
+    /// Whether Prometheus does not know its answer itself: ties, and which of two errors it meets first, depend on the
+    /// order in which Go walks a map wherever the series of several steps were gathered in one.
+    fn undefined(&self, question: &Question) -> anyhow::Result<bool> {
+        let (endpoint, form) = question.request();
+        let first = self.theirs.ask(endpoint, &form)?;
+        for _ in 1..ASKED_AGAIN {
+            if compare(&first, &self.theirs.ask(endpoint, &form)?, question.ordered()).is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// Asks as many random questions as are wanted and prints each difference.
@@ -123,6 +139,7 @@ pub fn run(args: impl Iterator<Item = String>) -> anyhow::Result<Score> {
     }
     let mut score = Score::default();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut undefined = 0;
     if !settings.asked.is_empty() {
         for text in &settings.asked {
             ask(&pairs, text, &settings, &mut score)?;
@@ -139,7 +156,11 @@ pub fn run(args: impl Iterator<Item = String>) -> anyhow::Result<Score> {
             continue;
         }
         let pair = &pairs[usize::from(case % DELAYED_EVERY == 0)];
-        let found = pair.difference(&question).with_context(|| format!("case {case}: {}", question.text()))?;
+        let mut found = pair.difference(&question).with_context(|| format!("case {case}: {}", question.text()))?;
+        if found.is_some() && pair.undefined(&question)? {
+            undefined += 1;
+            found = None;
+        }
         score.count(found.is_none());
         let Some(found) = found else { continue };
         let kind = found.kind;
@@ -164,6 +185,7 @@ pub fn run(args: impl Iterator<Item = String>) -> anyhow::Result<Score> {
             println!("{kind}: case {case}, {}{mode}\n  {small}\n {}", question.describe(), found.text);
         }
     }
+    println!("{undefined} answered by Prometheus in several ways");
     for (kind, count) in counts {
         println!("{count} differ: {kind}");
     }
@@ -209,10 +231,10 @@ fn stored(pair: &Pair, data: &data::Data, score: &mut Score) -> anyhow::Result<(
 
 fn question(random: &mut Random, corpus: &[String]) -> Question {
     let time = |random: &mut Random| START_MS - 120_000 + random.below((SPAN_MS + 600_000) as u64) as i64;
-    match random.below(20) {
-        0..=2 => Question::Parse(texts::text(random, corpus)),
-        3 => Question::Format(texts::text(random, corpus)),
-        4..=11 => {
+    match random.below(24) {
+        0..=5 => Question::Parse(texts::text(random, corpus)),
+        6 | 7 => Question::Format(texts::text(random, corpus)),
+        8..=15 => {
             let mut at = time(random);
             if random.one_in(2) {
                 at -= at % 60_000;

@@ -122,6 +122,8 @@ impl Asker {
         let form = form.iter().map(|(key, value)| (*key, value.as_str()));
         let mut response = self.agent.post(url).send_form(form)?;
         let text = response.body_mut().with_config().limit(1 << 28).read_to_vec()?;
-        serde_json::from_slice(&text).with_context(|| String::from_utf8_lossy(&text).into_owned())
+        let parsed = serde_json::from_slice(&text).with_context(|| String::from_utf8_lossy(&text).into_owned());
+        // Histograms of NaN cannot be written as JSON: Prometheus then answers in plain text.
+        if parsed.is_err() && text.starts_with(b"v1.Response") { Ok(Value::Null) } else { parsed }
     }
 }

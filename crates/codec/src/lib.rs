@@ -41,7 +41,7 @@ pub use dx::{DX_SAMPLES_MAX, DxChunk, DxEncoder, dx_kernel};
 pub use error::CodecError;
 pub use histogram::{
     Bucket, CUSTOM_SCHEMA, CounterResetHint, EXPONENTIAL_SCHEMA_MAX, EXPONENTIAL_SCHEMA_MIN, FloatHistogram,
-    HistogramError, Reconciled, Span, bucket_bound,
+    HistogramError, Reconciled, Span, bucket_bound, ln, log2,
 };
 pub use xor_append::XorAppender;
 pub use xor_decode::{XorChunk, decode, decode_range};

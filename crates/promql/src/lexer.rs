@@ -344,9 +344,8 @@ impl<'a> Lexer<'a> {
             hex = true;
         }
         let (mut dot, mut exponent) = (false, false);
-        if self.accept(".") {
-            dot = true;
-        }
+        // As in Prometheus this one is not counted: it is for the conversion to refuse `.0.`.
+        self.accept(".");
         loop {
             self.accept_run(digits);
             match self.peek() {

@@ -147,6 +147,8 @@ impl Token {
         };
         match &self.kind {
             TokenKind::End => "end of input".to_owned(),
+            // Names of functions of durations are keywords everywhere in Prometheus.
+            TokenKind::Identifier if ["min_of", "max_of"].iter().any(|w| text.eq_ignore_ascii_case(w)) => quoted(),
             TokenKind::Identifier => format!("identifier {}", quote(text)),
             TokenKind::MetricIdentifier => format!("metric identifier {}", quote(text)),
             TokenKind::String => format!("string {}", quoted()),

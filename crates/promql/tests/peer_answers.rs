@@ -233,3 +233,115 @@ fn modifiers_are_printed_in_the_order_of_prometheus() {
     assert_eq!(shown("c smoothed offset 1m @ 5"), "c @ 5.000 smoothed offset 1m");
     assert_eq!(shown("c[5m] @ 5 smoothed offset 1m"), "c[5m] smoothed @ 5.000 offset 1m");
 }
+
+#[test]
+fn ties_stay_where_the_heap_leaves_them() {
+    let storage = storage(
+        "load 1m\n i{i=\"0\"} 0\n i{i=\"1\"} -2\n i{i=\"2\"} 0\n i{i=\"3\"} 3\n i{i=\"4\"} -1\n i{i=\"5\"} 5\n i{i=\"6\"} -1\n",
+    );
+    let order = |query| ask(&storage, query, 0).iter().map(|s| s[18..19].to_owned()).collect::<String>();
+    assert_eq!(order("bottomk(3, i)"), "164");
+}
+
+#[test]
+fn the_operand_fails_before_the_parameter() {
+    let storage = storage("load 1m\n a{x=\"1\"} 1\n b{x=\"1\",y=\"1\"} 1\n b{x=\"1\",y=\"2\"} 2\n");
+    for query in ["topk(NaN, a + on (x) b)", "bottomk(1e300, a + on (x) b)", "limitk(NaN, a + on (x) b)"] {
+        assert!(ask(&storage, query, 0)[0].starts_with("found duplicate series"), "{query}");
+    }
+    assert_eq!(ask(&storage, "topk(NaN, a)", 0), ["Parameter value is NaN"]);
+}
+
+#[test]
+fn labels_of_matches_are_quoted_where_they_have_to_be() {
+    let storage = storage("load 1m\n a{\"x.y\"=\"1\"} 1\n b{\"x.y\"=\"1\",y=\"1\"} 1\n b{\"x.y\"=\"1\",y=\"2\"} 2\n");
+    let error = &ask(&storage, "a + on (\"x.y\") b", 0)[0];
+    assert!(error.starts_with("found duplicate series for the match group {\"x.y\"=\"1\"} on the right"), "{error}");
+}
+
+#[test]
+fn later_quantiles_find_joined_bounds_as_the_first_left_them() {
+    let storage = storage(
+        "load 1m\n b_bucket{le=\"1\"} 1\n b_bucket{le=\"1.0\"} 1\n b_bucket{le=\"2\"} 4\n b_bucket{le=\"+Inf\"} 10\n",
+    );
+    // The last bound stands twice then.
+    let found = ask(&storage, "histogram_quantiles(b_bucket, \"q\", 0.2, 0.2)", 0);
+    assert_eq!(found, ["vector cannot contain metrics with the same labelset"]);
+    let found = ask(&storage, "histogram_quantiles(b_bucket, \"q\", 0.9, 0.2)", 0);
+    assert_eq!(found, ["{q=\"0.9\"} 2", "{q=\"0.2\"} 2"]);
+    assert_eq!(ask(&storage, "histogram_quantile(0.2, b_bucket)", 0), ["{} 1"]);
+}
+
+#[test]
+fn a_zero_bucket_without_width_is_not_below_zero() {
+    let storage = storage("load 1m\n h {{schema:0 count:5 sum:9 z_bucket:2 buckets:[3]}}\n");
+    assert_eq!(ask(&storage, "histogram_count(h </ 0)", 0), ["{} 0"]);
+    assert_eq!(ask(&storage, "histogram_count(h >/ 0)", 0), ["{} 5"]);
+    assert_eq!(ask(&storage, "histogram_count(h </ NaN)", 0), ["{} NaN"]);
+}
+
+#[test]
+fn one_custom_bucket_over_everything_begins_at_zero_for_fractions() {
+    let storage = storage("load 1m\n h {{schema:-53 count:5 sum:9 buckets:[5]}}\n");
+    assert_eq!(ask(&storage, "histogram_fraction(-Inf, 5, h)", 0), ["{} 0"]);
+    assert_eq!(ask(&storage, "histogram_quantile(0, -1 * h)", 0), ["{} inf"]);
+}
+
+#[test]
+fn counts_of_nan_are_no_observations_of_nan() {
+    let storage = storage("load 1m\n h {{schema:0 count:5 sum:9 buckets:[5]}}\n");
+    assert_eq!(ask(&storage, "histogram_quantile(0.9, h * NaN)", 0), ["{} NaN"]);
+    assert_eq!(ask(&storage, "histogram_fraction(0, 1, h * NaN)", 0), ["{} NaN"]);
+}
+
+#[test]
+fn what_is_not_shown_is_remarked_all_the_same() {
+    let storage = storage("load 1m\n h {{schema:0 count:1 sum:1 buckets:[1]}}x5\n");
+    let quantile = "PromQL warning: quantile value should be between 0 and 1, got +Inf (1:36)";
+    assert_eq!(ask(&storage, "start_timestamp(histogram_quantile(Inf, h))", 60), [quantile]);
+    let gauge = "PromQL warning: this native histogram metric is not a gauge: \"h\" (1:22)";
+    assert_eq!(ask(&storage, "limit_ratio(0, delta(h[5m]))", 240), [gauge]);
+}
+
+#[test]
+fn without_keeps_type_and_unit() {
+    let storage = storage("load 1m\n g{__type__=\"gauge\",__unit__=\"s\",i=\"1\"} 5\n");
+    assert_eq!(ask(&storage, "sum without (i) (g)", 0), ["{__type__=\"gauge\", __unit__=\"s\"} 5"]);
+}
+
+#[test]
+fn functions_of_ranges_refuse_series_that_become_equal_even_if_they_never_meet() {
+    let storage = storage("load 1m\n a{i=\"1\"} 1 _ _ _\n b{i=\"1\"} _ _ _ 1\n");
+    let expr = parse("sum_over_time({i=\"1\"}[1m])").expect("the query is legal");
+    let result = range(&storage, &expr, 0, 180_000, 60_000, &QueryOptions::default(), &Cancel::new());
+    let error = result.expect_err("both have the same labels").to_string();
+    assert_eq!(error, "vector cannot contain metrics with the same labelset");
+}
+
+#[test]
+fn a_sort_of_one_time_is_not_remarked_whatever_it_sorts() {
+    let storage = storage("load 1m\n g 1 2 3 4 5 6\n");
+    assert_eq!(remarks(&storage, "sort(topk(1, g @ 60))"), NONE);
+}
+
+#[test]
+fn names_of_metrics_are_labels_of_groups_too() {
+    assert!(parse("a * on (b:c) d").is_ok() && parse("sum by (:) (a)").is_ok());
+    refusal("a * on (b:c", "1:12: parse error: unclosed left parenthesis");
+}
+
+#[test]
+fn tokens_are_refused_where_prometheus_finds_them() {
+    let number = |text| {
+        format!("1:1: parse error: error parsing number: strconv.ParseFloat: parsing \"{text}\": invalid syntax")
+    };
+    refusal(".0.", &number(".0."));
+    refusal("0..", &number("0.."));
+    refusal("1..2", "1:1: parse error: bad number or duration syntax: \"1..\"");
+    refusal("a max_of b", "1:3: parse error: unexpected \"max_of\"");
+    refusal("{a=max_of}", "1:4: parse error: unexpected identifier \"max_of\" in label matching, expected string");
+    let clause = |at: u32, token| format!("1:{at}: parse error: unexpected {token} in grouping opts, expected \"(\"");
+    refusal("a*on()group_left", &clause(17, "end of input"));
+    refusal("(a*on()group_left)", &clause(18, "\")\""));
+    refusal("a*on()group_left bool b", &clause(18, "<bool>"));
+}

@@ -8,6 +8,7 @@ mod custom;
 mod display;
 mod error;
 mod kahan;
+mod logarithm;
 mod quantile;
 mod resets;
 mod resolution;
@@ -20,6 +21,7 @@ pub use arithmetic::Reconciled;
 pub use bounds::bucket_bound;
 pub use buckets::Bucket;
 pub use error::HistogramError;
+pub use logarithm::{ln, log2};
 pub use spans::Span;
 
 use mytsdb_model::is_stale_nan;

@@ -1,5 +1,6 @@
 //! Quantiles and fractions, with values assumed to be spread inside buckets.
 
+use super::logarithm::{exp2, log2};
 use super::{Bucket, FloatHistogram};
 
 impl FloatHistogram {
@@ -29,16 +30,18 @@ impl FloatHistogram {
             return f64::NAN;
         }
         let count = count.min(self.count);
+        let share = if ascending { rank - (count - bucket.count) } else { count - rank } / bucket.count;
+        // Where counts are negative nothing fits, which ends at the upper bound.
+        let share = if bucket.count < 0.0 && (count < rank || share < 0.0) { 1.0 } else { share.clamp(0.0, 1.0) };
         let spread = self.spread(bucket);
         if spread.lower.is_infinite() {
             // All of it is one bucket: the share of an infinite width.
-            return if spread.upper.is_infinite() { f64::INFINITY * q } else { spread.upper };
+            return if spread.upper.is_infinite() { f64::INFINITY * share } else { spread.upper };
         }
         if spread.upper.is_infinite() {
             return spread.lower;
         }
-        let share = if ascending { rank - (count - bucket.count) } else { count - rank } / bucket.count;
-        spread.value_at(share.clamp(0.0, 1.0))
+        spread.value_at(share)
     }
 
     /// The share of the observations between `lower` and `upper`, with the assumptions of
@@ -55,6 +58,9 @@ impl FloatHistogram {
         let (mut below_lower, mut below_upper) = (0.0, 0.0);
         for bucket in self.iter_all() {
             let mut spread = self.spread(bucket);
+            if self.uses_custom_buckets() && spread.lower == f64::NEG_INFINITY && spread.upper > 0.0 {
+                spread.lower = 0.0;
+            }
             if self.uses_custom_buckets() && spread.lower.is_finite() && spread.lower < 0.0 && spread.upper >= 0.0 {
                 // Prometheus takes a custom bucket around zero for a zero bucket, which begins at zero here.
                 spread.lower = 0.0;
@@ -116,11 +122,11 @@ impl Spread {
         if self.linear {
             return self.lower + (self.upper - self.lower) * share;
         }
-        let (lower, upper) = (self.lower.abs().log2(), self.upper.abs().log2());
+        let (lower, upper) = (log2(self.lower.abs()), log2(self.upper.abs()));
         if self.lower > 0.0 {
-            (lower + (upper - lower) * share).exp2()
+            exp2(lower + (upper - lower) * share)
         } else {
-            -(upper + (lower - upper) * (1.0 - share)).exp2()
+            -exp2(upper + (lower - upper) * (1.0 - share))
         }
     }
 
@@ -137,7 +143,7 @@ impl Spread {
         } else if self.linear {
             (value - self.lower) / (self.upper - self.lower)
         } else {
-            let (lower, upper, value) = (self.lower.abs().log2(), self.upper.abs().log2(), value.abs().log2());
+            let (lower, upper, value) = (log2(self.lower.abs()), log2(self.upper.abs()), log2(value.abs()));
             (value - lower) / (upper - lower)
         }
     }

@@ -14,7 +14,8 @@ impl FloatHistogram {
     ///
     /// A bucket that contains the cutoff is divided with the assumptions of [`quantile`](Self::quantile); one of
     /// infinite width is kept whole if it is the far end that is infinite, else dropped. Count and sum are computed anew
-    /// from the buckets (the sum from their middles) unless nothing is cut. NaN cuts everything off.
+    /// from the buckets (the sum from their middles) unless nothing is cut. NaN cuts everything off but a
+    /// populated zero bucket, of which it makes NaN.
     pub fn trim_upper(&mut self, cutoff: f64) {
         self.trim(cutoff, Keep::Below);
     }
@@ -28,6 +29,11 @@ impl FloatHistogram {
         let (mut count, mut sum, mut changed) = (0.0, 0.0, false);
         let mut cut = |bucket: Bucket| {
             let whole = self.spread(bucket);
+            if cutoff.is_nan() && whole.linear && bucket.count > 0.0 && !self.uses_custom_buckets() {
+                // No comparison stops the interpolation in the zero bucket.
+                (count, sum, changed) = (f64::NAN, f64::NAN, true);
+                return f64::NAN;
+            }
             let (mut kept, spread) = split(whole, bucket.count, cutoff, keep);
             if matches!(keep, Keep::Above) && cutoff < 0.0 && cutoff > bucket.lower && bucket.lower.is_infinite() {
                 // Where in a bucket without lower bound a negative cutoff lies is not known.
@@ -56,8 +62,9 @@ impl FloatHistogram {
 /// How many of `count` observations are kept, and the interval they lie in.
 fn split(spread: Spread, count: f64, cutoff: f64, keep: Keep) -> (f64, Spread) {
     let Spread { lower, upper, .. } = spread;
+    // A zero bucket without width is above a cutoff of zero.
     let (inner, outer) = match keep {
-        Keep::Below => (upper <= cutoff, lower < cutoff),
+        Keep::Below => (upper <= cutoff && lower < cutoff, lower < cutoff),
         Keep::Above => (lower >= cutoff, upper > cutoff),
     };
     if inner || !outer {
@@ -128,10 +135,14 @@ mod tests {
 
     #[test]
     fn everything_is_cut_off_at_the_infinities_and_nan() {
-        for cutoff in [f64::NEG_INFINITY, f64::NAN] {
-            let mut h = sample();
-            h.trim_upper(cutoff);
-            assert_eq!(h, FloatHistogram { zero_threshold: 0.001, ..FloatHistogram::default() });
-        }
+        let mut h = sample();
+        h.trim_upper(f64::NEG_INFINITY);
+        assert_eq!(h, FloatHistogram { zero_threshold: 0.001, ..FloatHistogram::default() });
+        let mut h = FloatHistogram { zero_count: 0.0, ..sample() };
+        h.trim_upper(f64::NAN);
+        assert_eq!(h, FloatHistogram { zero_threshold: 0.001, ..FloatHistogram::default() });
+        let mut h = sample();
+        h.trim_lower(f64::NAN);
+        assert!(h.count.is_nan() && h.sum.is_nan() && h.positive_buckets.is_empty(), "{h}");
     }
 }

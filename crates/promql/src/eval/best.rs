@@ -3,19 +3,18 @@
 use super::cells::{Cells, FLOAT, HISTOGRAM, Row};
 use super::context::Context;
 use super::expr::eval_vector;
-use super::functions::nan_last;
 use super::grid::Grid;
 use super::groups::Groups;
+use super::ranks::{self, Ranked};
 use super::remarks;
 use super::rows::Vector;
 use crate::ast::{AggregateExpr, AggregateOp};
 use crate::error::EvalError;
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 
-/// The best cells of one group: for each step at most `width`, best first, of equal ones the earlier row first.
+/// The best cells of one group: for each step a heap of at most `width`.
 struct Best {
     top: bool,
     width: usize,
@@ -23,8 +22,8 @@ struct Best {
     known: Vec<u8>,
     /// Value that the next cell of each full step has to beat.
     worst: Vec<f64>,
-    /// `width` slots a step: value and row.
-    slots: Vec<(f64, u32)>,
+    /// `width` slots a step.
+    slots: Vec<Ranked>,
 }
 
 impl Best {
@@ -50,29 +49,27 @@ impl Best {
                 continue;
             }
             let slots = &mut self.slots[step * width..(step + 1) * width];
-            let mut at = usize::from(self.known[step]);
-            if at == width {
-                if nan_last(value, slots[width - 1].0, self.top) != Ordering::Less {
-                    continue;
-                }
-                at -= 1;
+            let known = usize::from(self.known[step]);
+            if known == width {
+                ranks::replace(slots, (value, row), self.top);
             } else {
+                slots[known] = (value, row);
+                ranks::push(&mut slots[..=known], self.top);
                 self.known[step] += 1;
             }
-            while at > 0 && nan_last(value, slots[at - 1].0, self.top) == Ordering::Less {
-                slots[at] = slots[at - 1];
-                at -= 1;
-            }
-            slots[at] = (value, row);
             if usize::from(self.known[step]) == width {
-                self.worst[step] = slots[width - 1].0;
+                self.worst[step] = slots[0].0;
             }
         }
     }
 
-    /// The cells kept at `step`, best first.
-    fn at(&self, step: usize) -> &[(f64, u32)] {
-        &self.slots[step * self.width..][..usize::from(self.known[step])]
+    /// The cells kept at `step`, best first if they are to be `ranked`.
+    fn at(&mut self, step: usize, ranked: bool) -> &[Ranked] {
+        let cells = &mut self.slots[step * self.width..][..usize::from(self.known[step])];
+        if ranked {
+            ranks::sort(cells, self.top);
+        }
+        cells
     }
 }
 
@@ -137,9 +134,11 @@ pub(super) fn stream<'a>(
     }
     let mut chosen: HashMap<usize, Cells> = HashMap::new();
     let mut order = Vec::new();
-    for best in &found {
+    // Only the result of a single step is ranked.
+    let ranked = grid.count == 1;
+    for best in &mut found {
         for step in 0..grid.count {
-            for &(value, row) in best.at(step) {
+            for &(value, row) in best.at(step, ranked) {
                 let row = row as usize;
                 let cells = match chosen.entry(row) {
                     Entry::Occupied(known) => known.into_mut(),
@@ -154,8 +153,7 @@ pub(super) fn stream<'a>(
             }
         }
     }
-    if grid.count != 1 {
-        // Only the result of a single step is ranked.
+    if !ranked {
         order.sort_unstable();
     }
     let row = |at: usize| {

@@ -1,14 +1,14 @@
 //! Groups of rows with equal keys, found by several threads if there are many rows.
 
 use super::cells::Row;
-use super::context::{Context, Hold, is_schema};
+use super::context::{Context, Hold};
 use super::label_key::{LabelKey, hash_all, schema};
 use super::rows::Vector;
 use super::workers::in_parts;
 use crate::ast::AggregateExpr;
 use crate::error::EvalError;
 use hashbrown::HashTable;
-use mytsdb_model::Labels;
+use mytsdb_model::{LABEL_NAME, Labels};
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -200,7 +200,7 @@ impl<'c> Groups<'c> {
     /// The groups, remembered from an earlier query if there was one like this.
     fn find(context: &Context<'_>, vector: &Vector<'_>, aggregate: &AggregateExpr) -> Result<Arc<Grouping>, EvalError> {
         let key = if aggregate.without {
-            LabelKey::without(&aggregate.grouping)
+            LabelKey::ignoring(&aggregate.grouping, vector.nameless())
         } else {
             LabelKey::only(&aggregate.grouping, vector.nameless())
         };
@@ -260,7 +260,7 @@ impl<'c> Groups<'c> {
 fn group_labels(labels: &Labels, aggregate: &AggregateExpr) -> Labels {
     let grouping = &aggregate.grouping;
     if aggregate.without {
-        labels.filter(|name| !is_schema(name) && !grouping.iter().any(|g| g == name))
+        labels.filter(|name| name != LABEL_NAME && !grouping.iter().any(|g| g == name))
     } else if grouping.is_empty() {
         Labels::empty()
     } else {

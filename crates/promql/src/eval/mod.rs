@@ -17,6 +17,7 @@ mod label_key;
 mod plain_folds;
 mod prepare;
 mod quantiles;
+mod ranks;
 mod remarks;
 mod rows;
 mod selection;

@@ -56,8 +56,10 @@ enum Fold {
 #[derive(Default)]
 pub(super) struct HistogramFold {
     sums: Vec<Option<HistogramSum>>,
-    /// Steps whose histograms do not fit together.
+    /// Steps whose histograms do not fit together, of which nothing more is said.
     incompatible: Vec<bool>,
+    /// Of those, the steps that had seen floats before.
+    mixed: Vec<bool>,
     /// Hints seen at each step: 1 reset, 2 not reset.
     hints: Vec<u8>,
 }
@@ -208,6 +210,7 @@ impl HistogramFold {
         if self.sums.is_empty() {
             self.sums.resize(seen.len(), None);
             self.incompatible.resize(seen.len(), false);
+            self.mixed.resize(seen.len(), false);
             self.hints.resize(seen.len(), 0);
         }
         for (i, seen) in seen.iter_mut().enumerate() {
@@ -229,6 +232,7 @@ impl HistogramFold {
                     Some(true) => remarks::bounds_reconciled(notes.annotations, "aggregation", notes.pos),
                     None => {
                         self.incompatible[i] = true;
+                        self.mixed[i] = *seen & SEEN_FLOAT != 0;
                         remarks::mixed_schemas(notes.annotations, notes.metric, notes.pos);
                     }
                 },
@@ -238,14 +242,17 @@ impl HistogramFold {
 
     pub fn finish(self, seen: &[u8], average: bool, out: &mut Cells, notes: &mut Notes<'_>) {
         for (i, sum) in self.sums.into_iter().enumerate() {
-            if seen[i] == (SEEN_FLOAT | SEEN_HISTOGRAM) {
+            let mixed = seen[i] == (SEEN_FLOAT | SEEN_HISTOGRAM);
+            if if self.incompatible[i] { self.mixed[i] } else { mixed } {
                 remarks::mixed_aggregation(notes.annotations, notes.pos);
+            }
+            if mixed || self.incompatible[i] {
                 continue;
             }
             if self.hints[i] == 3 {
                 remarks::reset_collision(notes.annotations, "aggregation", notes.pos);
             }
-            if let Some(sum) = sum.filter(|_| !self.incompatible[i]) {
+            if let Some(sum) = sum {
                 out.set_histogram(i, Arc::new(sum.finish(average)));
             }
         }

@@ -64,7 +64,7 @@ impl Remarks<'_> {
 
 pub(crate) fn mixed_schemas(annotations: &mut Annotations, metric: &str, pos: PosRange) {
     let text = "vector contains a mix of histograms with exponential and custom buckets schemas";
-    annotations.warn(with_metric(text, metric), pos);
+    annotations.warn(format!("{text} for metric name {}", quote(metric)), pos);
 }
 
 pub(crate) fn bounds_reconciled(annotations: &mut Annotations, operation: &str, pos: PosRange) {

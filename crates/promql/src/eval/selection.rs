@@ -8,10 +8,11 @@ use super::expr::{Scalar, eval_scalar, eval_vector};
 use super::functions::go_max;
 use super::grid::Grid;
 use super::groups::Groups;
+use super::ranks::{self, Ranked};
 use super::remarks;
 use super::rows::{Rows, Vector};
 use super::workers::in_parts;
-use crate::ast::{AggregateExpr, AggregateOp};
+use crate::ast::{AggregateExpr, AggregateOp, Expr};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
 
@@ -43,7 +44,13 @@ fn counts(param: &Scalar, grid: Grid) -> Result<Vec<usize>, EvalError> {
     Ok((0..grid.count).map(|i| param.at(i).max(0.0) as usize).collect())
 }
 
-/// More than this are chosen from kept rows: a sorted array a step is too slow for them.
+/// Fails for a parameter, after what is wrong with the operand, which is evaluated first.
+fn refuse<'a>(context: &'a Context<'a>, operand: &Vector<'a>, error: EvalError) -> Result<Vector<'a>, EvalError> {
+    operand.each(context, |_, _, _| Ok(()))?;
+    Err(error)
+}
+
+/// More than this are chosen from kept rows: a heap a step takes too much room for them.
 const STREAMED_COUNT_MAX: f64 = 65.0;
 
 pub(super) fn topk<'a>(
@@ -58,7 +65,10 @@ pub(super) fn topk<'a>(
     {
         return best::stream(context, aggregate, grid, count as usize);
     }
-    let counts = counts(&param, grid)?;
+    let counts = match counts(&param, grid) {
+        Ok(counts) => counts,
+        Err(error) => return refuse(context, &eval_vector(context, &aggregate.expr, grid)?, error),
+    };
     in_blocks(context, &aggregate.expr, grid, |vector, steps| {
         chosen(context, aggregate, vector, &counts[steps], grid.count == 1)
     })
@@ -80,7 +90,7 @@ fn chosen<'a>(
     let Vector::Kept(mut rows) = vector else { return Ok(Vec::new()) };
     let _keep = context.hold_table((rows.len() * counts.len()) as u64)?;
     let mut keep = vec![vec![false; counts.len()]; rows.len()];
-    let mut best: Vec<(f64, usize)> = Vec::new();
+    let mut best: Vec<Ranked> = Vec::new();
     let mut order = Vec::new();
     let mut ignored = false;
     for members in &members {
@@ -88,19 +98,25 @@ fn chosen<'a>(
             best.clear();
             for &row in members {
                 match rows[row].cells.kinds[step] {
-                    FLOAT => best.push((rows[row].cells.values[step], row)),
+                    FLOAT => {
+                        let cell = (rows[row].cells.values[step], row as u32);
+                        if best.len() < count {
+                            best.push(cell);
+                            ranks::push(&mut best, top);
+                        } else {
+                            ranks::replace(&mut best, cell, top);
+                        }
+                    }
                     HISTOGRAM => ignored = true,
                     _ => {}
                 }
             }
-            // Stable: of equal values the earlier series stay.
-            best.sort_by(|a, b| super::functions::nan_last(a.0, b.0, top));
-            best.truncate(count);
             for &(_, row) in &best {
-                keep[row][step] = true;
+                keep[row as usize][step] = true;
             }
             if ranked {
-                order.extend(best.iter().map(|&(_, row)| row));
+                ranks::sort(&mut best, top);
+                order.extend(best.iter().map(|&(_, row)| row as usize));
             }
         }
     }
@@ -152,7 +168,10 @@ pub(super) fn limitk<'a>(
     let param = parameter(context, aggregate, grid)?;
     let vector = eval_vector(context, &aggregate.expr, grid)?;
     let groups = Groups::new(context, &vector, aggregate)?;
-    let counts = counts(&param, grid)?;
+    let counts = match counts(&param, grid) {
+        Ok(counts) => counts,
+        Err(error) => return refuse(context, &vector, error),
+    };
     context.hold((groups.len() * grid.count) as u64)?;
     let mut taken = vec![0usize; groups.len() * grid.count];
     let mut out = Vec::new();
@@ -194,7 +213,7 @@ pub(super) fn limit_ratio<'a>(
     for step in 0..grid.count {
         let ratio = param.at(step);
         if ratio.is_nan() {
-            return Err(EvalError::execution("Ratio value is NaN"));
+            return refuse(context, &vector, EvalError::execution("Ratio value is NaN"));
         }
         ratios.push(ratio.clamp(-1.0, 1.0));
     }
@@ -208,8 +227,21 @@ pub(super) fn limit_ratio<'a>(
         ratios.iter().any(|&ratio| keeps(ratio, at)).then_some((row, at))
     };
     let rows = in_parts(context, vector.len(), |rows| rows.filter_map(find).collect::<Vec<_>>())?.concat();
+    // Of other rows than a selector's there may be something to remark, whether they are chosen or not.
+    let reads_all = !matches!(aggregate.expr.unwrap_parens(), Expr::Vector(selector) if !selector.smoothed);
+    if reads_all && rows.is_empty() {
+        vector.each(context, |_, _, _| Ok(()))?;
+    }
     let held = context.hold_table(size_of_val(&rows[..]) as u64)?;
-    Ok(Vector::Lazy(Box::new(SampledRows { inner: vector, rows, ratios, steps: grid.count, _held: held })))
+    Ok(Vector::Lazy(Box::new(SampledRows {
+        context,
+        inner: vector,
+        rows,
+        ratios,
+        reads_all,
+        steps: grid.count,
+        _held: held,
+    })))
 }
 
 /// Whether a series at `position` belongs to the share `ratio`. A negative one is the complement of the positive one that
@@ -220,10 +252,13 @@ fn keeps(ratio: f64, position: f64) -> bool {
 
 /// The rows that `limit_ratio` chooses.
 struct SampledRows<'a> {
+    context: &'a Context<'a>,
     inner: Vector<'a>,
     /// Rows of `inner` that are chosen at some step, and their positions.
     rows: Vec<(usize, f64)>,
     ratios: Vec<f64>,
+    /// The rows between them are read too.
+    reads_all: bool,
     steps: usize,
     _held: Hold<'a>,
 }
@@ -255,6 +290,14 @@ impl Rows for SampledRows<'_> {
 
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
         let (row, position) = self.rows[index];
+        if self.reads_all {
+            let before = index.checked_sub(1).map_or(0, |i| self.rows[i].0 + 1);
+            let behind = if index + 1 == self.rows.len() { row + 1..self.inner.len() } else { 0..0 };
+            for left_out in (before..row).chain(behind) {
+                self.context.cancel.check()?;
+                self.inner.read(left_out, scratch, out)?;
+            }
+        }
         self.inner.read(row, scratch, out)?;
         for (step, &ratio) in self.ratios.iter().enumerate() {
             if out.kinds[step] != EMPTY && !keeps(ratio, position) {

@@ -169,7 +169,13 @@ impl<'a> Parser<'a> {
         if token.kind == TokenKind::Error {
             return self.error(token.pos, &*self.refusal);
         }
-        let mut message = format!("unexpected {}", token.describe(self.input));
+        let mut message = match token.kind {
+            // Within braces there are no keywords.
+            TokenKind::Identifier if context == "label matching" => {
+                format!("unexpected identifier {}", quote(token.text(self.input)))
+            }
+            _ => format!("unexpected {}", token.describe(self.input)),
+        };
         // What nothing nearer explains is explained by the aggregation around it.
         let context = if context.is_empty() && self.aggregations > 0 { "aggregation" } else { context };
         if !context.is_empty() {
@@ -237,7 +243,7 @@ impl<'a> Parser<'a> {
             };
             if let Some(cardinality) = cardinality {
                 matching.cardinality = cardinality;
-                if self.peek().kind == TokenKind::LeftParen {
+                if self.peek().kind == TokenKind::LeftParen || !self.starts_expression() {
                     matching.include = self.grouping()?;
                 }
             }
@@ -497,6 +503,7 @@ impl<'a> Parser<'a> {
             let text = token.text(self.input);
             let label = match token.kind {
                 TokenKind::Identifier
+                | TokenKind::MetricIdentifier
                 | TokenKind::Keyword(_)
                 | TokenKind::Aggregate(_)
                 | TokenKind::Binary(BinaryOp::And | BinaryOp::Or | BinaryOp::Unless | BinaryOp::Atan2) => {

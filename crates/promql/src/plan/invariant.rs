@@ -33,25 +33,33 @@ fn selects(expr: &Expr) -> bool {
 }
 
 /// Whether no step is different, down to the order of series.
-pub(crate) fn is_invariant(expr: &Expr) -> bool {
+fn is_invariant(expr: &Expr) -> bool {
+    is_pinned(expr, true)
+}
+
+/// Whether no step has other samples; `ordered`: nor another order of them.
+pub(crate) fn is_pinned(expr: &Expr, ordered: bool) -> bool {
     match expr {
         Expr::Number(_) | Expr::String(_) => true,
         Expr::Vector(selector) => selector.timestamp_ms.is_some(),
         Expr::Matrix(matrix) => matrix.selector.timestamp_ms.is_some(),
         Expr::Subquery(subquery) => subquery.timestamp_ms.is_some(),
         // At a single step these give the order of values.
-        Expr::Aggregate(aggregate) if matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk) => false,
+        Expr::Aggregate(aggregate) if ordered && matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk) => {
+            false
+        }
         Expr::Call(call) => match call.function.name {
-            // Of the evaluation time, or of an order that only a single step has.
-            "time" | "predict_linear" | "sort" | "sort_desc" | "info" => false,
+            "time" | "predict_linear" => false,
+            // Of an order that only a single step has.
+            "sort" | "sort_desc" | "info" if ordered => false,
             "timestamp" => matches!(call.args[0].unwrap_parens(), Expr::Vector(s) if s.timestamp_ms.is_some()),
             "day_of_month" | "day_of_week" | "day_of_year" | "days_in_month" | "hour" | "minute" | "month" | "year"
                 if call.args.is_empty() =>
             {
                 false
             }
-            _ => call.args.iter().all(is_invariant),
+            _ => call.args.iter().all(|arg| is_pinned(arg, ordered)),
         },
-        _ => expr.children().into_iter().all(is_invariant),
+        _ => expr.children().into_iter().all(|child| is_pinned(child, ordered)),
     }
 }

@@ -18,7 +18,7 @@ pub use explain::{Plan, PlanNode};
 pub(crate) use meter::{Meter, MeteredSet};
 pub(crate) use shared::{Share, positions};
 
-pub(crate) use invariant::is_invariant;
+pub(crate) use invariant::is_pinned;
 
 use crate::ast::{Expr, VectorSelector};
 use crate::options::QueryOptions;

@@ -11,6 +11,8 @@ use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
 use crate::eval::label_key::{LabelKey, with_labels};
 use crate::eval::rows::{Vector, merge_equal};
+use crate::lexer::{is_alpha, is_alphanumeric};
+use crate::token::quote;
 use mytsdb_model::{LABEL_NAME, Labels};
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -265,8 +267,8 @@ fn first_duplicate(rows: &[usize], all: &[Row], possible: &[bool]) -> Option<Dup
 impl Duplicate {
     fn error(&self, rows: &[Row], matching: &VectorMatching, one_is_left: bool) -> EvalError {
         let (first, second) = (&rows[self.first].labels, &rows[self.second].labels);
-        let group = signature_labels(first, matching);
-        let mut both = [first.to_string(), second.to_string()];
+        let group = shown(&signature_labels(first, matching));
+        let mut both = [shown(first), shown(second)];
         both.sort();
         let side = if one_is_left { "left" } else { "right" };
         EvalError::Execution(format!(
@@ -275,6 +277,16 @@ impl Duplicate {
             both[0], both[1]
         ))
     }
+}
+
+/// The labels with names quoted where they would not be legal without.
+fn shown(labels: &Labels) -> String {
+    let pair = |(name, value): (&str, &str)| {
+        let plain = name.chars().all(is_alphanumeric) && name.starts_with(is_alpha);
+        let name = if plain { name.to_owned() } else { quote(name) };
+        format!("{name}={}", quote(value))
+    };
+    format!("{{{}}}", labels.iter().map(pair).collect::<Vec<_>>().join(", "))
 }
 
 /// Within one match group, the results must be told apart by the labels of the "many" side.

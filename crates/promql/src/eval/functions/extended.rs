@@ -93,15 +93,20 @@ fn interpolate_histogram(
     later: &FloatHistogram,
     fraction: f64,
     reset: bool,
+    remarks: &mut Remarks<'_>,
 ) -> Option<FloatHistogram> {
     let mut out = later.clone();
     if reset {
         out.mul(fraction);
         return Some(out);
     }
-    out.sub(earlier).ok()?;
+    if out.sub(earlier).ok()?.custom_bounds {
+        remarks.bounds_reconciled("subtraction");
+    }
     out.mul(fraction);
-    out.add(earlier).ok()?;
+    if out.add(earlier).ok()?.custom_bounds {
+        remarks.bounds_reconciled("addition");
+    }
     Some(out)
 }
 
@@ -115,29 +120,33 @@ fn histogram_difference(
     let range = relevant(times, window, smoothed)?;
     let (mut first, last) = (*range.start(), *range.end());
     let gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
-    if points[first..=last].iter().any(|h| h.uses_custom_buckets() != points[first].uses_custom_buckets()) {
-        remarks.mixed_schemas();
-        return None;
+    if counter && (gauge(&points[first]) || gauge(&points[last])) {
+        remarks.not_a_counter();
     }
-    if counter {
-        if points[first..=last].iter().any(|h| gauge(h)) {
+    for point in &points[first..=last] {
+        if point.uses_custom_buckets() != points[first].uses_custom_buckets() {
+            remarks.mixed_schemas();
+            return None;
+        }
+        if counter && gauge(point) {
             remarks.not_a_counter();
         }
-    } else if !gauge(&points[first]) || !gauge(&points[last]) {
+    }
+    if !counter && (!gauge(&points[first]) || !gauge(&points[last])) {
         remarks.not_a_gauge();
     }
     let reset = |i: usize| counter && points[i].detect_reset(&points[i - 1]);
     let interpolated_left = smoothed && times[first] < window.start_ms && first < last;
     let left = if interpolated_left {
         let fraction = fraction(times, first, window.start_ms);
-        interpolate_histogram(&points[first], &points[first + 1], fraction, reset(first + 1))?
+        interpolate_histogram(&points[first], &points[first + 1], fraction, reset(first + 1), remarks)?
     } else {
         FloatHistogram::clone(&points[first])
     };
     let interpolated_right = smoothed && last > 0 && times[last] > window.end_ms;
     let right = if interpolated_right {
         let fraction = fraction(times, last - 1, window.end_ms);
-        interpolate_histogram(&points[last - 1], &points[last], fraction, reset(last))?
+        interpolate_histogram(&points[last - 1], &points[last], fraction, reset(last), remarks)?
     } else {
         FloatHistogram::clone(&points[last])
     };
@@ -237,9 +246,10 @@ pub(crate) fn interpolate_instant(
         return Some(Cell::Histogram(Arc::clone(histogram)));
     }
     let next = &columns.histograms[i + 1];
-    let gauge = next.counter_reset_hint == CounterResetHint::Gauge;
+    let gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
+    let gauge = gauge(histogram) && gauge(next);
     let reset = !gauge && next.uses_custom_buckets() == histogram.uses_custom_buckets() && next.detect_reset(histogram);
-    if let Some(histogram) = interpolate_histogram(histogram, next, fraction(histogram_times, i, at), reset) {
+    if let Some(histogram) = interpolate_histogram(histogram, next, fraction(histogram_times, i, at), reset, remarks) {
         Some(Cell::Histogram(Arc::new(histogram)))
     } else {
         remarks.mixed_schemas();

@@ -94,7 +94,7 @@ fn each_histogram(
     context: &Context<'_>,
     input: &Input,
     count: usize,
-    classic: impl Fn(&mut Vec<Classic>, usize, &mut Annotations, &str) -> f64,
+    classic: impl Fn(&mut [Classic], usize, &mut Annotations, &str) -> f64,
     native: impl Fn(&FloatHistogram, usize, &mut Annotations, &str) -> f64,
 ) -> Vec<Cells> {
     let mut out = Vec::with_capacity(input.groups.len());
@@ -140,7 +140,7 @@ pub(super) fn quantile<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
     let q = eval_scalar(context, &call.args[0], grid)?;
     let input = input(context, &call.args[1], grid)?;
     note_invalid_quantiles(context, &q, grid, call.args[0].unwrap_parens().pos());
-    let cells = quantile_cells(context, &input, grid.count, &q);
+    let cells = quantile_cells(context, &input, grid.count, &[], &q);
     rows(context, &input, cells)
 }
 
@@ -152,13 +152,18 @@ fn note_invalid_quantiles(context: &Context<'_>, q: &Scalar, grid: Grid, pos: Po
     }
 }
 
-fn quantile_cells(context: &Context<'_>, input: &Input, count: usize, q: &Scalar) -> Vec<Cells> {
+/// The quantile `q`. Prometheus computes the quantiles `before` it of the same buckets, and leaves them as they became:
+/// where bounds were equal, the last ones are joined again and again.
+fn quantile_cells(context: &Context<'_>, input: &Input, count: usize, before: &[Scalar], q: &Scalar) -> Vec<Cells> {
     let pos = input.pos;
     each_histogram(
         context,
         input,
         count,
         |buckets, step, annotations, metric| {
+            for q in before {
+                classic_quantile(q.at(step), buckets);
+            }
             let (value, forced) = classic_quantile(q.at(step), buckets);
             if forced {
                 remarks::forced_monotonicity(annotations, metric, pos);
@@ -176,10 +181,11 @@ pub(super) fn quantiles<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid
     }
     let input = input(context, &call.args[0], grid)?;
     let mut out: Vec<Row> = Vec::new();
+    let mut all: Vec<Scalar> = Vec::new();
     for arg in &call.args[2..] {
         let q = eval_scalar(context, arg, grid)?;
         note_invalid_quantiles(context, &q, grid, arg.unwrap_parens().pos());
-        let all_cells = quantile_cells(context, &input, grid.count, &q);
+        let all_cells = quantile_cells(context, &input, grid.count, &all, &q);
         for (group, cells) in input.groups.iter().zip(all_cells) {
             let (labels, drop_name) = context.without_name(&group.labels);
             // Each step's quantile names its own series.
@@ -203,6 +209,7 @@ pub(super) fn quantiles<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid
                 out.push(Row { labels: builder.build(), drop_name: drop_name || group.drop_name, cells });
             }
         }
+        all.push(q);
     }
     merge_equal(context, out).map(Vector::Kept)
 }
@@ -218,7 +225,7 @@ pub(super) fn fraction<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
         grid.count,
         |buckets, step, _, _| classic_fraction(lower.at(step), upper.at(step), buckets),
         |histogram, step, annotations, metric| {
-            if histogram.sum.is_nan() {
+            if histogram.sum.is_nan() && !histogram.count.is_nan() {
                 remarks::fraction_has_nans(annotations, metric, pos);
             }
             histogram.fraction(lower.at(step), upper.at(step))
@@ -227,21 +234,22 @@ pub(super) fn fraction<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
     rows(context, &input, cells)
 }
 
-/// Sorts, joins equal bounds and makes the counts ascend. `None` without a `+Inf` bucket; tells whether a decrease that
-/// is more than rounding had to be flattened.
-fn prepare(buckets: &mut Vec<Classic>) -> Option<()> {
+/// Sorts and joins equal bounds; what is left over stays behind the buckets that it gives. `None` without a `+Inf` bucket.
+fn prepare(buckets: &mut [Classic]) -> Option<&mut [Classic]> {
     buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
     if buckets.last().is_none_or(|b| b.upper != f64::INFINITY) {
         return None;
     }
-    buckets.dedup_by(|next, kept| {
-        let same = next.upper == kept.upper;
-        if same {
-            kept.count += next.count;
+    let mut last = 0;
+    for at in 1..buckets.len() {
+        if buckets[at].upper == buckets[last].upper {
+            buckets[last].count += buckets[at].count;
+        } else {
+            last += 1;
+            buckets[last] = buckets[at];
         }
-        same
-    });
-    Some(())
+    }
+    Some(&mut buckets[..=last])
 }
 
 /// Flattens counts that decrease; `true` if that is worth a remark.
@@ -263,7 +271,7 @@ fn flatten(buckets: &mut [Classic]) -> bool {
     forced
 }
 
-fn classic_quantile(q: f64, buckets: &mut Vec<Classic>) -> (f64, bool) {
+fn classic_quantile(q: f64, buckets: &mut [Classic]) -> (f64, bool) {
     if q.is_nan() {
         return (f64::NAN, false);
     }
@@ -273,9 +281,7 @@ fn classic_quantile(q: f64, buckets: &mut Vec<Classic>) -> (f64, bool) {
     if q > 1.0 {
         return (f64::INFINITY, false);
     }
-    if prepare(buckets).is_none() {
-        return (f64::NAN, false);
-    }
+    let Some(buckets) = prepare(buckets) else { return (f64::NAN, false) };
     let forced = flatten(buckets);
     let last = buckets.len() - 1;
     if last == 0 {
@@ -302,10 +308,8 @@ fn classic_quantile(q: f64, buckets: &mut Vec<Classic>) -> (f64, bool) {
     (start + (buckets[index].upper - start) * (rank / count), forced)
 }
 
-fn classic_fraction(lower: f64, upper: f64, buckets: &mut Vec<Classic>) -> f64 {
-    if prepare(buckets).is_none() {
-        return f64::NAN;
-    }
+fn classic_fraction(lower: f64, upper: f64, buckets: &mut [Classic]) -> f64 {
+    let Some(buckets) = prepare(buckets) else { return f64::NAN };
     let total = buckets[buckets.len() - 1].count;
     if total == 0.0 || lower.is_nan() || upper.is_nan() {
         return f64::NAN;
@@ -348,7 +352,7 @@ fn native_quantile(
     pos: PosRange,
 ) -> f64 {
     let value = histogram.quantile(q);
-    if histogram.sum.is_nan() && histogram.count != 0.0 && (0.0..=1.0).contains(&q) {
+    if histogram.sum.is_nan() && histogram.count != 0.0 && !histogram.count.is_nan() && (0.0..=1.0).contains(&q) {
         if value.is_nan() {
             remarks::quantile_is_nan(annotations, metric, pos);
         } else {

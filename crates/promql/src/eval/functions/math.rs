@@ -43,9 +43,9 @@ pub(super) fn elementwise(name: &str) -> Option<fn(f64) -> f64> {
         "deg" => |v| v * 180.0 / std::f64::consts::PI,
         "exp" => f64::exp,
         "floor" => f64::floor,
-        "ln" => f64::ln,
-        "log10" => f64::log10,
-        "log2" => f64::log2,
+        "ln" => mytsdb_codec::ln,
+        "log10" => |v| mytsdb_codec::log2(v) * std::f64::consts::LOG10_2,
+        "log2" => mytsdb_codec::log2,
         "rad" => |v| v * std::f64::consts::PI / 180.0,
         "sgn" => |v| {
             if v < 0.0 {

@@ -17,14 +17,13 @@ mod sort;
 
 pub(crate) use columns::KnownFactor;
 pub(crate) use math::{go_max, go_min};
-pub(crate) use sort::nan_last;
 
 use super::cells::{Cells, FLOAT, Row};
 use super::context::Context;
 use super::expr::{Scalar, eval_scalar, eval_vector, map_rows};
 use super::grid::Grid;
 use super::groups::unique_without_names;
-use super::rows::{Vector, merge_equal};
+use super::rows::{Vector, merge_equal, same_labelset};
 use super::selector::{SampleField, select_instant};
 use crate::ast::{Call, Expr};
 use crate::error::EvalError;
@@ -43,6 +42,21 @@ pub(crate) fn settle_names<'a>(context: &Context<'a>, vector: Vector<'a>) -> Res
         (0..vector.len()).all(|i| seen.insert(vector.labels(i)))
     };
     if unique { Ok(vector) } else { Ok(Vector::Kept(merge_equal(context, vector.keep(context)?)?)) }
+}
+
+/// Where names are dropped at once, refuses rows of `vector` that became equal, even if they never meet at a step.
+fn refuse_equal_names<'a>(context: &Context<'a>, vector: Vector<'a>) -> Result<Vector<'a>, EvalError> {
+    let lazily_unique = context.options.optimise && unique_without_names(context, &vector)?;
+    if context.options.delayed_name_removal || lazily_unique {
+        return Ok(vector);
+    }
+    let rows = vector.keep(context)?;
+    let mut seen = HashSet::with_capacity(rows.len());
+    if rows.iter().filter(|row| !row.cells.is_blank()).all(|row| seen.insert(&row.labels)) {
+        Ok(Vector::Kept(rows))
+    } else {
+        Err(same_labelset())
+    }
 }
 
 /// Evaluates a call that gives a scalar.
@@ -126,7 +140,10 @@ pub(crate) fn eval_call<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid
         "sort_by_label" | "sort_by_label_desc" => sort::by_label(context, call, grid),
         "start_timestamp" => match call.args[0].unwrap_parens() {
             Expr::Vector(selector) => sample_field(context, selector, grid, SampleField::StartTimestamp),
-            _ => Ok(Vector::none()),
+            other => {
+                eval_vector(context, other, grid)?.each(context, |_, _, _| Ok(()))?;
+                Ok(Vector::none())
+            }
         },
         "timestamp" => {
             if let Expr::Vector(selector) = call.args[0].unwrap_parens() {

@@ -233,9 +233,6 @@ pub(super) fn fold_histograms(
         reset |= point.counter_reset_hint == CounterResetHint::CounterReset;
         not_reset |= point.counter_reset_hint == CounterResetHint::NotCounterReset;
     }
-    if reset && not_reset {
-        remarks.reset_collision("aggregation");
-    }
     for point in &points[1..] {
         match sum.add(point, average) {
             Some(true) => remarks.bounds_reconciled("aggregation"),
@@ -246,6 +243,9 @@ pub(super) fn fold_histograms(
             remarks.mixed_schemas();
             return None;
         }
+    }
+    if reset && not_reset {
+        remarks.reset_collision("aggregation");
     }
     Some(sum.finish(average))
 }

@@ -117,7 +117,7 @@ pub(crate) fn eval_range_function<'a>(
     let optimise = context.options.optimise;
     let rows = RangeRows { vector, kernel, scalars, metric, surely_counters, keeps_name, delayed, optimise };
     let rows = Vector::Lazy(Box::new(rows));
-    if settled { Ok(Some(rows)) } else { super::settle_names(context, rows).map(Some) }
+    if settled { Ok(Some(rows)) } else { super::refuse_equal_names(context, rows).map(Some) }
 }
 
 /// Refuses factors that are not between 0 and 1, at the first step at which a series has samples.

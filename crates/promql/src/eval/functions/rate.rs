@@ -217,6 +217,9 @@ fn histogram_difference(
     let mut schema = base.schema.min(last.schema);
     if counter && points.len() > 2 {
         for point in &points[1..points.len() - 1] {
+            if gauge(point) {
+                remarks.not_a_counter();
+            }
             schema = schema.min(point.schema);
             if point.uses_custom_buckets() != custom {
                 remarks.mixed_schemas();
@@ -224,7 +227,7 @@ fn histogram_difference(
             }
         }
     }
-    if counter && points.iter().any(|h| gauge(h)) {
+    if counter && (gauge(first) || gauge(last)) {
         remarks.not_a_counter();
     }
     let Ok(mut difference) = last.copy_to_schema(schema) else {

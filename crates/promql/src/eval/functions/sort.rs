@@ -3,31 +3,19 @@
 use super::string_arg;
 use crate::ast::Call;
 use crate::error::EvalError;
-use crate::eval::cells::FLOAT;
+use crate::eval::cells::{FLOAT, Row};
 use crate::eval::context::Context;
 use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
+use crate::eval::ranks;
 use crate::eval::remarks;
 use crate::eval::rows::Vector;
-use crate::plan::is_invariant;
+use crate::plan::is_pinned;
 use std::cmp::Ordering;
-
-/// Ascending, NaN last.
-pub(crate) fn nan_last(a: f64, b: f64, descending: bool) -> Ordering {
-    match (a.is_nan(), b.is_nan()) {
-        (true, true) => Ordering::Equal,
-        (true, false) => Ordering::Greater,
-        (false, true) => Ordering::Less,
-        (false, false) => {
-            let order = a.partial_cmp(&b).unwrap_or(Ordering::Equal);
-            if descending { order.reverse() } else { order }
-        }
-    }
-}
 
 /// A remark if the order is lost, unless all is pinned to one time.
 fn note_range_query(context: &Context<'_>, call: &Call) {
-    if !context.instant && !is_invariant(&call.args[0]) {
+    if !context.instant && !is_pinned(&call.args[0], false) {
         context.annotate(|a| remarks::sort_in_range_query(a, call.pos));
     }
 }
@@ -42,11 +30,10 @@ pub(super) fn by_value<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
     rows.retain(|row| !row.cells.is_blank());
     if grid.count == 1 && context.instant {
         debug_assert!(rows.iter().all(|row| row.cells.kinds[0] == FLOAT));
-        let value = |row: &crate::eval::cells::Row| row.cells.values[0];
-        rows.sort_by(|a, b| nan_last(value(a), value(b), descending));
-        // Prometheus finds any number before NaN, NaN too: its sort of few elements turns them round.
-        let numbers = rows.partition_point(|row| !value(row).is_nan());
-        rows[numbers..].reverse();
+        let mut ranked: Vec<_> = rows.iter().enumerate().map(|(at, row)| (row.cells.values[0], at as u32)).collect();
+        ranks::sort(&mut ranked, descending);
+        let mut all: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
+        rows = ranked.into_iter().filter_map(|(_, at)| all[at as usize].take()).collect();
     }
     Ok(Vector::Kept(rows))
 }
