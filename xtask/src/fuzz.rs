@@ -35,7 +35,7 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     let host = host()?;
     let build_dir = target_dir().join("fuzz");
     let mut build = cargo();
-    build.args(["build", "--release", "--bins", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
+    build.args(["build", "--locked", "--release", "--bins", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
     succeed(build.env("RUSTFLAGS", RUSTFLAGS).env("CARGO_TARGET_DIR", &build_dir))?;
     for name in all.iter().filter(|name| wanted.is_empty() || wanted.contains(name)) {
         let corpus = build_dir.join("corpus").join(name);

@@ -55,7 +55,7 @@ fn require(shown: &str) -> anyhow::Result<()> {
         Err(error) => bail!(
             "{shown} is built with Go, and `go` does not start ({error}).\n\
              Install Go 1.26 or newer (https://go.dev/dl, or `apt-get install golang-go` where that is new enough)\n\
-             and run this command again. Nothing else of this project needs Go."
+             and run this command again. Only the end-to-end test and the peer suite need Go."
         ),
     }
 }
