@@ -51,8 +51,13 @@ pub(super) fn replace(heap: &mut [Ranked], cell: Ranked, top: bool) {
 
 /// Sorts the best first: `top` descending, else ascending, NaN last.
 pub(super) fn sort(cells: &mut [Ranked], top: bool) {
+    sort_until(cells, top, &|| false);
+}
+
+/// The same, but leaves the cells in any order once `stop` says so, which is asked for each run of some thousands.
+pub(super) fn sort_until(cells: &mut [Ranked], top: bool, stop: &dyn Fn() -> bool) {
     let limit = usize::BITS - cells.len().leading_zeros();
-    let mut sort = Sort { cells, top };
+    let mut sort = Sort { cells, top, stop };
     let end = sort.cells.len();
     sort.quick(0, end, limit);
 }
@@ -73,7 +78,11 @@ enum Seems {
 struct Sort<'c> {
     cells: &'c mut [Ranked],
     top: bool,
+    stop: &'c dyn Fn() -> bool,
 }
+
+/// Runs from this length on are worth a look at whether anybody still waits.
+const STOP_RUN: usize = 1 << 12;
 
 impl Sort<'_> {
     /// Whether the cell at `a` must stand before the one at `b`.
@@ -92,6 +101,9 @@ impl Sort<'_> {
             let length = b - a;
             if length <= INSERTION_MAX {
                 return self.insert(a, b);
+            }
+            if length >= STOP_RUN && (self.stop)() {
+                return;
             }
             if limit == 0 {
                 return self.heap(a, b);

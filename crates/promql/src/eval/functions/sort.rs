@@ -31,7 +31,8 @@ pub(super) fn by_value<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
     if grid.count == 1 && context.instant {
         debug_assert!(rows.iter().all(|row| row.cells.kinds[0] == FLOAT));
         let mut ranked: Vec<_> = rows.iter().enumerate().map(|(at, row)| (row.cells.values[0], at as u32)).collect();
-        ranks::sort(&mut ranked, descending);
+        ranks::sort_until(&mut ranked, descending, &|| context.cancel.check().is_err());
+        context.cancel.check()?;
         let mut all: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
         rows = ranked.into_iter().filter_map(|(_, at)| all[at as usize].take()).collect();
     }
