@@ -9,7 +9,7 @@ use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
 use crate::eval::ranks;
 use crate::eval::remarks;
-use crate::eval::rows::Vector;
+use crate::eval::rows::{Vector, sorted};
 use crate::plan::is_pinned;
 use std::cmp::Ordering;
 
@@ -78,15 +78,15 @@ pub(super) fn by_label<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
     for arg in &call.args[1..] {
         names.push(String::from_utf8_lossy(string_arg(arg)?).into_owned());
     }
-    let mut rows = eval_vector(context, &call.args[0], grid)?.keep(context)?;
+    let rows = eval_vector(context, &call.args[0], grid)?.keep(context)?;
     note_range_query(context, call);
-    rows.sort_by(|a, b| {
+    let rows = sorted(context, rows, |a, b| {
         let order = names
             .iter()
             .map(|name| natural(a.labels.get(name).unwrap_or(""), b.labels.get(name).unwrap_or("")))
             .find(|&order| order != Ordering::Equal)
             .unwrap_or_else(|| a.labels.cmp(&b.labels));
         if descending { order.reverse() } else { order }
-    });
+    })?;
     Ok(Vector::Kept(rows))
 }
