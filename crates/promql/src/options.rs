@@ -97,13 +97,14 @@ impl Default for QueryOptions {
     }
 }
 
-/// A cheap handle that stops a running evaluation: a flag and an optional deadline.
+/// A cheap handle that stops a running evaluation: a flag, an optional deadline, and whoever else knows.
 ///
-/// Checked for every series and every few thousand cells, so an evaluation stops within milliseconds.
-#[derive(Debug, Clone, Default)]
+/// Checked for every series and every few thousand cells, so an evaluation sees it within milliseconds.
+#[derive(Clone, Default)]
 pub struct Cancel {
     flag: Arc<AtomicBool>,
     deadline: Option<Instant>,
+    keep_going: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Cancel {
@@ -114,7 +115,13 @@ impl Cancel {
 
     /// Stops at `deadline`, or earlier by [`Cancel::cancel`].
     pub fn at(deadline: Instant) -> Self {
-        Self { flag: Arc::default(), deadline: Some(deadline) }
+        Self { deadline: Some(deadline), ..Self::default() }
+    }
+
+    /// Stops as soon as `keep_going` says no, too. It is called at every check, from every thread of the query.
+    #[must_use]
+    pub fn unless(self, keep_going: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { keep_going: Some(Arc::new(keep_going)), ..self }
     }
 
     /// Stops the evaluation that holds a clone of this handle.
@@ -128,12 +135,18 @@ impl Cancel {
     #[inline]
     pub fn check(&self) -> Result<(), EvalError> {
         // Relaxed: see `cancel`.
-        if self.flag.load(Ordering::Relaxed) {
+        if self.flag.load(Ordering::Relaxed) || self.keep_going.as_ref().is_some_and(|keep_going| !keep_going()) {
             return Err(EvalError::Canceled);
         }
         match self.deadline {
             Some(deadline) if Instant::now() >= deadline => Err(EvalError::Timeout),
             _ => Ok(()),
         }
+    }
+}
+
+impl std::fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cancel").field("flag", &self.flag).field("deadline", &self.deadline).finish_non_exhaustive()
     }
 }

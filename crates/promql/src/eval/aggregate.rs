@@ -1,6 +1,6 @@
 //! Aggregations that fold rows as they come: one accumulator per group and step.
 
-use super::blocks::{Outcome, in_blocks};
+use super::blocks::{Outcomes, in_blocks};
 use super::cells::{Cells, FLOAT, HISTOGRAM, Row};
 use super::context::Context;
 use super::expr::{Scalar, eval_scalar, eval_vector};
@@ -67,15 +67,16 @@ fn fold<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) 
         folds.add(group, cells, &mut Notes { annotations: &mut scratch.annotations, pos, op, metric });
         Ok(())
     })?;
+    vector.give_back(context)?;
     let mut scratch = context.scratch();
     let mut out = Vec::with_capacity(order.len());
+    let mut labels = groups.into_labels();
     context.stoppable(|looks| {
         for group in order {
             looks.before(2 + grid.count / 16)?;
-            let (labels, drop_name) = (groups.labels[group].clone(), dropped[group]);
             let cells = folds.finish(group, &mut Notes { annotations: &mut scratch.annotations, pos, op, metric: "" });
-            if !cells.is_blank() {
-                out.push(Row { labels, drop_name, cells });
+            if let Some(labels) = labels[group].take().filter(|_| !cells.is_blank()) {
+                out.push(Row { labels, drop_name: dropped[group], cells });
             }
         }
         Ok(())
@@ -106,39 +107,45 @@ fn quantiles_of<'a>(
     vector: Vector<'a>,
     q: &Scalar,
     steps: usize,
-) -> Result<Vec<Outcome>, EvalError> {
+) -> Result<Outcomes, EvalError> {
     let (rows, places) = vector.keep_placed(context)?;
     let vector = Vector::Kept(rows);
     let groups = Groups::new(context, &vector, aggregate)?;
     let members = groups.members();
-    let Vector::Kept(rows) = vector else { return Ok(Vec::new()) };
-    if rows.iter().any(|row| row.cells.kinds.contains(&HISTOGRAM)) {
+    let Vector::Kept(rows) = vector else { return Ok(Outcomes::default()) };
+    if context.any_histograms(&rows)? && rows.iter().any(|row| row.cells.kinds.contains(&HISTOGRAM)) {
         context.annotate(|a| remarks::ignored_in_aggregation(a, "quantile", aggregate.expr.unwrap_parens().pos()));
     }
-    let all_cells = if context.options.optimise {
-        quantiles::of_groups(context, &rows, &members, q, steps)?
-    } else {
-        members.iter().map(|members| plain_quantiles(&rows, members, q, steps)).collect()
-    };
-    let mut out = Vec::new();
-    for ((labels, members), cells) in groups.labels.iter().zip(&members).zip(all_cells) {
-        let drop_name = members.iter().any(|&row| rows[row].drop_name);
-        if !cells.is_blank() {
-            let first = places[members[0]];
-            out.push(Outcome { first, row: Row { labels: labels.clone(), drop_name, cells } });
+    let found =
+        if context.options.optimise { Some(quantiles::of_groups(context, &rows, &members, q, steps)?) } else { None };
+    let mut out = Outcomes::with_capacity(groups.len());
+    let labels = groups.into_labels();
+    context.stoppable(|looks| {
+        for (group, labels) in labels.into_iter().enumerate() {
+            let members = members.of(group);
+            looks.before(2 + (members.len() + steps) / 16)?;
+            let cells = match &found {
+                Some(found) => found.of(group),
+                None => plain_quantiles(&rows, members, q, steps),
+            };
+            if let Some(labels) = labels.filter(|_| !cells.is_blank()) {
+                let drop_name = members.iter().any(|&row| rows[row as usize].drop_name);
+                out.push(places[members[0] as usize], Row { labels, drop_name, cells });
+            }
         }
-    }
-    context.release(&rows);
+        Ok(())
+    })?;
+    context.give_back_rows(rows)?;
     Ok(out)
 }
 
 /// The quantile of the rows `members` at every step.
-fn plain_quantiles(rows: &[Row], members: &[usize], q: &Scalar, steps: usize) -> Cells {
+fn plain_quantiles(rows: &[Row], members: &[u32], q: &Scalar, steps: usize) -> Cells {
     let mut cells = Cells::empty(steps);
     let mut values = Vec::new();
     for step in 0..steps {
         values.clear();
-        let present = members.iter().map(|&row| &rows[row].cells).filter(|cells| cells.kinds[step] == FLOAT);
+        let present = members.iter().map(|&row| &rows[row as usize].cells).filter(|cells| cells.kinds[step] == FLOAT);
         values.extend(present.map(|cells| cells.values[step]));
         if !values.is_empty() {
             cells.set(step, quantile(q.at(step), &mut values));

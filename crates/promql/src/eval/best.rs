@@ -7,11 +7,9 @@ use super::grid::Grid;
 use super::groups::Groups;
 use super::ranks::{self, Ranked};
 use super::remarks;
-use super::rows::Vector;
+use super::rows::{Vector, in_order_of};
 use crate::ast::{AggregateExpr, AggregateOp};
 use crate::error::EvalError;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 /// The best cells of one group: for each step a heap of at most `width`.
@@ -95,6 +93,9 @@ fn any_better(values: &[f64], worst: &[f64], top: bool) -> bool {
     any != 0
 }
 
+/// In place of the place of a row that is not chosen.
+const NOT_CHOSEN: u32 = u32::MAX;
+
 /// Evaluates `topk` or `bottomk` of `count` (1 to 255) cells per group and step.
 pub(super) fn stream<'a>(
     context: &'a Context<'a>,
@@ -132,33 +133,31 @@ pub(super) fn stream<'a>(
     if ignored {
         context.annotate(|a| remarks::ignored_in_aggregation(a, aggregate.op.as_str(), aggregate.pos));
     }
-    let mut chosen: HashMap<usize, Cells> = HashMap::new();
-    let mut order = Vec::new();
+    // The chosen rows, and where each of them stands in the vector.
+    let (mut rows, mut places): (Vec<Row>, Vec<u32>) = (Vec::new(), Vec::new());
+    let _chosen = context.hold_table(4 * vector.len() as u64)?;
+    let mut chosen = vec![NOT_CHOSEN; vector.len()];
     // Only the result of a single step is ranked.
     let ranked = grid.count == 1;
     for best in &mut found {
+        context.cancel.check()?;
         for step in 0..grid.count {
             for &(value, row) in best.at(step, ranked) {
-                let row = row as usize;
-                let cells = match chosen.entry(row) {
-                    Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(unknown) => {
-                        let cells = Cells::empty(grid.count);
-                        context.hold_row(vector.source_labels(row), &cells)?;
-                        order.push(row);
-                        unknown.insert(cells)
-                    }
-                };
-                cells.set(step, value);
+                let at = &mut chosen[row as usize];
+                if *at == NOT_CHOSEN {
+                    *at = rows.len() as u32;
+                    let (labels, cells) = (vector.labels(row as usize), Cells::empty(grid.count));
+                    context.hold_row(&labels, &cells)?;
+                    rows.push(Row { labels, drop_name: vector.drop_name(row as usize), cells });
+                    places.push(row);
+                }
+                rows[*at as usize].cells.set(step, value);
             }
         }
     }
     if !ranked {
-        order.sort_unstable();
+        rows = in_order_of(context, rows, &places)?;
     }
-    let row = |at: usize| {
-        let cells = chosen.remove(&at)?;
-        Some(Row { labels: vector.labels(at), drop_name: vector.drop_name(at), cells })
-    };
-    Ok(Vector::Kept(order.into_iter().filter_map(row).collect()))
+    vector.give_back(context)?;
+    Ok(Vector::Kept(rows))
 }

@@ -2,6 +2,7 @@
 
 use mytsdb_codec::FloatHistogram;
 use mytsdb_model::Labels;
+use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,10 +12,12 @@ pub(crate) const FLOAT: u8 = 1;
 pub(crate) const HISTOGRAM: u8 = 2;
 
 /// The cells of one series. `kinds[i]` says whether step `i` has a float, a histogram or nothing.
+///
+/// A step or two, as instant queries have, need no memory beside the row: as much fits as a vector takes anyway.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cells {
-    pub kinds: Vec<u8>,
-    pub values: Vec<f64>,
+    pub kinds: SmallVec<[u8; 16]>,
+    pub values: SmallVec<[f64; 2]>,
     /// Empty as long as there are only floats, else as long as `kinds`.
     pub histograms: Vec<Option<Arc<FloatHistogram>>>,
 }
@@ -150,6 +153,15 @@ impl Cells {
             }
         }
         true
+    }
+
+    /// Becomes the same as `other`, in the memory that is there.
+    pub fn copy_from(&mut self, other: &Cells) {
+        self.kinds.clear();
+        self.kinds.extend_from_slice(&other.kinds);
+        self.values.clear();
+        self.values.extend_from_slice(&other.values);
+        self.histograms.clone_from(&other.histograms);
     }
 
     /// Samples held, histograms counted by their size.

@@ -128,6 +128,47 @@ impl<'a> Context<'a> {
         outcome.map_err(|Canceled| self.cancel.check().err().unwrap_or(EvalError::Canceled))
     }
 
+    /// Whether any row may hold histograms.
+    pub fn any_histograms(&self, rows: &[Row]) -> Result<bool, EvalError> {
+        self.stoppable(|looks| {
+            for row in rows {
+                looks.before(1)?;
+                if row.cells.has_histograms() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    /// Gives back the memory of many things, which takes as long as making them.
+    pub fn give_back<T>(&self, things: Vec<T>) -> Result<(), EvalError> {
+        self.stoppable(|looks| {
+            for thing in things {
+                looks.before(1)?;
+                drop(thing);
+            }
+            Ok(())
+        })
+    }
+
+    /// Gives back rows, and takes back what [`Context::hold_row`] counted for them.
+    pub fn give_back_rows(&self, rows: Vec<Row>) -> Result<(), EvalError> {
+        self.release(&rows)?;
+        self.give_back(rows)
+    }
+
+    /// Takes back what [`Context::hold_row`] counted for rows that are not needed any more.
+    pub fn release(&self, rows: &[Row]) -> Result<(), EvalError> {
+        self.stoppable(|looks| {
+            for row in rows {
+                looks.before(1 + row.cells.len() / 64)?;
+                self.release_row(&row.labels, &row.cells);
+            }
+            Ok(())
+        })
+    }
+
     /// Runs `f` and tells which remarks it made.
     pub fn listen<T>(&self, f: impl FnOnce() -> Result<T, EvalError>) -> Result<(T, Annotations), EvalError> {
         let before = std::mem::take(&mut *lock(&self.annotations));
@@ -143,11 +184,6 @@ impl<'a> Context<'a> {
         self.options.pool.as_ref().filter(|_| self.options.optimise)
     }
 
-    /// Threads that may compute rows at the same time.
-    pub fn threads(&self) -> usize {
-        self.pool().map_or(1, |pool| pool.threads() + 1)
-    }
-
     /// Counts `samples` as held until they are released.
     pub fn hold(&self, samples: u64) -> Result<(), EvalError> {
         let held = self.counters.held.fetch_add(samples, Ordering::Relaxed) + samples;
@@ -160,13 +196,6 @@ impl<'a> Context<'a> {
         let samples = cells.weight();
         self.counters.row_bytes.fetch_add(row_bytes(labels, cells, samples), Ordering::Relaxed);
         self.hold(samples)
-    }
-
-    /// Takes back what [`Context::hold_row`] counted for `rows` that are not needed any more.
-    pub fn release(&self, rows: &[Row]) {
-        for row in rows {
-            self.release_row(&row.labels, &row.cells);
-        }
     }
 
     /// Takes back what [`Context::hold_row`] counted.

@@ -4,16 +4,18 @@ use super::cells::{Cells, EMPTY, FLOAT, Row};
 use super::context::Context;
 use super::expr::eval_vector;
 use super::grid::Grid;
-use super::groups::Groups;
-use super::label_key::with_labels;
+use super::groups::{Groups, Numbers};
+use super::label_key::{hash_all, with_labels};
 use super::rows::Vector;
 use crate::ast::{AggregateExpr, Expr};
 use crate::error::EvalError;
 use crate::number_text::format_fixed;
 use crate::token::quote_bytes;
-use mytsdb_model::{LABEL_NAME, Labels};
+use mytsdb_model::LABEL_NAME;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+
+/// Values whose rows are remembered; where there are more, most of them do not come again.
+const KNOWN_VALUES_MAX: usize = 1 << 16;
 
 /// What a row takes beside its cells and its labels' text: its fields, and places in two tables.
 const PLACE_BYTES: u64 = 192;
@@ -34,23 +36,23 @@ pub(super) fn count_values<'a>(
     let keeps_label = !aggregate.without || (label != LABEL_NAME && !aggregate.grouping.iter().any(|l| l == label));
     let vector = eval_vector(context, &aggregate.expr, grid)?;
     let groups = Groups::new(context, &vector, aggregate)?;
-    let mut by_labels: HashMap<Labels, usize> = HashMap::new();
+    let mut by_labels = Numbers::with_capacity(vector.len());
     // Most values come again, and their texts take long.
     let mut by_value: HashMap<(u32, u64), usize> = HashMap::new();
-    let mut out: Vec<Row> = Vec::new();
+    let mut out: Vec<Row> = Vec::with_capacity(vector.len());
     vector.each(context, |row, cells, _| {
         let group = groups.of_row[row];
         let mut row_of = |text: &str| {
             let new = if keeps_label { &[(label, text)][..] } else { &[] };
             let labels = with_labels(&groups.labels[group as usize], |_| true, new);
-            if let Some(&at) = by_labels.get(&labels) {
-                return Ok::<usize, EvalError>(at);
+            let same = |other: u32| out[other as usize].labels == labels;
+            let at = by_labels.of(hash_all(&labels), out.len() as u32, same) as usize;
+            if at == out.len() {
+                context.hold(grid.count as u64)?;
+                context.hold_bytes(labels.as_bytes().len() as u64 + PLACE_BYTES)?;
+                out.push(Row { labels, drop_name: false, cells: Cells::empty(grid.count) });
             }
-            context.hold(grid.count as u64)?;
-            context.hold_bytes(labels.as_bytes().len() as u64 + PLACE_BYTES)?;
-            by_labels.insert(labels.clone(), out.len());
-            out.push(Row { labels, drop_name: false, cells: Cells::empty(grid.count) });
-            Ok(out.len() - 1)
+            Ok::<usize, EvalError>(at)
         };
         let mut places = Vec::with_capacity(cells.len());
         for step in 0..cells.len() {
@@ -58,9 +60,14 @@ pub(super) fn count_values<'a>(
                 EMPTY => continue,
                 FLOAT => {
                     let value = cells.values[step];
-                    match by_value.entry((group, value.to_bits())) {
-                        Entry::Occupied(known) => *known.get(),
-                        Entry::Vacant(unknown) => *unknown.insert(row_of(&format_fixed(value))?),
+                    if let Some(&known) = by_value.get(&(group, value.to_bits())) {
+                        known
+                    } else {
+                        let at = row_of(&format_fixed(value))?;
+                        if by_value.len() < KNOWN_VALUES_MAX {
+                            by_value.insert((group, value.to_bits()), at);
+                        }
+                        at
                     }
                 }
                 _ => {
@@ -77,5 +84,6 @@ pub(super) fn count_values<'a>(
         }
         Ok(())
     })?;
+    vector.give_back(context)?;
     Ok(Vector::Kept(out))
 }

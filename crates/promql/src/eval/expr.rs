@@ -161,6 +161,10 @@ struct MappedRows<'a, F> {
 }
 
 impl<F: Fn(&mut Cells, &mut Scratch<'_>, usize) + Sync> Rows for MappedRows<'_, F> {
+    fn give_back(self: Box<Self>, context: &Context<'_>) -> Result<(), EvalError> {
+        self.inner.give_back(context)
+    }
+
     fn len(&self) -> usize {
         self.inner.len()
     }

@@ -23,6 +23,12 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
+    /// None yet; room for `keys`, so that the table need not be built anew when it grows.
+    pub fn with_capacity(keys: usize) -> Self {
+        let (table, hashes) = (HashTable::with_capacity(keys), Vec::with_capacity(keys));
+        Self { table, hashes, first_rows: Vec::with_capacity(keys) }
+    }
+
     /// The number of the key of `row`; `same` tells whether the key of another row is equal to it.
     #[inline]
     pub fn of(&mut self, hash: u64, row: u32, same: impl Fn(u32) -> bool) -> u32 {
@@ -87,7 +93,7 @@ pub(crate) struct Keyed {
 impl Keyed {
     /// Numbers the keys of rows in memory.
     pub fn of_rows(context: &Context<'_>, rows: &[Row], key: &LabelKey<'_>) -> Result<Self, EvalError> {
-        let mut numbers = Numbers::default();
+        let mut numbers = Numbers::with_capacity(rows.len());
         let mut of_row = Vec::with_capacity(rows.len());
         context.stoppable(|looks| {
             for (at, row) in rows.iter().enumerate() {
@@ -125,8 +131,11 @@ impl Keyed {
             Keyed { numbers, of_row }
         })?
         .into_iter();
-        let Some(mut all) = parts.next() else { return Ok(Keyed { numbers: Numbers::default(), of_row: Vec::new() }) };
-        all.of_row.reserve_exact(vector.len() - all.of_row.len());
+        if parts.len() < 2 {
+            return Ok(parts.next().unwrap_or_else(|| Keyed { numbers: Numbers::default(), of_row: Vec::new() }));
+        }
+        let keys = parts.as_slice().iter().map(|part| part.numbers.len()).sum();
+        let mut all = Keyed { numbers: Numbers::with_capacity(keys), of_row: Vec::with_capacity(vector.len()) };
         context.stoppable(|looks| {
             for part in parts {
                 let mut renumbered = Vec::with_capacity(part.numbers.len());
@@ -152,13 +161,20 @@ pub(crate) struct Grouping {
     pub of_row: Vec<u32>,
     /// Labels of each group.
     pub labels: Vec<Labels>,
+    /// Memory it takes, about.
+    bytes: usize,
 }
 
 impl Grouping {
-    /// Memory it takes, about.
-    fn bytes(&self) -> usize {
-        let label_bytes: usize = self.labels.iter().map(|labels| labels.as_bytes().len() + GROUP_BYTES).sum();
-        size_of_val(&self.of_row[..]) + label_bytes
+    fn new(of_row: Vec<u32>) -> Self {
+        let bytes = size_of_val(&of_row[..]);
+        Self { of_row, labels: Vec::new(), bytes }
+    }
+
+    /// Adds a group.
+    fn push(&mut self, labels: Labels) {
+        self.bytes += labels.as_bytes().len() + GROUP_BYTES;
+        self.labels.push(labels);
     }
 
     /// Whether the storage should remember it: finding it anew takes long, and there are few groups to keep.
@@ -193,7 +209,7 @@ impl<'c> Groups<'c> {
         } else {
             Arc::new(Self::find_plainly(vector, aggregate))
         };
-        let held = context.hold_table(grouping.bytes() as u64)?;
+        let held = context.hold_table(grouping.bytes as u64)?;
         Ok(Self { grouping, _held: held })
     }
 
@@ -205,8 +221,11 @@ impl<'c> Groups<'c> {
             LabelKey::only(&aggregate.grouping, vector.nameless())
         };
         if key.is_empty() {
-            let labels = if vector.len() == 0 { Vec::new() } else { vec![Labels::empty()] };
-            return Ok(Arc::new(Grouping { of_row: vec![0; vector.len()], labels }));
+            let mut grouping = Grouping::new(vec![0; vector.len()]);
+            if vector.len() > 0 {
+                grouping.push(Labels::empty());
+            }
+            return Ok(Arc::new(grouping));
         }
         let place = vector.series_set().map(|set| (set, key.to_bytes()));
         let known = place.as_ref().and_then(|(set, place)| set.recall(place)?.downcast::<Grouping>().ok());
@@ -214,45 +233,83 @@ impl<'c> Groups<'c> {
             return Ok(known);
         }
         let Keyed { numbers, of_row } = Keyed::new(context, vector, &key)?;
-        let labels = context.stoppable(|looks| {
-            let mut labels = Vec::with_capacity(numbers.len());
+        let mut grouping = Grouping::new(of_row);
+        context.stoppable(|looks| {
+            grouping.labels.reserve_exact(numbers.len());
             for &row in &numbers.first_rows {
                 looks.before(3)?;
-                labels.push(key.labels(vector.source_labels(row as usize)));
+                grouping.push(key.labels(vector.source_labels(row as usize)));
             }
-            Ok(labels)
+            Ok(())
         })?;
-        let grouping = Arc::new(Grouping { of_row, labels });
+        let grouping = Arc::new(grouping);
         if let Some((set, place)) = place.filter(|_| grouping.is_worth_keeping()) {
-            set.remember(&place, grouping.clone(), grouping.bytes());
+            set.remember(&place, grouping.clone(), grouping.bytes);
         }
         Ok(grouping)
     }
 
     fn find_plainly(vector: &Vector<'_>, aggregate: &AggregateExpr) -> Grouping {
         let mut index: HashMap<Labels, u32> = HashMap::new();
-        let (mut of_row, mut all) = (Vec::with_capacity(vector.len()), Vec::new());
+        let mut grouping = Grouping::new(vec![0; vector.len()]);
         for row in 0..vector.len() {
             let key = group_labels(&vector.labels(row), aggregate);
-            let next = all.len() as u32;
+            let next = grouping.labels.len() as u32;
             let group = *index.entry(key.clone()).or_insert(next);
             if group == next {
-                all.push(key);
+                grouping.push(key);
             }
-            of_row.push(group);
+            grouping.of_row[row] = group;
         }
-        Grouping { of_row, labels: all }
+        grouping
     }
 
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// The rows of each group, in order.
-    pub fn members(&self) -> Vec<Vec<usize>> {
-        let mut members: Vec<Vec<usize>> = vec![Vec::new(); self.len()];
-        self.of_row.iter().enumerate().for_each(|(row, &group)| members[group as usize].push(row));
-        members
+    /// The labels of all groups, each to be taken once.
+    pub fn into_labels(self) -> Vec<Option<Labels>> {
+        let labels = Arc::try_unwrap(self.grouping).map_or_else(|shared| shared.labels.clone(), |owned| owned.labels);
+        labels.into_iter().map(Some).collect()
+    }
+
+    pub fn members(&self) -> Members {
+        let mut ends = vec![0u32; self.len() + 1];
+        self.of_row.iter().for_each(|&group| ends[group as usize + 1] += 1);
+        for group in 0..self.len() {
+            ends[group + 1] += ends[group];
+        }
+        // Until all are in place, `ends[group]` is where the group's next row goes.
+        let mut rows = vec![0u32; self.of_row.len()];
+        for (row, &group) in self.of_row.iter().enumerate() {
+            let next = &mut ends[group as usize];
+            rows[*next as usize] = row as u32;
+            *next += 1;
+        }
+        ends.pop();
+        Members { rows, ends }
+    }
+}
+
+/// The rows of each group.
+pub(crate) struct Members {
+    /// Those of group 0 in order, then those of group 1, and so on.
+    rows: Vec<u32>,
+    /// Where each group ends.
+    ends: Vec<u32>,
+}
+
+impl Members {
+    /// Groups.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The rows of `group`, in order.
+    pub fn of(&self, group: usize) -> &[u32] {
+        let start = group.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.rows[start as usize..self.ends[group] as usize]
     }
 }
 

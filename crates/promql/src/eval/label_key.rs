@@ -44,6 +44,12 @@ impl<'q> LabelKey<'q> {
         Self { names: sorted(names), listed: true, ignored }
     }
 
+    /// All but `names`, which ascend.
+    pub fn but(names: &[&'q str]) -> Self {
+        debug_assert!(names.is_sorted());
+        Self { names: names.to_vec(), listed: false, ignored: Ignored::Nothing }
+    }
+
     /// All but `names` and the metric's name.
     pub fn ignoring(names: &'q [String], nameless: bool) -> Self {
         let ignored = if nameless { Ignored::Schema } else { Ignored::Name };

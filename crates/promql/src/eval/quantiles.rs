@@ -1,11 +1,14 @@
 //! The `quantile` aggregation over kept rows: a block of steps is transposed, then each step selects its two ranks.
 
-use super::cells::{Cells, FLOAT, Row};
+use super::cells::{Cells, EMPTY, FLOAT, Row};
 use super::context::Context;
 use super::expr::Scalar;
 use super::functions::over_time::quantile;
-use super::workers::in_parts_of;
+use super::groups::Members;
+use super::workers::{CANCEL_ROWS, in_parts_of};
 use crate::error::EvalError;
+use smallvec::SmallVec;
+use std::ops::Range;
 
 /// Steps that are transposed at once: two cache lines of a row.
 const BLOCK_STEPS: usize = 16;
@@ -45,78 +48,106 @@ fn select(q: f64, keys: &mut [u64], negative_zeros: bool) -> Option<f64> {
     if negative_zeros && (a == 0.0 || b == 0.0) { None } else { Some(a * (1.0 - weight) + b * weight) }
 }
 
+/// A quantile of each group at each step.
+pub(super) struct Quantiles {
+    steps: usize,
+    /// Those of group 0, then those of group 1, and so on.
+    kinds: Vec<u8>,
+    values: Vec<f64>,
+}
+
+impl Quantiles {
+    pub fn of(&self, group: usize) -> Cells {
+        let at = group * self.steps..(group + 1) * self.steps;
+        Cells {
+            kinds: SmallVec::from_slice(&self.kinds[at.clone()]),
+            values: SmallVec::from_slice(&self.values[at]),
+            histograms: Vec::new(),
+        }
+    }
+}
+
 /// The quantile of each group at each step; `members` are the rows of the groups.
 pub(super) fn of_groups(
     context: &Context<'_>,
     rows: &[Row],
-    members: &[Vec<usize>],
+    members: &Members,
     q: &Scalar,
     steps: usize,
-) -> Result<Vec<Cells>, EvalError> {
+) -> Result<Quantiles, EvalError> {
     let blocks = steps.div_ceil(BLOCK_STEPS);
     // A part is a block of a large group, or as many blocks of small groups as are worth a thread.
     let block_cells = rows.len() * BLOCK_STEPS / members.len().max(1);
     let part_blocks = (PART_CELLS_MIN / block_cells.max(1)).clamp(1, 1 << 12);
     let parts = in_parts_of(context, blocks * members.len(), part_blocks, |part| {
+        let mut found = Quantiles { steps, kinds: Vec::new(), values: Vec::new() };
         let mut columns = Vec::new();
-        part.map(|item| block(rows, &members[item / blocks], q, item % blocks * BLOCK_STEPS, steps, &mut columns))
-            .collect::<Vec<_>>()
-    })?;
-    let mut found = parts.into_iter().flatten();
-    let group = |_| {
-        let mut cells = Cells::empty(steps);
-        for (block, values) in found.by_ref().take(blocks).enumerate() {
-            for (offset, value) in values.into_iter().enumerate() {
-                if let Some(value) = value {
-                    cells.set(block * BLOCK_STEPS + offset, value);
-                }
-            }
+        for item in part {
+            let start = item % blocks * BLOCK_STEPS;
+            let steps = start..steps.min(start + BLOCK_STEPS);
+            block(context, rows, members.of(item / blocks), q, steps, &mut columns, &mut found)?;
         }
-        cells
-    };
-    Ok(members.iter().map(group).collect())
+        Ok(found)
+    })?;
+    let cells = members.len() * steps;
+    let mut all = Quantiles { steps, kinds: Vec::with_capacity(cells), values: Vec::with_capacity(cells) };
+    for part in parts {
+        context.cancel.check()?;
+        all.kinds.extend_from_slice(&part.kinds);
+        all.values.extend_from_slice(&part.values);
+    }
+    Ok(all)
 }
 
 /// Cells that are worth a thread.
 const PART_CELLS_MIN: usize = 1 << 14;
 
-/// The quantiles of up to [`BLOCK_STEPS`] steps from `start` on.
+/// Adds the quantiles of up to [`BLOCK_STEPS`] steps to `out`.
 fn block(
+    context: &Context<'_>,
     rows: &[Row],
-    members: &[usize],
+    members: &[u32],
     q: &Scalar,
-    start: usize,
-    steps: usize,
+    steps: Range<usize>,
     columns: &mut Vec<u64>,
-) -> [Option<f64>; BLOCK_STEPS] {
-    let steps = start..steps.min(start + BLOCK_STEPS);
+    out: &mut Quantiles,
+) -> Result<(), EvalError> {
     let height = members.len();
-    columns.resize(height * BLOCK_STEPS, 0);
+    columns.resize(height * steps.len(), 0);
     let mut known = [0; BLOCK_STEPS];
     let mut negative_zeros = false;
-    for &row in members {
-        let cells = &rows[row].cells;
-        let values = cells.kinds[steps.clone()].iter().zip(&cells.values[steps.clone()]);
-        for (offset, (&kind, &value)) in values.enumerate() {
-            // Written in any case; what is not counted is written over.
-            let key = key(value);
-            negative_zeros |= key == NEGATIVE_ZERO;
-            columns[offset * height + known[offset]] = key;
-            known[offset] += usize::from(kind == FLOAT);
+    for members in members.chunks(CANCEL_ROWS * BLOCK_STEPS) {
+        context.cancel.check()?;
+        for &row in members {
+            let cells = &rows[row as usize].cells;
+            let values = cells.kinds[steps.clone()].iter().zip(&cells.values[steps.clone()]);
+            for (offset, (&kind, &value)) in values.enumerate() {
+                // Written in any case; what is not counted is written over.
+                let key = key(value);
+                negative_zeros |= key == NEGATIVE_ZERO;
+                columns[offset * height + known[offset]] = key;
+                known[offset] += usize::from(kind == FLOAT);
+            }
         }
     }
-    let mut out = [None; BLOCK_STEPS];
     for (offset, step) in steps.enumerate() {
         if known[offset] == 0 {
+            out.kinds.push(EMPTY);
+            out.values.push(0.0);
             continue;
         }
+        if height >= CANCEL_ROWS {
+            context.cancel.check()?;
+        }
         let keys = &mut columns[offset * height..][..known[offset]];
-        out[offset] = Some(select(q.at(step), keys, negative_zeros).unwrap_or_else(|| {
-            let present = members.iter().map(|&row| &rows[row].cells).filter(|cells| cells.kinds[step] == FLOAT);
-            quantile(q.at(step), &mut present.map(|cells| cells.values[step]).collect::<Vec<_>>())
+        out.kinds.push(FLOAT);
+        out.values.push(select(q.at(step), keys, negative_zeros).unwrap_or_else(|| {
+            let present = members.iter().map(|&row| &rows[row as usize].cells);
+            let values = present.filter(|cells| cells.kinds[step] == FLOAT).map(|cells| cells.values[step]);
+            quantile(q.at(step), &mut values.collect::<Vec<_>>())
         }));
     }
-    out
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,15 +2,20 @@
 
 use super::cells::{Cells, Row};
 use super::context::{Context, Scratch, drop_schema};
+use super::groups::Numbers;
+use super::label_key::hash_all;
 use super::workers;
 use crate::error::EvalError;
 use crate::storage::SeriesSet;
-use mytsdb_model::Labels;
+use mytsdb_model::{Canceled, Labels, Looks};
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
 /// Series whose cells are computed on demand; reading one does not touch the others.
 pub(crate) trait Rows: Sync {
+    /// Gives back memory that rows hold one by one, and looks meanwhile whether anybody still waits.
+    fn give_back(self: Box<Self>, _context: &Context<'_>) -> Result<(), EvalError> {
+        Ok(())
+    }
     fn len(&self) -> usize;
     /// Steps of each row.
     fn steps(&self) -> usize;
@@ -109,7 +114,7 @@ impl<'a> Vector<'a> {
         match self {
             Vector::Lazy(rows) => rows.read(index, scratch, out),
             Vector::Kept(rows) => {
-                out.clone_from(&rows[index].cells);
+                out.copy_from(&rows[index].cells);
                 Ok(())
             }
         }
@@ -117,30 +122,54 @@ impl<'a> Vector<'a> {
 
     /// All rows that hold anything, in memory.
     pub fn keep(self, context: &Context<'a>) -> Result<Vec<Row>, EvalError> {
-        Ok(self.keep_placed(context)?.0)
+        self.keep_each(context, |_| ())
     }
 
     /// The same, and where in the vector each of them stood.
     pub fn keep_placed(self, context: &Context<'a>) -> Result<(Vec<Row>, Vec<usize>), EvalError> {
-        let (mut rows, mut places) = (Vec::new(), Vec::new());
-        let mut add = |index: usize, row: Row| {
-            places.push(index);
-            rows.push(row);
-        };
-        if let Vector::Kept(all) = self {
-            let filled = all.into_iter().enumerate().filter(|(_, row)| !row.cells.is_blank());
-            filled.for_each(|(index, row)| add(index, row));
-            return Ok((rows, places));
+        let mut places = Vec::with_capacity(self.len());
+        let rows = self.keep_each(context, |index| places.push(index))?;
+        Ok((rows, places))
+    }
+
+    fn keep_each(self, context: &Context<'a>, mut place: impl FnMut(usize)) -> Result<Vec<Row>, EvalError> {
+        if let Vector::Kept(mut rows) = self {
+            context.stoppable(|looks| {
+                let mut kept = 0;
+                for at in 0..rows.len() {
+                    looks.before(1)?;
+                    if !rows[at].cells.is_blank() {
+                        place(at);
+                        rows.swap(kept, at);
+                        kept += 1;
+                    }
+                }
+                rows.truncate(kept);
+                Ok(())
+            })?;
+            return Ok(rows);
         }
+        // Memory that is not written to costs nothing; growing would copy all rows at once.
+        let mut rows = Vec::with_capacity(self.len());
         let labels = |index: usize, cells: &mut Cells| (!cells.is_blank()).then(|| self.labels(index));
         self.each_tagged(context, labels, |index, labels, cells, _| {
             if let Some(labels) = labels {
                 context.hold_row(&labels, cells)?;
-                add(index, Row { labels, drop_name: self.drop_name(index), cells: std::mem::take(cells) });
+                place(index);
+                rows.push(Row { labels, drop_name: self.drop_name(index), cells: std::mem::take(cells) });
             }
             Ok(())
         })?;
-        Ok((rows, places))
+        self.give_back(context)?;
+        Ok(rows)
+    }
+
+    /// Gives back the memory of rows that nobody will read any more.
+    pub fn give_back(self, context: &Context<'_>) -> Result<(), EvalError> {
+        match self {
+            Vector::Lazy(rows) => rows.give_back(context),
+            Vector::Kept(rows) => context.give_back(rows),
+        }
     }
 
     /// Calls `fold` with every row in order; the cells may be changed or taken.
@@ -180,17 +209,42 @@ pub(crate) fn sorted<T>(
     rows: Vec<T>,
     compare: impl Fn(&T, &T) -> Ordering,
 ) -> Result<Vec<T>, EvalError> {
+    let order = |rows: &[T], a: usize, b: usize| compare(&rows[a], &rows[b]);
+    sorted_by_place(context, rows, order)
+}
+
+/// Puts rows in the order of their `keys`.
+pub(crate) fn in_order_of<T>(context: &Context<'_>, rows: Vec<T>, keys: &[impl Ord]) -> Result<Vec<T>, EvalError> {
+    sorted_by_place(context, rows, |_, a, b| keys[a].cmp(&keys[b]))
+}
+
+fn sorted_by_place<T>(
+    context: &Context<'_>,
+    mut rows: Vec<T>,
+    compare: impl Fn(&[T], usize, usize) -> Ordering,
+) -> Result<Vec<T>, EvalError> {
     context.stoppable(|looks| {
-        let order = |&a: &u32, &b: &u32| compare(&rows[a as usize], &rows[b as usize]).then(a.cmp(&b));
+        let order = |&a: &u32, &b: &u32| compare(&rows, a as usize, b as usize).then(a.cmp(&b));
         let order = looks.sort_by((0..rows.len() as u32).collect(), order)?;
-        let mut slots: Vec<Option<T>> = rows.into_iter().map(Some).collect();
-        let mut sorted = Vec::with_capacity(slots.len());
-        for at in order {
-            looks.before(1)?;
-            sorted.extend(slots[at as usize].take());
-        }
-        Ok(sorted)
+        arrange(looks, &mut rows, order)?;
+        Ok(rows)
     })
+}
+
+/// Puts the item that is at `order[i]` in place `i`, for all `i`; `order` has each place once.
+pub(crate) fn arrange<T>(looks: &mut Looks<'_>, items: &mut [T], mut order: Vec<u32>) -> Result<(), Canceled> {
+    for start in 0..items.len() {
+        // Around each circle of places; those that are done refer to themselves.
+        let mut at = start;
+        while order[at] as usize != start {
+            looks.before(1)?;
+            let from = std::mem::replace(&mut order[at], at as u32) as usize;
+            items.swap(at, from);
+            at = from;
+        }
+        order[at] = at as u32;
+    }
+    Ok(())
 }
 
 /// Joins rows of equal labels whose cells do not overlap.
@@ -198,25 +252,23 @@ pub(crate) fn sorted<T>(
 /// # Errors
 /// Two rows with equal labels that have a value at the same step.
 pub(crate) fn merge_equal(context: &Context<'_>, rows: Vec<Row>) -> Result<Vec<Row>, EvalError> {
-    let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(rows.len());
+    let mut seen = Numbers::with_capacity(rows.len());
     let mut out: Vec<Row> = Vec::with_capacity(rows.len());
     let often = rows.first().is_some_and(|row| row.cells.len() >= workers::CANCEL_ROWS);
     for (index, row) in rows.into_iter().enumerate() {
         if often || index % workers::CANCEL_ROWS == 0 {
             context.cancel.check()?;
         }
-        match seen.get(&row.labels) {
-            None => {
-                seen.insert(row.labels.clone(), out.len());
-                out.push(row);
-            }
-            Some(&at) => {
-                if !out[at].cells.merge(&row.cells) {
-                    return Err(same_labelset());
-                }
-                out[at].drop_name |= row.drop_name;
-            }
+        let same = |other: u32| out[other as usize].labels == row.labels;
+        let at = seen.of(hash_all(&row.labels), out.len() as u32, same) as usize;
+        if at == out.len() {
+            out.push(row);
+            continue;
         }
+        if !out[at].cells.merge(&row.cells) {
+            return Err(same_labelset());
+        }
+        out[at].drop_name |= row.drop_name;
     }
     Ok(out)
 }

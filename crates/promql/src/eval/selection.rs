@@ -1,7 +1,7 @@
 //! Aggregations that choose series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
 
 use super::best;
-use super::blocks::{Outcome, in_blocks};
+use super::blocks::{Outcomes, in_blocks};
 use super::cells::{Cells, EMPTY, FLOAT, HISTOGRAM, Row};
 use super::context::{Context, Hold, Scratch};
 use super::expr::{Scalar, eval_scalar, eval_vector};
@@ -11,7 +11,7 @@ use super::groups::Groups;
 use super::ranks::{self, Ranked};
 use super::remarks;
 use super::rows::{Rows, Vector};
-use super::workers::in_parts;
+use super::workers::{CANCEL_ROWS, in_parts};
 use crate::ast::{AggregateExpr, AggregateOp, Expr};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
@@ -82,40 +82,42 @@ fn chosen<'a>(
     vector: Vector<'a>,
     counts: &[usize],
     ranked: bool,
-) -> Result<Vec<Outcome>, EvalError> {
+) -> Result<Outcomes, EvalError> {
     let top = aggregate.op == AggregateOp::Topk;
     let (rows, places) = vector.keep_placed(context)?;
     let vector = Vector::Kept(rows);
     let members = Groups::new(context, &vector, aggregate)?.members();
-    let Vector::Kept(mut rows) = vector else { return Ok(Vec::new()) };
-    let _keep = context.hold_table((rows.len() * counts.len()) as u64)?;
-    let mut keep = vec![vec![false; counts.len()]; rows.len()];
+    let Vector::Kept(mut rows) = vector else { return Ok(Outcomes::default()) };
+    let steps = counts.len();
+    let _keep = context.hold_table((rows.len() * steps) as u64)?;
+    let mut keep = vec![false; rows.len() * steps];
     let mut best: Vec<Ranked> = Vec::new();
     let mut order = Vec::new();
     let mut ignored = false;
-    for members in &members {
+    for group in 0..members.len() {
         for (step, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             best.clear();
-            for &row in members {
-                match rows[row].cells.kinds[step] {
-                    FLOAT => {
-                        let cell = (rows[row].cells.values[step], row as u32);
-                        if best.len() < count {
-                            best.push(cell);
+            context.stoppable(|looks| {
+                for &row in members.of(group) {
+                    looks.before(1)?;
+                    let cells = &rows[row as usize].cells;
+                    match cells.kinds[step] {
+                        FLOAT if best.len() < count => {
+                            best.push((cells.values[step], row));
                             ranks::push(&mut best, top);
-                        } else {
-                            ranks::replace(&mut best, cell, top);
                         }
+                        FLOAT => ranks::replace(&mut best, (cells.values[step], row), top),
+                        HISTOGRAM => ignored = true,
+                        _ => {}
                     }
-                    HISTOGRAM => ignored = true,
-                    _ => {}
                 }
-            }
+                Ok(())
+            })?;
             for &(_, row) in &best {
-                keep[row as usize][step] = true;
+                keep[row as usize * steps + step] = true;
             }
             if ranked {
-                ranks::sort(&mut best, top);
+                ranks::sort_until(&mut best, top, &|| context.cancel.check().is_err());
                 order.extend(best.iter().map(|&(_, row)| row as usize));
             }
         }
@@ -123,19 +125,23 @@ fn chosen<'a>(
     if ignored {
         context.annotate(|a| remarks::ignored_in_aggregation(a, aggregate.op.as_str(), aggregate.pos));
     }
-    context.release(&rows);
+    context.release(&rows)?;
     let order = if ranked { order } else { (0..rows.len()).collect() };
-    let mut out = Vec::new();
-    for at in order {
-        let cells = &mut rows[at].cells;
-        (0..counts.len()).filter(|&step| !keep[at][step]).for_each(|step| cells.clear(step));
-        if !cells.is_blank() {
-            let Row { labels, drop_name, cells } = &mut rows[at];
-            context.hold_row(labels, cells)?;
-            let row = Row { labels: labels.clone(), drop_name: *drop_name, cells: std::mem::take(cells) };
-            out.push(Outcome { first: places[at], row });
+    let mut out = Outcomes::with_capacity(order.len());
+    for (looked, at) in order.into_iter().enumerate() {
+        if steps >= CANCEL_ROWS || looked % CANCEL_ROWS == 0 {
+            context.cancel.check()?;
+        }
+        let (row, keep) = (&mut rows[at], &keep[at * steps..(at + 1) * steps]);
+        let unwanted = keep.iter().enumerate().filter(|(_, keep)| !**keep);
+        unwanted.for_each(|(step, _)| row.cells.clear(step));
+        if !row.cells.is_blank() {
+            context.hold_row(&row.labels, &row.cells)?;
+            let cells = std::mem::take(&mut row.cells);
+            out.push(places[at], Row { labels: row.labels.clone(), drop_name: row.drop_name, cells });
         }
     }
+    context.give_back(rows)?;
     Ok(out)
 }
 
@@ -228,20 +234,41 @@ pub(super) fn limit_ratio<'a>(
     };
     let rows = in_parts(context, vector.len(), |rows| rows.filter_map(find).collect::<Vec<_>>())?.concat();
     // Of other rows than a selector's there may be something to remark, whether they are chosen or not.
-    let reads_all = !matches!(aggregate.expr.unwrap_parens(), Expr::Vector(selector) if !selector.smoothed);
-    if reads_all && rows.is_empty() {
-        vector.each(context, |_, _, _| Ok(()))?;
+    if !matches!(aggregate.expr.unwrap_parens(), Expr::Vector(selector) if !selector.smoothed) {
+        let mut chosen = rows.iter().map(|(row, _)| *row).peekable();
+        let left_out = (0..vector.len()).filter(|row| chosen.next_if_eq(row).is_none()).collect();
+        Vector::Lazy(Box::new(LeftOut { inner: &vector, rows: left_out })).each(context, |_, _, _| Ok(()))?;
     }
     let held = context.hold_table(size_of_val(&rows[..]) as u64)?;
-    Ok(Vector::Lazy(Box::new(SampledRows {
-        context,
-        inner: vector,
-        rows,
-        ratios,
-        reads_all,
-        steps: grid.count,
-        _held: held,
-    })))
+    Ok(Vector::Lazy(Box::new(SampledRows { inner: vector, rows, ratios, steps: grid.count, _held: held })))
+}
+
+/// Rows that are read for the sake of what there is to remark.
+struct LeftOut<'v, 'a> {
+    inner: &'v Vector<'a>,
+    rows: Vec<usize>,
+}
+
+impl Rows for LeftOut<'_, '_> {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn steps(&self) -> usize {
+        self.inner.steps()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        self.inner.source_labels(self.rows[index])
+    }
+
+    fn drop_name(&self, index: usize) -> bool {
+        self.inner.drop_name(self.rows[index])
+    }
+
+    fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
+        self.inner.read(self.rows[index], scratch, out)
+    }
 }
 
 /// Whether a series at `position` belongs to the share `ratio`. A negative one is the complement of the positive one that
@@ -252,18 +279,19 @@ fn keeps(ratio: f64, position: f64) -> bool {
 
 /// The rows that `limit_ratio` chooses.
 struct SampledRows<'a> {
-    context: &'a Context<'a>,
     inner: Vector<'a>,
     /// Rows of `inner` that are chosen at some step, and their positions.
     rows: Vec<(usize, f64)>,
     ratios: Vec<f64>,
-    /// The rows between them are read too.
-    reads_all: bool,
     steps: usize,
     _held: Hold<'a>,
 }
 
 impl Rows for SampledRows<'_> {
+    fn give_back(self: Box<Self>, context: &Context<'_>) -> Result<(), EvalError> {
+        self.inner.give_back(context)
+    }
+
     fn len(&self) -> usize {
         self.rows.len()
     }
@@ -290,14 +318,6 @@ impl Rows for SampledRows<'_> {
 
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
         let (row, position) = self.rows[index];
-        if self.reads_all {
-            let before = index.checked_sub(1).map_or(0, |i| self.rows[i].0 + 1);
-            let behind = if index + 1 == self.rows.len() { row + 1..self.inner.len() } else { 0..0 };
-            for left_out in (before..row).chain(behind) {
-                self.context.cancel.check()?;
-                self.inner.read(left_out, scratch, out)?;
-            }
-        }
         self.inner.read(row, scratch, out)?;
         for (step, &ratio) in self.ratios.iter().enumerate() {
             if out.kinds[step] != EMPTY && !keeps(ratio, position) {

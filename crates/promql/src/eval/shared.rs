@@ -275,7 +275,7 @@ impl Rows for SharedRows {
     }
 
     fn read(&self, index: usize, _scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
-        out.clone_from(&self.0[index].cells);
+        out.copy_from(&self.0[index].cells);
         Ok(())
     }
 }
@@ -287,6 +287,10 @@ struct Repeated<'a> {
 }
 
 impl Rows for Repeated<'_> {
+    fn give_back(self: Box<Self>, context: &Context<'_>) -> Result<(), EvalError> {
+        self.inner.give_back(context)
+    }
+
     fn len(&self) -> usize {
         self.inner.len()
     }

@@ -323,8 +323,7 @@ pub(super) fn fold_alone<T>(
 }
 
 /// Items that a thread takes at a time in [`in_parts`]: enough to be worth a thread, few enough to stop soon.
-const PART_ITEMS_MIN: usize = 1 << 12;
-const PART_ITEMS_MAX: usize = 1 << 14;
+const PART_ITEMS: usize = 1 << 12;
 
 /// Cuts `0..len` into parts and gives what `f` makes of them, in order; several threads if `len` is large.
 pub(super) fn in_parts<T: Send>(
@@ -332,20 +331,20 @@ pub(super) fn in_parts<T: Send>(
     len: usize,
     f: impl Fn(Range<usize>) -> T + Sync,
 ) -> Result<Vec<T>, EvalError> {
-    in_parts_of(context, len, len.div_ceil(context.threads()).clamp(PART_ITEMS_MIN, PART_ITEMS_MAX), f)
+    in_parts_of(context, len, PART_ITEMS, |part| Ok(f(part)))
 }
 
-/// [`in_parts`] with `part_items` items a part.
+/// [`in_parts`] with `part_items` items a part, of which any may fail: the first one's failure is that of all.
 pub(super) fn in_parts_of<T: Send>(
     context: &Context<'_>,
     len: usize,
     part_items: usize,
-    f: impl Fn(Range<usize>) -> T + Sync,
+    f: impl Fn(Range<usize>) -> Result<T, EvalError> + Sync,
 ) -> Result<Vec<T>, EvalError> {
     let part_count = len.div_ceil(part_items);
     let part = |number: usize| {
         context.cancel.check()?;
-        Ok(f(number * part_items..len.min((number + 1) * part_items)))
+        f(number * part_items..len.min((number + 1) * part_items))
     };
     let Some(pool) = context.pool().filter(|_| part_count > 1) else { return (0..part_count).map(part).collect() };
     // Relaxed: the counters hand out numbers and order nothing.

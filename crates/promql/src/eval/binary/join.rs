@@ -25,11 +25,7 @@ pub(super) fn join<'a>(
     let many_is_right = matching.cardinality == Cardinality::OneToMany;
     let (many, one) = if many_is_right { (rhs, lhs) } else { (lhs, rhs) };
     let one = one.keep(context)?;
-    let planned = if one.iter().any(|row| row.cells.has_histograms()) {
-        None
-    } else {
-        plan(context, binary, matching, &many, &one)?
-    };
+    let planned = if context.any_histograms(&one)? { None } else { plan(context, binary, matching, &many, &one)? };
     let Some((pairs, names)) = planned else {
         // Series that come and go: which of them match has to be found out step by step, as has which remark on
         // histograms is shown.
@@ -135,14 +131,21 @@ struct JoinedRows<'a> {
 
 impl Drop for JoinedRows<'_> {
     fn drop(&mut self) {
-        self.context.release(&self.one);
-        if let Vector::Kept(rows) = &self.many {
-            self.context.release(rows);
-        }
+        let many = if let Vector::Kept(rows) = &self.many { &rows[..] } else { &[] };
+        self.one.iter().chain(many).for_each(|row| self.context.release_row(&row.labels, &row.cells));
     }
 }
 
 impl Rows for JoinedRows<'_> {
+    fn give_back(mut self: Box<Self>, context: &Context<'_>) -> Result<(), EvalError> {
+        context.give_back_rows(std::mem::take(&mut self.one))?;
+        match std::mem::replace(&mut self.many, Vector::none()) {
+            Vector::Kept(rows) => context.give_back_rows(rows)?,
+            lazy @ Vector::Lazy(_) => lazy.give_back(context)?,
+        }
+        self.names.take().map_or(Ok(()), |names| context.give_back(names))
+    }
+
     fn len(&self) -> usize {
         self.pairs.len()
     }

@@ -10,7 +10,7 @@ use crate::eval::context::{Context, is_schema};
 use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
 use crate::eval::label_key::{LabelKey, with_labels};
-use crate::eval::rows::{Vector, merge_equal};
+use crate::eval::rows::{Vector, in_order_of, merge_equal};
 use crate::lexer::{is_alpha, is_alphanumeric};
 use crate::token::quote;
 use mytsdb_model::{LABEL_NAME, Labels};
@@ -81,9 +81,11 @@ pub(crate) fn eval_vectors<'a>(
     let rhs = eval_vector(context, &binary.rhs, grid)?;
     match binary.op {
         BinaryOp::And | BinaryOp::Unless => {
-            restrict::restrict(context, matching, (lhs, rhs), binary.op == BinaryOp::And, grid)
+            let rows = restrict::restrict(context, matching, (lhs, &rhs), binary.op == BinaryOp::And, grid)?;
+            rhs.give_back(context)?;
+            Ok(rows)
         }
-        BinaryOp::Or => eval_kept(context, binary, matching, (lhs.keep(context)?, rhs.keep(context)?), grid),
+        BinaryOp::Or => restrict::or(context, matching, (lhs, rhs), grid),
         _ if matching.fill_left.is_some() || matching.fill_right.is_some() => {
             eval_kept(context, binary, matching, (lhs.keep(context)?, rhs.keep(context)?), grid)
         }
@@ -107,8 +109,8 @@ pub(super) fn eval_kept<'a>(
     }
     let mut scratch = context.scratch();
     let rows = pair(context, binary, matching, (&lhs, &rhs), grid.count, &mut scratch.annotations)?;
-    context.release(&lhs);
-    context.release(&rhs);
+    context.give_back_rows(lhs)?;
+    context.give_back_rows(rhs)?;
     Ok(Vector::Kept(rows))
 }
 
@@ -128,32 +130,46 @@ fn pair(
     notes: &mut Annotations,
 ) -> Result<Vec<Row>, EvalError> {
     let mut signatures = Signatures::new(matching);
-    let mut groups: Vec<MatchGroup> = Vec::new();
+    let mut groups: Vec<MatchGroup> = Vec::with_capacity(lhs.len() + rhs.len());
     for (rows, is_left) in [(lhs, true), (rhs, false)] {
-        for (i, signature) in signatures.of_all(context, rows)?.into_iter().enumerate() {
-            if signature == groups.len() {
-                groups.push(MatchGroup::default());
+        let of_rows = signatures.of_all(context, rows)?;
+        context.stoppable(|looks| {
+            for (i, signature) in of_rows.into_iter().enumerate() {
+                looks.before(2)?;
+                if signature == groups.len() {
+                    groups.push(MatchGroup::default());
+                }
+                let group = &mut groups[signature];
+                if is_left { group.left.push(i) } else { group.right.push(i) }
             }
-            let group = &mut groups[signature];
-            if is_left { group.left.push(i) } else { group.right.push(i) }
-        }
+            Ok(())
+        })?;
     }
     // With group_right the right side is the "many" side.
     let many_is_right = matching.cardinality == Cardinality::OneToMany;
     let (many_rows, one_rows) = if many_is_right { (rhs, lhs) } else { (lhs, rhs) };
     // Prometheus turns the sides round for group_right, but not what stands in for them.
     let (many_fill, one_fill) = (matching.fill_left, matching.fill_right);
-    let possible = possible_steps((many_rows, many_fill), (one_rows, one_fill), count);
-    let duplicate = groups.iter().filter_map(|group| {
-        let one = if many_is_right { &group.left } else { &group.right };
-        first_duplicate(one, one_rows, &possible)
-    });
-    if let Some(duplicate) = duplicate.min_by_key(|found| (found.step, found.second)) {
+    let mut possible = possible_steps(context, (many_rows, many_fill), count)?;
+    let possible_ones = possible_steps(context, (one_rows, one_fill), count)?;
+    possible.iter_mut().zip(possible_ones).for_each(|(possible, one)| *possible &= one);
+    let mut duplicate: Option<Duplicate> = None;
+    context.stoppable(|looks| {
+        for group in &groups {
+            let one = if many_is_right { &group.left } else { &group.right };
+            looks.before(1 + one.len() / 8)?;
+            let found = first_duplicate(one, one_rows, &possible).into_iter();
+            duplicate = found.chain(duplicate.take()).min_by_key(|found| (found.step, found.second));
+        }
+        Ok(())
+    })?;
+    if let Some(duplicate) = duplicate {
         return Err(duplicate.error(one_rows, matching, many_is_right));
     }
     // Of each step only the remark on the last pair is shown.
     let mut remarks: Vec<Option<(usize, Annotations)>> = vec![None; count];
-    let mut out: Vec<(Row, usize)> = Vec::new();
+    let mut out: Vec<Row> = Vec::new();
+    let mut places: Vec<usize> = Vec::new();
     for group in &groups {
         context.cancel.check()?;
         let (many, one) = if many_is_right { (&group.right, &group.left) } else { (&group.left, &group.right) };
@@ -178,7 +194,8 @@ fn pair(
             }
             if !row.cells.is_blank() {
                 context.hold_row(&row.labels, &row.cells)?;
-                out.push((row, at));
+                out.push(row);
+                places.push(at);
             }
             Ok::<(), EvalError>(())
         };
@@ -225,25 +242,24 @@ fn pair(
     }
     remarks.into_iter().flatten().for_each(|(_, found)| notes.merge(found));
     // In the order of the "many" side; what stands in for missing series comes last.
-    out.sort_by_key(|(_, many)| *many);
-    merge_equal(context, out.into_iter().map(|(row, _)| row).collect())
+    merge_equal(context, in_order_of(context, out, &places)?)
 }
 
-/// The steps at which there is something on both sides, or something that stands in for it: at others nothing is even
-/// looked at.
+/// The steps at which there is something on one side, or something that stands in for it: where that is not so on both
+/// sides, nothing is even looked at.
 fn possible_steps(
-    (many, many_fill): (&[Row], Option<f64>),
-    (one, one_fill): (&[Row], Option<f64>),
+    context: &Context<'_>,
+    (rows, fill): (&[Row], Option<f64>),
     count: usize,
-) -> Vec<bool> {
-    let any = |rows: &[Row], fill: Option<f64>| {
+) -> Result<Vec<bool>, EvalError> {
+    context.stoppable(|looks| {
         let mut any = vec![fill.is_some(); count];
         for row in rows {
+            looks.before(1 + count / 64)?;
             any.iter_mut().zip(&row.cells.kinds).for_each(|(any, &kind)| *any |= kind != EMPTY);
         }
-        any
-    };
-    any(many, many_fill).into_iter().zip(any(one, one_fill)).map(|(a, b)| a && b).collect()
+        Ok(any)
+    })
 }
 
 /// Two series of the "one" side that match the same.

@@ -1,4 +1,4 @@
-//! `and` and `unless`: the right side is folded into steps at which there is anything, the left side is never kept.
+//! `and`, `unless` and `or`: one side is folded into steps at which there is anything, which choose cells of the other.
 
 use super::matching::signature_key;
 use crate::ast::VectorMatching;
@@ -6,43 +6,60 @@ use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY};
 use crate::eval::context::{Context, Hold, Scratch};
 use crate::eval::grid::Grid;
-use crate::eval::groups::Keyed;
-use crate::eval::rows::{Rows, Vector};
+use crate::eval::groups::{Keyed, all_unique};
+use crate::eval::rows::{Rows, Vector, merge_equal};
 use crate::eval::workers::in_parts;
 use mytsdb_model::Labels;
 
-/// Keeps the cells of `lhs` at whose steps a matching row of `rhs` is present, or is not if none is `wanted`.
+/// `a or b`: all of `a`, and the cells of `b` at whose steps no matching row of `a` is present.
+pub(super) fn or<'a>(
+    context: &'a Context<'a>,
+    matching: &'a VectorMatching,
+    (a, b): (Vector<'a>, Vector<'a>),
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
+    let a = Vector::Kept(a.keep(context)?);
+    let mut rest = restrict(context, matching, (b, &a), false, grid)?.keep(context)?;
+    let Vector::Kept(mut rows) = a else { return Ok(Vector::none()) };
+    rows.append(&mut rest);
+    if all_unique(context, rows.iter().map(|row| &row.labels))? {
+        return Ok(Vector::Kept(rows));
+    }
+    merge_equal(context, rows).map(Vector::Kept)
+}
+
+/// Keeps the cells of `chosen` at whose steps a matching row of `by` is present, or is not if none is `wanted`.
 pub(super) fn restrict<'a>(
     context: &'a Context<'a>,
     matching: &'a VectorMatching,
-    (lhs, rhs): (Vector<'a>, Vector<'a>),
+    (chosen, by): (Vector<'a>, &Vector<'a>),
     wanted: bool,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let (left_key, right_key) = (signature_key(matching, lhs.nameless()), signature_key(matching, rhs.nameless()));
-    let Keyed { numbers, of_row } = Keyed::new(context, &rhs, &right_key)?;
-    let match_bytes = lhs.len() * size_of::<Option<u32>>() + size_of_val(&of_row[..]);
+    let (key, by_key) = (signature_key(matching, chosen.nameless()), signature_key(matching, by.nameless()));
+    let Keyed { numbers, of_row } = Keyed::new(context, by, &by_key)?;
+    let match_bytes = chosen.len() * size_of::<Option<u32>>() + size_of_val(&of_row[..]);
     let held = context.hold_table((numbers.len() * grid.count + match_bytes) as u64)?;
     let mut present = vec![EMPTY; numbers.len() * grid.count];
-    rhs.each(context, |row, cells, _| {
+    by.each(context, |row, cells, _| {
         let present = &mut present[of_row[row] as usize * grid.count..][..grid.count];
         present.iter_mut().zip(&cells.kinds).for_each(|(present, &kind)| *present |= kind);
         Ok(())
     })?;
     let find = |row: usize| {
-        let labels = lhs.source_labels(row);
-        let same = |other: u32| left_key.equals(labels, &right_key, rhs.source_labels(other as usize));
-        numbers.find(left_key.hash(labels), same)
+        let labels = chosen.source_labels(row);
+        let same = |other: u32| key.equals(labels, &by_key, by.source_labels(other as usize));
+        numbers.find(key.hash(labels), same)
     };
-    let matches = in_parts(context, lhs.len(), |rows| rows.map(find).collect::<Vec<_>>())?.concat();
-    Ok(Vector::Lazy(Box::new(RestrictedRows { inner: lhs, matches, present, wanted, grid, _held: held })))
+    let matches = in_parts(context, chosen.len(), |rows| rows.map(find).collect::<Vec<_>>())?.concat();
+    Ok(Vector::Lazy(Box::new(RestrictedRows { inner: chosen, matches, present, wanted, grid, _held: held })))
 }
 
 struct RestrictedRows<'a> {
     inner: Vector<'a>,
-    /// The number of each row's key on the right side.
+    /// The number of each row's key on the other side.
     matches: Vec<Option<u32>>,
-    /// Kinds of the cells that each key of the right side has at each step.
+    /// Kinds of the cells that each key of the other side has at each step.
     present: Vec<u8>,
     wanted: bool,
     grid: Grid,
@@ -50,6 +67,10 @@ struct RestrictedRows<'a> {
 }
 
 impl Rows for RestrictedRows<'_> {
+    fn give_back(self: Box<Self>, context: &Context<'_>) -> Result<(), EvalError> {
+        self.inner.give_back(context)
+    }
+
     fn len(&self) -> usize {
         self.inner.len()
     }

@@ -1,4 +1,4 @@
-//! `and`, `or` and `unless`: series by their labels, whatever their values.
+//! `and`, `or` and `unless` as they are defined, over rows in memory; the plain version of [`super::restrict`].
 
 use super::matching::Signatures;
 use crate::ast::{BinaryOp, VectorMatching};

@@ -8,14 +8,16 @@ use crate::eval::cells::{Cells, EMPTY, FLOAT, HISTOGRAM, Row};
 use crate::eval::context::Context;
 use crate::eval::expr::{Scalar, eval_scalar, eval_vector};
 use crate::eval::grid::Grid;
+use crate::eval::groups::Numbers;
+use crate::eval::label_key::LabelKey;
 use crate::eval::remarks;
 use crate::eval::rows::{Vector, merge_equal};
+use crate::eval::workers::CANCEL_ROWS;
 use crate::literal::parse_number;
 use crate::number_text::format_open_metrics;
 use crate::pos::PosRange;
 use mytsdb_codec::FloatHistogram;
 use mytsdb_model::{Labels, LabelsBuilder};
-use std::collections::HashMap;
 
 /// Counts that differ relatively by less than this are taken for equal.
 const SMALL_DELTA: f64 = 1e-12;
@@ -47,37 +49,44 @@ struct Input {
 fn input<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Input, EvalError> {
     let rows = eval_vector(context, expr, grid)?.keep(context)?;
     let pos = expr.unwrap_parens().pos();
-    let mut groups: Vec<Group> = Vec::new();
-    let mut index: HashMap<Labels, usize> = HashMap::new();
-    for (at, row) in rows.iter().enumerate() {
-        if row.cells.kinds.contains(&HISTOGRAM) {
-            let group = index_group(&mut index, &mut groups, row, row.labels.clone());
-            groups[group].native = Some(at);
+    let mut groups: Vec<Group> = Vec::with_capacity(rows.len());
+    let mut numbers = Numbers::with_capacity(rows.len());
+    let (all, bound) = (LabelKey::but(&[]), LabelKey::but(&["le"]));
+    let mut group_of = |groups: &mut Vec<Group>, row: &Row, key: &LabelKey<'_>| {
+        // Labels of a group are the whole key.
+        let same = |other: u32| key.equals(&row.labels, &all, &groups[other as usize].labels);
+        let group = numbers.of(key.hash(&row.labels), groups.len() as u32, same) as usize;
+        if group == groups.len() {
+            let labels = key.labels(&row.labels);
+            groups.push(Group { labels, drop_name: row.drop_name, buckets: Vec::new(), native: None });
         }
-        if row.cells.kinds.contains(&FLOAT) {
-            let le = row.labels.get("le").unwrap_or("");
-            let bound = parse_bound(le);
-            let Some(upper) = bound else {
-                context.annotate(|a| remarks::bad_bucket_label(a, le, shown_name(context, &row.labels), pos));
-                continue;
-            };
-            let group = index_group(&mut index, &mut groups, row, row.labels.filter(|name| name != "le"));
-            groups[group].buckets.push((upper, at));
+        group
+    };
+    context.stoppable(|looks| {
+        for (at, row) in rows.iter().enumerate() {
+            looks.before(4 + grid.count / 64)?;
+            if row.cells.kinds.contains(&HISTOGRAM) {
+                let group = group_of(&mut groups, row, &all);
+                groups[group].native = Some(at);
+            }
+            if row.cells.kinds.contains(&FLOAT) {
+                let le = row.labels.get("le").unwrap_or("");
+                let Some(upper) = parse_bound(le) else {
+                    context.annotate(|a| remarks::bad_bucket_label(a, le, shown_name(context, &row.labels), pos));
+                    continue;
+                };
+                let group = group_of(&mut groups, row, &bound);
+                groups[group].buckets.push((upper, at));
+            }
         }
-    }
+        Ok(())
+    })?;
     Ok(Input { rows, groups, pos })
 }
 
 /// The name that remarks show: none if names are dropped at once.
 fn shown_name<'l>(context: &Context<'_>, labels: &'l Labels) -> &'l str {
     if context.options.delayed_name_removal { labels.metric_name() } else { "" }
-}
-
-fn index_group(index: &mut HashMap<Labels, usize>, groups: &mut Vec<Group>, row: &Row, labels: Labels) -> usize {
-    *index.entry(labels.clone()).or_insert_with(|| {
-        groups.push(Group { labels, drop_name: row.drop_name, buckets: Vec::new(), native: None });
-        groups.len() - 1
-    })
 }
 
 fn parse_bound(text: &str) -> Option<f64> {
@@ -96,14 +105,18 @@ fn each_histogram(
     count: usize,
     classic: impl Fn(&mut [Classic], usize, &mut Annotations, &str) -> f64,
     native: impl Fn(&FloatHistogram, usize, &mut Annotations, &str) -> f64,
-) -> Vec<Cells> {
+) -> Result<Vec<Cells>, EvalError> {
     let mut out = Vec::with_capacity(input.groups.len());
     let mut buckets = Vec::new();
     let mut annotations = Annotations::default();
-    for group in &input.groups {
+    for (at, group) in input.groups.iter().enumerate() {
         let metric = shown_name(context, &group.labels);
         let mut cells = Cells::empty(count);
         for step in 0..count {
+            // Thousands of buckets take a millisecond to sort.
+            if group.buckets.len() >= BUCKETS_MANY || (step == 0 && (count >= CANCEL_ROWS || at % CANCEL_ROWS == 0)) {
+                context.cancel.check()?;
+            }
             buckets.clear();
             for &(upper, row) in &group.buckets {
                 let cells = &input.rows[row].cells;
@@ -122,17 +135,26 @@ fn each_histogram(
         out.push(cells);
     }
     context.annotate(|a| a.merge(annotations));
-    out
+    Ok(out)
 }
 
-fn rows(context: &Context<'_>, input: &Input, cells: Vec<Cells>) -> Result<Vector<'static>, EvalError> {
-    let mut out = Vec::new();
-    for (group, cells) in input.groups.iter().zip(cells) {
-        if cells.kinds.iter().any(|&k| k != EMPTY) {
-            let (labels, drop_name) = context.without_name(&group.labels);
-            out.push(Row { labels, drop_name: drop_name || group.drop_name, cells });
+/// Buckets of one histogram that are worth a look at the stop sign.
+const BUCKETS_MANY: usize = 1 << 10;
+
+/// The results for `input`, which is given back.
+fn rows(context: &Context<'_>, input: Input, cells: Vec<Cells>) -> Result<Vector<'static>, EvalError> {
+    let mut out = Vec::with_capacity(cells.len());
+    context.stoppable(|looks| {
+        for (group, cells) in input.groups.into_iter().zip(cells) {
+            looks.before(3)?;
+            if !cells.is_blank() {
+                let (labels, drop_name) = context.without_name(&group.labels);
+                out.push(Row { labels, drop_name: drop_name || group.drop_name, cells });
+            }
         }
-    }
+        Ok(())
+    })?;
+    context.give_back(input.rows)?;
     Ok(Vector::Kept(if context.options.delayed_name_removal { out } else { merge_equal(context, out)? }))
 }
 
@@ -140,8 +162,8 @@ pub(super) fn quantile<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
     let q = eval_scalar(context, &call.args[0], grid)?;
     let input = input(context, &call.args[1], grid)?;
     note_invalid_quantiles(context, &q, grid, call.args[0].unwrap_parens().pos());
-    let cells = quantile_cells(context, &input, grid.count, &[], &q);
-    rows(context, &input, cells)
+    let cells = quantile_cells(context, &input, grid.count, &[], &q)?;
+    rows(context, input, cells)
 }
 
 fn note_invalid_quantiles(context: &Context<'_>, q: &Scalar, grid: Grid, pos: PosRange) {
@@ -154,7 +176,13 @@ fn note_invalid_quantiles(context: &Context<'_>, q: &Scalar, grid: Grid, pos: Po
 
 /// The quantile `q`. Prometheus computes the quantiles `before` it of the same buckets, and leaves them as they became:
 /// where bounds were equal, the last ones are joined again and again.
-fn quantile_cells(context: &Context<'_>, input: &Input, count: usize, before: &[Scalar], q: &Scalar) -> Vec<Cells> {
+fn quantile_cells(
+    context: &Context<'_>,
+    input: &Input,
+    count: usize,
+    before: &[Scalar],
+    q: &Scalar,
+) -> Result<Vec<Cells>, EvalError> {
     let pos = input.pos;
     each_histogram(
         context,
@@ -185,8 +213,9 @@ pub(super) fn quantiles<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid
     for arg in &call.args[2..] {
         let q = eval_scalar(context, arg, grid)?;
         note_invalid_quantiles(context, &q, grid, arg.unwrap_parens().pos());
-        let all_cells = quantile_cells(context, &input, grid.count, &all, &q);
+        let all_cells = quantile_cells(context, &input, grid.count, &all, &q)?;
         for (group, cells) in input.groups.iter().zip(all_cells) {
+            context.cancel.check()?;
             let (labels, drop_name) = context.without_name(&group.labels);
             // Each step's quantile names its own series.
             let mut by_value: Vec<(u64, Cells)> = Vec::new();
@@ -230,8 +259,8 @@ pub(super) fn fraction<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
             }
             histogram.fraction(lower.at(step), upper.at(step))
         },
-    );
-    rows(context, &input, cells)
+    )?;
+    rows(context, input, cells)
 }
 
 /// Sorts and joins equal bounds; what is left over stays behind the buckets that it gives. `None` without a `+Inf` bucket.

@@ -72,8 +72,16 @@ fn info_series<'a>(
     grid: Grid,
 ) -> Result<InfoSeries, EvalError> {
     let mut out = InfoSeries::new();
-    let needed: HashSet<[String; 2]> =
-        bases.iter().filter(|row| !selection.is_info_metric(&row.labels)).map(|row| identity(&row.labels)).collect();
+    let mut needed: HashSet<[String; 2]> = HashSet::new();
+    context.stoppable(|looks| {
+        for row in bases {
+            looks.before(4)?;
+            if !selection.is_info_metric(&row.labels) {
+                needed.insert(identity(&row.labels));
+            }
+        }
+        Ok(())
+    })?;
     if needed.is_empty() {
         return Ok(out);
     }
@@ -90,12 +98,17 @@ fn info_series<'a>(
         pos: crate::pos::PosRange::default(),
     };
     let rows = select_instant(context, &selector, grid, SampleField::Timestamp, Some("info"))?;
-    for row in rows.keep(context)? {
-        let identity = identity(&row.labels);
-        if identity.iter().any(|value| !value.is_empty()) && needed.contains(&identity) {
-            out.entry(identity).or_default().push(row);
+    let rows = rows.keep(context)?;
+    context.stoppable(|looks| {
+        for row in rows {
+            looks.before(4)?;
+            let identity = identity(&row.labels);
+            if identity.iter().any(|value| !value.is_empty()) && needed.contains(&identity) {
+                out.entry(identity).or_default().push(row);
+            }
         }
-    }
+        Ok(())
+    })?;
     Ok(out)
 }
 

@@ -139,6 +139,11 @@ struct Relabelled<'a> {
 }
 
 impl Rows for Relabelled<'_> {
+    fn give_back(self: Box<Self>, context: &Context<'_>) -> Result<(), EvalError> {
+        context.give_back(self.names)?;
+        self.inner.give_back(context)
+    }
+
     fn len(&self) -> usize {
         self.names.len()
     }

@@ -3,13 +3,13 @@
 use super::string_arg;
 use crate::ast::Call;
 use crate::error::EvalError;
-use crate::eval::cells::{FLOAT, Row};
+use crate::eval::cells::FLOAT;
 use crate::eval::context::Context;
 use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
 use crate::eval::ranks;
 use crate::eval::remarks;
-use crate::eval::rows::{Vector, sorted};
+use crate::eval::rows::{Vector, arrange, sorted};
 use crate::plan::is_pinned;
 use std::cmp::Ordering;
 
@@ -24,17 +24,18 @@ pub(super) fn by_value<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
     let descending = call.function.name == "sort_desc";
     let mut rows = eval_vector(context, &call.args[0], grid)?.keep(context)?;
     note_range_query(context, call);
-    for row in &mut rows {
-        row.cells.drop_histograms();
+    if context.any_histograms(&rows)? {
+        for row in &mut rows {
+            row.cells.drop_histograms();
+        }
+        rows = Vector::Kept(rows).keep(context)?;
     }
-    rows.retain(|row| !row.cells.is_blank());
     if grid.count == 1 && context.instant {
         debug_assert!(rows.iter().all(|row| row.cells.kinds[0] == FLOAT));
         let mut ranked: Vec<_> = rows.iter().enumerate().map(|(at, row)| (row.cells.values[0], at as u32)).collect();
         ranks::sort_until(&mut ranked, descending, &|| context.cancel.check().is_err());
-        context.cancel.check()?;
-        let mut all: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
-        rows = ranked.into_iter().filter_map(|(_, at)| all[at as usize].take()).collect();
+        let order = ranked.into_iter().map(|(_, at)| at).collect();
+        context.stoppable(|looks| arrange(looks, &mut rows, order))?;
     }
     Ok(Vector::Kept(rows))
 }
