@@ -6,15 +6,15 @@ use anyhow::Context;
 
 const SEED: &str = "MYTSDB_E2E_SEED";
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+/// Numbers, and the seed they come from.
 pub(crate) struct Random {
     seed: u64,
-    state: u64,
+    numbers: mytsdb_testkit::Random,
 }
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, state: seed }
+        Self { seed, numbers: mytsdb_testkit::Random::new(seed) }
     }
 
     /// Seeded from `MYTSDB_E2E_SEED`, or from the clock.
@@ -30,16 +30,9 @@ impl Random {
         self.seed
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
     /// A duration between the two, both included, in whole milliseconds.
     pub(crate) fn between(&mut self, low_ms: u64, high_ms: u64) -> Duration {
-        Duration::from_millis(low_ms + self.next() % (high_ms - low_ms + 1))
+        Duration::from_millis(low_ms + self.numbers.below(high_ms - low_ms + 1))
     }
 }
 

@@ -5,28 +5,7 @@
 
 use mytsdb_codec::{CodecError, DX_SAMPLES_MAX, DxChunk, DxEncoder, dx_kernel};
 use mytsdb_model::STALE_NAN_BITS;
-
-struct Random(u64);
-
-impl Random {
-    /// Seeded from the environment, and printed.
-    fn from_env() -> Self {
-        let seed = std::env::var("MYTSDB_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0x5eed_u64);
-        println!("MYTSDB_SEED={seed}");
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
+use mytsdb_testkit::{Random, seed, setting};
 
 const SPECIAL_BITS: [u64; 14] = [
     STALE_NAN_BITS,
@@ -53,7 +32,7 @@ fn values(random: &mut Random, count: usize) -> Vec<f64> {
     let mut walk = random.below(1 << 40) as i64;
     (0..count)
         .map(|_| {
-            let bits = random.next();
+            let bits = random.bits();
             let special = f64::from_bits(SPECIAL_BITS[random.below(SPECIAL_BITS.len() as u64) as usize]);
             walk = walk.wrapping_add(random.below(201) as i64 - 100);
             match nature {
@@ -86,7 +65,7 @@ fn values(random: &mut Random, count: usize) -> Vec<f64> {
 /// Times that ascend strictly, in steps of every size, between any extremes.
 fn times(random: &mut Random, count: usize) -> Vec<i64> {
     let mut ascending: Vec<i64> = match random.below(8) {
-        0 => (0..count).map(|_| random.next() as i64).collect(),
+        0 => (0..count).map(|_| random.bits() as i64).collect(),
         1 => (0..count as i64).map(|i| i64::MIN + i).collect(),
         2 => (0..count as i64).map(|i| i64::MAX - i).collect(),
         nature => {
@@ -137,13 +116,13 @@ fn bits(values: &[f64]) -> Vec<u64> {
 
 #[test]
 fn millions_of_samples_come_back_bit_for_bit() {
-    let wanted = std::env::var("MYTSDB_DX_VALUES").ok().and_then(|s| s.parse().ok()).unwrap_or(3_000_000usize);
-    let mut random = Random::from_env();
+    let wanted = setting("MYTSDB_DX_VALUES", 3_000_000) as usize;
+    let mut random = Random::new(seed(0x5eed));
     println!("kernel {}", dx_kernel());
     let mut encoder = DxEncoder::default();
     let (mut done, mut bytes) = (0, Vec::new());
     while done < wanted {
-        let seed = random.0;
+        let seed = random.state();
         let count = if random.below(3) == 0 { 1 + random.below(20) } else { 1 + random.below(1_100) };
         let times = times(&mut random, count as usize);
         let values = values(&mut random, times.len());
@@ -160,7 +139,7 @@ fn millions_of_samples_come_back_bit_for_bit() {
 
 #[test]
 fn damaged_chunks_are_refused_or_read_as_announced() {
-    let mut random = Random::from_env();
+    let mut random = Random::new(seed(0x5eed));
     let mut refused = 0;
     for round in 0..300_000 {
         let count = 1 + random.below([3, 40, 300][round % 3]) as usize;
@@ -172,7 +151,7 @@ fn damaged_chunks_are_refused_or_read_as_announced() {
             // The fronts of the columns matter most.
             let at = if random.below(2) == 0 { at.min(random.below(24) as usize) } else { at };
             match random.below(4) {
-                0 => bytes[at] = random.next() as u8,
+                0 => bytes[at] = random.bits() as u8,
                 1 => bytes[at] ^= 1 << random.below(8),
                 2 => bytes[at] = [0, 0xff, 0x80, 0x7f][random.below(4) as usize],
                 _ => bytes.truncate(at.max(1)),
@@ -185,10 +164,10 @@ fn damaged_chunks_are_refused_or_read_as_announced() {
 
 #[test]
 fn random_bytes_never_panic() {
-    let mut random = Random::from_env();
+    let mut random = Random::new(seed(0x5eed));
     for _ in 0..200_000 {
         let len = random.below(60);
-        let mut bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        let mut bytes: Vec<u8> = (0..len).map(|_| random.bits() as u8).collect();
         // A plausible front, or hardly any would reach the blocks.
         for (byte, bound) in bytes.iter_mut().zip([12, 200, 6, 128, 4]) {
             *byte %= bound;
@@ -249,10 +228,10 @@ fn columns_that_make_no_chunk_are_refused_and_change_nothing() {
 
 #[test]
 fn usual_columns_take_few_bytes() {
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     let times: Vec<i64> = (0..120).map(|i| 1_700_000_000_000 + i * 15_000).collect();
     let mut check = |bytes_max: usize, value: &mut dyn FnMut(u64) -> f64| {
-        let values: Vec<f64> = (0..120).map(|_| value(random.next() >> 3)).collect();
+        let values: Vec<f64> = (0..120).map(|_| value(random.bits() >> 3)).collect();
         let bytes = encode(&times, &values);
         assert!(bytes.len() <= bytes_max, "{} bytes, not {bytes_max}", bytes.len());
     };
@@ -347,11 +326,11 @@ fn a_count_beyond_the_limit_or_the_bytes_is_refused() {
 
 #[test]
 fn golden_bytes_stay_as_they_were_released() {
-    let mut random = Random(42);
+    let mut random = Random::new(42);
     let regular: Vec<i64> = (0..300).map(|i| 1_700_000_000_000 + i * 15_000).collect();
     let late: Vec<i64> = regular.iter().map(|time| time + random.below(11) as i64 - 5).collect();
     let mut column =
-        |value: &dyn Fn(u64, u64) -> f64| -> Vec<f64> { (0..300).map(|i| value(i, random.next() >> 3)).collect() };
+        |value: &dyn Fn(u64, u64) -> f64| -> Vec<f64> { (0..300).map(|i| value(i, random.bits() >> 3)).collect() };
     let stale = f64::from_bits(STALE_NAN_BITS);
     let check = |name: &str, golden: &str, times: &[i64], values: &[f64]| {
         let bytes = encode(times, &values[..times.len()]);

@@ -11,29 +11,13 @@ use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock, Refusal};
 use mytsdb_io::SimDisk;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_telemetry::Registry;
+use mytsdb_testkit::{Random, seed, setting};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const SERIES: usize = 7;
 const BLOCK_MS: i64 = 1_000;
 const STEP_MS: i64 = 10;
-
-/// A small generator whose whole state is its seed (splitmix64).
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-}
 
 /// What must be stored, and what may be, because its append failed half-way.
 #[derive(Default, Clone)]
@@ -99,25 +83,25 @@ fn verify(world: &mut World, engine: &Engine) {
 }
 
 /// One batch; false when the disk has stopped.
-fn append(world: &mut World, engine: &Engine, rng: &mut Rng) -> bool {
+fn append(world: &mut World, engine: &Engine, random: &mut Random) -> bool {
     let mut batch = Batch::default();
     let mut rows = Vec::new();
-    for _ in 0..=rng.below(40) {
-        let series = rng.below(SERIES as u64) as usize;
-        let age = match rng.below(10) {
-            0 => rng.below(400),
-            1 => rng.below(40),
+    for _ in 0..=random.below(40) {
+        let series = random.below(SERIES as u64) as usize;
+        let age = match random.below(10) {
+            0 => random.below(400),
+            1 => random.below(40),
             _ => 0,
         };
         let timestamp_ms = world.now_ms - age as i64 * STEP_MS;
         // Few values, so that repeats and conflicts both happen.
-        let value = rng.below(3) as f64;
+        let value = random.below(3) as f64;
         match engine.resolve(&labels(series)) {
             Ok(reference) => batch.push(reference, timestamp_ms, value),
             Err(error) => panic!("{error}"),
         }
         rows.push(((series, timestamp_ms), value));
-        world.now_ms += rng.below(3) as i64 * STEP_MS;
+        world.now_ms += random.below(3) as i64 * STEP_MS;
     }
     world.clock.set(world.now_ms);
     let Ok(outcome) = engine.append(batch) else {
@@ -144,11 +128,11 @@ fn append(world: &mut World, engine: &Engine, rng: &mut Rng) -> bool {
 }
 
 /// Plays operations until the disk stops; true if it did.
-fn play(world: &mut World, rng: &mut Rng, operations: usize) -> bool {
+fn play(world: &mut World, random: &mut Random, operations: usize) -> bool {
     let Ok(mut engine) = open(world) else { return true };
     verify(world, &engine);
     for _ in 0..operations {
-        match rng.below(20) {
+        match random.below(20) {
             0 => {
                 if engine.stop().is_err() {
                     return true;
@@ -159,7 +143,7 @@ fn play(world: &mut World, rng: &mut Rng, operations: usize) -> bool {
                 verify(world, &engine);
             }
             1 => {
-                let cut_ms = (world.now_ms - rng.below(300) as i64).div_euclid(50) * 50;
+                let cut_ms = (world.now_ms - random.below(300) as i64).div_euclid(50) * 50;
                 if engine.flush_before(cut_ms).is_err() {
                     return true;
                 }
@@ -170,7 +154,7 @@ fn play(world: &mut World, rng: &mut Rng, operations: usize) -> bool {
                 }
             }
             _ => {
-                if !append(world, &engine, rng) {
+                if !append(world, &engine, random) {
                     return true;
                 }
             }
@@ -180,16 +164,10 @@ fn play(world: &mut World, rng: &mut Rng, operations: usize) -> bool {
     false
 }
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 #[test]
 fn nothing_acknowledged_is_lost_or_doubled_wherever_the_power_goes() {
-    let images = number("MYTSDB_CRASH_IMAGES", 2_500);
-    let seed = number("MYTSDB_SEED", 20_261_121);
-    println!("{images} crash images, MYTSDB_SEED={seed}");
-    let mut rng = Rng(seed);
+    let images = setting("MYTSDB_CRASH_IMAGES", 2_500);
+    let mut random = Random::new(seed(20_261_121));
     let (mut taken, mut nested) = (0, 0);
     while taken < images {
         let now_ms = 1_000_000;
@@ -197,14 +175,14 @@ fn nothing_acknowledged_is_lost_or_doubled_wherever_the_power_goes() {
             World { disk: SimDisk::new(), clock: Arc::new(ManualClock::new(now_ms)), now_ms, model: Model::default() };
         // A history of up to six crashes, each on the image the last one left.
         for depth in 0..6 {
-            let operations = 10 + rng.below(60) as usize;
-            let calls = 1 + rng.below(if depth % 2 == 1 { 30 } else { 400 });
+            let operations = 10 + random.below(60) as usize;
+            let calls = 1 + random.below(if depth % 2 == 1 { 30 } else { 400 });
             world.disk.stop_after(calls);
-            if !play(&mut world, &mut rng, operations) {
+            if !play(&mut world, &mut random, operations) {
                 // The disk outlived the operations: the power goes between two of them.
                 world.disk.stop_after(0);
             }
-            world.disk = world.disk.crash(rng.next());
+            world.disk = world.disk.crash(random.bits());
             taken += 1;
             nested += u64::from(depth > 0);
             let engine = open(&world).expect("an image of a power cut opens");

@@ -4,24 +4,12 @@
 use mytsdb_engine::{Batch, Engine, EngineOptions, Lookup, ManualClock};
 use mytsdb_io::SimDisk;
 use mytsdb_model::{Labels, MatchOp, Matcher, StopSign, TimeRange};
+use mytsdb_testkit::{Random, seed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const HOUR_MS: i64 = 3_600_000;
 const START_MS: i64 = 1_700_000_000_000 / (2 * HOUR_MS) * (2 * HOUR_MS);
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % n
-    }
-}
 
 fn open(cache_bytes: usize) -> (Engine, Arc<ManualClock>) {
     let options = EngineOptions { selection_cache_bytes: cache_bytes, ..EngineOptions::new("/data") };
@@ -121,13 +109,12 @@ fn check(engine: &Engine, model: &Model, range: TimeRange, matchers: &[Matcher],
 
 #[test]
 fn what_is_found_is_what_was_stored_with_the_cache_and_without() {
-    let seed = std::env::var("MYTSDB_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(7);
-    println!("MYTSDB_SEED={seed}");
+    let seed = seed(7);
     let mut labels_found: Vec<Vec<[Vec<String>; 2]>> = Vec::new();
     for cache_bytes in [0, 4_000, 64 << 20] {
         let mut found = Vec::new();
         let (mut asked, mut recalled) = (0, 0);
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let (engine, clock) = open(cache_bytes);
         let mut model = Model::new();
         for round in 0..120i64 {

@@ -9,40 +9,12 @@ use mytsdb_promql::{
     Cancel, EvalError, Optimisations, QueryOptions, QueryResult, QueryValue, SampleValue, TestStorage, WorkerPool,
     instant, parse, range,
 };
+use mytsdb_testkit::{Random, seed, setting};
 use std::fmt::Write as _;
 
 /// The pool with which `threads` threads evaluate a query.
 fn pool(threads: usize) -> Option<WorkerPool> {
     (threads > 1).then(|| WorkerPool::new(threads - 1).expect("there are threads to be had"))
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, count: u64) -> u64 {
-        self.next() % count
-    }
-
-    fn one_in(&mut self, count: u64) -> bool {
-        self.below(count) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize]
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
 }
 
 /// The samples lie within this time.
@@ -113,12 +85,12 @@ fn storage_of(random: &mut Random, plain: bool) -> TestStorage {
         ("many", Shape::Integers, 150),
     ] {
         // Series often have the times of the one before.
-        let mut beat = random.next();
+        let mut beat = random.bits();
         for i in 0..series {
             if random.one_in(3) {
-                beat = random.next();
+                beat = random.bits();
             }
-            append(&mut storage, random, Random(beat), &labels(name, i), shape);
+            append(&mut storage, random, Random::new(beat), &labels(name, i), shape);
         }
     }
     if plain {
@@ -547,9 +519,8 @@ fn check_same(
 
 #[test]
 fn no_pass_of_the_planner_changes_an_answer() {
-    let seed = setting("MYTSDB_SEED", std::process::id().into());
+    let seed = seed(std::process::id().into());
     let queries = setting("MYTSDB_DIFFERENTIAL_QUERIES", 6_000);
-    println!("MYTSDB_SEED={seed} MYTSDB_DIFFERENTIAL_QUERIES={queries}");
     let all = Optimisations::ALL;
     let none = Optimisations::NONE;
     let passes = [
@@ -562,7 +533,7 @@ fn no_pass_of_the_planner_changes_an_answer() {
         Optimisations { any_order: true, ..none },
     ];
     let pools = [1, 2, 3].map(pool);
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut data = storage(&mut random);
     let (mut answered, mut filled, mut rewritten, mut planned, mut spared) = (0, 0, 0, 0, 0);
     for number in 0..queries {
@@ -622,17 +593,12 @@ fn no_pass_of_the_planner_changes_an_answer() {
     );
 }
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-}
-
 #[test]
 fn shortcuts_change_no_answer() {
-    let seed = setting("MYTSDB_SEED", std::process::id().into());
+    let seed = seed(std::process::id().into());
     let queries = setting("MYTSDB_DIFFERENTIAL_QUERIES", 20_000);
-    println!("MYTSDB_SEED={seed} MYTSDB_DIFFERENTIAL_QUERIES={queries}");
     let pools = [1, 2, 3].map(pool);
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut data = storage(&mut random);
     let (mut answered, mut filled) = (0, 0);
     for number in 0..queries {

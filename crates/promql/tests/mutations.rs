@@ -3,20 +3,8 @@
 //! `MYTSDB_MUTATIONS` sets their number, `MYTSDB_SEED` the seed, which is printed.
 
 use mytsdb_promql::{QUERY_BYTES_MAX, parse, prettify};
+use mytsdb_testkit::{Random, seed, setting};
 use std::path::Path;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, count: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % count as u64) as usize
-    }
-}
 
 const SEEDS: [&str; 24] = [
     "sum by (job, instance) (rate(http_requests_total{code=~\"5..\"}[5m])) / on (job) group_left (team) up",
@@ -111,16 +99,16 @@ fn floor_char(text: &str, mut at: usize) -> usize {
 }
 
 fn mutate(random: &mut Random, seeds: &[String], text: &mut String) {
-    let at = floor_char(text, random.below(text.len() + 1));
-    let to = floor_char(text, (at + random.below(12)).min(text.len()));
+    let at = floor_char(text, random.index(text.len() + 1));
+    let to = floor_char(text, (at + random.index(12)).min(text.len()));
     let (at, to) = (at.min(to), at.max(to));
     match random.below(7) {
         0 => text.replace_range(at..to, ""),
-        1 | 2 => text.insert_str(at, PIECES[random.below(PIECES.len())]),
-        3 => text.replace_range(at..to, PIECES[random.below(PIECES.len())]),
+        1 | 2 => text.insert_str(at, PIECES[random.index(PIECES.len())]),
+        3 => text.replace_range(at..to, PIECES[random.index(PIECES.len())]),
         4 => {
-            let other = &seeds[random.below(seeds.len())];
-            let (from, until) = (floor_char(other, random.below(other.len() + 1)), other.len());
+            let other = &seeds[random.index(seeds.len())];
+            let (from, until) = (floor_char(other, random.index(other.len() + 1)), other.len());
             text.replace_range(at..to, &other[from..until]);
         }
         5 => {
@@ -154,15 +142,13 @@ fn check(text: &str) -> bool {
 
 #[test]
 fn damaged_queries_are_refused_or_printed_as_they_are_meant() {
-    let setting = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
-    let (seed, count) = (setting("MYTSDB_SEED", std::process::id().into()), setting("MYTSDB_MUTATIONS", 100_000_u64));
-    println!("MYTSDB_SEED={seed} MYTSDB_MUTATIONS={count}");
-    let mut random = Random(seed);
+    let (seed, count) = (seed(std::process::id().into()), setting("MYTSDB_MUTATIONS", 100_000));
+    let mut random = Random::new(seed);
     let mut seeds: Vec<String> = SEEDS.iter().map(|&s| s.to_owned()).collect();
     seeds.extend(foreign_seeds());
     let mut legal = seeds.iter().filter(|seed| check(seed)).count() as u64;
     for _ in 0..count {
-        let mut text = seeds[random.below(seeds.len())].clone();
+        let mut text = seeds[random.index(seeds.len())].clone();
         for _ in 0..=random.below(4) {
             mutate(&mut random, &seeds, &mut text);
         }

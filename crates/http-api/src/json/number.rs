@@ -312,17 +312,9 @@ mod tests {
 
     #[test]
     fn every_value_is_written_as_the_reference_writes_it() {
-        let seed = std::env::var("MYTSDB_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0x5eed_u64);
-        println!("MYTSDB_SEED={seed}");
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            mixed ^ (mixed >> 31)
-        };
+        let mut random = mytsdb_testkit::Random::new(mytsdb_testkit::seed(0x5eed));
         for round in 0..1_000_000_u64 {
-            let (bits, power) = (next(), 10f64.powi((next() % 19) as i32));
+            let (bits, power) = (random.bits(), 10f64.powi(random.below(19) as i32));
             // Digits of every length, and of every length with a few at the end.
             let digits = (bits >> (bits % 64)) as f64;
             let v = match round % 8 {
@@ -333,7 +325,7 @@ mod tests {
                 4 => digits / power,
                 5 => digits * power,
                 6 => f64::from_bits((digits / 1000.0).to_bits() ^ 1),
-                _ => digits / (next() | 1) as f64,
+                _ => digits / (random.bits() | 1) as f64,
             };
             let v = if bits & 1 << 40 == 0 { v } else { -v };
             let expected = super::super::number_reference::format_value(v);

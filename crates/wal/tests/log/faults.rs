@@ -1,7 +1,8 @@
 //! Every call to the disk fails once, in every way that matters; nothing acknowledged is lost and no sync is repeated.
 
-use crate::support::{DIR, Model, Replayed, Rng, read};
+use crate::support::{DIR, Model, Replayed, read};
 use mytsdb_io::{Call, FaultDisk, SimDisk};
+use mytsdb_testkit::Random;
 use mytsdb_wal::{Durability, Wal, WalError};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,15 +26,15 @@ fn check(model: &Model, replayed: &Replayed, context: &str) {
 }
 
 /// Works through errors as an engine would: refuses what failed, goes on, stops when poisoned.
-fn work(disk: &FaultDisk<SimDisk>, model: &mut Model, rng: &mut Rng) -> Result<(), WalError> {
+fn work(disk: &FaultDisk<SimDisk>, model: &mut Model, random: &mut Random) -> Result<(), WalError> {
     let seen = read(disk)?;
     let mut wal = Wal::open(Arc::new(disk.clone()), Path::new(DIR), model.options, &seen.report)?;
     for _ in 0..STEPS {
-        let outcome = model.step(&mut wal, rng);
+        let outcome = model.step(&mut wal, random);
         if wal.poisoned().is_some() {
             assert!(matches!(outcome, Err(WalError::Poisoned { .. })), "{outcome:?}");
             let syncs = disk.count(Call::Sync);
-            assert!(matches!(model.commit(&mut wal, rng), Err(WalError::Poisoned { .. })));
+            assert!(matches!(model.commit(&mut wal, random), Err(WalError::Poisoned { .. })));
             assert!(matches!(wal.commit(), Err(WalError::Poisoned { .. })), "an empty commit is no acknowledgement");
             assert!(matches!(wal.sync(), Err(WalError::Poisoned { .. })));
             assert!(matches!(wal.rotate(), Err(WalError::Poisoned { .. })));
@@ -52,12 +53,12 @@ fn work(disk: &FaultDisk<SimDisk>, model: &mut Model, rng: &mut Rng) -> Result<(
 fn scenario(seed: u64, context: &str, plan: impl Fn(&FaultDisk<SimDisk>)) -> bool {
     let disk = FaultDisk::new(SimDisk::new());
     let mut model = Model::new(Durability::Fsync);
-    let mut rng = Rng(seed);
-    work(&disk, &mut model, &mut rng).unwrap();
+    let mut random = Random::new(seed);
+    work(&disk, &mut model, &mut random).unwrap();
     plan(&disk);
     let fired = disk.fired();
     // The second life begins with a replay, so that replay and open meet the fault too.
-    if let Err(error) = work(&disk, &mut model, &mut rng) {
+    if let Err(error) = work(&disk, &mut model, &mut random) {
         assert!(disk.fired() > fired, "{context}: {error}");
     }
     assert_eq!(disk.retried_syncs(), 0, "{context}: a failed sync was repeated");
@@ -78,7 +79,7 @@ impl Model {
         self.live = seen.series.keys().copied().collect();
         let mut wal = Wal::open(Arc::new(disk.clone()), Path::new(DIR), self.options, &seen.report).unwrap();
         for _ in 0..3 {
-            self.commit(&mut wal, &mut Rng(7)).unwrap();
+            self.commit(&mut wal, &mut Random::new(7)).unwrap();
         }
         check(self, &read(disk).unwrap(), context);
     }
@@ -131,7 +132,7 @@ fn a_full_disk_refuses_and_recovers() {
         let disk = FaultDisk::new(SimDisk::new());
         disk.inner().set_capacity(capacity);
         let mut model = Model::new(Durability::Fsync);
-        if let Err(error) = work(&disk, &mut model, &mut Rng(capacity)) {
+        if let Err(error) = work(&disk, &mut model, &mut Random::new(capacity)) {
             assert!(error.to_string().contains("wal"), "{error}");
         }
         check(&model, &read(disk.inner()).unwrap(), "full");

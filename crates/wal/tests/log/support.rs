@@ -2,35 +2,13 @@
 
 use mytsdb_io::{Disk, SimDisk};
 use mytsdb_model::{Labels, SeriesRef};
+use mytsdb_testkit::Random;
 use mytsdb_wal::{Durability, Record, ReplayReport, Wal, WalError, WalOptions, replay};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 pub const DIR: &str = "/data/wal";
-
-/// SplitMix64.
-#[derive(Clone)]
-pub struct Rng(pub u64);
-
-impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
-
-/// A number from the environment.
-pub fn env(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-}
 
 /// Reference, timestamp, value bits. Timestamps are never used twice, so a row is its own name.
 pub type Row = (u64, i64, u64);
@@ -106,11 +84,11 @@ impl Model {
     }
 
     /// One random piece of work.
-    pub fn step(&mut self, wal: &mut Wal, rng: &mut Rng) -> Result<(), WalError> {
-        match rng.below(100) {
-            0..=74 => self.commit(wal, rng),
+    pub fn step(&mut self, wal: &mut Wal, random: &mut Random) -> Result<(), WalError> {
+        match random.below(100) {
+            0..=74 => self.commit(wal, random),
             75..=81 => wal.rotate().map(|_| ()),
-            82..=89 => self.checkpoint(wal, rng),
+            82..=89 => self.checkpoint(wal, random),
             _ => {
                 wal.sync()?;
                 self.durable = self.rows.len();
@@ -119,19 +97,19 @@ impl Model {
         }
     }
 
-    pub fn commit(&mut self, wal: &mut Wal, rng: &mut Rng) -> Result<(), WalError> {
-        let row_count = if rng.below(8) == 0 { 60 } else { 1 + rng.below(6) };
+    pub fn commit(&mut self, wal: &mut Wal, random: &mut Random) -> Result<(), WalError> {
+        let row_count = if random.below(8) == 0 { 60 } else { 1 + random.below(6) };
         let mut rows: Vec<Row> = Vec::new();
         for _ in 0..row_count {
-            if self.live.is_empty() || rng.below(10) == 0 {
+            if self.live.is_empty() || random.below(10) == 0 {
                 self.next += 1;
                 wal.log_series(SeriesRef(self.next), &labels(self.next));
                 self.live.insert(self.next);
             }
-            let nth = rng.below(self.live.len() as u64) as usize;
+            let nth = random.below(self.live.len() as u64) as usize;
             let reference = *self.live.iter().nth(nth).expect("below the length");
             self.next += 1;
-            rows.push((reference, self.next as i64, rng.next() << (8 * rng.below(9)).min(63)));
+            rows.push((reference, self.next as i64, random.bits() << (8 * random.below(9)).min(63)));
         }
         for part in rows.chunks(7) {
             log_rows(part, |refs, times, values| wal.log_samples(refs, times, values));
@@ -148,14 +126,14 @@ impl Model {
         Ok(())
     }
 
-    pub fn checkpoint(&mut self, wal: &mut Wal, rng: &mut Rng) -> Result<(), WalError> {
+    pub fn checkpoint(&mut self, wal: &mut Wal, random: &mut Random) -> Result<(), WalError> {
         let segment = wal.rotate()?;
         self.durable = self.rows.len();
         let (low, high) = (self.watermark_max(), self.rows.len());
-        let watermark = low + rng.below((high - low) as u64 + 1) as usize;
+        let watermark = low + random.below((high - low) as u64 + 1) as usize;
         let (rows, series) = (self.rows[watermark..].to_vec(), self.live.clone());
-        if rng.below(2) == 0 {
-            self.commit(wal, rng)?;
+        if random.below(2) == 0 {
+            self.commit(wal, random)?;
         }
         self.watermarks.entry(segment.0).or_default().push(watermark);
         let mut writer = wal.checkpoint(segment)?;
@@ -173,7 +151,7 @@ impl Model {
         written?;
         writer.publish()?;
         self.published = segment.0;
-        if rng.below(4) > 0 {
+        if random.below(4) > 0 {
             wal.truncate_before(segment)?;
         }
         Ok(())
