@@ -14,7 +14,7 @@ use crate::chunk::Sealer;
 use crate::head::{Frozen, MemSeries};
 use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, BlockWriter, ChunkEncoding, ChunkRef};
-use mytsdb_model::TimeRange;
+use mytsdb_model::{StopSign, TimeRange};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -84,7 +84,7 @@ impl Engine {
         let start = Instant::now();
         let first_segment = self.committer.lock().wal.rotate()?;
 
-        let mut all: Vec<Arc<MemSeries>> = self.catalog.read().iter().cloned().collect();
+        let mut all = self.ask_head(|view| view.select(&[], StopSign::NEVER))?;
         all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         let mut frozen: Vec<(Arc<MemSeries>, Frozen)> = Vec::new();
         let mut sealer = Sealer::default();

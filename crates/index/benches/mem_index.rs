@@ -43,6 +43,7 @@ fn bench(c: &mut Criterion) {
     let mut index = MemIndex::new();
     fill(&mut index);
     println!("heap: {} bytes per series", index.heap_bytes() / series.len());
+    let index = index.snapshot();
     let regex = |name: &str, pattern: &str| Matcher::new(MatchOp::Regex, name, pattern).expect("a valid pattern");
     let metric = || Matcher::equal("__name__", "metric_7_total");
     let cases = [

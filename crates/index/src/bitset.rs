@@ -1,6 +1,6 @@
 //! A set of small integers, one bit each.
 
-use crate::postings::{List, parts};
+use crate::postings::parts;
 use mytsdb_model::{Canceled, Looks};
 
 /// A set over `0..len`. Members outside are ignored on insertion and never contained.
@@ -16,16 +16,11 @@ impl Bitset {
 
     pub(crate) fn of(len: u32, members: &[u32], looks: &mut Looks<'_>) -> Result<Self, Canceled> {
         let mut set = Self::new(len);
-        set.insert_all(members, looks)?;
-        Ok(set)
-    }
-
-    pub(crate) fn insert_all<L: List>(&mut self, list: L, looks: &mut Looks<'_>) -> Result<(), Canceled> {
-        for part in parts(list.len()) {
+        for part in parts(members.len()) {
             looks.before(part.len().div_ceil(16))?;
-            part.for_each(|at| self.insert(list.get(at)));
+            members[part].iter().for_each(|&member| set.insert(member));
         }
-        Ok(())
+        Ok(set)
     }
 
     #[inline]

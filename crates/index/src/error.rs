@@ -22,6 +22,9 @@ pub enum IndexError {
         /// What there is too much of.
         what: &'static str,
     },
+    /// Series have been removed since the [`Snapshot`](crate::Snapshot) was taken. Another one helps.
+    #[error("series have been removed since the lookup began")]
+    Outdated,
     /// The stop sign said so.
     #[error(transparent)]
     Canceled(#[from] Canceled),

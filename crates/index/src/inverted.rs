@@ -1,12 +1,9 @@
 //! Label names to value tables to postings, for as long as the index grows.
 
-use crate::bitset::Bitset;
-use crate::postings::{List, parts};
-use crate::select::Lookup;
 use crate::value_table::ValueTable;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use mytsdb_model::{Canceled, Labels, Looks};
+use mytsdb_model::Labels;
 
 /// One label name and its values.
 #[derive(Debug)]
@@ -32,8 +29,14 @@ impl Inverted {
         &self.names
     }
 
-    pub(crate) fn values(&self, name: &str) -> Option<&ValueTable> {
-        self.by_text.get(name).map(|&id| &self.names[id as usize].values)
+    /// The number of a name.
+    pub(crate) fn find(&self, name: &str) -> Option<u32> {
+        self.by_text.get(name).copied()
+    }
+
+    /// The values of a name by its number.
+    pub(crate) fn values(&self, name: u32) -> &ValueTable {
+        &self.names[name as usize].values
     }
 
     /// Adds the next series; `each` is told the numbers of its names and values.
@@ -68,44 +71,4 @@ impl Inverted {
             self.names.iter().map(|n| size_of::<Name>() + 2 * n.text.len() + n.values.heap_bytes()).sum();
         names + self.by_text.allocation_size()
     }
-}
-
-impl Lookup for Inverted {
-    type List<'a> = &'a [u32];
-    type Error = Canceled;
-
-    fn series_count(&self) -> u32 {
-        self.series_count
-    }
-
-    fn find<'a>(&'a self, name: &str, value: &str) -> Result<Option<Self::List<'a>>, Canceled> {
-        Ok(self.values(name).and_then(|values| values.find(value).map(|id| values.postings(id))))
-    }
-
-    fn scan<'a>(
-        &'a self,
-        name: &str,
-        prefix: &str,
-        looks: &mut Looks<'_>,
-        mut visit: impl FnMut(&'a str, Self::List<'a>, &mut Looks<'_>) -> Result<(), Canceled>,
-    ) -> Result<(), Canceled> {
-        for (text, list) in self.values(name).into_iter().flat_map(ValueTable::iter) {
-            looks.before(1)?;
-            if text.starts_with(prefix) {
-                visit(text, list, looks)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether a list and a set share a member.
-pub(crate) fn meets<L: List>(list: L, set: &Bitset, looks: &mut Looks<'_>) -> Result<bool, Canceled> {
-    for part in parts(list.len()) {
-        looks.before(part.len().div_ceil(16))?;
-        if part.into_iter().any(|at| set.contains(list.get(at))) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

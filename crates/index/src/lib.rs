@@ -3,7 +3,8 @@
 //! [`MemIndex`] is the index of the head: it grows and shrinks. [`IndexWriter`] and [`IndexReader`] are its frozen form,
 //! two byte sections that a block embeds and reads in place (`docs/format/block.md`). Both answer the same questions with
 //! the same code; an absent label has the value `""`. Whatever may take long
-//! takes a stop sign. The crate does no I/O and takes no locks.
+//! takes a stop sign. The crate does no I/O and takes no locks; where one guards the head's index, a [`Snapshot`] asks for
+//! it again and again, a moment each time.
 //!
 //! ```
 //! use mytsdb_index::MemIndex;
@@ -14,9 +15,9 @@
 //! index.add(SeriesRef(2), &Labels::from_pairs([("__name__", "up")]));
 //!
 //! let not_node = Matcher::new(MatchOp::NotEqual, "job", "node")?;
-//! let found = index.select(&[Matcher::equal("__name__", "up"), not_node], StopSign::NEVER)?;
+//! let found = index.snapshot().select(&[Matcher::equal("__name__", "up"), not_node], StopSign::NEVER)?;
 //! assert_eq!(found, [SeriesRef(2)]);
-//! assert_eq!(index.label_values("job", StopSign::NEVER)?, ["node"]);
+//! assert!(index.snapshot().label_values("job", StopSign::NEVER)?.iter().eq(["node"]));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
@@ -28,13 +29,17 @@ mod mem_index;
 mod postings;
 mod reader;
 mod select;
+mod snapshot;
 mod symbols;
+mod text_list;
 mod value_table;
 mod writer;
 
 pub use error::IndexError;
 pub use mem_index::MemIndex;
 pub use reader::IndexReader;
+pub use snapshot::{Lend, Snapshot, Version};
+pub use text_list::TextList;
 pub use writer::{IndexSections, IndexWriter};
 
 #[cfg(doctest)]

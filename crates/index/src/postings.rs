@@ -60,37 +60,33 @@ pub(crate) fn parts(len: usize) -> impl Iterator<Item = Range<usize>> {
     (0..len).step_by(PART).map(move |from| from..len.min(from + PART))
 }
 
-/// Keeps the elements of `base` for which `keep` holds, which costs a few ns.
-pub(crate) fn retain(
+/// Keeps the elements of `base` that `keep` puts in front; it is handed some at a time, costs a few ns each, and tells how
+/// many those are.
+pub(crate) fn retain_parts<E: From<Canceled>>(
     base: &mut Vec<u32>,
     looks: &mut Looks<'_>,
-    mut keep: impl FnMut(u32) -> bool,
-) -> Result<(), Canceled> {
+    mut keep: impl FnMut(&mut [u32]) -> Result<usize, E>,
+) -> Result<(), E> {
     let mut kept = 0;
     for part in parts(base.len()) {
         looks.before(part.len().div_ceil(8))?;
-        for at in part {
-            let member = base[at];
-            base[kept] = member;
-            kept += usize::from(keep(member));
-        }
+        let stay = keep(&mut base[part.clone()])?;
+        base.copy_within(part.start..part.start + stay, kept);
+        kept += stay;
     }
     base.truncate(kept);
     Ok(())
 }
 
-/// Keeps the elements of `base` whose presence in `list` equals `present`. Cost: `base.len()` short seeks.
-pub(crate) fn retain_present<L: List>(
-    base: &mut Vec<u32>,
-    list: L,
-    present: bool,
-    looks: &mut Looks<'_>,
-) -> Result<(), Canceled> {
-    let mut at = 0;
-    retain(base, looks, |member| {
-        at = seek(list, at, member);
-        (at < list.len() && list.get(at) == member) == present
-    })
+/// Puts the elements for which `keep` holds in front, in their order; tells how many those are.
+pub(crate) fn keep_in_front(some: &mut [u32], mut keep: impl FnMut(u32) -> bool) -> usize {
+    let mut kept = 0;
+    for at in 0..some.len() {
+        let member = some[at];
+        some[kept] = member;
+        kept += usize::from(keep(member));
+    }
+    kept
 }
 
 /// The postings of one value. Most values of a label with many values have one series.

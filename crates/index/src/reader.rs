@@ -6,12 +6,12 @@
 
 use crate::IndexError;
 use crate::bitset::Bitset;
-use crate::inverted::meets;
-use crate::select::{Lookup, select};
+use crate::postings::parts;
+use crate::select::{Lookup, Members, Wanted, select};
 use crate::symbols::Symbols;
 use mytsdb_model::{Canceled, Looks, Matcher, StopSign};
 use std::cmp::Ordering;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 const HEADER_BYTES: usize = 16;
 
@@ -104,17 +104,21 @@ impl<'a> IndexReader<'a> {
     /// As [`select`](Self::select).
     pub fn label_names_of(&self, among: &[u32], stop: StopSign<'_>) -> Result<Vec<&'a str>, IndexError> {
         let looks = &mut stop.looks();
-        let set = Bitset::of(self.series_count, among, looks)?;
+        let members = Bitset::of(self.series_count, among, looks)?;
         let mut out = Vec::new();
         for (at, entry) in self.names.iter().enumerate() {
-            // The postings of all values of a name lie end to end.
+            // The postings of all values of a name lie end to end, so together they do not ascend.
             let values = self.value_range(at)?;
             let start = if values.is_empty() { 0..0 } else { self.posting_range(values.start)? };
             let end = if values.is_empty() { 0..0 } else { self.posting_range(values.end - 1)? };
             let list = self.postings.get(start.start..end.end).ok_or_else(|| corrupt(0, "postings out of order"))?;
             looks.before(1)?;
-            if meets(list, &set, looks)? {
-                out.push(self.symbols.get(first(entry))?);
+            for part in parts(list.len()) {
+                looks.before(part.len().div_ceil(16))?;
+                if list[part].iter().any(|&ordinal| members.contains(u32::from_le_bytes(ordinal))) {
+                    out.push(self.symbols.get(first(entry))?);
+                    break;
+                }
             }
         }
         Ok(out)
@@ -125,12 +129,7 @@ impl<'a> IndexReader<'a> {
     /// # Errors
     /// As [`select`](Self::select).
     pub fn label_values(&self, name: &str, stop: StopSign<'_>) -> Result<Vec<&'a str>, IndexError> {
-        let mut out = Vec::new();
-        self.visit(name, "", &mut stop.looks(), |text, _, _| {
-            out.push(text);
-            Ok(())
-        })?;
-        Ok(out)
+        self.texts(&Wanted::all(name), &mut stop.looks())
     }
 
     /// The values of `name` among the series in `among`, sorted.
@@ -139,15 +138,8 @@ impl<'a> IndexReader<'a> {
     /// As [`select`](Self::select).
     pub fn label_values_of(&self, name: &str, among: &[u32], stop: StopSign<'_>) -> Result<Vec<&'a str>, IndexError> {
         let looks = &mut stop.looks();
-        let set = Bitset::of(self.series_count, among, looks)?;
-        let mut out = Vec::new();
-        self.visit(name, "", looks, |text, list, looks| {
-            if meets(list, &set, looks)? {
-                out.push(text);
-            }
-            Ok(())
-        })?;
-        Ok(out)
+        let members = Members::new(self.series_count, among, looks)?;
+        self.texts(&Wanted::of(name, &members), looks)
     }
 
     /// Reads everything and checks what the other calls rely on: order, ranges, UTF-8.
@@ -226,13 +218,28 @@ impl<'a> IndexReader<'a> {
         Ok(None)
     }
 
-    /// Visits the values of `name` that start with `prefix` and their postings, in ascending order.
+    /// The values that are wanted, ascending.
+    fn texts(&self, wanted: &Wanted<'_>, looks: &mut Looks<'_>) -> Result<Vec<&'a str>, IndexError> {
+        let mut out = Vec::new();
+        self.visit(
+            wanted,
+            looks,
+            |_, _| Ok(true),
+            |text, _| {
+                out.push(text);
+                ControlFlow::Continue(())
+            },
+        )?;
+        Ok(out)
+    }
+
+    /// [`Lookup::each_value`] in ascending order, with texts that outlive it.
     fn visit(
         &self,
-        name: &str,
-        prefix: &str,
+        &Wanted { name, prefix, members }: &Wanted<'_>,
         looks: &mut Looks<'_>,
-        mut visit: impl FnMut(&'a str, &'a [[u8; 4]], &mut Looks<'_>) -> Result<(), Canceled>,
+        mut matches: impl FnMut(&str, &mut Looks<'_>) -> Result<bool, Canceled>,
+        mut take: impl FnMut(&'a str, &'a [[u8; 4]]) -> ControlFlow<()>,
     ) -> Result<(), IndexError> {
         let range = self.values_of(name)?;
         let lowest = if prefix.is_empty() { 0 } else { self.symbols.lower_bound(prefix)? };
@@ -243,24 +250,25 @@ impl<'a> IndexReader<'a> {
             if !text.starts_with(prefix) {
                 break;
             }
-            visit(text, &self.postings[self.posting_range(at)?], looks)?;
+            let list = &self.postings[self.posting_range(at)?];
+            let met = members.map_or(Ok(true), |members| members.meet_in(self, list, looks))?;
+            if met && matches(text, looks)? && take(text, list).is_break() {
+                break;
+            }
         }
         Ok(())
     }
 }
 
 impl<'r> Lookup for IndexReader<'r> {
-    type List<'a>
-        = &'r [[u8; 4]]
-    where
-        Self: 'a;
-    type Error = IndexError;
+    type Postings = &'r [[u8; 4]];
+    type List<'a> = &'a [[u8; 4]];
 
     fn series_count(&self) -> u32 {
         self.series_count
     }
 
-    fn find<'a>(&'a self, name: &str, value: &str) -> Result<Option<Self::List<'a>>, IndexError> {
+    fn find(&self, name: &str, value: &str) -> Result<Option<Self::Postings>, IndexError> {
         let range = self.values_of(name)?;
         let Some(symbol) = self.symbols.find(value)? else { return Ok(None) };
         match self.values[range.clone()].binary_search_by_key(&symbol, first) {
@@ -269,14 +277,37 @@ impl<'r> Lookup for IndexReader<'r> {
         }
     }
 
-    fn scan<'a>(
-        &'a self,
-        name: &str,
-        prefix: &str,
+    fn len(&self, postings: Self::Postings) -> usize {
+        postings.len()
+    }
+
+    fn with<T>(&self, postings: Self::Postings, look: impl FnOnce(Self::List<'_>) -> T) -> Result<T, IndexError> {
+        Ok(look(postings))
+    }
+
+    fn each_list(
+        &self,
+        postings: &[Self::Postings],
         looks: &mut Looks<'_>,
-        mut visit: impl FnMut(&'a str, Self::List<'a>, &mut Looks<'_>) -> Result<(), Canceled>,
+        mut visit: impl FnMut(Self::List<'_>),
     ) -> Result<(), IndexError> {
-        self.visit(name, prefix, looks, |text, list, looks| visit(text, list, looks))
+        for list in postings {
+            for part in parts(list.len()) {
+                looks.before(part.len().div_ceil(16))?;
+                visit(&list[part]);
+            }
+        }
+        Ok(())
+    }
+
+    fn each_value(
+        &self,
+        wanted: &Wanted<'_>,
+        looks: &mut Looks<'_>,
+        matches: impl FnMut(&str, &mut Looks<'_>) -> Result<bool, Canceled>,
+        take: impl FnMut(&str, Self::Postings) -> ControlFlow<()>,
+    ) -> Result<(), IndexError> {
+        self.visit(wanted, looks, matches, take)
     }
 }
 

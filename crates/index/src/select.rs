@@ -4,28 +4,135 @@
 //! keeps series without the label too, so it is turned round: it names the values it does *not* match and takes their
 //! series away. Without a matcher of the first kind the start is every series.
 
+use crate::IndexError;
 use crate::bitset::Bitset;
-use crate::postings::{List, parts, retain, retain_present, seek};
+use crate::postings::{List, keep_in_front, parts, retain_parts, seek};
 use mytsdb_model::{Canceled, Looks, MatchOp, Matcher};
+use std::ops::ControlFlow;
 
 /// What selection needs to know of an index.
 pub(crate) trait Lookup {
-    type List<'a>: List
-    where
-        Self: 'a;
-    type Error: From<Canceled>;
+    /// Stands for the postings of one value for as long as the lookup takes.
+    type Postings: Copy;
+    type List<'a>: List;
 
     fn series_count(&self) -> u32;
+
     /// The postings of one value.
-    fn find<'a>(&'a self, name: &str, value: &str) -> Result<Option<Self::List<'a>>, Self::Error>;
-    /// Visits the values of `name` that start with `prefix`, each once, in any order. A step for each value it looks at.
-    fn scan<'a>(
-        &'a self,
-        name: &str,
-        prefix: &str,
+    fn find(&self, name: &str, value: &str) -> Result<Option<Self::Postings>, IndexError>;
+
+    /// The number of series in a list, or a few more.
+    fn len(&self, postings: Self::Postings) -> usize;
+
+    /// Lends a list for a look at a part of it.
+    fn with<T>(&self, postings: Self::Postings, look: impl FnOnce(Self::List<'_>) -> T) -> Result<T, IndexError>;
+
+    /// Lends all lists, one after the other, each in as many parts as need be.
+    fn each_list(
+        &self,
+        postings: &[Self::Postings],
         looks: &mut Looks<'_>,
-        visit: impl FnMut(&'a str, Self::List<'a>, &mut Looks<'_>) -> Result<(), Canceled>,
-    ) -> Result<(), Self::Error>;
+        visit: impl FnMut(Self::List<'_>),
+    ) -> Result<(), IndexError>;
+
+    /// Takes the values that are wanted, each once, in any order, until `take` breaks. A step for each value looked at,
+    /// beside what `matches` counts.
+    fn each_value(
+        &self,
+        wanted: &Wanted<'_>,
+        looks: &mut Looks<'_>,
+        matches: impl FnMut(&str, &mut Looks<'_>) -> Result<bool, Canceled>,
+        take: impl FnMut(&str, Self::Postings) -> ControlFlow<()>,
+    ) -> Result<(), IndexError>;
+}
+
+/// Which values of a label are wanted, as far as it is known without running a pattern.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'w> {
+    pub(crate) name: &'w str,
+    pub(crate) prefix: &'w str,
+    /// Only values that any of them has.
+    pub(crate) members: Option<&'w Members<'w>>,
+}
+
+impl<'w> Wanted<'w> {
+    /// All values of a label.
+    pub(crate) fn all(name: &'w str) -> Self {
+        Self { name, prefix: "", members: None }
+    }
+
+    /// Values that any of the members has.
+    pub(crate) fn of(name: &'w str, members: &'w Members<'w>) -> Self {
+        Self { name, prefix: "", members: Some(members) }
+    }
+}
+
+/// Some series, to meet lists with.
+pub(crate) struct Members<'m> {
+    ascending: &'m [u32],
+    set: Bitset,
+}
+
+impl<'m> Members<'m> {
+    pub(crate) fn new(series_count: u32, ascending: &'m [u32], looks: &mut Looks<'_>) -> Result<Self, Canceled> {
+        Ok(Self { ascending, set: Bitset::of(series_count, ascending, looks)? })
+    }
+
+    pub(crate) fn contain(&self, ordinal: u32) -> bool {
+        self.set.contains(ordinal)
+    }
+
+    /// So few beside a list of this length that each is sought in it.
+    fn are_few(&self, len: usize) -> bool {
+        self.ascending.len() < len / 8
+    }
+
+    /// Whether a list has any of them; for short lists, which are worked on in one go.
+    pub(crate) fn meet(&self, list: impl List) -> bool {
+        if self.are_few(list.len()) {
+            let mut at = 0;
+            return self.ascending.iter().any(|&member| seek_past(list, &mut at, member));
+        }
+        (0..list.len()).any(|at| self.set.contains(list.get(at)))
+    }
+
+    /// The same for a list of any length.
+    pub(crate) fn meet_in<I: Lookup>(
+        &self,
+        index: &I,
+        list: I::Postings,
+        looks: &mut Looks<'_>,
+    ) -> Result<bool, IndexError> {
+        let len = index.len(list);
+        if self.are_few(len) {
+            let mut at = 0;
+            for part in parts(self.ascending.len()) {
+                looks.before(part.len())?;
+                let some = &self.ascending[part];
+                if index.with(list, |list| some.iter().any(|&member| seek_past(list, &mut at, member)))? {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
+        }
+        for part in parts(len) {
+            looks.before(part.len().div_ceil(16))?;
+            let met = index.with(list, |list| {
+                let part = part.start..part.end.min(list.len());
+                part.into_iter().any(|at| self.set.contains(list.get(at)))
+            })?;
+            if met {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether `list` has `member`, which is larger than those sought in it before; `at` is where it was or would be.
+fn seek_past<L: List>(list: L, at: &mut usize, member: u32) -> bool {
+    *at = seek(list, *at, member);
+    *at < list.len() && list.get(*at) == member
 }
 
 /// Which values of a label a matcher is about; they are never empty.
@@ -70,14 +177,17 @@ fn plan(matcher: &Matcher) -> Option<Step<'_>> {
 }
 
 /// The ordinals of the series that satisfy every matcher, ascending. No matchers: all series.
-pub(crate) fn select<I: Lookup>(index: &I, matchers: &[Matcher], looks: &mut Looks<'_>) -> Result<Vec<u32>, I::Error> {
-    let series_count = index.series_count();
+pub(crate) fn select<I: Lookup>(
+    index: &I,
+    matchers: &[Matcher],
+    looks: &mut Looks<'_>,
+) -> Result<Vec<u32>, IndexError> {
     let mut named = Vec::new();
     let mut scans = Vec::new();
     for step in matchers.iter().filter_map(plan) {
         match lists(index, &step, looks)? {
             Some(lists) => {
-                let total: usize = lists.iter().map(|list| list.len()).sum();
+                let total: usize = lists.iter().map(|&list| index.len(list)).sum();
                 if step.keep && total == 0 {
                     return Ok(Vec::new());
                 }
@@ -93,22 +203,22 @@ pub(crate) fn select<I: Lookup>(index: &I, matchers: &[Matcher], looks: &mut Loo
     let mut base: Option<Vec<u32>> = None;
     for (_, _, lists) in named.iter().filter(|(keep, ..)| *keep) {
         base = Some(match base {
-            None => union(series_count, lists, looks)?,
-            Some(base) => narrow(series_count, base, lists, true, looks)?,
+            None => union(index, lists, looks)?,
+            Some(base) => narrow(index, base, lists, true, looks)?,
         });
     }
     for step in scans.iter().filter(|step| step.keep) {
         base = Some(match base {
-            None => union(series_count, &scan_all(index, step, looks)?, looks)?,
+            None => union(index, &scan(index, step, None, looks)?, looks)?,
             Some(base) => narrow_by_scan(index, base, step, looks)?,
         });
     }
     let mut base = match base {
         Some(base) => base,
-        None => all(series_count, looks)?,
+        None => all(index.series_count(), looks)?,
     };
     for (_, _, lists) in named.iter().filter(|(keep, ..)| !*keep) {
-        base = narrow(series_count, base, lists, false, looks)?;
+        base = narrow(index, base, lists, false, looks)?;
     }
     for step in scans.iter().filter(|step| !step.keep) {
         base = narrow_by_scan(index, base, step, looks)?;
@@ -117,45 +227,54 @@ pub(crate) fn select<I: Lookup>(index: &I, matchers: &[Matcher], looks: &mut Loo
 }
 
 /// The postings of a step whose values need no pattern; `None` if they do.
-fn lists<'a, I: Lookup>(
-    index: &'a I,
-    step: &Step<'_>,
-    looks: &mut Looks<'_>,
-) -> Result<Option<Vec<I::List<'a>>>, I::Error> {
+fn lists<I: Lookup>(index: &I, step: &Step<'_>, looks: &mut Looks<'_>) -> Result<Option<Vec<I::Postings>>, IndexError> {
     let name = step.matcher.name();
     let mut out = Vec::new();
     match step.values {
         Values::One(value) => out.extend(index.find(name, value)?),
         Values::Listed(values) => {
             for value in values.iter().filter(|value| !value.is_empty()) {
+                looks.before(1)?;
                 out.extend(index.find(name, value)?);
             }
         }
-        Values::All => index.scan(name, "", looks, |_, list, _| {
-            out.push(list);
-            Ok(())
-        })?,
+        Values::All => index.each_value(
+            &Wanted::all(name),
+            looks,
+            |_, _| Ok(true),
+            |_, list| {
+                out.push(list);
+                ControlFlow::Continue(())
+            },
+        )?,
         Values::Scan { .. } => return Ok(None),
     }
     Ok(Some(out))
 }
 
-/// The postings of a step, its pattern tried on every value.
-fn scan_all<'a, I: Lookup>(index: &'a I, step: &Step<'_>, looks: &mut Looks<'_>) -> Result<Vec<I::List<'a>>, I::Error> {
+/// Bytes of a value that a pattern reads in a step's time.
+const PATTERN_BYTES_PER_STEP: usize = 32;
+
+/// The postings of a step, its pattern tried on every value, or on those that one of some members has.
+fn scan<I: Lookup>(
+    index: &I,
+    step: &Step<'_>,
+    members: Option<&Members<'_>>,
+    looks: &mut Looks<'_>,
+) -> Result<Vec<I::Postings>, IndexError> {
     let mut out = Vec::new();
     let Values::Scan { prefix, matches } = step.values else { return Ok(out) };
-    index.scan(step.matcher.name(), prefix, looks, |value, list, looks| {
+    let wanted = Wanted { name: step.matcher.name(), prefix, members };
+    let tried = |value: &str, looks: &mut Looks<'_>| {
         looks.before(value.len() / PATTERN_BYTES_PER_STEP)?;
-        if step.matcher.matches(value) == matches {
-            out.push(list);
-        }
-        Ok(())
+        Ok(step.matcher.matches(value) == matches)
+    };
+    index.each_value(&wanted, looks, tried, |_, list| {
+        out.push(list);
+        ControlFlow::Continue(())
     })?;
     Ok(out)
 }
-
-/// Bytes of a value that a pattern reads in a step's time.
-const PATTERN_BYTES_PER_STEP: usize = 32;
 
 /// Every ordinal.
 fn all(series_count: u32, looks: &mut Looks<'_>) -> Result<Vec<u32>, Canceled> {
@@ -168,110 +287,91 @@ fn all(series_count: u32, looks: &mut Looks<'_>) -> Result<Vec<u32>, Canceled> {
 }
 
 /// All members of the lists, which are disjoint: a series has one value per name.
-fn union<L: List>(series_count: u32, lists: &[L], looks: &mut Looks<'_>) -> Result<Vec<u32>, Canceled> {
-    let total: usize = lists.iter().map(|list| list.len()).sum();
-    if lists.len() == 1 || total < SORTED_MEMBERS_MAX.min(series_count as usize / 64) {
+fn union<I: Lookup>(index: &I, lists: &[I::Postings], looks: &mut Looks<'_>) -> Result<Vec<u32>, IndexError> {
+    let total: usize = lists.iter().map(|&list| index.len(list)).sum();
+    if lists.len() == 1 || total < SORTED_MEMBERS_MAX.min(index.series_count() as usize / 64) {
         let mut out: Vec<u32> = Vec::with_capacity(total);
-        for &list in lists {
-            for part in parts(list.len()) {
-                looks.before(part.len().div_ceil(16))?;
-                out.extend(part.map(|at| list.get(at)));
-            }
-        }
+        index.each_list(lists, looks, |list| out.extend((0..list.len()).map(|at| list.get(at))))?;
         if lists.len() > 1 {
             out.sort_unstable();
         }
         return Ok(out);
     }
-    let mut set = Bitset::new(series_count);
-    for &list in lists {
-        set.insert_all(list, looks)?;
-    }
-    set.to_vec(looks)
+    let mut set = Bitset::new(index.series_count());
+    index.each_list(lists, looks, |list| (0..list.len()).for_each(|at| set.insert(list.get(at))))?;
+    Ok(set.to_vec(looks)?)
 }
 
 /// Sorting more would take longer than a few hundred microseconds.
 const SORTED_MEMBERS_MAX: usize = 16_384;
 
 /// Keeps the members of `base` that are in one of the lists (`keep`), or in none.
-fn narrow<L: List>(
-    series_count: u32,
+fn narrow<I: Lookup>(
+    index: &I,
     mut base: Vec<u32>,
-    lists: &[L],
+    lists: &[I::Postings],
     keep: bool,
     looks: &mut Looks<'_>,
-) -> Result<Vec<u32>, Canceled> {
-    if let [list] = lists {
-        retain_present(&mut base, *list, keep, looks)?;
+) -> Result<Vec<u32>, IndexError> {
+    if let [list] = *lists {
+        let mut at = 0;
+        retain_parts(&mut base, looks, |some| {
+            index.with(list, |list| keep_in_front(some, |member| seek_past(list, &mut at, member) == keep))
+        })?;
         return Ok(base);
     }
-    let member = Bitset::of(series_count, &base, looks)?;
-    let mut hits = Bitset::new(series_count);
-    for &list in lists {
-        mark_hits(&base, &member, list, &mut || true, &mut hits, looks)?;
-    }
-    retain(&mut base, looks, |ordinal| hits.contains(ordinal) == keep)?;
-    Ok(base)
+    let hits = hits(index, &Members::new(index.series_count(), &base, looks)?, lists, looks)?;
+    retain(base, &hits, keep, looks)
 }
 
 /// As [`narrow`], but runs the pattern only on values that have a series in `base`.
 fn narrow_by_scan<I: Lookup>(
     index: &I,
-    mut base: Vec<u32>,
+    base: Vec<u32>,
     step: &Step<'_>,
     looks: &mut Looks<'_>,
-) -> Result<Vec<u32>, I::Error> {
-    let Values::Scan { prefix, matches } = step.values else { return Ok(base) };
+) -> Result<Vec<u32>, IndexError> {
     if base.is_empty() {
         return Ok(base);
     }
-    let member = Bitset::of(index.series_count(), &base, looks)?;
-    let mut hits = Bitset::new(index.series_count());
-    index.scan(step.matcher.name(), prefix, looks, |value, list, looks| {
-        looks.before(value.len() / PATTERN_BYTES_PER_STEP)?;
-        mark_hits(&base, &member, list, &mut || step.matcher.matches(value) == matches, &mut hits, looks)
-    })?;
-    retain(&mut base, looks, |ordinal| hits.contains(ordinal) == step.keep)?;
+    let members = Members::new(index.series_count(), &base, looks)?;
+    let lists = scan(index, step, Some(&members), looks)?;
+    let hits = hits(index, &members, &lists, looks)?;
+    retain(base, &hits, step.keep, looks)
+}
+
+fn retain(mut base: Vec<u32>, hits: &Bitset, keep: bool, looks: &mut Looks<'_>) -> Result<Vec<u32>, IndexError> {
+    retain_parts(&mut base, looks, |some| Ok::<_, Canceled>(keep_in_front(some, |m| hits.contains(m) == keep)))?;
     Ok(base)
 }
 
-/// Marks the members of `list` that are in `base`, if `wanted` says so; it is asked once, at the first of them.
-fn mark_hits<L: List>(
-    base: &[u32],
-    member: &Bitset,
-    list: L,
-    wanted: &mut dyn FnMut() -> bool,
-    hits: &mut Bitset,
+/// The members that are in any of the lists.
+fn hits<I: Lookup>(
+    index: &I,
+    members: &Members<'_>,
+    lists: &[I::Postings],
     looks: &mut Looks<'_>,
-) -> Result<(), Canceled> {
-    let mut asked = false;
-    let mut mark = |ordinal| {
-        asked = asked || wanted();
-        if asked {
-            hits.insert(ordinal);
+) -> Result<Bitset, IndexError> {
+    let mut hits = Bitset::new(index.series_count());
+    let sought = |list: I::Postings| members.are_few(index.len(list));
+    for alike in lists.chunk_by(|&a, &b| sought(a) == sought(b)) {
+        if !sought(alike[0]) {
+            index.each_list(alike, looks, |list| {
+                let both = (0..list.len()).map(|at| list.get(at)).filter(|&ordinal| members.set.contains(ordinal));
+                both.for_each(|ordinal| hits.insert(ordinal));
+            })?;
+            continue;
         }
-        asked
-    };
-    if base.len() < list.len() / 8 {
-        let mut at = 0;
-        for part in parts(base.len()) {
-            looks.before(part.len())?;
-            for &ordinal in &base[part] {
-                at = seek(list, at, ordinal);
-                if at < list.len() && list.get(at) == ordinal && !mark(ordinal) {
-                    return Ok(());
-                }
-            }
-        }
-        return Ok(());
-    }
-    for part in parts(list.len()) {
-        looks.before(part.len().div_ceil(16))?;
-        for ordinal in part.map(|at| list.get(at)) {
-            if member.contains(ordinal) && !mark(ordinal) {
-                return Ok(());
+        for &list in alike {
+            let mut at = 0;
+            for part in parts(members.ascending.len()) {
+                looks.before(part.len())?;
+                index.with(list, |list| {
+                    let both = members.ascending[part].iter().filter(|&&member| seek_past(list, &mut at, member));
+                    both.for_each(|&member| hits.insert(member));
+                })?;
             }
         }
     }
-    Ok(())
+    Ok(hits)
 }

@@ -1,9 +1,10 @@
 //! Both indexes against a list of label sets that is searched from end to end.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-use mytsdb_index::{IndexError, IndexReader, IndexSections, IndexWriter, MemIndex};
+use mytsdb_index::{IndexError, IndexReader, IndexSections, IndexWriter, Lend, MemIndex, Snapshot, TextList};
 use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef, StopSign};
 use proptest::prelude::*;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "job", "x1"];
@@ -73,20 +74,43 @@ fn freeze(series: &[Labels]) -> IndexSections {
     writer.finish().unwrap()
 }
 
-fn check_mem(index: &MemIndex, series: &[(SeriesRef, Labels)], matchers: &[Matcher]) {
+fn texts(list: &TextList) -> Vec<&str> {
+    list.iter().collect()
+}
+
+fn check_mem(index: &Snapshot<impl Lend>, series: &[(SeriesRef, Labels)], matchers: &[Matcher]) {
     let mut expected: Vec<(SeriesRef, &Labels)> =
         series.iter().filter(|(_, l)| satisfies(l, matchers)).map(|(r, l)| (*r, l)).collect();
     expected.sort_by_key(|e| e.0);
     let refs: Vec<SeriesRef> = expected.iter().map(|e| e.0).collect();
     assert_eq!(index.select(matchers, StopSign::NEVER).unwrap(), refs, "{matchers:?}");
-    assert_eq!(index.label_names_of(&refs, StopSign::NEVER).unwrap(), names_of(expected.iter().map(|e| e.1)));
-    assert_eq!(index.label_names(StopSign::NEVER).unwrap(), names_of(series.iter().map(|s| &s.1)));
+    let names = index.label_names_of(&refs, StopSign::NEVER).unwrap();
+    assert_eq!(texts(&names), names_of(expected.iter().map(|e| e.1)));
+    let names = index.label_names(StopSign::NEVER).unwrap();
+    assert_eq!(texts(&names), names_of(series.iter().map(|s| &s.1)));
     for name in NAMES.iter().chain(&["absent"]) {
-        assert_eq!(
-            index.label_values_of(name, &refs, StopSign::NEVER).unwrap(),
-            values_of(name, expected.iter().map(|e| e.1))
-        );
-        assert_eq!(index.label_values(name, StopSign::NEVER).unwrap(), values_of(name, series.iter().map(|s| &s.1)));
+        let values = index.label_values_of(name, &refs, StopSign::NEVER).unwrap();
+        assert_eq!(texts(&values), values_of(name, expected.iter().map(|e| e.1)));
+        let values = index.label_values(name, StopSign::NEVER).unwrap();
+        assert_eq!(texts(&values), values_of(name, series.iter().map(|s| &s.1)));
+    }
+}
+
+/// An index to which a series is added between any two turns.
+struct Busy {
+    index: RefCell<MemIndex>,
+    more: Vec<Labels>,
+    turns: Cell<usize>,
+}
+
+impl Lend for &Busy {
+    fn lend<T>(&self, look: impl FnOnce(&MemIndex) -> T) -> T {
+        let seen = look(&self.index.borrow());
+        let turn = self.turns.replace(self.turns.get() + 1);
+        // References below and above those that are there.
+        let series = SeriesRef(if turn.is_multiple_of(3) { u64::MAX / 2 - turn as u64 } else { 10_000 + turn as u64 });
+        self.index.borrow_mut().add(series, &self.more[turn % self.more.len()]);
+        seen
     }
 }
 
@@ -105,7 +129,7 @@ proptest! {
             index.add(*r, l);
         }
         for matchers in &queries {
-            check_mem(&index, &series, matchers);
+            check_mem(&index.snapshot(), &series, matchers);
         }
 
         let gone: Vec<SeriesRef> = gone.into_iter().map(SeriesRef).collect();
@@ -116,8 +140,41 @@ proptest! {
         series.push(late);
         prop_assert_eq!(index.series_count(), series.len());
         for matchers in &queries {
-            check_mem(&index, &series, matchers);
+            check_mem(&index.snapshot(), &series, matchers);
         }
+    }
+
+    #[test]
+    fn a_snapshot_does_not_see_what_comes_between_its_turns(
+        series in prop::collection::vec(labels(), 0..60),
+        more in prop::collection::vec(labels(), 1..20),
+        queries in prop::collection::vec(prop::collection::vec(matcher(), 0..4), 4),
+        shuffled in any::<bool>(),
+    ) {
+        let name = |i: usize| SeriesRef(if shuffled { i as u64 * 7 % 61 + 1 } else { i as u64 + 1 });
+        let series: Vec<(SeriesRef, Labels)> = series.into_iter().enumerate().map(|(i, l)| (name(i), l)).collect();
+        let mut index = MemIndex::new();
+        for (r, l) in &series {
+            index.add(*r, l);
+        }
+        let version = index.version();
+        let busy = Busy { index: RefCell::new(index), more, turns: Cell::new(0) };
+        let snapshot = Snapshot::new(&busy, version);
+        for matchers in &queries {
+            check_mem(&snapshot, &series, matchers);
+        }
+        prop_assert!(busy.turns.get() > queries.len());
+
+        // Once a series goes, there is no answer any more.
+        busy.index.borrow_mut().remove(&[SeriesRef(10_001)]);
+        for matchers in queries.iter().filter(|matchers| !matchers.is_empty()) {
+            let found = snapshot.select(matchers, StopSign::NEVER);
+            // Matchers that name no values need no turn to be answered.
+            prop_assert!(found == Err(IndexError::Outdated) || found == Ok(Vec::new()), "{found:?}");
+        }
+        prop_assert_eq!(snapshot.label_names(StopSign::NEVER).err(), Some(IndexError::Outdated));
+        prop_assert_eq!(snapshot.label_values("a", StopSign::NEVER).err(), Some(IndexError::Outdated));
+        prop_assert_eq!(snapshot.label_values_of("a", &[SeriesRef(1)], StopSign::NEVER).err(), Some(IndexError::Outdated));
     }
 
     #[test]
@@ -199,7 +256,7 @@ fn an_index_whose_series_have_all_gone_holds_no_names() {
     let mut index = MemIndex::new();
     index.add(SeriesRef(1), &Labels::from_pairs([("a", "1")]));
     index.remove(&[SeriesRef(1), SeriesRef(2)]);
-    assert_eq!(index.select(&[], StopSign::NEVER), Ok(Vec::new()));
-    assert!(index.label_names(StopSign::NEVER).unwrap().is_empty());
+    assert_eq!(index.snapshot().select(&[], StopSign::NEVER), Ok(Vec::new()));
+    assert!(index.snapshot().label_names(StopSign::NEVER).unwrap().is_empty());
     assert_eq!((index.series_count(), index.label_pair_count()), (0, 0));
 }

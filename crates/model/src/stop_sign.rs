@@ -73,7 +73,41 @@ impl Looks<'_> {
         self.sign.check()
     }
 
-    /// Sorts by `compare`, each comparison and move a step; equal items may change places.
+    /// The items as a list, each a step: as many pages of memory are touched between two looks as that many items fill.
+    ///
+    /// # Errors
+    /// [`Canceled`] if the work is to stop.
+    pub fn collect<T>(&mut self, items: impl Iterator<Item = T>) -> Result<Vec<T>, Canceled> {
+        let mut out = Vec::with_capacity(items.size_hint().0);
+        for item in items {
+            self.before(1)?;
+            out.push(item);
+        }
+        Ok(out)
+    }
+
+    /// Makes room for more items; those that are there, if they have to move, are copied some at a time.
+    ///
+    /// # Errors
+    /// [`Canceled`] if the work is to stop.
+    #[inline]
+    pub fn reserve<T: Copy>(&mut self, items: &mut Vec<T>, more: usize) -> Result<(), Canceled> {
+        if items.capacity() - items.len() >= more { Ok(()) } else { self.grow(items, more) }
+    }
+
+    #[cold]
+    fn grow<T: Copy>(&mut self, items: &mut Vec<T>, more: usize) -> Result<(), Canceled> {
+        const PART: usize = Looks::STEPS / 4;
+        let mut larger = Vec::with_capacity(items.len() + more.max(items.len()));
+        for some in items.chunks(PART) {
+            self.before(some.len())?;
+            larger.extend_from_slice(some);
+        }
+        *items = larger;
+        Ok(())
+    }
+
+    /// Sorts by `compare`, each comparison two steps, one for either item; equal items may change places.
     ///
     /// A merge sort over sorted runs, so it needs the memory of a second list.
     ///
@@ -90,21 +124,25 @@ impl Looks<'_> {
             self.before(run.len() * 16)?;
             run.sort_unstable_by(&compare);
         }
+        // One second list for all rounds: its memory is new to the processor only once.
+        let mut merged = Vec::with_capacity(if items.len() > RUN { items.len() } else { 0 });
         let mut width = RUN;
         while width < items.len() {
-            let mut merged = Vec::with_capacity(items.len());
             for pair in items.chunks(2 * width) {
                 let (mut left, mut right) = pair.split_at(width.min(pair.len()));
                 while let (Some(a), Some(b)) = (left.first(), right.first()) {
-                    self.before(1)?;
+                    self.before(2)?;
                     let from = if compare(a, b).is_gt() { &mut right } else { &mut left };
                     merged.push(from[0]);
                     *from = &from[1..];
                 }
-                merged.extend_from_slice(left);
-                merged.extend_from_slice(right);
+                for rest in left.chunks(RUN).chain(right.chunks(RUN)) {
+                    self.before(rest.len())?;
+                    merged.extend_from_slice(rest);
+                }
             }
-            items = merged;
+            std::mem::swap(&mut items, &mut merged);
+            merged.clear();
             width *= 2;
         }
         Ok(items)
@@ -125,6 +163,49 @@ mod tests {
         assert_eq!(steps, Some(3 * Looks::STEPS));
         assert_eq!(looked.load(Ordering::Relaxed), 4);
         assert_eq!(StopSign::NEVER.looks().before(usize::MAX), Ok(()));
+    }
+
+    /// The most steps between two looks of some work, each call of `step` being one.
+    fn longest_gap<T>(work: impl FnOnce(&mut Looks<'_>, &dyn Fn()) -> Result<T, Canceled>) -> usize {
+        let (gap, longest) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let keep_going = || {
+            longest.fetch_max(gap.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+            true
+        };
+        let step = || _ = gap.fetch_add(1, Ordering::Relaxed);
+        assert!(work(&mut StopSign::new(&keep_going).looks(), &step).is_ok());
+        keep_going();
+        longest.into_inner()
+    }
+
+    #[test]
+    fn lists_are_made_and_sorted_with_looks_in_between() {
+        let collect = |looks: &mut Looks<'_>, step: &dyn Fn()| looks.collect((0..100_000).inspect(|_| step()));
+        assert!(longest_gap(collect) <= Looks::STEPS);
+        assert_eq!(StopSign::NEVER.looks().collect(3..6), Ok(vec![3, 4, 5]));
+        let push = |looks: &mut Looks<'_>, step: &dyn Fn()| {
+            let mut items = Vec::new();
+            for i in 0..100_000 {
+                step();
+                looks.before(1)?;
+                looks.reserve(&mut items, 3)?;
+                items.extend([i; 3]);
+            }
+            assert!(items.iter().copied().eq((0..100_000).flat_map(|i| [i; 3])));
+            Ok(())
+        };
+        assert!(longest_gap(push) <= Looks::STEPS);
+        for factor in [1u32, 2_654_435_761] {
+            let items: Vec<u32> = (0..100_000).map(|i: u32| i.wrapping_mul(factor)).collect();
+            let sort = |looks: &mut Looks<'_>, step: &dyn Fn()| {
+                let compare = |a: &u32, b: &u32| {
+                    step();
+                    a.cmp(b)
+                };
+                looks.sort_by(items, compare)
+            };
+            assert!(longest_gap(sort) <= Looks::STEPS);
+        }
     }
 
     #[test]

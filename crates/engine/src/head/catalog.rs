@@ -4,7 +4,7 @@ use super::MemSeries;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use mytsdb_index::MemIndex;
-use mytsdb_model::{Canceled, Labels, Matcher, SeriesRef, StopSign};
+use mytsdb_model::{Labels, SeriesRef};
 use std::hash::BuildHasher;
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,7 +42,6 @@ pub(crate) struct Catalog {
     hasher: FixedState,
     index: MemIndex,
     next_ref: u64,
-    removals: u64,
 }
 
 impl Catalog {
@@ -108,7 +107,6 @@ impl Catalog {
         if removed.is_empty() {
             return 0;
         }
-        self.removals += 1;
         removed.sort_unstable();
         self.index.remove(&removed);
         for page in &mut self.pages {
@@ -135,7 +133,7 @@ impl Catalog {
 
     /// What a list of series has to be compared with before it is used again.
     pub(crate) fn state(&self) -> CatalogState {
-        CatalogState { removals: self.removals, next_ref: self.next_ref }
+        CatalogState { removals: self.index.version().removals(), next_ref: self.next_ref }
     }
 
     /// The series that were added under these references, ascending.
@@ -148,18 +146,6 @@ impl Catalog {
         &self.index
     }
 
-    /// The series that satisfy all matchers, ascending by reference.
-    pub(crate) fn select(&self, matchers: &[Matcher], stop: StopSign<'_>) -> Result<Vec<Arc<MemSeries>>, Canceled> {
-        let found = self.index.select(matchers, stop)?;
-        let mut looks = stop.looks();
-        let mut out = Vec::with_capacity(found.len());
-        for series in found {
-            looks.before(1)?;
-            out.extend(self.get(series).cloned());
-        }
-        Ok(out)
-    }
-
     fn hash(&self, labels: &Labels) -> u64 {
         self.hasher.hash_one(labels)
     }
@@ -168,6 +154,7 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mytsdb_model::{Matcher, StopSign};
 
     fn labels(i: usize) -> Labels {
         Labels::from_pairs([("__name__", "m"), ("i", &i.to_string())])
@@ -195,7 +182,8 @@ mod tests {
         assert!(catalog.get(SeriesRef(4)).is_none());
         assert!(catalog.get(SeriesRef(20_000)).is_none(), "second reference of a removed series");
         assert!(catalog.pages[0].is_none(), "empty page freed");
-        assert_eq!(catalog.select(&[Matcher::equal("__name__", "m")], StopSign::NEVER).unwrap().len(), 1);
+        let found = catalog.index().snapshot().select(&[Matcher::equal("__name__", "m")], StopSign::NEVER);
+        assert_eq!(found, Ok(vec![SeriesRef(10_000)]));
         assert_eq!(catalog.create(labels(3), 0).series, SeriesRef(20_001));
     }
 }

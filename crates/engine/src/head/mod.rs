@@ -4,6 +4,8 @@ mod catalog;
 mod late;
 mod recent;
 mod series;
+mod view;
 
 pub(crate) use catalog::{Catalog, CatalogState};
 pub(crate) use series::{Appended, Frozen, MemSeries};
+pub(crate) use view::{HeadView, TURN_SERIES};

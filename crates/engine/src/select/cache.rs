@@ -134,7 +134,8 @@ impl SelectionCache {
         finding: Finding,
         bytes: usize,
     ) {
-        let state = &mut *self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         let Some(entry) = state.entries.get_mut(&(question.clone(), None)) else { return };
         let own_bytes = question.0.len() + size_of::<Entry>();
         let fits = 2 * head.list_bytes() + own_bytes <= self.bytes_max;
@@ -145,9 +146,9 @@ impl SelectionCache {
         state.bytes -= entry.bytes;
         entry.bytes = head.bytes() + own_bytes;
         state.bytes += entry.bytes;
-        if state.bytes > self.bytes_max {
-            state.shrink(self.bytes_max - self.bytes_max / 4);
-        }
+        let gone = state.make_room(self.bytes_max);
+        drop(guard);
+        drop(gone);
     }
 
     /// Forgets the lists of the head, which keep removed series in memory, and what was made of them.
@@ -161,9 +162,13 @@ impl SelectionCache {
     }
 
     fn retain(&self, keep: impl Fn(Option<u64>) -> bool) {
-        let state = &mut *self.state.lock();
-        state.entries.retain(|(_, source), _| keep(*source));
+        let mut state = self.state.lock();
+        let gone: Vec<Entry> =
+            state.entries.extract_if(|(_, source), _| !keep(*source)).map(|(_, entry)| entry).collect();
         state.bytes = state.entries.values().map(|e| e.bytes).sum();
+        // Before the entries: a long list is given back when others can go on.
+        drop(state);
+        drop(gone);
     }
 
     fn get(&self, question: &Question, source: Option<u64>) -> Option<Found> {
@@ -179,36 +184,37 @@ impl SelectionCache {
         if bytes > self.bytes_max {
             return;
         }
-        let state = &mut *self.state.lock();
+        let mut state = self.state.lock();
         state.clock += 1;
         let entry = Entry { found, bytes, used: state.clock };
-        if let Some(old) = state.entries.insert((question.clone(), source), entry) {
-            state.bytes -= old.bytes;
-        }
+        let old = state.entries.insert((question.clone(), source), entry);
+        state.bytes -= old.as_ref().map_or(0, |old| old.bytes);
         state.bytes += bytes;
-        if state.bytes > self.bytes_max {
-            state.shrink(self.bytes_max - self.bytes_max / 4);
-        }
+        let gone = state.make_room(self.bytes_max);
+        drop(state);
+        drop((old, gone));
     }
 }
 
 impl State {
-    /// Drops the least recently used entries until at most `bytes` are left; a quarter at a time, so that its sort is
-    /// rarely paid for.
-    fn shrink(&mut self, bytes: usize) {
+    /// Drops the least recently used entries if all take more than `bytes_max`; a quarter at a time, so that its sort is
+    /// rarely paid for. A long list takes long to give back, which is for the caller to do when others can go on.
+    #[must_use]
+    fn make_room(&mut self, bytes_max: usize) -> Vec<Entry> {
+        if self.bytes <= bytes_max {
+            return Vec::new();
+        }
         let mut by_use: Vec<(u64, usize)> = self.entries.values().map(|e| (e.used, e.bytes)).collect();
         by_use.sort_unstable();
-        let mut left = self.bytes;
         let mut oldest = 0;
         for (used, entry_bytes) in by_use {
-            if left <= bytes {
+            if self.bytes <= bytes_max - bytes_max / 4 {
                 break;
             }
-            left -= entry_bytes;
+            self.bytes -= entry_bytes;
             oldest = used;
         }
-        self.entries.retain(|_, entry| entry.used > oldest);
-        self.bytes = left;
+        self.entries.extract_if(|_, entry| entry.used <= oldest).map(|(_, entry)| entry).collect()
     }
 }
 

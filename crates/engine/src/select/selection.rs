@@ -43,7 +43,7 @@ enum Rows {
     /// The head's, by reference.
     Head,
     /// The head's, in the order of labels.
-    HeadByLabels(Arc<[u32]>),
+    HeadByLabels(Arc<Vec<u32>>),
     /// One place per source and row, parts before head: `source count` numbers a row.
     Merged(Vec<u32>),
 }
@@ -95,6 +95,7 @@ impl<'a> Selection<'a> {
             if least.is_empty() {
                 break;
             }
+            looks.reserve(&mut places, sources)?;
             let row = places.len();
             places.resize(row + sources, ABSENT);
             for &source in &least {
@@ -110,7 +111,8 @@ impl<'a> Selection<'a> {
     /// Keeps the rows that have a sample in `range`.
     pub(super) fn retain_stored(&mut self, range: TimeRange, stop: StopSign<'_>) -> Result<(), EngineError> {
         let sources = self.parts.len() + 1;
-        let mut kept = Vec::new();
+        // Room for all: what is not used costs no memory, and nothing moves.
+        let mut kept = Vec::with_capacity(self.len() * sources);
         let mut chunks = Vec::new();
         let mut looks = stop.looks();
         for row in 0..self.len() {

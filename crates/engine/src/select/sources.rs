@@ -1,14 +1,11 @@
 //! What one source, the head or a block, has for some matchers.
 
 use super::findings::Findings;
-use crate::head::{CatalogState, MemSeries};
+use crate::head::{CatalogState, MemSeries, TURN_SERIES};
 use crate::{Engine, EngineError};
 use mytsdb_blocks::Block;
 use mytsdb_model::{Labels, Matcher, StopSign};
 use std::sync::{Arc, OnceLock};
-
-/// Series of a block whose labels are read while the catalog is locked.
-const LOCKED_SERIES: usize = 1_024;
 
 /// Steps that the labels of a series of a block take to read and to find in the head.
 const LABELS_STEPS: usize = 8;
@@ -16,11 +13,12 @@ const LABELS_STEPS: usize = 8;
 /// Series of the head, in the order of their references, which is about the order in which they lie in memory.
 #[derive(Debug, Default)]
 pub(crate) struct HeadSeries {
-    pub(super) series: Box<[Arc<MemSeries>]>,
+    /// Shared by the lists of later states, as long as no series are added.
+    pub(super) series: Arc<Vec<Arc<MemSeries>>>,
     /// The catalog's when the list was made.
     state: CatalogState,
     /// Indices of `series` in the order of labels, once somebody needs it.
-    by_labels: OnceLock<Arc<[u32]>>,
+    by_labels: OnceLock<Arc<Vec<u32>>>,
     /// What others found out about these series; goes on to the next list if that has the same ones.
     pub(super) findings: Arc<Findings>,
 }
@@ -33,41 +31,42 @@ impl HeadSeries {
         known: Option<&Arc<Self>>,
         stop: StopSign<'_>,
     ) -> Result<Arc<Self>, EngineError> {
-        let catalog = engine.catalog.read();
-        let state = catalog.state();
-        if let Some((known, references)) = known.and_then(|known| Some((known, state.added_since(known.state)?))) {
+        engine.ask_head(|view| {
+            let (state, looks) = (view.state(), &mut stop.looks());
+            let Some((known, references)) = known.and_then(|known| Some((known, state.added_since(known.state)?)))
+            else {
+                let series = view.select(matchers, stop)?;
+                return Ok(Arc::new(Self { series: series.into(), state, ..Self::default() }));
+            };
             if references.is_empty() {
                 return Ok(known.clone());
             }
-            let mut looks = stop.looks();
             let mut added = Vec::new();
-            for series in catalog.range(references) {
+            for series in view.added(references, looks)? {
                 looks.before(1 + matchers.len())?;
                 if matchers.iter().all(|m| m.matches_labels(&series.labels)) {
-                    added.push(series.clone());
+                    added.push(series);
                 }
             }
-            let (by_labels, findings) =
-                if added.is_empty() { (known.by_labels.clone(), known.findings.clone()) } else { Default::default() };
-            let mut series = Vec::with_capacity(known.series.len() + added.len());
-            for old in &known.series {
-                looks.before(1)?;
-                series.push(old.clone());
-            }
-            series.append(&mut added);
-            return Ok(Arc::new(Self { series: series.into(), state, by_labels, findings }));
-        }
-        let series = catalog.select(matchers, stop)?.into();
-        Ok(Arc::new(Self { series, state, ..Self::default() }))
+            Ok(Arc::new(if added.is_empty() {
+                let (series, by_labels) = (known.series.clone(), known.by_labels.clone());
+                Self { series, state, by_labels, findings: known.findings.clone() }
+            } else {
+                let series = looks.collect(known.series.iter().cloned().chain(added))?;
+                Self { series: series.into(), state, ..Self::default() }
+            }))
+        })
     }
 
     /// The indices in the order of labels. The first call sorts: some 1 us a series for a million of them.
-    pub(super) fn by_labels(&self, stop: StopSign<'_>) -> Result<&Arc<[u32]>, EngineError> {
+    pub(super) fn by_labels(&self, stop: StopSign<'_>) -> Result<&Arc<Vec<u32>>, EngineError> {
         if let Some(order) = self.by_labels.get() {
             return Ok(order);
         }
         let labels = |&at: &u32| &self.series[at as usize].labels;
-        let order = stop.looks().sort_by((0..self.series.len() as u32).collect(), |a, b| labels(a).cmp(labels(b)))?;
+        let looks = &mut stop.looks();
+        let order = looks.collect(0..self.series.len() as u32)?;
+        let order = looks.sort_by(order, |a, b| labels(a).cmp(labels(b)))?;
         Ok(self.by_labels.get_or_init(|| order.into()))
     }
 
@@ -102,18 +101,19 @@ impl BlockSeries {
         let mut looks = stop.looks();
         let mut labels = Vec::with_capacity(ordinals.len());
         let mut own_bytes = 0;
-        for part in ordinals.chunks(LOCKED_SERIES) {
+        for part in ordinals.chunks(TURN_SERIES) {
             looks.before(part.len() * LABELS_STEPS)?;
-            let catalog = engine.catalog.read();
+            let from = labels.len();
             for &ordinal in part {
-                let read = block.labels(ordinal)?;
-                // One allocation for a series' labels wherever it lives, so that merging compares pointers.
-                labels.push(if let Some(known) = catalog.find(&read) {
-                    known.labels.clone()
-                } else {
-                    own_bytes += read.as_bytes().len() + 2 * size_of::<usize>();
-                    read
-                });
+                labels.push(block.labels(ordinal)?);
+            }
+            // One allocation for a series' labels wherever it lives, so that merging compares pointers.
+            let catalog = engine.catalog.read();
+            for read in &mut labels[from..] {
+                match catalog.find(read) {
+                    Some(known) => *read = known.labels.clone(),
+                    None => own_bytes += read.as_bytes().len() + 2 * size_of::<usize>(),
+                }
             }
         }
         Ok(Self { labels: labels.into(), ordinals: ordinals.into(), own_bytes })

@@ -2,12 +2,11 @@
 
 use super::Lookup;
 use super::cache::Question;
-use crate::head::{Catalog, CatalogState};
+use crate::head::{CatalogState, HeadView, TURN_SERIES};
 use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, BlockError};
-use mytsdb_index::MemIndex;
-use mytsdb_model::{Canceled, Labels, Looks, SeriesRef, StopSign};
-use std::cmp::Ordering as Order;
+use mytsdb_index::{IndexError, Snapshot, TextList};
+use mytsdb_model::{Canceled, Labels, SeriesRef, StopSign};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,12 +21,12 @@ pub(super) enum Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn of_head<'i>(
+    fn of_head(
         self,
-        index: &'i MemIndex,
+        index: &Snapshot<&HeadView<'_>>,
         among: Option<&[SeriesRef]>,
         stop: StopSign<'_>,
-    ) -> Result<Vec<&'i str>, Canceled> {
+    ) -> Result<TextList, IndexError> {
         match (self, among) {
             (Asked::Names, None) => index.label_names(stop),
             (Asked::Names, Some(among)) => index.label_names_of(among, stop),
@@ -70,98 +69,11 @@ pub(crate) struct Texts {
 impl Texts {
     /// Bytes that a cache holds on to with it.
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.list.text.len() + self.list.ends.len() * size_of::<usize>()
+        size_of::<Self>() + self.list.heap_bytes()
     }
 
     fn to_vec(&self, stop: StopSign<'_>) -> Result<Vec<String>, Canceled> {
-        let mut looks = stop.looks();
-        let mut out = Vec::with_capacity(self.list.len());
-        for text in self.list.iter() {
-            looks.before(1)?;
-            out.push(String::from(text));
-        }
-        Ok(out)
-    }
-}
-
-/// Texts, ascending, each once; they lie end to end, so that a million of them are two allocations.
-#[derive(Debug, Default)]
-struct TextList {
-    text: String,
-    ends: Vec<usize>,
-}
-
-impl TextList {
-    fn with_capacity(count: usize, bytes: usize) -> Self {
-        Self { text: String::with_capacity(bytes), ends: Vec::with_capacity(count) }
-    }
-
-    fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    fn get(&self, index: usize) -> Option<&str> {
-        let end = *self.ends.get(index)?;
-        Some(&self.text[index.checked_sub(1).map_or(0, |before| self.ends[before])..end])
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &str> {
-        (0..self.len()).filter_map(|index| self.get(index))
-    }
-
-    fn push(&mut self, text: &str) {
-        self.text.push_str(text);
-        self.ends.push(self.text.len());
-    }
-
-    fn contains(&self, text: &str) -> bool {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            match self.get(middle).map_or(Order::Greater, |known| known.cmp(text)) {
-                Order::Less => low = middle + 1,
-                Order::Greater => high = middle,
-                Order::Equal => return true,
-            }
-        }
-        false
-    }
-
-    /// This list and `more`, which ascends too; `None` if all of them are here, as mostly they are.
-    fn united(&self, more: &[&str], looks: &mut Looks<'_>) -> Result<Option<Self>, Canceled> {
-        // Where the texts that are not here belong.
-        let mut missing = Vec::new();
-        let mut at = 0;
-        for &text in more {
-            looks.before(1)?;
-            let found = loop {
-                match self.get(at).map(|known| known.cmp(text)) {
-                    Some(Order::Less) => {
-                        looks.before(1)?;
-                        at += 1;
-                    }
-                    order => break order == Some(Order::Equal),
-                }
-            };
-            if !found {
-                missing.push((at, text));
-            }
-        }
-        if missing.is_empty() {
-            return Ok(None);
-        }
-        let more_bytes: usize = missing.iter().map(|(_, text)| text.len()).sum();
-        let mut all = Self::with_capacity(self.len() + missing.len(), self.text.len() + more_bytes);
-        let mut missing = missing.into_iter().peekable();
-        for index in 0..=self.len() {
-            looks.before(1)?;
-            while let Some((_, text)) = missing.next_if(|&(at, _)| at == index) {
-                looks.before(1)?;
-                all.push(text);
-            }
-            self.get(index).into_iter().for_each(|text| all.push(text));
-        }
-        Ok(Some(all))
+        stop.looks().collect(self.list.iter().map(String::from))
     }
 }
 
@@ -256,17 +168,11 @@ impl Engine {
         lookup: &Lookup<'_>,
         old: bool,
     ) -> Result<(CatalogState, TextList), EngineError> {
-        let catalog = self.catalog.read();
-        let among =
-            if old || !lookup.matchers.is_empty() { Some(series_of_head(&catalog, lookup, old)?) } else { None };
-        let texts = asked.of_head(catalog.index(), among.as_deref(), lookup.stop)?;
-        let mut looks = lookup.stop.looks();
-        let mut list = TextList::with_capacity(texts.len(), 0);
-        for text in texts {
-            looks.before(1)?;
-            list.push(text);
-        }
-        Ok((catalog.state(), list))
+        self.ask_head(|view| {
+            let among =
+                if old || !lookup.matchers.is_empty() { Some(series_of_head(view, lookup, old)?) } else { None };
+            Ok((view.state(), asked.of_head(&view.index(), among.as_deref(), lookup.stop)?))
+        })
     }
 
     /// What is known, with what series added since then have; `None` if that cannot be told.
@@ -275,78 +181,46 @@ impl Engine {
         known: &Arc<Texts>,
         asked: Asked<'_>,
         lookup: &Lookup<'_>,
-    ) -> Result<Option<Arc<Texts>>, Canceled> {
-        let catalog = self.catalog.read();
-        let state = catalog.state();
-        let Some(references) = state.added_since(known.state) else { return Ok(None) };
-        if references.is_empty() {
-            return Ok(Some(known.clone()));
-        }
-        let mut looks = lookup.stop.looks();
-        let mut missing = BTreeSet::new();
-        for series in catalog.range(references) {
-            looks.before(1 + lookup.matchers.len())?;
-            if lookup.matchers.iter().all(|m| m.matches_labels(&series.labels)) {
-                asked.of_series(&series.labels, |text| {
-                    if !known.list.contains(text) {
-                        missing.insert(text);
-                    }
-                });
+    ) -> Result<Option<Arc<Texts>>, EngineError> {
+        self.ask_head(|view| {
+            let (state, looks) = (view.state(), &mut lookup.stop.looks());
+            let Some(references) = state.added_since(known.state) else { return Ok(None) };
+            if references.is_empty() {
+                return Ok(Some(known.clone()));
             }
-        }
-        let missing: Vec<&str> = missing.into_iter().collect();
-        let list = known.list.united(&missing, &mut looks)?.map_or_else(|| known.list.clone(), Arc::new);
-        Ok(Some(Arc::new(Texts { list, state })))
+            let added = view.added(references, looks)?;
+            let mut missing = BTreeSet::new();
+            for series in &added {
+                looks.before(1 + lookup.matchers.len())?;
+                if lookup.matchers.iter().all(|m| m.matches_labels(&series.labels)) {
+                    asked.of_series(&series.labels, |text| {
+                        if !known.list.has(text) {
+                            missing.insert(text);
+                        }
+                    });
+                }
+            }
+            let missing: Vec<&str> = missing.into_iter().collect();
+            let list = known.list.united(&missing, looks)?.map_or_else(|| known.list.clone(), Arc::new);
+            Ok(Some(Arc::new(Texts { list, state })))
+        })
     }
 }
 
 /// The series of the head that count: with samples in the range if it is an old one.
-fn series_of_head(catalog: &Catalog, lookup: &Lookup<'_>, old: bool) -> Result<Vec<SeriesRef>, Canceled> {
-    let found = catalog.index().select(lookup.matchers, lookup.stop)?;
+fn series_of_head(view: &HeadView<'_>, lookup: &Lookup<'_>, old: bool) -> Result<Vec<SeriesRef>, IndexError> {
+    let found = view.index().select(lookup.matchers, lookup.stop)?;
     if !old {
         return Ok(found);
     }
     let mut looks = lookup.stop.looks();
     let mut kept = Vec::new();
-    for series in found {
-        looks.before(2)?;
-        if catalog.get(series).is_some_and(|s| s.range().overlaps(lookup.range)) {
-            kept.push(series);
-        }
+    for some in found.chunks(TURN_SERIES) {
+        looks.before(2 * some.len())?;
+        view.turn(|catalog| {
+            let stored = |&series: &SeriesRef| catalog.get(series).is_some_and(|s| s.range().overlaps(lookup.range));
+            kept.extend(some.iter().copied().filter(stored));
+        });
     }
     Ok(kept)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(all: &[&str], more: &[&str], expected: &[&str]) {
-        let mut list = TextList::default();
-        for text in all {
-            list.push(text);
-        }
-        assert_eq!(list.iter().collect::<Vec<_>>(), all);
-        let looks = &mut StopSign::NEVER.looks();
-        let united = list.united(more, looks).unwrap();
-        assert_eq!(united.is_none(), all == expected);
-        let united = united.unwrap_or(list);
-        assert_eq!(united.iter().collect::<Vec<_>>(), expected);
-        assert!(united.united(expected, looks).unwrap().is_none());
-        for text in ["", "a", "b", "bb", "c", "d", "e", "f"] {
-            assert_eq!(united.contains(text), expected.contains(&text), "{text}");
-        }
-    }
-
-    #[test]
-    fn united_lists_are_sorted_and_have_each_text_once() {
-        check(&[], &[], &[]);
-        check(&[], &["a", "bb"], &["a", "bb"]);
-        check(&["a", "b"], &[], &["a", "b"]);
-        check(&["b", "d"], &["b", "d"], &["b", "d"]);
-        check(&["b", "d"], &["a", "b", "c", "e"], &["a", "b", "c", "d", "e"]);
-        check(&["c"], &["a", "b"], &["a", "b", "c"]);
-        check(&["a"], &["b", "bb"], &["a", "b", "bb"]);
-    }
 }
