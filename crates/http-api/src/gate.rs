@@ -68,14 +68,22 @@ impl Gate {
         }
     }
 
+    /// A turn, if one is free.
+    pub(crate) fn try_enter(&self) -> Option<Turn> {
+        Arc::clone(&self.running).try_acquire_owned().ok().map(|permit| self.turn(permit))
+    }
+
     /// Waits for a turn, but no longer than `timeout`.
     pub(crate) async fn enter(&self, timeout: Duration) -> Result<Turn, ApiError> {
-        let permit = match Arc::clone(&self.running).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => self.wait(timeout).await?,
-        };
+        if let Some(turn) = self.try_enter() {
+            return Ok(turn);
+        }
+        self.wait(timeout).await.map(|permit| self.turn(permit))
+    }
+
+    fn turn(&self, permit: OwnedSemaphorePermit) -> Turn {
         self.running_gauge.add(1.0);
-        Ok(Turn { _permit: permit, running_gauge: self.running_gauge.clone() })
+        Turn { _permit: permit, running_gauge: self.running_gauge.clone() }
     }
 
     async fn wait(&self, timeout: Duration) -> Result<OwnedSemaphorePermit, ApiError> {

@@ -132,7 +132,7 @@ async fn answer(
     shared: Arc<Shared>,
     request: Request,
     read: impl FnOnce(&Params) -> Result<Lookup, ApiError>,
-    find: impl FnOnce(&dyn LabelStorage, &Lookup, &Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
+    find: impl Fn(&dyn LabelStorage, &Lookup, &Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
 ) -> Response<Body> {
     let encoding = Encoding::negotiate(request.headers());
     let lookup = match Params::read(request).await.and_then(|params| read(&params)) {
@@ -141,5 +141,9 @@ async fn answer(
     };
     let storage = Arc::clone(&shared.storage);
     let work = move |run: &Run, out: &mut Chunks| find(&*storage, &lookup, run, out);
+    // Most of it is remembered.
+    if let Some(response) = job::at_once(&shared.lookups, encoding, &work) {
+        return response;
+    }
     job::run(&shared.lookups, &shared.options.query, shared.options.query_timeout, encoding, work).await
 }
