@@ -10,6 +10,7 @@ use crate::{conformance, e2e, fuzz, layers, loom, test, tidy};
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Extras {
     conformance: bool,
+    peer: bool,
     e2e_rounds: Option<u32>,
     fuzz_seconds: Option<u32>,
 }
@@ -47,6 +48,9 @@ fn run_steps(steps: &mut Steps, extras: &Extras) -> anyhow::Result<()> {
     if extras.conformance {
         steps.run("conformance", conformance::check_floors)?;
     }
+    if extras.peer {
+        steps.run("peer", conformance::check_peer)?;
+    }
     if let Some(seconds) = extras.fuzz_seconds {
         steps.run("fuzz", || fuzz::run(&["--seconds", &seconds.to_string()]))?;
     }
@@ -62,6 +66,7 @@ fn parse(flags: &[&str]) -> anyhow::Result<Extras> {
     while let Some(flag) = rest.next() {
         match *flag {
             "--conformance" => extras.conformance = true,
+            "--peer" => extras.peer = true,
             "--e2e" | "--fuzz" => {
                 let number = rest.next_if(|next| !next.starts_with("--"));
                 let number = number.map(|n| n.parse().with_context(|| format!("{flag} {n}: not a number")));
@@ -86,7 +91,8 @@ mod tests {
     fn extras_are_off_unless_asked_for() {
         assert_eq!(parse(&[]).unwrap(), Extras::default());
         let both = parse(&["--e2e", "--conformance"]).unwrap();
-        assert_eq!(both, Extras { conformance: true, e2e_rounds: Some(ROUNDS_SHORT), fuzz_seconds: None });
+        assert_eq!(both, Extras { conformance: true, e2e_rounds: Some(ROUNDS_SHORT), ..Extras::default() });
+        assert_eq!(parse(&["--peer"]).unwrap(), Extras { peer: true, ..Extras::default() });
         assert_eq!(parse(&["--fuzz"]).unwrap().fuzz_seconds, Some(FUZZ_SECONDS_SHORT));
         assert_eq!(parse(&["--e2e", "7"]).unwrap().e2e_rounds, Some(7));
         assert!(parse(&["--e2e", "seven"]).is_err());

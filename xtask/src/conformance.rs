@@ -38,6 +38,28 @@ pub(crate) fn peer(flags: &[&str]) -> anyhow::Result<ExitCode> {
     run(&arguments)
 }
 
+/// Seeds of the random queries that the gate asks of a Prometheus too, and how many of each.
+const PEER_SEEDS: [&str; 6] = ["1", "2", "3", "4", "5", "6"];
+const PEER_QUERIES: &str = "2000";
+
+/// Asks the same random queries every time, about a minute of them; every answer must be that of Prometheus.
+///
+/// # Errors
+///
+/// If an answer differs, if Prometheus cannot be built, or if the runner cannot be built or started.
+pub(crate) fn check_peer() -> anyhow::Result<()> {
+    let prometheus = crate::prometheus::build()?;
+    let prometheus = prometheus.to_string_lossy();
+    succeed(&mut cargo_with(&["build", "--profile", "ci", "--package", "mytsdb-conformance"]))?;
+    for seed in PEER_SEEDS {
+        // Without the suites' data: the cases must not change with them.
+        let place = ["--prometheus", &prometheus, "--dir", "none"];
+        let arguments = [&["peer", "--seed", seed, "--queries", PEER_QUERIES][..], &place].concat();
+        succeed(&mut runner(&arguments)).with_context(|| format!("peer, seed {seed}: answers differ"))?;
+    }
+    Ok(())
+}
+
 /// Runs every suite that has a floor; a suite below its full score passes as long as it is not below its floor.
 ///
 /// # Errors

@@ -17,8 +17,17 @@ fn differ(kind: &'static str, theirs: impl std::fmt::Display, ours: impl std::fm
     Difference { kind, text: format!("\n    theirs: {theirs}\n    ours:   {ours}") }
 }
 
-/// The first difference. `ordered`: the order of an instant vector's samples counts.
-pub fn compare(theirs: &Value, ours: &Value, ordered: bool) -> Option<Difference> {
+/// What of an answer to a question is promised beyond the values.
+#[derive(Debug, Clone, Copy)]
+pub struct Promised {
+    /// The order of an instant vector's samples.
+    pub order: bool,
+    /// The signs of zeros.
+    pub zero_signs: bool,
+}
+
+/// The first difference.
+pub fn compare(theirs: &Value, ours: &Value, promised: Promised) -> Option<Difference> {
     if theirs.is_null() {
         return None;
     }
@@ -41,8 +50,8 @@ pub fn compare(theirs: &Value, ours: &Value, ordered: bool) -> Option<Difference
         return Some(differ("type", short(theirs), short(ours)));
     }
     let found = match a["resultType"].as_str() {
-        Some("vector" | "matrix") => series(&a["result"], &b["result"], ordered),
-        _ => sample(&a["result"], &b["result"]),
+        Some("vector" | "matrix") => series(&a["result"], &b["result"], promised),
+        _ => sample(&a["result"], &b["result"], promised),
     };
     found.or_else(|| remarks(theirs, ours, "warnings")).or_else(|| remarks(theirs, ours, "infos"))
 }
@@ -56,7 +65,19 @@ fn short(answer: &Value) -> String {
     text
 }
 
-fn series(theirs: &Value, ours: &Value, ordered: bool) -> Option<Difference> {
+/// Whether a series has a float and a histogram at the same time.
+pub fn of_both_kinds(answer: &Value) -> bool {
+    answer["data"]["result"].as_array().into_iter().flatten().any(|series| {
+        let times = |key: &str| {
+            let points = series[key].as_array().into_iter().flatten();
+            points.map(|point| point[0].to_string()).collect::<BTreeSet<_>>()
+        };
+        !times("values").is_disjoint(&times("histograms"))
+    })
+}
+
+fn series(theirs: &Value, ours: &Value, promised: Promised) -> Option<Difference> {
+    let ordered = promised.order;
     let list = |value: &Value| {
         let mut list: Vec<Value> = value.as_array().cloned().unwrap_or_default();
         if !ordered {
@@ -89,7 +110,7 @@ fn series(theirs: &Value, ours: &Value, ordered: bool) -> Option<Difference> {
                 return Some(differ("sample kind", a, b));
             }
             if !a[key].is_null()
-                && let Some(mut found) = sample(&a[key], &b[key])
+                && let Some(mut found) = sample(&a[key], &b[key], promised)
             {
                 found.text = format!(" {}{}", a["metric"], found.text);
                 return Some(found);
@@ -109,7 +130,7 @@ fn series(theirs: &Value, ours: &Value, ordered: bool) -> Option<Difference> {
                 return Some(Difference { kind: "times", text });
             }
             for (p, q) in x.iter().zip(y) {
-                if let Some(mut found) = sample(p, q) {
+                if let Some(mut found) = sample(p, q, promised) {
                     found.text = format!(" {} at {}{}", a["metric"], p[0], found.text);
                     return Some(found);
                 }
@@ -120,7 +141,7 @@ fn series(theirs: &Value, ours: &Value, ordered: bool) -> Option<Difference> {
 }
 
 /// Two `[time, value]`.
-fn sample(theirs: &Value, ours: &Value) -> Option<Difference> {
+fn sample(theirs: &Value, ours: &Value, promised: Promised) -> Option<Difference> {
     if theirs[0] != ours[0] {
         return Some(differ("time", theirs, ours));
     }
@@ -129,7 +150,7 @@ fn sample(theirs: &Value, ours: &Value) -> Option<Difference> {
         return histogram(a, b).then(|| differ("histogram", a, b));
     }
     let same = match (a.as_str(), b.as_str()) {
-        (Some(a), Some(b)) => a == b || near(a, b),
+        (Some(a), Some(b)) => a == b || near(a, b) || (!promised.zero_signs && is_zero(a) && is_zero(b)),
         _ => a == b,
     };
     (!same).then(|| differ("value", a, b))
@@ -149,6 +170,10 @@ fn histogram(a: &Value, b: &Value) -> bool {
             let count = |b: &Value| b[3].as_str().unwrap_or_default().to_owned();
             (0..3).any(|i| p[i] != q[i]) || (count(p) != count(q) && !near(&count(p), &count(q)))
         })
+}
+
+fn is_zero(text: &str) -> bool {
+    text == "0" || text == "-0"
 }
 
 /// Texts of numbers that are close, but not the same number written in two ways.

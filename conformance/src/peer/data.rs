@@ -1,9 +1,10 @@
 //! Random series of every kind that PromQL treats in a way of its own.
 
-use super::random::Random;
+use anyhow::Context;
 use mytsdb_codec::{CUSTOM_SCHEMA, CounterResetHint, FloatHistogram, Span};
 use mytsdb_model::{Labels, stale_nan};
-use mytsdb_promql::TestStorage;
+use mytsdb_promql::{SequenceItem, TestStorage, parse_duration_ms, parse_series_description};
+use mytsdb_testkit::Random;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ enum Shape {
 
 /// All series of a seed.
 pub fn random_data(seed: u64) -> Data {
-    let random = &mut Random::new(seed, u64::MAX);
+    let random = &mut Random::of_case(seed, u64::MAX);
     let mut data = Data::new();
     for (name, shape, series) in [
         ("c_total", Shape::Counter, 6),
@@ -74,6 +75,27 @@ pub fn random_data(seed: u64) -> Data {
     }
     classic(random, &mut data);
     data
+}
+
+/// The series of a `load` block, the first samples at [`START_MS`].
+pub fn loaded_data(block: &str) -> anyhow::Result<Data> {
+    let mut lines = block.lines().map(str::trim).filter(|line| !line.is_empty());
+    let head = lines.next().and_then(|line| line.strip_prefix("load ")).context("no `load STEP`")?;
+    let step_ms = parse_duration_ms(head.trim()).map_err(anyhow::Error::msg)?;
+    let mut data = Data::new();
+    for line in lines {
+        let series = parse_series_description(line).with_context(|| line.to_owned())?;
+        let points = data.entry(series.labels).or_default();
+        for (i, item) in series.values.into_iter().enumerate() {
+            let point = match item {
+                SequenceItem::Gap => continue,
+                SequenceItem::Float(value) => Point::Float(value),
+                SequenceItem::Histogram(item) => Point::Histogram(FloatHistogram::clone(&item.histogram)),
+            };
+            points.push((START_MS + step_ms * i as i64, point));
+        }
+    }
+    Ok(data)
 }
 
 /// The same series in the storage of ours.

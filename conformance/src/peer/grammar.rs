@@ -1,6 +1,6 @@
 //! Writes random expressions over the whole language.
 
-use super::random::Random;
+use mytsdb_testkit::Random;
 
 const NAMES: [&str; 16] =
     ["c_total", "c_total", "g", "g", "i", "i", "w", "h", "h", "hg", "hc", "hc", "hx", "hx", "b_bucket", "t"];
@@ -82,6 +82,11 @@ impl Writer<'_> {
         let depth = self.0.pick(&[1, 1, 2, 2, 2, 3]);
         match self.0.below(40) {
             0 => self.scalar(depth),
+            1 if self.0.one_in(3) => {
+                let (selector, window) = (self.selector(), self.duration());
+                let word = self.pick(&["anchored", "smoothed"]);
+                format!("{selector}[{window}] {word}{}", self.modifiers())
+            }
             1 => self.matrix(1),
             2 => self.pick(&["\"text\"", "'a\\tb'", "`raw`"]),
             3..=4 => {
@@ -141,7 +146,7 @@ impl Writer<'_> {
     fn modifiers(&mut self) -> String {
         let mut parts = Vec::new();
         if self.0.one_in(7) {
-            let sign = self.0.pick(&["", "", "-"]);
+            let sign = self.0.pick(&["", "", "", "", "-", "-", "--", "+"]);
             let duration = self.duration();
             let simple = !duration.contains([' ', '(']);
             parts.push(if simple {
@@ -243,6 +248,9 @@ impl Writer<'_> {
             "NaN",
             "1e10",
             "1e300",
+            "scalar(w{instance=\"0\"})",
+            "scalar(count(i) - 3)",
+            "scalar(nothing)",
         ])
     }
 
@@ -296,8 +304,19 @@ impl Writer<'_> {
                     "avg_over_time",
                     "last_over_time",
                     "first_over_time",
+                    "delta",
+                    "idelta",
                 ]);
-                format!("{f}({name}[{}]{})", self.duration(), self.modifiers())
+                let (window, modifiers) = (self.duration(), self.modifiers());
+                match self.0.below(6) {
+                    0 => {
+                        let inner = self.pick(&["rate", "increase", "sum_over_time", "idelta"]);
+                        let step = self.pick(&["15s", "1m", "2m"]);
+                        format!("{f}({inner}({name}[{window}])[{}:{step}]{modifiers})", self.duration())
+                    }
+                    1 => format!("-{f}({name}[{window}]{modifiers})"),
+                    _ => format!("{f}({name}[{window}]{modifiers})"),
+                }
             }
             4..=6 => format!("{} {} ({name})", self.pick(&["sum", "avg", "sum", "group", "min"]), self.grouping()),
             7 => {
@@ -307,7 +326,8 @@ impl Writer<'_> {
             8 => format!("({name} {} {})", self.pick(&["</", ">/"]), self.bound()),
             9 => format!("({name} {} {})", self.pick(&["*", "/", "-", "+", "==", ">", "%"]), self.scalar(d)),
             10 => {
-                let (op, other) = (self.pick(&["+", "-", "==", "!=", "*", "or", "and"]), self.pick(&HISTOGRAMS));
+                let op = self.pick(&["+", "-", "==", "!=", "== bool", "*", "or", "and", "unless", "</", ">"]);
+                let other = self.pick(&["h", "hg", "hc", "hx", "g", "i", "rate(h[5m])", "increase(hc[5m])"]);
                 let matching = self.pick(&["", "on (instance)", "ignoring (job)"]);
                 format!("({name} {op} {matching} {other})")
             }
@@ -438,7 +458,7 @@ impl Writer<'_> {
         }
         let target = self.pick(&["job", "new", "__name__", "instance", "dotted.new"]);
         let value = self.pick(&["x$1", "$1", "", "${1}y", "$1y", "$0", "$$1", "const", "$name"]);
-        let source = self.pick(&["instance", "job", "__name__", "nothing", "le"]);
+        let source = self.pick(&["instance", "job", "__name__", "nothing", "le", "dotted.label"]);
         let regex = self.pick(&["([0-4])", "(.*)", "j(.)", ".*", "(?P<name>.)(.*)", "\\\\d", "", "(a)|(.)"]);
         format!("label_replace({inner}, \"{target}\", \"{value}\", \"{source}\", \"{regex}\")")
     }
@@ -512,7 +532,10 @@ impl Writer<'_> {
                 let (word, selector) = (self.pick(&["anchored", "smoothed"]), self.selector());
                 format!("{f}({selector}[{}] {word}{})", self.duration(), self.modifiers())
             }
-            6 if self.0.one_in(3) => format!("{} smoothed", self.selector()),
+            6 if self.0.one_in(2) => {
+                let (selector, word) = (self.selector(), self.pick(&["smoothed", "smoothed", "anchored"]));
+                format!("{selector} {word}{}", self.modifiers())
+            }
             _ => {
                 let f = self.pick(&WINDOWED);
                 format!("{f}({})", self.matrix(depth))

@@ -114,7 +114,12 @@ fn histogram(h: &FloatHistogram, timestamp: i64) -> Histogram {
         negative_counts: h.negative_buckets.clone(),
         positive_spans: spans(&h.positive_spans),
         positive_counts: h.positive_buckets.clone(),
-        reset_hint: if h.counter_reset_hint == CounterResetHint::Gauge { 3 } else { 0 },
+        reset_hint: match h.counter_reset_hint {
+            CounterResetHint::Unknown => 0,
+            CounterResetHint::CounterReset => 1,
+            CounterResetHint::NotCounterReset => 2,
+            CounterResetHint::Gauge => 3,
+        },
         timestamp,
         custom_values: h.custom_values.clone(),
     }

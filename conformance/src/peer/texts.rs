@@ -1,7 +1,8 @@
 //! Texts that may or may not be queries: those of the suites and of the grammar, broken in small ways.
 
 use super::grammar::Writer;
-use super::random::Random;
+use super::own_texts::OWN_TEXTS;
+use mytsdb_testkit::Random;
 use serde_json::Value;
 use std::path::Path;
 
@@ -128,9 +129,10 @@ const WORDS: [&str; 119] = [
     "stale",
 ];
 
-/// All queries of the suites' data, without repetition.
-pub fn corpus(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let mut out = Vec::new();
+/// Texts of our own and, if there is a folder of the suites' data, all queries in it, without repetition.
+pub fn corpus(folder: Option<&Path>) -> anyhow::Result<Vec<String>> {
+    let mut out = OWN_TEXTS.map(str::to_owned).to_vec();
+    let Some(folder) = folder else { return Ok(out) };
     for table in ["promql_parse_ok", "promql_parse_fail", "promql_prettier", "promql_printer"] {
         let path = folder.join("promql-tables").join(format!("{table}.json"));
         let table: Value =

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, Default)]
 pub struct Annotations {
     list: Vec<Annotation>,
+    /// For each of them, the expression whose evaluation told it last.
+    told_by: Vec<PosRange>,
     /// Where each text is in `list`.
     known: HashMap<(bool, String), usize>,
 }
@@ -34,15 +36,22 @@ impl Annotation {
 impl Annotations {
     /// Adds a remark, or moves the one with the same text to `pos` if that is evaluated later.
     pub fn add(&mut self, warning: bool, message: String, pos: PosRange) {
+        self.add_by(warning, message, pos, pos);
+    }
+
+    /// The same for a remark about `pos`, a part of the expression at `told_by` that is being evaluated.
+    fn add_by(&mut self, warning: bool, message: String, pos: PosRange, told_by: PosRange) {
         let key = (warning, message);
         if let Some(&at) = self.known.get(&key) {
             // An expression is evaluated after those within it, and after those before it.
             let order = |pos: PosRange| (pos.end, std::cmp::Reverse(pos.start));
-            if order(pos) > order(self.list[at].pos) {
+            if (order(told_by), order(pos)) > (order(self.told_by[at]), order(self.list[at].pos)) {
                 self.list[at].pos = pos;
+                self.told_by[at] = told_by;
             }
             return;
         }
+        self.told_by.push(told_by);
         self.list.push(Annotation { warning, message: key.1.clone(), pos });
         self.known.insert(key, self.list.len() - 1);
     }
@@ -51,14 +60,24 @@ impl Annotations {
         self.add(true, message.into(), pos);
     }
 
+    /// A warning about a parameter at `pos` of the call or aggregation at `told_by`.
+    pub(crate) fn warn_by(&mut self, message: impl Into<String>, pos: PosRange, told_by: PosRange) {
+        self.add_by(true, message.into(), pos, told_by);
+    }
+
+    /// The same for an info.
+    pub(crate) fn info_by(&mut self, message: impl Into<String>, pos: PosRange, told_by: PosRange) {
+        self.add_by(false, message.into(), pos, told_by);
+    }
+
     pub(crate) fn info(&mut self, message: impl Into<String>, pos: PosRange) {
         self.add(false, message.into(), pos);
     }
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: Annotations) {
-        for a in other.list {
-            self.add(a.warning, a.message, a.pos);
+        for (a, told_by) in other.list.into_iter().zip(other.told_by) {
+            self.add_by(a.warning, a.message, a.pos, told_by);
         }
     }
 

@@ -14,7 +14,10 @@ pub(crate) struct Lexer<'a> {
     paren_depth: usize,
     in_braces: bool,
     in_brackets: bool,
+    /// A number stands in these brackets.
     got_duration: bool,
+    /// A number stands in these or in brackets before.
+    got_any_duration: bool,
     got_colon: bool,
     /// Values of a series description follow: `0x2` is a repetition, not a number in base 16.
     series: bool,
@@ -51,6 +54,7 @@ impl<'a> Lexer<'a> {
             in_braces: false,
             in_brackets: false,
             got_duration: false,
+            got_any_duration: false,
             got_colon: false,
             series: false,
             refusal: String::new(),
@@ -268,7 +272,8 @@ impl<'a> Lexer<'a> {
                 TokenKind::RightBracket
             }
             ':' => {
-                if !self.got_duration {
+                // As in Prometheus, a number in any brackets before will do.
+                if !self.got_any_duration {
                     self.start = self.at;
                     return Err("unexpected colon before duration in duration expression".into());
                 }
@@ -300,10 +305,11 @@ impl<'a> Lexer<'a> {
             c if c.is_ascii_digit() || (c == '.' && self.peek().is_some_and(|d| d.is_ascii_digit())) => {
                 self.at = self.start;
                 self.got_duration = true;
+                self.got_any_duration = true;
                 return self.number_or_duration();
             }
             c if is_alpha(c) => {
-                let keyword = match self.word(is_alphanumeric).to_ascii_lowercase().as_str() {
+                let keyword = match self.word(is_alpha).to_ascii_lowercase().as_str() {
                     "step" => Keyword::Step,
                     "range" => Keyword::Range,
                     "min_of" => Keyword::MinOf,

@@ -6,9 +6,10 @@ use crate::ast::{
 };
 use crate::lexer::{is_alpha, is_alphanumeric};
 use crate::literal::format_duration_ms;
-use crate::number_text::format_fixed;
+use crate::number_text::{format_fixed, format_general};
 use crate::token::{quote, quote_bytes};
 use mytsdb_model::{LABEL_NAME, Matcher};
+use std::cmp::Ordering;
 use std::fmt;
 
 impl fmt::Display for Expr {
@@ -90,12 +91,13 @@ fn matching_clause(m: &VectorMatching) -> String {
         parts.push(format!(" {word} ({})", label_list(&m.include)));
     }
     match (m.fill_left, m.fill_right) {
-        (Some(left), Some(right)) if left.to_bits() == right.to_bits() => {
-            parts.push(format!(" fill ({})", format_fixed(left)));
+        // Numbers that are equal are the same here, whatever their signs, and NaN is not.
+        (Some(left), Some(right)) if left.partial_cmp(&right) == Some(Ordering::Equal) => {
+            parts.push(format!(" fill ({})", format_general(left)));
         }
         (left, right) => {
             for (word, value) in [("fill_left", left), ("fill_right", right)] {
-                parts.extend(value.map(|value| format!(" {word} ({})", format_fixed(value))));
+                parts.extend(value.map(|value| format!(" {word} ({})", format_general(value))));
             }
         }
     }

@@ -1,4 +1,6 @@
 //! Queries that a real Prometheus was found to answer otherwise; the answers here are its own.
+//!
+//! It is long because each of them is a case of its own; they share nothing to split them by.
 
 use mytsdb_promql::{Cancel, QueryOptions, QueryValue, SampleValue, TestStorage, instant, parse, prettify, range};
 
@@ -246,6 +248,7 @@ fn ties_stay_where_the_heap_leaves_them() {
 #[test]
 fn the_operand_fails_before_the_parameter() {
     let storage = storage("load 1m\n a{x=\"1\"} 1\n b{x=\"1\",y=\"1\"} 1\n b{x=\"1\",y=\"2\"} 2\n");
+    assert_eq!(ask(&storage, "topk(-1e300, a)", 0), NONE);
     for query in ["topk(NaN, a + on (x) b)", "bottomk(1e300, a + on (x) b)", "limitk(NaN, a + on (x) b)"] {
         assert!(ask(&storage, query, 0)[0].starts_with("found duplicate series"), "{query}");
     }
@@ -344,4 +347,311 @@ fn tokens_are_refused_where_prometheus_finds_them() {
     refusal("a*on()group_left", &clause(17, "end of input"));
     refusal("(a*on()group_left)", &clause(18, "\")\""));
     refusal("a*on()group_left bool b", &clause(18, "<bool>"));
+}
+
+#[test]
+fn a_colon_needs_a_number_in_any_brackets_before_it() {
+    refusal("foo[step():1m]", "1:12: parse error: unexpected colon before duration in duration expression");
+    assert!(parse("(delta(c[1] anchored))[step():1]").is_ok());
+    let expected = "number, duration, step(), or range()";
+    for (text, token) in [
+        ("(a(n[1][:", "1:9: parse error: unexpected \":\""),
+        ("foo[step2", "1:9: parse error: unexpected number \"2\""),
+        ("foo[min_of5", "1:11: parse error: unexpected number \"5\""),
+    ] {
+        refusal(text, &format!("{token} in subquery or range selector, expected {expected}"));
+    }
+    refusal("foo[1m] + foo[x", "1:15: parse error: unexpected character in duration expression: 'x'");
+    refusal("(foo[1m])[", "1:11: parse error: unexpected end of input in duration expression");
+    refusal("foo[1m step2", "1:8: parse error: unexpected \"step\" in subquery or range, expected \":\" or \"]\"");
+}
+
+#[test]
+fn extended_selectors_are_refused_as_in_prometheus() {
+    for text in ["(x)anchored", "1 anchored", "sum(x) anchored", "rate(x[5m]) anchored", "(x[5m:1m]) anchored"] {
+        refusal(text, "1:1: parse error: anchored modifier not implemented");
+    }
+    refusal("x anchored smoothed", "1:1: parse error: anchored and smoothed modifiers cannot be used together");
+    assert!(parse("x[5m] anchored anchored").is_ok());
+}
+
+#[test]
+fn behind_two_signs_an_offset_is_a_whole_duration_expression() {
+    let shown = |text| prettify(&parse(text).expect("the query is legal"));
+    assert_eq!(shown("x offset --5"), "x offset 5s");
+    assert_eq!(shown("x offset -+5m"), "x offset -5m");
+    assert_eq!(shown("x offset --5m * 2"), "x offset 5m * 2");
+    assert_eq!(shown("x offset -5m * 2"), "x offset -5m * 2");
+    assert!(parse("x offset NaN").is_ok() && parse("x offset --NaN").is_ok());
+    refusal("l offset+Inf", "1:9: parse error: duration out of range");
+    let expected = "unexpected end of input in offset, expected number, duration, step(), or range()";
+    refusal("g offset--", &format!("1:11: parse error: {expected}"));
+}
+
+#[test]
+fn parts_of_milliseconds_are_cut_off_durations_and_rounded_in_times() {
+    let shown = |text| prettify(&parse(text).expect("the query is legal"));
+    assert_eq!(shown("a[1.9999]"), "a[1s999ms]");
+    assert_eq!(shown("a[2.3]"), "a[2s300ms]");
+    assert_eq!(shown("a offset 1.0005"), "a offset 1s");
+    assert_eq!(shown("a @ 1.0005"), "a @ 1.001");
+}
+
+#[test]
+fn equal_stand_ins_are_printed_once_but_nan_equals_nothing() {
+    let shown = |text| prettify(&parse(text).expect("the query is legal"));
+    assert_eq!(shown("a + fill(NaN) b"), "a + fill_left (NaN) fill_right (NaN) b");
+    assert_eq!(shown("a + fill_left(0) fill_right(-0) b"), "a + fill (0) b");
+    assert_eq!(shown("a + fill(1e300) b"), "a + fill (1e+300) b");
+}
+
+#[test]
+fn a_clause_before_the_arguments_lets_an_aggregation_be_refused_before_what_follows() {
+    let wrong = "wrong number of arguments for aggregate expression provided, expected 1, got 2";
+    refusal("(stddev by()(a,b)", &format!("1:2: parse error: {wrong}"));
+    refusal("(stddev(a,b)", "1:13: parse error: unclosed left parenthesis");
+}
+
+#[test]
+fn info_refuses_what_is_no_vector_as_a_whole() {
+    let error =
+        |found| format!("1:1: parse error: expected type instant vector in call to function \"info\", got {found}");
+    refusal("info(x, 1)", &error("scalar"));
+    refusal("info(1, x[5m])", &error("range vector"));
+    refusal("info(x, sum(1))", "1:9: parse error: expected label selectors only");
+}
+
+/// All values of a range query over five minutes.
+fn values(storage: &TestStorage, query: &str, step_ms: i64) -> Vec<f64> {
+    let expr = parse(query).expect("the query is legal");
+    let result = range(storage, &expr, 0, 300_000, step_ms, &QueryOptions::default(), &Cancel::new());
+    let QueryValue::Matrix(series) = result.expect("the query answers").value else { return Vec::new() };
+    series.into_iter().flat_map(|series| series.values).collect()
+}
+
+#[test]
+fn a_pinned_operand_is_aggregated_with_the_parameter_of_the_first_step() {
+    let storage = storage("load 1m\n k 0.5 1 1 0 0 0\n g{i=\"1\"} 1\n g{i=\"2\"} 3\n");
+    assert_eq!(values(&storage, "quantile(scalar(k), g @ 0)", 60_000), [2.0; 6]);
+    assert_eq!(values(&storage, "topk(scalar(k), g @ 0)", 60_000), [0.0; 0]);
+}
+
+#[test]
+fn functions_of_time_are_not_the_same_at_every_step() {
+    let storage = storage("load 1m\n g{instance=\"a\"} 1 2 3 4 5 6\n");
+    let remark =
+        "PromQL warning: sort is ineffective for range queries since results are always ordered by labels (1:1)";
+    assert_eq!(remarks(&storage, "sort(month(g @ 60))"), [remark]);
+    assert_eq!(remarks(&storage, "sort(info(g @ 60, {version=~\".*\"}))"), NONE);
+}
+
+#[test]
+fn an_extended_range_that_nobody_looks_at_has_values_at_its_edges() {
+    let storage = storage("load 1m\n g 1 2 4 8\n h {{schema:0 count:1 sum:1 buckets:[1]}}x5\n");
+    let samples = |query| {
+        let expr = parse(query).expect("the query is legal");
+        let result = instant(&storage, &expr, 150_000, &QueryOptions::default(), &Cancel::new());
+        let QueryValue::Matrix(mut series) = result.expect("the query answers").value else { return Vec::new() };
+        let series = series.pop().expect("there is one");
+        series.timestamps_ms.into_iter().zip(series.values).collect::<Vec<_>>()
+    };
+    assert_eq!(samples("g[1m] anchored"), [(90_000, 2.0), (120_000, 4.0), (150_000, 4.0)]);
+    assert_eq!(samples("(g[1m] smoothed)"), [(90_000, 3.0), (120_000, 4.0), (150_000, 6.0)]);
+    assert_eq!(ask(&storage, "h[1m] anchored", 150), ["anchored modifier is not supported with histograms"]);
+    assert_eq!(ask(&storage, "g anchored", 150), ["{__name__=\"g\"} 4"]);
+    let late = self::storage("load 1m\n g _ _ _ 5\n");
+    assert_eq!(
+        ask(&late, "g[1m] smoothed", 130),
+        [
+            "Matrix([Series { labels: {__name__=\"g\"}, timestamps_ms: [70000, 130000], values: [5.0, 5.0], histogram_timestamps_ms: [], histograms: [] }])"
+        ]
+    );
+    // Times are those of the samples.
+    assert_eq!(ask(&storage, "timestamp(g smoothed)", 150), ["{} 120"]);
+    assert_eq!(ask(&storage, "start_timestamp(g smoothed)", 150), NONE);
+}
+
+#[test]
+fn functions_that_know_no_extension_matter_only_where_they_are_evaluated() {
+    let storage = storage("load 1m\n g 1 2 4 8\n");
+    let error = "smoothed modifier can only be used with: delta, increase, rate - not with changes";
+    assert_eq!(ask(&storage, "sum_over_time(changes(g[40s] smoothed)[15s:2m])", 110), NONE);
+    assert_eq!(ask(&storage, "sum_over_time(changes(g[40s] smoothed)[15s:2m])", 125), [error]);
+}
+
+#[test]
+fn resets_of_an_extended_window_are_summed_up_before_they_are_added() {
+    let storage = storage("load 1m\n w 1e300 0 90 39 1e21 14 -1e300 18.9\n");
+    let info =
+        "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"w\" (1:10)";
+    assert_eq!(ask(&storage, "increase(w[7m] anchored)", 430), ["{} 0", info]);
+}
+
+#[test]
+fn only_the_last_refusal_of_a_step_is_remarked() {
+    let storage = storage("load 1m\n m{i=\"1\"} 3\n m{i=\"2\"} {{schema:0 count:1 sum:1 buckets:[1]}}\n");
+    let info =
+        "PromQL info: incompatible sample types encountered for binary operator \">/\": float >/ histogram (1:1)";
+    assert_eq!(ask(&storage, "20 >/ m", 0), [info]);
+}
+
+#[test]
+fn what_an_outer_call_remarks_on_its_parameter_comes_later() {
+    let storage = storage("load 1m\n g 1 2 3\n");
+    let warning = |column| format!("PromQL warning: quantile value should be between 0 and 1, got -1 (1:{column})");
+    assert_eq!(ask(&storage, "quantile(-1, quantile_over_time(-1, g[5m]))", 60), ["{} -inf".to_owned(), warning(10)]);
+    let le = "PromQL warning: bucket label \"le\" is missing or has a malformed value of \"\" (1:21)";
+    assert_eq!(ask(&storage, "histogram_quantiles(g, \"q\", -1, -1)", 60), [le.to_owned(), warning(33)]);
+}
+
+#[test]
+fn contradicting_resets_leave_no_sum_of_two_histograms() {
+    let storage = storage(
+        "load 1m\n a {{schema:0 count:4 sum:4 buckets:[4]}} {{schema:0 count:6 sum:6 buckets:[6]}}\n \
+         b {{schema:0 count:4 sum:4 buckets:[4]}} {{schema:0 count:2 sum:2 buckets:[2]}}\n",
+    );
+    let warning = "PromQL warning: conflicting counter resets during histogram addition (1:15)";
+    assert_eq!(ask(&storage, "histogram_sum(a + on () b)", 60), [warning]);
+}
+
+#[test]
+fn hints_of_summaries_forget_what_was_passed() {
+    let load = "load 1m\n h {{schema:0 count:9 sum:9 buckets:[9]}} stale {{schema:0 count:2 sum:2 buckets:[2]}} \
+                {{schema:0 count:3 sum:3 buckets:[3]}} _ {{schema:0 count:1 sum:1 buckets:[1]}} \
+                {{schema:0 count:2 sum:2 buckets:[2]}}\n";
+    let storage = storage(load);
+    let warning = "PromQL warning: conflicting counter resets during histogram aggregation (1:29)";
+    assert_eq!(ask(&storage, "histogram_sum(sum_over_time(h[7m]))", 420), ["{} 8", warning]);
+    // The reset before the second window is not seen, as its sample was passed over.
+    assert_eq!(ask(&storage, "histogram_sum(sum_over_time(h[80s]))", 360), ["{} 3"]);
+    // Where buckets matter anywhere around, nothing is summarised.
+    assert_eq!(ask(&storage, "histogram_sum(sum_over_time(h[7m])) >/ 2", 420).len(), 1);
+}
+
+#[test]
+fn remarks_on_layouts_come_alone_where_nothing_is_added() {
+    let (exponential, custom) =
+        ("{{schema:0 count:1 sum:1 buckets:[1]}}", "{{schema:-53 count:1 sum:1 custom_values:[5] buckets:[1]}}");
+    let gauge = "{{schema:0 count:1 sum:1 buckets:[1] counter_reset_hint:gauge}}";
+    let other = "{{schema:-53 count:1 sum:1 custom_values:[2 5] buckets:[1]}}";
+    let storage = storage(&format!(
+        "load 1m\n a {exponential} {custom} {gauge}\n b {exponential} {gauge} {custom} {exponential}\n \
+         c {custom} {other} {exponential}\n"
+    ));
+    let mixed = |name, column| {
+        let text = "vector contains a mix of histograms with exponential and custom buckets schemas";
+        format!("PromQL warning: {text} for metric name \"{name}\" (1:{column})")
+    };
+    let not_a_counter = "PromQL warning: this native histogram metric is not a counter: \"a\" (1:6)".to_owned();
+    assert_eq!(ask(&storage, "rate(a[5m])", 200), [not_a_counter, mixed("a", 6)]);
+    assert_eq!(ask(&storage, "rate(b[5m])", 200), [mixed("b", 6)]);
+    assert_eq!(ask(&storage, "rate(a[5m] anchored)", 200), [mixed("a", 6)]);
+    assert_eq!(ask(&storage, "sum_over_time(c[5m])", 200), [mixed("c", 15)]);
+}
+
+#[test]
+fn between_a_gauge_and_a_counter_lies_a_gauge() {
+    let (counter, gauge) =
+        ("{{schema:0 count:1 sum:1 buckets:[1]}}", "{{schema:0 count:3 sum:3 buckets:[3] counter_reset_hint:gauge}}");
+    let storage = storage(&format!("load 1m\n h {counter} {counter} {gauge}\n"));
+    assert_eq!(ask(&storage, "histogram_count(delta(h[1m] smoothed))", 150), ["{} 1"]);
+}
+
+#[test]
+fn buckets_without_observations_tell_histograms_apart() {
+    let storage = storage("load 1m\n h {{schema:0 count:2 sum:1 buckets:[1 0 1]}}\n");
+    assert_eq!(ask(&storage, "h == bool on () h", 0), ["{} 1"]);
+    assert_eq!(ask(&storage, "h == bool on () sum(h)", 0), ["{} 0"]);
+}
+
+#[test]
+fn a_bucket_that_is_only_cut_in_its_infinite_width_is_not_cut() {
+    let storage = storage("load 1m\n h {{schema:-53 count:1 sum:24 custom_values:[10] buckets:[0 1]}}\n");
+    assert_eq!(ask(&storage, "histogram_sum(h >/ 1000)", 0), ["{} 24"]);
+}
+
+#[test]
+fn ranks_beyond_all_buckets_are_the_whole_count() {
+    let storage =
+        storage("load 1m\n h {{schema:0 count:0.7023548527417415 sum:1 buckets:[0.1 0.2 0.3 0.1023548527417415]}}\n");
+    assert_eq!(ask(&storage, "histogram_fraction(300, Inf, h)", 0), ["{} 0"]);
+    let below_zero = storage_of_a_zero_bucket();
+    assert_eq!(ask(&below_zero, "histogram_fraction(-0.3, 0, h)", 0), ["{} 0"]);
+}
+
+/// One observation in a zero bucket without width, one below.
+fn storage_of_a_zero_bucket() -> TestStorage {
+    storage("load 1m\n h {{schema:1 count:2 sum:1 z_bucket:1 n_buckets:[1] n_offset:-1}}\n")
+}
+
+#[test]
+fn quantiles_of_negative_counts_end_at_the_upper_bound() {
+    let storage =
+        storage("load 1m\n a {{schema:0 count:4 sum:4 buckets:[4]}}\n b {{schema:0 count:6 sum:6 buckets:[0 6]}}\n");
+    assert_eq!(ask(&storage, "histogram_quantile(0.5, a - on () b - on () b)", 0), ["{} 1"]);
+}
+
+#[test]
+fn quantiles_of_counts_that_are_nan_are_the_last_finite_bound() {
+    let storage = storage("load 1m\n b_bucket{le=\"1\"} 1\n b_bucket{le=\"2\"} 4\n b_bucket{le=\"+Inf\"} 10\n");
+    assert_eq!(ask(&storage, "histogram_quantile(0.1, b_bucket % 0)", 0), ["{} 2"]);
+}
+
+#[test]
+fn the_first_step_with_an_error_tells() {
+    let storage = storage(
+        "load 1m\n a{x=\"1\",y=\"1\"} _ 1 1\n a{x=\"1\",y=\"2\"} _ 1 1\n b{x=\"1\",y=\"1\"} _ 1 1\n b{x=\"1\",y=\"2\"} _ _ 1\n",
+    );
+    let expr = parse("a + on (x) b").expect("the query is legal");
+    let error = |start_ms| {
+        let result = range(&storage, &expr, start_ms, 120_000, 60_000, &QueryOptions::default(), &Cancel::new());
+        result.expect_err("the labels are not unique").to_string()
+    };
+    let many = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
+    assert_eq!(error(0), many);
+    assert!(error(120_000).starts_with("found duplicate series for the match group {x=\"1\"} on the right"));
+}
+
+#[test]
+fn comparisons_of_vectors_forget_that_a_name_was_to_go() {
+    let storage = storage("load 1m\n a 1 2 3\n b 1 1 1\n");
+    let options = QueryOptions { delayed_name_removal: true, ..QueryOptions::default() };
+    let labels = |query| {
+        let expr = parse(query).expect("the query is legal");
+        let result = instant(&storage, &expr, 120_000, &options, &Cancel::new()).expect("the query answers");
+        let QueryValue::Vector(samples) = result.value else { return Vec::new() };
+        samples.into_iter().map(|sample| sample.labels.to_string()).collect()
+    };
+    assert_eq!(labels("avg_over_time(a[5m]) > ignoring () b"), ["{__name__=\"a\"}"]);
+    assert_eq!(labels("avg_over_time(a[5m]) > bool ignoring () b"), ["{}"]);
+    assert_eq!(labels("avg_over_time(a[5m]) > 1"), ["{}"]);
+}
+
+#[test]
+fn info_looks_at_the_step_where_selectors_do_not_agree() {
+    let storage = storage(
+        "load 1m\n g{job=\"a\",instance=\"1\"} 1x30\n target_info{job=\"a\",instance=\"1\",version=\"2\"} 1x5\n",
+    );
+    assert_eq!(ask(&storage, "info(g offset 20m or g, {version=~\".+\"})", 1500), NONE);
+    let found = "{instance=\"1\", job=\"a\", version=\"2\"} 5";
+    assert_eq!(ask(&storage, "info(sum_over_time(g[5m:1m] offset 20m), {version=~\".+\"})", 1500), [found]);
+}
+
+#[test]
+fn numbers_of_series_are_refused_from_below_first() {
+    let storage = storage("load 1m\n g 1 1 1 1 1 1\n k -Inf +Inf 0 0 0 0\n");
+    let expr = parse("topk(scalar(k), g)").expect("the query is legal");
+    let result = range(&storage, &expr, 0, 300_000, 60_000, &QueryOptions::default(), &Cancel::new());
+    assert_eq!(result.expect_err("it is no number").to_string(), "Scalar value -Inf underflows int64");
+}
+
+#[test]
+fn a_bucket_that_is_gone_is_a_reset_even_if_it_held_less_than_nothing() {
+    let storage = storage(
+        "load 1m\n a {{schema:0 count:1 sum:1 buckets:[1 -2]}} {{schema:0 count:3 sum:3 buckets:[3]}}\n \
+         b {{schema:0 count:1 sum:1 buckets:[1]}} {{schema:0 count:3 sum:3 buckets:[4 -1]}}\n",
+    );
+    // With the reset the first histogram is left out of the difference, which is 3 and not 2 before it is extrapolated.
+    assert_eq!(ask(&storage, "histogram_count(increase(a[61s]))", 60), ["{} 3.05"]);
+    assert_eq!(ask(&storage, "histogram_count(increase(b[61s]))", 60), ["{} 2.033333333333333"]);
 }

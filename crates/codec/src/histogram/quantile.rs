@@ -32,7 +32,7 @@ impl FloatHistogram {
         let count = count.min(self.count);
         let share = if ascending { rank - (count - bucket.count) } else { count - rank } / bucket.count;
         // Where counts are negative nothing fits, which ends at the upper bound.
-        let share = if bucket.count < 0.0 && (count < rank || share < 0.0) { 1.0 } else { share.clamp(0.0, 1.0) };
+        let share = if count < rank || (bucket.count < 0.0 && share < 0.0) { 1.0 } else { share.clamp(0.0, 1.0) };
         let spread = self.spread(bucket);
         if spread.lower.is_infinite() {
             // All of it is one bucket: the share of an infinite width.
@@ -56,6 +56,7 @@ impl FloatHistogram {
             return 0.0;
         }
         let (mut below_lower, mut below_upper) = (0.0, 0.0);
+        let (mut inside_lower, mut inside_upper) = (false, false);
         for bucket in self.iter_all() {
             let mut spread = self.spread(bucket);
             if self.uses_custom_buckets() && spread.lower == f64::NEG_INFINITY && spread.upper > 0.0 {
@@ -67,10 +68,13 @@ impl FloatHistogram {
             }
             below_lower += bucket.count * spread.share_below(lower);
             below_upper += bucket.count * spread.share_below(upper);
+            inside_lower |= spread.lower >= lower || spread.upper > lower;
+            inside_upper |= spread.lower >= upper || spread.upper > upper;
         }
-        // Without NaN observations the buckets only miss the count by rounding.
-        let whole = if upper == f64::INFINITY && !self.sum.is_nan() { self.count } else { below_upper };
-        (whole.min(self.count) - below_lower.min(self.count)) / self.count
+        // Without NaN observations all buckets together only miss the count by rounding.
+        let whole = |inside: bool| !inside && !self.sum.is_nan();
+        let rank = |inside, below: f64| if whole(inside) { self.count } else { below.min(self.count) };
+        (rank(inside_upper, below_upper) - rank(inside_lower, below_lower)) / self.count
     }
 
     /// How the values of a bucket are assumed to be spread.
@@ -155,7 +159,7 @@ impl Spread {
             (true, false) => self.upper,
             (false, true) => self.lower,
             (false, false) if self.linear => f64::midpoint(self.lower, self.upper),
-            (false, false) => (self.lower.abs().sqrt() * self.upper.abs().sqrt()).copysign(self.lower),
+            (false, false) => (self.lower * self.upper).sqrt().copysign(self.lower),
         }
     }
 }

@@ -56,5 +56,10 @@ impl FloatHistogram {
 }
 
 fn decreased<'a>(now: impl Iterator<Item = (i64, f64)> + 'a, before: impl Iterator<Item = (i64, f64)> + 'a) -> bool {
-    spans::join(now, before).any(|(_, now, before)| now.unwrap_or(0.0) < before.unwrap_or(0.0))
+    // A bucket that is new says nothing and one that is gone does, even if its count was below zero.
+    spans::join(now, before).any(|(_, now, before)| match (now, before) {
+        (Some(now), Some(before)) => now < before,
+        (None, Some(before)) => before != 0.0,
+        (_, None) => false,
+    })
 }

@@ -41,14 +41,14 @@ impl FloatHistogram {
             }
             changed |= kept != bucket.count;
             if kept != 0.0 {
-                changed |= spread.lower != whole.lower || spread.upper != whole.upper;
                 count += kept;
                 sum += kept * spread.middle();
             }
             kept
         };
         let negative: Vec<f64> = self.iter_negative().map(&mut cut).collect();
-        let zero_count = cut(self.zero_bucket());
+        // Fewer than no observations, as subtractions leave them, stay, and are not counted anew.
+        let zero_count = if self.zero_count > 0.0 { cut(self.zero_bucket()) } else { self.zero_count };
         let positive: Vec<f64> = self.iter_positive().map(&mut cut).collect();
         if changed {
             (self.count, self.sum, self.zero_count) = (count, sum, zero_count);

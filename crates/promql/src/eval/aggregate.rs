@@ -13,6 +13,7 @@ use super::rows::Vector;
 use super::{count_values, quantiles, remarks, selection};
 use crate::ast::{AggregateExpr, AggregateOp};
 use crate::error::EvalError;
+use crate::plan::is_pinned;
 
 /// Evaluates an aggregation.
 pub(crate) fn eval_aggregate<'a>(
@@ -84,16 +85,30 @@ fn fold<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) 
     Ok(Vector::Kept(out))
 }
 
+/// The number before the operand. As in Prometheus, that of the first step for all of them if the operand is pinned to
+/// one time: it asks of the operand alone whether the aggregation is the same at every step.
+pub(super) fn parameter<'a>(
+    context: &'a Context<'a>,
+    aggregate: &'a AggregateExpr,
+    grid: Grid,
+) -> Result<Scalar, EvalError> {
+    let param = aggregate.param.as_ref().ok_or_else(|| EvalError::execution("aggregation needs a parameter"))?;
+    if grid.count > 1 && is_pinned(&aggregate.expr, false) {
+        return Ok(Scalar::Constant(eval_scalar(context, param, Grid::single(grid.start_ms))?.at(0)));
+    }
+    eval_scalar(context, param, grid)
+}
+
 /// `quantile(φ, v)`: needs the values of a group together.
 fn eval_quantile<'a>(
     context: &'a Context<'a>,
     aggregate: &'a AggregateExpr,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let param = aggregate.param.as_ref().ok_or_else(|| EvalError::execution("quantile needs a parameter"))?;
-    let q = eval_scalar(context, param, grid)?;
+    let q = parameter(context, aggregate, grid)?;
+    let pos = aggregate.param.as_ref().map_or(aggregate.pos, |param| param.unwrap_parens().pos());
     for q in q.worst(grid.count, 0.0, 1.0) {
-        context.annotate(|a| remarks::invalid_quantile(a, q, param.unwrap_parens().pos()));
+        context.annotate(|a| remarks::invalid_quantile(a, q, pos, aggregate.pos));
     }
     in_blocks(context, &aggregate.expr, grid, |vector, steps| {
         quantiles_of(context, aggregate, vector, &q.part(&steps), steps.len())

@@ -24,6 +24,7 @@ mod selection;
 mod selector;
 mod shared;
 mod stream;
+mod summaries;
 mod window;
 mod window_table;
 mod workers;
@@ -36,10 +37,12 @@ use crate::value::{QueryResult, QueryValue, SampleValue, Series, SeriesSink, Ser
 use cells::{Cell, Row};
 use context::{Context, drop_schema};
 use expr::{eval_scalar, eval_vector};
+use functions::extended::edged_samples;
 use grid::Grid;
 use groups::all_unique;
 use prepare::{Bounds, TIME_MS_MAX};
 use rows::{merge_equal, same_labelset, sorted};
+use window::{Extension, RangeVector, Window};
 
 pub(crate) use binary::changes_quantity;
 pub(crate) use functions::{go_max as largest, go_min as smallest};
@@ -202,7 +205,27 @@ fn instant_value<'a>(context: &'a Context<'a>, expr: &'a Expr, timestamp_ms: i64
     }
 }
 
-/// The samples in the window of a range vector, as they are.
+/// The floats of an extended window with the values at its edges.
+fn edges_and_samples(columns: &Columns, vector: &RangeVector<'_>) -> Result<Columns, EvalError> {
+    let smoothed = vector.extension == Extension::Smoothed;
+    if !columns.histograms.is_empty() {
+        let word = if smoothed { "smoothed" } else { "anchored" };
+        return Err(EvalError::Execution(format!("{word} modifier is not supported with histograms")));
+    }
+    let window = Window {
+        columns,
+        floats: 0..columns.values.len(),
+        histograms: 0..0,
+        start_ms: vector.first_end_ms - vector.range_ms,
+        end_ms: vector.first_end_ms,
+        eval_ms: vector.first_end_ms,
+        range_ms: vector.range_ms,
+    };
+    let (timestamps_ms, values) = edged_samples(&window, smoothed).unwrap_or_default();
+    Ok(Columns { timestamps_ms, values, ..Columns::default() })
+}
+
+/// The samples in the window of a range vector, as they are; of an extended one with the values at its edges.
 fn raw_samples<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Vec<Series>, EvalError> {
     let vector = selector::range_vector(context, expr, grid, None)?;
     let mut scratch = context.scratch();
@@ -212,8 +235,13 @@ fn raw_samples<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Resu
         context.cancel.check()?;
         let mut columns = Columns::default();
         vector.samples.read(index, &mut scratch, &mut columns)?;
+        if vector.extension != Extension::None {
+            columns = edges_and_samples(&columns, &vector)?;
+        }
         let inside = |times: &[i64]| {
-            times.partition_point(|&t| t <= start_ms)..times.partition_point(|&t| t <= vector.first_end_ms)
+            // An edge that was put there lies on the start.
+            let edge_ms = if vector.extension == Extension::None { start_ms } else { start_ms - 1 };
+            times.partition_point(|&t| t <= edge_ms)..times.partition_point(|&t| t <= vector.first_end_ms)
         };
         let (floats, histograms) = (inside(&columns.timestamps_ms), inside(&columns.histogram_timestamps_ms));
         if floats.is_empty() && histograms.is_empty() {

@@ -1,9 +1,11 @@
 //! What is settled before an evaluation: computed durations, `@ start()`, and where modifiers are allowed.
 
 use super::functions::range::check_extension;
+use super::selector::subquery_span;
 use crate::ast::{AtBound, BinaryOp, DurationExpr, DurationOp, DurationOperation, Expr, VectorSelector};
 use crate::error::EvalError;
 use crate::pos::PosRange;
+use mytsdb_model::TimeRange;
 use std::collections::HashSet;
 
 /// Times of queries lie between this and its negative.
@@ -19,7 +21,7 @@ pub(super) struct Bounds {
 }
 
 /// The expression with every duration and time settled.
-pub(super) fn prepare(expr: &Expr, bounds: Bounds) -> Result<Expr, EvalError> {
+pub(super) fn prepare(expr: &Expr, bounds: Bounds, default_step_ms: i64) -> Result<Expr, EvalError> {
     let mut expr = expr.clone();
     let mut error = None;
     expr.walk_mut(&mut |node| {
@@ -34,7 +36,8 @@ pub(super) fn prepare(expr: &Expr, bounds: Bounds) -> Result<Expr, EvalError> {
     if let Some(error) = error {
         Err(error)
     } else {
-        check_extensions(&expr, None)?;
+        let span = TimeRange { mint: bounds.start_ms, maxt: bounds.end_ms };
+        check_extensions(&expr, None, span, default_step_ms)?;
         Ok(expr)
     }
 }
@@ -139,19 +142,27 @@ fn seconds(expr: &DurationExpr, bounds: Bounds) -> Result<f64, EvalError> {
     })
 }
 
-/// `anchored` and `smoothed` only below functions that know them.
-fn check_extensions(expr: &Expr, function: Option<&str>) -> Result<(), EvalError> {
+/// `anchored` and `smoothed` only below functions that know them, unless a subquery without a single step within `span`
+/// stands around.
+fn check_extensions(
+    expr: &Expr,
+    function: Option<&str>,
+    span: TimeRange,
+    default_step_ms: i64,
+) -> Result<(), EvalError> {
+    let visit = |expr, function, span| check_extensions(expr, function, span, default_step_ms);
     match expr {
-        Expr::Vector(selector) if selector.anchored => {
-            Err(EvalError::execution("anchored modifier can only be used with range selectors"))
+        Expr::Matrix(matrix) => match function {
+            Some(name) => check_extension(name, matrix.selector.anchored, matrix.selector.smoothed),
+            None => Ok(()),
+        },
+        Expr::Call(call) => call.args.iter().try_for_each(|arg| visit(arg, Some(call.function.name), span)),
+        Expr::Paren(paren) => visit(&paren.expr, function, span),
+        Expr::Subquery(subquery) => {
+            let span = subquery_span(subquery, span, default_step_ms);
+            if span.mint > span.maxt { Ok(()) } else { visit(&subquery.expr, None, span) }
         }
-        Expr::Matrix(matrix) => {
-            let name = function.unwrap_or("a plain range selector");
-            check_extension(name, matrix.selector.anchored, matrix.selector.smoothed)
-        }
-        Expr::Call(call) => call.args.iter().try_for_each(|arg| check_extensions(arg, Some(call.function.name))),
-        Expr::Paren(paren) => check_extensions(&paren.expr, function),
-        _ => expr.children().into_iter().try_for_each(|child| check_extensions(child, None)),
+        _ => expr.children().into_iter().try_for_each(|child| visit(child, None, span)),
     }
 }
 
@@ -161,27 +172,26 @@ fn check_extensions(expr: &Expr, function: Option<&str>) -> Result<(), EvalError
 pub(super) fn summarised_selectors(expr: &Expr) -> HashSet<PosRange> {
     fn visit(expr: &Expr, summarised: bool, out: &mut HashSet<PosRange>) {
         match expr {
+            // Around any of these the buckets matter, and then they are taken to matter everywhere below, even to a
+            // function that only counts.
+            Expr::Subquery(_) => {}
+            Expr::Binary(binary) if matches!(binary.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) => {}
+            Expr::Call(call) if needs_buckets(call.function.name) => {}
             Expr::Vector(selector) if summarised => {
                 out.insert(selector.pos);
             }
             Expr::Matrix(matrix) if summarised => {
                 out.insert(matrix.selector.pos);
             }
-            Expr::Subquery(subquery) => visit(&subquery.expr, false, out),
-            Expr::Binary(binary) if matches!(binary.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) => {
-                visit(&binary.lhs, false, out);
-                visit(&binary.rhs, false, out);
-            }
             Expr::Call(call) => {
-                let inner = match call.function.name {
-                    "histogram_count" | "histogram_sum" | "histogram_avg" => true,
-                    name if name.starts_with("histogram_") => false,
-                    _ => summarised,
-                };
+                let inner = summarised || call.function.name.starts_with("histogram_");
                 call.args.iter().for_each(|arg| visit(arg, inner, out));
             }
             _ => expr.children().into_iter().for_each(|child| visit(child, summarised, out)),
         }
+    }
+    fn needs_buckets(function: &str) -> bool {
+        function.starts_with("histogram_") && !matches!(function, "histogram_count" | "histogram_sum" | "histogram_avg")
     }
     let mut out = HashSet::new();
     visit(expr, false, &mut out);

@@ -12,7 +12,7 @@ fn with_metric(text: &str, metric: &str) -> String {
 impl Remarks<'_> {
     pub fn mixed_floats_histograms(&mut self) {
         let text = format!("encountered a mix of histograms and floats for metric name {}", quote(self.metric));
-        self.annotations.warn(text, self.pos);
+        self.annotations.warn_by(text, self.pos, self.told_by);
     }
 
     pub fn histograms_ignored_in_range(&mut self) {
@@ -20,29 +20,29 @@ impl Remarks<'_> {
             "ignored histograms in a range containing both floats and histograms for metric name {}",
             quote(self.metric)
         );
-        self.annotations.info(text, self.pos);
+        self.annotations.info_by(text, self.pos, self.told_by);
     }
 
     pub fn not_a_counter(&mut self) {
         let text = format!("this native histogram metric is not a counter: {}", quote(self.metric));
-        self.annotations.warn(text, self.pos);
+        self.annotations.warn_by(text, self.pos, self.told_by);
     }
 
     pub fn not_a_gauge(&mut self) {
         let text = format!("this native histogram metric is not a gauge: {}", quote(self.metric));
-        self.annotations.warn(text, self.pos);
+        self.annotations.warn_by(text, self.pos, self.told_by);
     }
 
     pub fn mixed_schemas(&mut self) {
-        mixed_schemas(self.annotations, self.metric, self.pos);
+        self.annotations.warn_by(mixed_schemas_text(self.metric), self.pos, self.told_by);
     }
 
     pub fn bounds_reconciled(&mut self, operation: &str) {
-        bounds_reconciled(self.annotations, operation, self.pos);
+        self.annotations.info_by(bounds_reconciled_text(operation), self.pos, self.told_by);
     }
 
     pub fn reset_collision(&mut self, operation: &str) {
-        reset_collision(self.annotations, operation, self.pos);
+        self.annotations.warn_by(reset_collision_text(operation), self.pos, self.told_by);
     }
 
     pub fn start_time_overlap(&mut self) {
@@ -50,7 +50,7 @@ impl Remarks<'_> {
             "sample has start time that overlaps with previous sample timestamp for metric {}",
             quote(self.metric)
         );
-        self.annotations.warn(text, self.pos);
+        self.annotations.warn_by(text, self.pos, self.told_by);
     }
 
     pub fn maybe_not_a_counter(&mut self) {
@@ -58,21 +58,33 @@ impl Remarks<'_> {
             "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
             quote(self.metric)
         );
-        self.annotations.info(text, self.pos);
+        self.annotations.info_by(text, self.pos, self.told_by);
     }
 }
 
-pub(crate) fn mixed_schemas(annotations: &mut Annotations, metric: &str, pos: PosRange) {
+fn mixed_schemas_text(metric: &str) -> String {
     let text = "vector contains a mix of histograms with exponential and custom buckets schemas";
-    annotations.warn(format!("{text} for metric name {}", quote(metric)), pos);
+    format!("{text} for metric name {}", quote(metric))
+}
+
+fn bounds_reconciled_text(operation: &str) -> String {
+    format!("mismatched custom buckets were reconciled during {operation}")
+}
+
+fn reset_collision_text(operation: &str) -> String {
+    format!("conflicting counter resets during histogram {operation}")
+}
+
+pub(crate) fn mixed_schemas(annotations: &mut Annotations, metric: &str, pos: PosRange) {
+    annotations.warn(mixed_schemas_text(metric), pos);
 }
 
 pub(crate) fn bounds_reconciled(annotations: &mut Annotations, operation: &str, pos: PosRange) {
-    annotations.info(format!("mismatched custom buckets were reconciled during {operation}"), pos);
+    annotations.info(bounds_reconciled_text(operation), pos);
 }
 
 pub(crate) fn reset_collision(annotations: &mut Annotations, operation: &str, pos: PosRange) {
-    annotations.warn(format!("conflicting counter resets during histogram {operation}"), pos);
+    annotations.warn(reset_collision_text(operation), pos);
 }
 
 pub(crate) fn mixed_aggregation(annotations: &mut Annotations, pos: PosRange) {
@@ -83,14 +95,18 @@ pub(crate) fn ignored_in_aggregation(annotations: &mut Annotations, aggregation:
     annotations.info(format!("ignored histogram in {aggregation} aggregation"), pos);
 }
 
-pub(crate) fn invalid_quantile(annotations: &mut Annotations, quantile: f64, pos: PosRange) {
+/// `whole`: the call or aggregation of which the quantile at `pos` is a parameter.
+pub(crate) fn invalid_quantile(annotations: &mut Annotations, quantile: f64, pos: PosRange, whole: PosRange) {
     let shown = crate::number_text::format_general(quantile);
-    annotations.warn(format!("quantile value should be between 0 and 1, got {shown}"), pos);
+    annotations.warn_by(format!("quantile value should be between 0 and 1, got {shown}"), pos, whole);
 }
 
-pub(crate) fn invalid_ratio(annotations: &mut Annotations, ratio: f64, capped: f64, pos: PosRange) {
-    let (shown, capped) = (crate::number_text::format_general(ratio), crate::number_text::format_general(capped));
-    annotations.warn(format!("ratio value should be between -1 and 1, got {shown}, capping to {capped}"), pos);
+/// `whole`: the aggregation of which the ratio at `pos` is the parameter.
+pub(crate) fn invalid_ratio(annotations: &mut Annotations, ratio: f64, pos: PosRange, whole: PosRange) {
+    let shown = crate::number_text::format_general(ratio);
+    let capped = crate::number_text::format_general(ratio.clamp(-1.0, 1.0));
+    let text = format!("ratio value should be between -1 and 1, got {shown}, capping to {capped}");
+    annotations.warn_by(text, pos, whole);
 }
 
 pub(crate) fn sort_in_range_query(annotations: &mut Annotations, pos: PosRange) {

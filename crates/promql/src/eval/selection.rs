@@ -1,10 +1,11 @@
 //! Aggregations that choose series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
 
+use super::aggregate::parameter;
 use super::best;
 use super::blocks::{Outcomes, in_blocks};
 use super::cells::{Cells, EMPTY, FLOAT, HISTOGRAM, Row};
 use super::context::{Context, Hold, Scratch};
-use super::expr::{Scalar, eval_scalar, eval_vector};
+use super::expr::{Scalar, eval_vector};
 use super::functions::go_max;
 use super::grid::Grid;
 use super::groups::Groups;
@@ -16,11 +17,6 @@ use crate::ast::{AggregateExpr, AggregateOp, Expr};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
 
-fn parameter<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) -> Result<Scalar, EvalError> {
-    let param = aggregate.param.as_ref().ok_or_else(|| EvalError::execution("aggregation needs a parameter"))?;
-    eval_scalar(context, param, grid)
-}
-
 /// The integer parameter of each step.
 fn counts(param: &Scalar, grid: Grid) -> Result<Vec<usize>, EvalError> {
     let all = param.distinct(grid.count);
@@ -28,17 +24,21 @@ fn counts(param: &Scalar, grid: Grid) -> Result<Vec<usize>, EvalError> {
     if all.iter().any(|v| v.is_nan()) {
         return Err(EvalError::execution("Parameter value is NaN"));
     }
-    let smallest = all.iter().copied().fold(f64::INFINITY, f64::min);
-    if largest >= 9_223_372_036_854_775_807.0 {
-        return Err(EvalError::Execution(format!(
-            "Scalar value {} overflows int64",
-            crate::number_text::format_general(largest)
-        )));
+    if largest < 1.0 {
+        // Nothing is chosen at any step, however far below zero the numbers are.
+        return Ok(vec![0; grid.count]);
     }
+    let smallest = all.iter().copied().fold(f64::INFINITY, f64::min);
     if smallest <= -9_223_372_036_854_775_808.0 {
         return Err(EvalError::Execution(format!(
             "Scalar value {} underflows int64",
             crate::number_text::format_general(smallest)
+        )));
+    }
+    if largest >= 9_223_372_036_854_775_807.0 {
+        return Err(EvalError::Execution(format!(
+            "Scalar value {} overflows int64",
+            crate::number_text::format_general(largest)
         )));
     }
     Ok((0..grid.count).map(|i| param.at(i).max(0.0) as usize).collect())
@@ -225,7 +225,7 @@ pub(super) fn limit_ratio<'a>(
     }
     let pos = aggregate.param.as_ref().map_or(aggregate.pos, |param| param.unwrap_parens().pos());
     for ratio in param.worst(grid.count, -1.0, 1.0) {
-        context.annotate(|a| remarks::invalid_ratio(a, ratio, ratio.clamp(-1.0, 1.0), pos));
+        context.annotate(|a| remarks::invalid_ratio(a, ratio, pos, aggregate.pos));
     }
     // A ratio that never changes chooses among the series before any of them is read.
     let find = |row| {

@@ -6,13 +6,14 @@ use super::expr::eval_vector;
 use super::functions::extended::interpolate_instant;
 use super::grid::Grid;
 use super::rows::{Rows, Vector};
+use super::summaries::{Looks, summarise};
 use super::window::{Extension, RangeVector, Remarks, Samples, drop_stale};
 use super::window_table::{Stride, Windows};
 use crate::ast::{Expr, MatrixSelector, SubqueryExpr, VectorSelector};
 use crate::error::EvalError;
 use crate::pos::PosRange;
 use crate::storage::{Columns, SeriesSet};
-use mytsdb_codec::{CounterResetHint, FloatHistogram};
+use mytsdb_codec::CounterResetHint;
 use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
 use std::sync::Arc;
 
@@ -64,7 +65,9 @@ pub(crate) fn select_instant<'a>(
     let first_ms = selector.timestamp_ms.unwrap_or(grid.start_ms) - selector.offset_ms;
     let last_ms = if fixed { first_ms } else { first_ms + grid.step_ms * (grid.count as i64 - 1) };
     let lookback = context.options.lookback_ms;
-    let after = if selector.smoothed { lookback } else { 0 };
+    // Only values are smoothed; times are those of the samples.
+    let smoothed = selector.smoothed && field == SampleField::Value;
+    let after = if smoothed { lookback } else { 0 };
     let range = TimeRange::new(first_ms - lookback + 1, last_ms + after);
     let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
     let set = context.select(selector, (range, step_ms, 0), func)?;
@@ -75,7 +78,7 @@ pub(crate) fn select_instant<'a>(
         grid,
         first_ms,
         fixed,
-        smoothed: selector.smoothed,
+        smoothed,
         field,
         range,
         summarised: context.summarised.contains(&selector.pos),
@@ -113,13 +116,16 @@ impl Rows for SelectedRows<'_> {
         self.set.read(index, self.range, &mut columns)?;
         self.context.note_read(&columns, scratch)?;
         if self.summarised {
-            summarise(&mut columns.histograms);
+            let (count, back_ms) = (if self.fixed { 1 } else { self.grid.count }, self.context.options.lookback_ms - 1);
+            let looks = Looks { first_end_ms: self.first_ms, step_ms: self.grid.step_ms, count, back_ms };
+            summarise(&mut columns, looks);
         }
         let steps = if self.fixed { 1 } else { self.grid.count };
         out.reset(steps);
         if self.smoothed {
             let metric = self.set.labels(index).metric_name();
-            let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos: self.pos };
+            let mut remarks =
+                Remarks { annotations: &mut scratch.annotations, metric, pos: self.pos, told_by: self.pos };
             self.smoothed(&mut columns, steps, out, &mut remarks);
         } else if self.context.options.optimise
             && columns.histogram_timestamps_ms.is_empty()
@@ -199,21 +205,6 @@ impl SelectedRows<'_> {
     }
 }
 
-/// Writes into the hints what comparing each histogram with the one before it tells, and takes the buckets away.
-fn summarise(histograms: &mut [Arc<FloatHistogram>]) {
-    for i in 1..histograms.len() {
-        if histograms[i].counter_reset_hint == CounterResetHint::Unknown && !histograms[i].is_stale() {
-            let reset = histograms[i].detect_reset(&histograms[i - 1]);
-            let hint = if reset { CounterResetHint::CounterReset } else { CounterResetHint::NotCounterReset };
-            Arc::make_mut(&mut histograms[i]).counter_reset_hint = hint;
-        }
-    }
-    for histogram in histograms {
-        let &FloatHistogram { schema, count, sum, counter_reset_hint, .. } = &**histogram;
-        *histogram = Arc::new(FloatHistogram { schema, count, sum, counter_reset_hint, ..FloatHistogram::default() });
-    }
-}
-
 /// For each step the latest value that is younger than the lookback and not a stale marker.
 ///
 /// Looks at few of the samples, so it needs no table of windows and no pass over the column.
@@ -235,7 +226,8 @@ struct SelectedSamples<'a> {
     same_schema: bool,
     set: Box<dyn SeriesSet + 'a>,
     range: TimeRange,
-    summarised: bool,
+    /// If only counts and sums of histograms are looked at: when.
+    summarised: Option<Looks>,
 }
 
 impl Samples for SelectedSamples<'_> {
@@ -262,10 +254,10 @@ impl Samples for SelectedSamples<'_> {
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Columns) -> Result<(), EvalError> {
         self.set.read(index, self.range, out)?;
         self.context.note_read(out, scratch)?;
-        drop_stale(out);
-        if self.summarised {
-            summarise(&mut out.histograms);
+        if let Some(looks) = self.summarised {
+            summarise(out, looks);
         }
+        drop_stale(out);
         Ok(())
     }
 }
@@ -291,6 +283,12 @@ pub(crate) fn select_range<'a>(
         first_end_ms.saturating_sub(matrix.range_ms).saturating_sub(before).saturating_add(1),
         last_end_ms.saturating_add(after),
     );
+    let looks = Looks {
+        first_end_ms: first_end_ms + after,
+        step_ms: grid.step_ms,
+        count: if fixed { 1 } else { grid.count },
+        back_ms: before + matrix.range_ms + after,
+    };
     let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
     let set = context.select(selector, (range, step_ms, matrix.range_ms), func)?;
     Ok(RangeVector {
@@ -299,7 +297,7 @@ pub(crate) fn select_range<'a>(
             same_schema: same_schema(selector, &*set),
             set,
             range,
-            summarised: context.summarised.contains(&selector.pos),
+            summarised: context.summarised.contains(&selector.pos).then_some(looks),
         }),
         grid,
         range_ms: matrix.range_ms,
@@ -308,6 +306,7 @@ pub(crate) fn select_range<'a>(
         extension,
         lookback_ms,
         pos: matrix.pos(),
+        told_by: matrix.pos(),
         cancel: context.cancel,
     })
 }
@@ -362,6 +361,17 @@ impl Samples for SubquerySamples<'_> {
     }
 }
 
+/// From the first inner step to where inner steps end (before the first one, if there is none), for outer steps within
+/// `outer`.
+pub(super) fn subquery_span(subquery: &SubqueryExpr, outer: TimeRange, default_step_ms: i64) -> TimeRange {
+    let first_end_ms = subquery.timestamp_ms.unwrap_or(outer.mint) - subquery.offset_ms;
+    let last_end_ms = subquery.timestamp_ms.unwrap_or(outer.maxt) - subquery.offset_ms;
+    let step_ms = if subquery.step_ms > 0 { subquery.step_ms } else { default_step_ms };
+    // The first multiple of the step behind the left-open start.
+    let start_ms = ((first_end_ms.saturating_sub(subquery.range_ms)).div_euclid(step_ms) + 1) * step_ms;
+    TimeRange { mint: start_ms, maxt: last_end_ms }
+}
+
 /// The windows of `expr[range:step]` over `grid`; the inner steps are multiples of the step.
 pub(crate) fn subquery<'a>(
     context: &'a Context<'a>,
@@ -370,11 +380,10 @@ pub(crate) fn subquery<'a>(
 ) -> Result<RangeVector<'a>, EvalError> {
     let fixed = subquery.timestamp_ms.is_some();
     let first_end_ms = subquery.timestamp_ms.unwrap_or(grid.start_ms) - subquery.offset_ms;
-    let last_end_ms = if fixed { first_end_ms } else { first_end_ms + (grid.last() - grid.start_ms) };
     let step_ms = if subquery.step_ms > 0 { subquery.step_ms } else { context.options.default_step_ms };
-    // The first multiple of the step behind the left-open start.
-    let start_ms = ((first_end_ms.saturating_sub(subquery.range_ms)).div_euclid(step_ms) + 1) * step_ms;
-    let inner_grid = Grid::between(start_ms, last_end_ms, step_ms);
+    let outer = TimeRange { mint: grid.start_ms, maxt: grid.last() };
+    let span = subquery_span(subquery, outer, context.options.default_step_ms);
+    let inner_grid = Grid::between(span.mint, span.maxt, step_ms);
     if inner_grid.count as u64 > context.options.max_samples {
         return Err(EvalError::TooManySamples);
     }
@@ -392,6 +401,7 @@ pub(crate) fn subquery<'a>(
         lookback_ms: context.options.lookback_ms,
         // As in Prometheus, where the samples of a subquery have no place.
         pos: PosRange::default(),
+        told_by: subquery.pos(),
         cancel: context.cancel,
     })
 }

@@ -30,7 +30,7 @@ pub(super) fn evaluate<T>(
     value: impl for<'a> FnOnce(&'a Context<'a>, &'a Expr) -> Result<T, EvalError>,
 ) -> Result<(T, Summary), EvalError> {
     let began = Instant::now();
-    let mut expr = prepare(expr, bounds)?;
+    let mut expr = prepare(expr, bounds, options.default_step_ms)?;
     let summarised = summarised_selectors(&expr);
     let facts = facts(storage, &expr, bounds, instant, options);
     let rewrites = plan::rewrite(&mut expr, options, facts);
@@ -81,7 +81,7 @@ pub fn explain(
     let bounds = Bounds { start_ms, end_ms: if instant { start_ms } else { end_ms }, step_ms };
     super::check_times(&[bounds.start_ms, bounds.end_ms])?;
     let options = QueryOptions { profile: true, ..options.clone() };
-    let mut expr = prepare(expr, bounds)?;
+    let mut expr = prepare(expr, bounds, options.default_step_ms)?;
     let summarised = summarised_selectors(&expr);
     let facts = facts(storage, &expr, bounds, instant, &options);
     let rewrites = plan::rewrite(&mut expr, &options, facts);

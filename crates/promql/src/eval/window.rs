@@ -54,6 +54,8 @@ pub(crate) struct RangeVector<'a> {
     pub lookback_ms: i64,
     /// The argument's place in the query.
     pub pos: PosRange,
+    /// The place of what is evaluated when something is remarked, by which it is told what came last.
+    pub told_by: PosRange,
     pub cancel: &'a Cancel,
 }
 
@@ -118,6 +120,8 @@ pub(crate) struct Remarks<'r> {
     pub metric: &'r str,
     /// Place of the range vector in the query.
     pub pos: PosRange,
+    /// [`RangeVector::told_by`].
+    pub told_by: PosRange,
 }
 
 impl RangeVector<'_> {

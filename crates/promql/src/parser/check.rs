@@ -174,7 +174,14 @@ fn call(text: &str, e: &mut Call) -> Checked {
             Expr::Vector(s) => {
                 return err(s.pos, "expected label selectors only, got vector selector instead".into());
             }
-            other => return err(other.pos(), "expected label selectors only".into()),
+            other if other.value_type() == ValueType::Vector => {
+                return err(other.pos(), "expected label selectors only".into());
+            }
+            other => {
+                let found = other.value_type().documented();
+                let message = format!("expected type instant vector in call to function {}, got {found}", shown());
+                return err(e.pos, message);
+            }
         }
     }
     for (i, arg) in e.args.iter_mut().enumerate() {

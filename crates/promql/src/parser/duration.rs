@@ -119,13 +119,19 @@ impl Parser<'_> {
 
     fn duration_literal(&mut self) -> Parsed<NumberLiteral> {
         let number = self.number()?;
-        if number.value.is_nan() || number.value.abs() > MAX_SECONDS {
-            return Err(self.error(number.pos, "duration out of range"));
-        }
+        self.check_duration(&number)?;
         Ok(number)
     }
 
-    /// What may stand behind `offset`: behind a sign or without parentheses only one operand.
+    /// NaN is only found to be none when it is computed with.
+    fn check_duration(&self, number: &NumberLiteral) -> Parsed<()> {
+        if number.value.abs() > MAX_SECONDS {
+            return Err(self.error(number.pos, "duration out of range"));
+        }
+        Ok(())
+    }
+
+    /// What may stand behind `offset`: behind one sign or without parentheses only one operand.
     pub(super) fn offset_duration(&mut self) -> Parsed<DurationExpr> {
         const CONTEXT: &str = "offset";
         const EXPECTED: &str = "number, duration, step(), or range()";
@@ -133,7 +139,16 @@ impl Parser<'_> {
             // What follows the parentheses belongs to the offset too.
             return self.duration(CONTEXT, EXPECTED);
         }
+        if self.at_sign(0) && self.at_sign(1) {
+            return self.duration(CONTEXT, EXPECTED);
+        }
         let Some((negative, start)) = self.sign() else { return self.duration_primary(CONTEXT, EXPECTED) };
+        if matches!(self.peek().kind, TokenKind::Number | TokenKind::Duration) {
+            let mut number = self.number()?;
+            number.pos.start = start;
+            self.check_duration(&number)?;
+            return Ok(signed(negative, start, DurationExpr::Number(number)));
+        }
         let operand = if self.accept(TokenKind::LeftParen).is_some() {
             let inner = self.duration(CONTEXT, EXPECTED)?;
             self.expect(TokenKind::RightParen, CONTEXT, EXPECTED)?;
@@ -147,10 +162,23 @@ impl Parser<'_> {
                 // Prometheus lets a call behind a sign end before its parenthesis.
                 call.pos.end -= 1;
             }
+            if !negative {
+                let pos = PosRange::new(start, operand.pos().end);
+                return Ok(operation(DurationOp::Add, None, Some(operand), pos));
+            }
             operand
         };
         Ok(signed(negative, start, operand))
     }
+}
+
+/// Milliseconds of a literal: those of the nanoseconds in which Prometheus keeps it, so that halves are not rounded.
+pub(super) fn literal_ms(seconds: f64) -> i64 {
+    if seconds.is_nan() {
+        // What Go makes of it on the common processor.
+        return i64::MIN / 1_000_000;
+    }
+    (seconds * 1e9).round() as i64 / 1_000_000
 }
 
 fn signed(negative: bool, start: usize, operand: DurationExpr) -> DurationExpr {

@@ -285,6 +285,12 @@ impl<'a> Parser<'a> {
         self.accept(kind).ok_or_else(|| self.unexpected(context, expected))
     }
 
+    /// Whether the token that comes `ahead` tokens after the next one is a sign.
+    fn at_sign(&self, ahead: usize) -> bool {
+        let token = self.tokens.get(self.at + ahead);
+        token.is_some_and(|t| matches!(t.kind, TokenKind::Binary(BinaryOp::Sub | BinaryOp::Add)))
+    }
+
     fn sign(&mut self) -> Option<(bool, usize)> {
         let negative = match self.peek().kind {
             TokenKind::Binary(BinaryOp::Sub) => true,
@@ -454,10 +460,10 @@ impl<'a> Parser<'a> {
         self.grow(tallest)?;
         if clause.is_none() {
             clause = self.aggregate_clause()?;
-        }
-        if self.peek().kind == TokenKind::Error {
-            // The token behind is read before the aggregation is looked at.
-            return Err(self.unexpected("", ""));
+            if clause.is_none() && self.peek().kind == TokenKind::Error {
+                // What might be the clause is read before the aggregation is looked at.
+                return Err(self.unexpected("", ""));
+            }
         }
         let (without, grouping) = clause.unwrap_or_default();
         let pos = PosRange::new(token.pos.start, self.last_end());

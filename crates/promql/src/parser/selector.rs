@@ -1,5 +1,6 @@
 //! Selectors and the modifiers behind them: ranges, subqueries, `offset`, `@`, `anchored`, `smoothed`.
 
+use super::duration::literal_ms;
 use super::{Parsed, Parser, known_patterns};
 use crate::ast::{AtBound, DurationExpr, Expr, MatrixSelector, SubqueryExpr, VectorSelector};
 use crate::literal::unquote;
@@ -164,7 +165,7 @@ impl Parser<'_> {
             DurationExpr::Number(n) if n.value <= 0.0 || n.value.is_nan() => {
                 Err(self.error(n.pos, "duration must be greater than 0"))
             }
-            DurationExpr::Number(n) => Ok(((n.value * 1000.0).round() as i64, None)),
+            DurationExpr::Number(n) => Ok((literal_ms(n.value), None)),
             computed @ DurationExpr::Operation(_) => Ok((0, Some(computed))),
         }
     }
@@ -173,7 +174,7 @@ impl Parser<'_> {
         self.advance();
         let duration = self.offset_duration()?;
         let (offset_ms, offset_expr) = match duration {
-            DurationExpr::Number(n) => ((n.value * 1000.0).round() as i64, None),
+            DurationExpr::Number(n) => (literal_ms(n.value), None),
             computed @ DurationExpr::Operation(_) => (0, Some(computed)),
         };
         let end = self.last_end();
@@ -210,7 +211,9 @@ impl Parser<'_> {
                 let shown = go_fixed(seconds);
                 return Err(self.error(pos, format!("timestamp out of bounds for @ modifier: {shown}")));
             }
-            timestamp_ms = Some((seconds * 1000.0).round() as i64);
+            let ms = (seconds * 1000.0).round();
+            // Beyond what fits it is what Go makes of it on the common processor.
+            timestamp_ms = Some(if ms.abs() < i64::MAX as f64 { ms as i64 } else { i64::MIN });
         }
         let end = self.last_end();
         let (at_ms, at_bound, last) = match &mut expr {
@@ -247,14 +250,10 @@ impl Parser<'_> {
             Expr::Subquery(_) => {
                 return Err(self.error(pos, format!("{word} modifier is not supported for subqueries")));
             }
-            _ => {
-                let message =
-                    format!("{word} modifier must be preceded by an instant vector selector or range vector selector");
-                return Err(self.error(pos, message));
-            }
+            _ => return Err(self.error(pos, format!("{word} modifier not implemented"))),
         };
-        if selector.anchored || selector.smoothed {
-            return Err(self.error(pos, "anchored and smoothed modifiers cannot be combined or repeated"));
+        if if anchored { selector.smoothed } else { selector.anchored } {
+            return Err(self.error(pos, "anchored and smoothed modifiers cannot be used together"));
         }
         if anchored {
             selector.anchored = true;

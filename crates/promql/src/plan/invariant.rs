@@ -52,14 +52,19 @@ pub(crate) fn is_pinned(expr: &Expr, ordered: bool) -> bool {
             "time" | "predict_linear" => false,
             // Of an order that only a single step has.
             "sort" | "sort_desc" | "info" if ordered => false,
+            // Of the metrics that give more labels there are other samples, but the first ones are taken.
+            "info" => is_pinned(&call.args[0], ordered),
             "timestamp" => matches!(call.args[0].unwrap_parens(), Expr::Vector(s) if s.timestamp_ms.is_some()),
             "day_of_month" | "day_of_week" | "day_of_year" | "days_in_month" | "hour" | "minute" | "month" | "year"
-                if call.args.is_empty() =>
+                // Prometheus takes all of them to look at the time.
+                if call.args.is_empty() || !ordered =>
             {
                 false
             }
             _ => call.args.iter().all(|arg| is_pinned(arg, ordered)),
         },
+        // What is chosen by a number of each step is so by that of the first one.
+        Expr::Aggregate(aggregate) if !ordered => is_pinned(&aggregate.expr, ordered),
         _ => expr.children().into_iter().all(|child| is_pinned(child, ordered)),
     }
 }

@@ -1,9 +1,9 @@
 //! Operators between two vectors: the "one" side is kept, the rows of the "many" side are combined as they are read.
 
 use super::columns::{self, Operand};
-use super::matching::{drops_name, eval_kept, result_labels, signature_key};
+use super::matching::{drops_name, drops_name_late, eval_kept, result_labels, signature_key};
 use super::operate::operate;
-use super::{changes_quantity, set_outcome};
+use super::set_outcome;
 use crate::ast::{BinaryExpr, BinaryOp, Cardinality, VectorMatching};
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, Row};
@@ -161,10 +161,8 @@ impl Rows for JoinedRows<'_> {
         }
     }
 
-    fn drop_name(&self, index: usize) -> bool {
-        self.context.options.delayed_name_removal
-            && (self.binary.return_bool
-                || (self.many.drop_name(self.pairs[index].many as usize) && !changes_quantity(self.binary.op)))
+    fn drop_name(&self, _index: usize) -> bool {
+        drops_name_late(self.context, self.binary)
     }
 
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {

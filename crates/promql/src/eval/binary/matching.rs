@@ -163,9 +163,13 @@ fn pair(
         }
         Ok(())
     })?;
-    if let Some(duplicate) = duplicate {
-        return Err(duplicate.error(one_rows, matching, many_is_right));
-    }
+    // The first step at which something is wrong tells; duplicates are found before anything else of a step.
+    let mut failure: Option<(usize, &'static str)> = duplicate.as_ref().map(|found| (found.step, ""));
+    let mut fail = |step: Option<usize>, message| {
+        if let Some(step) = step.filter(|&step| failure.is_none_or(|(before, _)| step < before)) {
+            failure = Some((step, message));
+        }
+    };
     // Of each step only the remark on the last pair is shown.
     let mut remarks: Vec<Option<(usize, Annotations)>> = vec![None; count];
     let mut out: Vec<Row> = Vec::new();
@@ -190,7 +194,10 @@ fn pair(
             });
             results.iter_mut().zip(&matched).for_each(|(results, &matched)| *results += u32::from(matched));
             if matching.cardinality != Cardinality::OneToOne && manies_count > 1 {
-                note_labels(&mut taken, &row.labels, &matched)?;
+                fail(
+                    note_labels(&mut taken, &row.labels, &matched),
+                    "multiple matches for labels: grouping labels must ensure unique matches",
+                );
             }
             if !row.cells.is_blank() {
                 context.hold_row(&row.labels, &row.cells)?;
@@ -234,11 +241,19 @@ fn pair(
                 operate_on(many, one, usize::MAX, &mut results)?;
             }
         }
-        if matching.cardinality == Cardinality::OneToOne && results.iter().any(|&results| results > 1) {
-            return Err(EvalError::execution(
+        if matching.cardinality == Cardinality::OneToOne {
+            fail(
+                results.iter().position(|&results| results > 1),
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
-            ));
+            );
         }
+    }
+    match (failure, duplicate) {
+        (Some((step, _)), Some(duplicate)) if step == duplicate.step => {
+            return Err(duplicate.error(one_rows, matching, many_is_right));
+        }
+        (Some((_, message)), _) => return Err(EvalError::execution(message)),
+        _ => {}
     }
     remarks.into_iter().flatten().for_each(|(_, found)| notes.merge(found));
     // In the order of the "many" side; what stands in for missing series comes last.
@@ -305,20 +320,20 @@ fn shown(labels: &Labels) -> String {
     format!("{{{}}}", labels.iter().map(pair).collect::<Vec<_>>().join(", "))
 }
 
-/// Within one match group, the results must be told apart by the labels of the "many" side.
-fn note_labels(taken: &mut HashMap<Labels, Vec<bool>>, labels: &Labels, matched: &[bool]) -> Result<(), EvalError> {
+/// Within one match group, the results must be told apart by the labels of the "many" side: the first step at which they
+/// are not.
+fn note_labels(taken: &mut HashMap<Labels, Vec<bool>>, labels: &Labels, matched: &[bool]) -> Option<usize> {
     let Some(known) = taken.get_mut(labels) else {
         taken.insert(labels.clone(), matched.to_vec());
-        return Ok(());
+        return None;
     };
-    for (known, &matched) in known.iter_mut().zip(matched) {
+    let mut again = None;
+    for (step, (known, &matched)) in known.iter_mut().zip(matched).enumerate() {
         if matched && std::mem::replace(known, true) {
-            return Err(EvalError::execution(
-                "multiple matches for labels: grouping labels must ensure unique matches",
-            ));
+            again = again.or(Some(step));
         }
     }
-    Ok(())
+    again
 }
 
 /// The results of two rows, and the steps at which there is something to operate on, whatever comes out.
@@ -354,9 +369,7 @@ fn combine(
     }
     let (many, one) = if matching.cardinality == Cardinality::OneToMany { (right, left) } else { (left, right) };
     let labels = result_labels(context, binary, matching, (&many.labels, false), &one.labels);
-    let drop_name = context.options.delayed_name_removal
-        && (binary.return_bool || (many.drop_name && !changes_quantity(binary.op)));
-    (Row { labels, drop_name, cells }, matched)
+    (Row { labels, drop_name: drops_name_late(context, binary), cells }, matched)
 }
 
 /// Labels of a result; the "many" side may be nameless.
@@ -376,6 +389,12 @@ pub(super) fn result_labels(
     included.sort_unstable();
     included.dedup();
     with_labels(many, keeps, &included)
+}
+
+/// Whether the metric name goes away at the end of the evaluation. As in Prometheus, that it was to go away before, since
+/// an operand is the result of a function, is forgotten.
+pub(super) fn drops_name_late(context: &Context<'_>, binary: &BinaryExpr) -> bool {
+    context.options.delayed_name_removal && binary.return_bool
 }
 
 /// Whether the metric name goes away at once.

@@ -13,9 +13,10 @@ pub(super) use matching::eval_vectors;
 use columns::Operand;
 use operate::{Outcome, operate};
 
-use super::cells::{Cell, Cells, EMPTY, FLOAT};
+use super::cells::{Cell, Cells, EMPTY, FLOAT, HISTOGRAM};
 use super::context::Context;
 use super::expr::{Scalar, map_rows};
+use super::remarks;
 use super::rows::Vector;
 use crate::ast::{BinaryExpr, BinaryOp};
 use crate::error::EvalError;
@@ -79,6 +80,9 @@ pub(super) fn eval_vector_scalar<'a>(
     let drops_name = return_bool || changes_quantity(op);
     let pos = binary.lhs.pos().to(binary.rhs.pos());
     let optimise = context.options.optimise;
+    if swapped && matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
+        return refuse_trims(context, binary, &vector);
+    }
     map_rows(context, vector, drops_name, move |cells, scratch, _| {
         if !cells.has_histograms() && !matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
             if optimise {
@@ -100,6 +104,28 @@ pub(super) fn eval_vector_scalar<'a>(
             set_outcome(cells, i, outcome, op, return_bool, cell);
         }
     })
+}
+
+/// A number cannot be trimmed. As in Prometheus, each step remarks what it was to be trimmed by last.
+fn refuse_trims<'a>(
+    context: &'a Context<'a>,
+    binary: &BinaryExpr,
+    vector: &Vector<'a>,
+) -> Result<Vector<'a>, EvalError> {
+    let mut last = vec![EMPTY; vector.steps()];
+    vector.each(context, |_, cells, _| {
+        for (last, &kind) in last.iter_mut().zip(&cells.kinds) {
+            *last = if kind == EMPTY { *last } else { kind };
+        }
+        Ok(())
+    })?;
+    let (op, pos) = (binary.op.as_str(), binary.lhs.pos().to(binary.rhs.pos()));
+    for (kind, name) in [(FLOAT, "float"), (HISTOGRAM, "histogram")] {
+        if last.contains(&kind) {
+            context.annotate(|a| remarks::incompatible_types(a, op, "float", name, pos));
+        }
+    }
+    Ok(Vector::none())
 }
 
 /// Stores what an operator made of the cells; a filtering comparison keeps `kept`.

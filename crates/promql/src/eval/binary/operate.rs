@@ -67,6 +67,7 @@ pub(super) fn operate(op: BinaryOp, lhs: &Cell, rhs: &Cell, notes: &mut Annotati
             };
             if reconciled.counter_reset_collision {
                 remarks::reset_collision(notes, name, pos);
+                return Outcome::Undefined;
             }
             if reconciled.custom_bounds {
                 remarks::bounds_reconciled(notes, name, pos);
@@ -77,10 +78,8 @@ pub(super) fn operate(op: BinaryOp, lhs: &Cell, rhs: &Cell, notes: &mut Annotati
             histogram(out)
         }
         (Cell::Histogram(a), Cell::Histogram(b), BinaryOp::Eq | BinaryOp::NotEq) => {
-            let (mut a, mut b) = (FloatHistogram::clone(a), FloatHistogram::clone(b));
-            a.compact(0);
-            b.compact(0);
-            Outcome::Compared(a.equals(&b) == (op == BinaryOp::Eq))
+            // Buckets without observations count: what a function has compacted does not equal what is stored with them.
+            Outcome::Compared(a.equals(b) == (op == BinaryOp::Eq))
         }
         _ => {
             remarks::incompatible_types(notes, op.as_str(), kind(lhs), kind(rhs), pos);

@@ -63,7 +63,8 @@ pub(super) fn absent_over_time<'a>(
         context.cancel.check()?;
         let mut columns = scratch.take_columns();
         vector.samples.read(index, &mut scratch, &mut columns)?;
-        let mut remarks = Remarks { annotations: &mut scratch.annotations, metric: "", pos: vector.pos };
+        let mut remarks =
+            Remarks { annotations: &mut scratch.annotations, metric: "", pos: vector.pos, told_by: vector.told_by };
         vector.run(&columns, &mut cells, &mut remarks, false, |_, _| Some(Cell::Float(1.0)));
         present.iter_mut().zip(&cells.kinds).for_each(|(p, &kind)| *p |= kind != EMPTY);
         scratch.give_columns(columns);

@@ -421,7 +421,8 @@ mod tests {
                     };
                     for (counter, rate) in [(true, true), (true, false), (false, false)] {
                         let mut annotations = Annotations::default();
-                        let mut remarks = Remarks { annotations: &mut annotations, metric: "", pos: PosRange::default() };
+                        let (pos, told_by) = (PosRange::default(), PosRange::default());
+                        let mut remarks = Remarks { annotations: &mut annotations, metric: "", pos, told_by };
                         let twin = rate::extrapolated(&window, counter, rate, &mut remarks);
                         let twin = twin.map(|cell| if let Cell::Float(value) = cell { value.to_bits() } else { 0 });
                         let samples = (&times[..], &values[..]);

@@ -56,10 +56,17 @@ fn interpolate(times: &[i64], values: &[f64], i: usize, at: i64, counter: bool) 
     y1 + (y2 - y1) * (at - times[i]) as f64 / (times[i + 1] - times[i]) as f64
 }
 
-fn float_difference(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<f64> {
+/// The floats of an extended window: those at its edges, and which samples lie between.
+struct Edged {
+    left: f64,
+    right: f64,
+    inner: std::ops::Range<usize>,
+}
+
+fn edged(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<Edged> {
     let (times, values) = (window.times(), window.values());
     let range = relevant(times, window, smoothed)?;
-    let (mut first, last) = (*range.start(), *range.end());
+    let (first, last) = (*range.start(), *range.end());
     let left = if smoothed && times[first] < window.start_ms && first < last {
         interpolate(times, values, first, window.start_ms, counter)
     } else {
@@ -70,21 +77,40 @@ fn float_difference(window: &Window<'_>, smoothed: bool, counter: bool) -> Optio
     } else {
         values[last]
     };
-    let mut difference = right - left;
+    let from = first + usize::from(times[first] <= window.start_ms);
+    let to = last + usize::from(times[last] < window.end_ms);
+    Some(Edged { left, right, inner: from..to.max(from) })
+}
+
+fn float_difference(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<f64> {
+    let Edged { left, right, inner } = edged(window, smoothed, counter)?;
+    // What resets took away is summed up first.
+    let (mut lost, mut previous) = (0.0, left);
     if counter {
-        if times[first] <= window.start_ms {
-            first += 1;
-        }
-        let end = if times[last] >= window.end_ms { last } else { last + 1 };
-        let mut previous = left;
-        for &value in values.get(first..end).unwrap_or(&[]).iter().chain(std::iter::once(&right)) {
+        for &value in window.values()[inner].iter().chain(std::iter::once(&right)) {
             if value < previous {
-                difference += previous;
+                lost += previous;
             }
             previous = value;
         }
     }
-    Some(difference)
+    Some(right - left + lost)
+}
+
+/// The floats of an extended window that no function looks at: one at each edge, and the samples between.
+pub(crate) fn edged_samples(window: &Window<'_>, smoothed: bool) -> Option<(Vec<i64>, Vec<f64>)> {
+    if smoothed && window.times().first().is_some_and(|&first| first > window.end_ms) {
+        // Unlike to functions, samples that only follow are enough.
+        let value = window.values()[0];
+        return Some((vec![window.start_ms, window.end_ms], vec![value; 2]));
+    }
+    let Edged { left, right, inner } = edged(window, smoothed, false)?;
+    let (mut times, mut values) = (vec![window.start_ms], vec![left]);
+    times.extend_from_slice(&window.times()[inner.clone()]);
+    values.extend_from_slice(&window.values()[inner]);
+    times.push(window.end_ms);
+    values.push(right);
+    Some((times, values))
 }
 
 /// `earlier + (later - earlier) * fraction`, from zero after a reset. `None` if the schemas do not fit.
@@ -120,9 +146,6 @@ fn histogram_difference(
     let range = relevant(times, window, smoothed)?;
     let (mut first, last) = (*range.start(), *range.end());
     let gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
-    if counter && (gauge(&points[first]) || gauge(&points[last])) {
-        remarks.not_a_counter();
-    }
     for point in &points[first..=last] {
         if point.uses_custom_buckets() != points[first].uses_custom_buckets() {
             remarks.mixed_schemas();
@@ -131,9 +154,6 @@ fn histogram_difference(
         if counter && gauge(point) {
             remarks.not_a_counter();
         }
-    }
-    if !counter && (!gauge(&points[first]) || !gauge(&points[last])) {
-        remarks.not_a_gauge();
     }
     let reset = |i: usize| counter && points[i].detect_reset(&points[i - 1]);
     let interpolated_left = smoothed && times[first] < window.start_ms && first < last;
@@ -150,6 +170,10 @@ fn histogram_difference(
     } else {
         FloatHistogram::clone(&points[last])
     };
+    // What lies between a gauge and a counter is a gauge.
+    if !counter && (!gauge(&left) || !gauge(&right)) {
+        remarks.not_a_gauge();
+    }
     let mut difference = right;
     let mut subtract = |difference: &mut FloatHistogram, other: &FloatHistogram, back: bool| {
         let outcome = if back { difference.add(other) } else { difference.sub(other) };

@@ -18,6 +18,7 @@ use crate::number_text::format_open_metrics;
 use crate::pos::PosRange;
 use mytsdb_codec::FloatHistogram;
 use mytsdb_model::{Labels, LabelsBuilder};
+use std::collections::HashMap;
 
 /// Counts that differ relatively by less than this are taken for equal.
 const SMALL_DELTA: f64 = 1e-12;
@@ -161,16 +162,27 @@ fn rows(context: &Context<'_>, input: Input, cells: Vec<Cells>) -> Result<Vector
 pub(super) fn quantile<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
     let q = eval_scalar(context, &call.args[0], grid)?;
     let input = input(context, &call.args[1], grid)?;
-    note_invalid_quantiles(context, &q, grid, call.args[0].unwrap_parens().pos());
+    note_invalid_quantiles(context, call, std::slice::from_ref(&q), 0, grid);
     let cells = quantile_cells(context, &input, grid.count, &[], &q)?;
     rows(context, input, cells)
 }
 
-fn note_invalid_quantiles(context: &Context<'_>, q: &Scalar, grid: Grid, pos: PosRange) {
-    for q in q.distinct(grid.count) {
-        if !(0.0..=1.0).contains(&q) {
-            context.annotate(|a| remarks::invalid_quantile(a, q, pos));
+/// Remarks on quantiles that are none; they are the arguments of `call` from `first` on. What is remarked more than once
+/// is so step by step.
+fn note_invalid_quantiles(context: &Context<'_>, call: &Call, quantiles: &[Scalar], first: usize, grid: Grid) {
+    let constant = quantiles.iter().all(|q| matches!(q, Scalar::Constant(_)));
+    let mut told: HashMap<u64, PosRange> = HashMap::new();
+    let mut order = Vec::new();
+    for step in 0..if constant { grid.count.min(1) } else { grid.count } {
+        for (q, arg) in quantiles.iter().zip(&call.args[first..]) {
+            let q = q.at(step);
+            if !(0.0..=1.0).contains(&q) && told.insert(q.to_bits(), arg.unwrap_parens().pos()).is_none() {
+                order.push(q);
+            }
         }
+    }
+    for q in order {
+        context.annotate(|a| remarks::invalid_quantile(a, q, told[&q.to_bits()], call.pos));
     }
 }
 
@@ -212,7 +224,6 @@ pub(super) fn quantiles<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid
     let mut all: Vec<Scalar> = Vec::new();
     for arg in &call.args[2..] {
         let q = eval_scalar(context, arg, grid)?;
-        note_invalid_quantiles(context, &q, grid, arg.unwrap_parens().pos());
         let all_cells = quantile_cells(context, &input, grid.count, &all, &q)?;
         for (group, cells) in input.groups.iter().zip(all_cells) {
             context.cancel.check()?;
@@ -240,6 +251,7 @@ pub(super) fn quantiles<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid
         }
         all.push(q);
     }
+    note_invalid_quantiles(context, call, &all, 2, grid);
     merge_equal(context, out).map(Vector::Kept)
 }
 
@@ -300,6 +312,20 @@ fn flatten(buckets: &mut [Classic]) -> bool {
     forced
 }
 
+/// The first bucket that reaches `rank`, searched for as Go does: where counts are NaN it matters which are looked at.
+fn first_not_below(buckets: &[Classic], rank: f64) -> usize {
+    let (mut from, mut to) = (0, buckets.len());
+    while from < to {
+        let middle = usize::midpoint(from, to);
+        if buckets[middle].count >= rank {
+            to = middle;
+        } else {
+            from = middle + 1;
+        }
+    }
+    from
+}
+
 fn classic_quantile(q: f64, buckets: &mut [Classic]) -> (f64, bool) {
     if q.is_nan() {
         return (f64::NAN, false);
@@ -321,7 +347,7 @@ fn classic_quantile(q: f64, buckets: &mut [Classic]) -> (f64, bool) {
         return (f64::NAN, false);
     }
     let mut rank = q * observations;
-    let index = buckets[..last].partition_point(|b| b.count < rank);
+    let index = first_not_below(&buckets[..last], rank);
     if index == last {
         return (buckets[last - 1].upper, forced);
     }

@@ -157,20 +157,31 @@ fn enriched(
     Ok(Some(builder.build()))
 }
 
-/// The time to which the first selector of an expression is pinned by `@`, and its offset.
-fn pinned(expr: &Expr) -> (Option<i64>, i64) {
-    let mut found: Option<(Option<i64>, i64)> = None;
-    expr.walk(&mut |node| {
-        if found.is_none() {
-            match node {
-                Expr::Vector(selector) => found = Some((selector.timestamp_ms, selector.offset_ms)),
-                Expr::Matrix(matrix) => found = Some((matrix.selector.timestamp_ms, matrix.selector.offset_ms)),
-                _ => {}
-            }
+/// A time to which something is pinned by `@`, and its offset.
+type Shift = (Option<i64>, i64);
+
+/// Where all selectors of an expression look, subqueries around them included; if they do not agree, at the step itself.
+fn pinned(expr: &Expr) -> Shift {
+    let mut all = Vec::new();
+    shifts(expr, Shift::default(), &mut all);
+    let first = all.first().copied().unwrap_or_default();
+    if all.iter().all(|shift| *shift == first) { first } else { Shift::default() }
+}
+
+fn shifts(expr: &Expr, around: Shift, out: &mut Vec<Shift>) {
+    let within = |timestamp_ms: Option<i64>, offset_ms: i64| match timestamp_ms {
+        Some(_) => (timestamp_ms, offset_ms),
+        None => (around.0, around.1 + offset_ms),
+    };
+    match expr {
+        Expr::Vector(selector) if selector.label_selector_only => {}
+        Expr::Vector(selector) => out.push(within(selector.timestamp_ms, selector.offset_ms)),
+        Expr::Matrix(matrix) => out.push(within(matrix.selector.timestamp_ms, matrix.selector.offset_ms)),
+        Expr::Subquery(subquery) => {
+            shifts(&subquery.expr, within(subquery.timestamp_ms, subquery.offset_ms), out);
         }
-        found.is_none()
-    });
-    found.unwrap_or_default()
+        _ => expr.children().into_iter().for_each(|child| shifts(child, around, out)),
+    }
 }
 
 pub(super) fn info<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {

@@ -227,22 +227,21 @@ pub(super) fn fold_histograms(
     remarks: &mut Remarks<'_>,
 ) -> Option<FloatHistogram> {
     let mut sum = HistogramSum::starting(&points[0]);
-    let mut ok = true;
     let (mut reset, mut not_reset) = (false, false);
     for point in points {
         reset |= point.counter_reset_hint == CounterResetHint::CounterReset;
         not_reset |= point.counter_reset_hint == CounterResetHint::NotCounterReset;
     }
+    let mut reconciled = false;
     for point in &points[1..] {
-        match sum.add(point, average) {
-            Some(true) => remarks.bounds_reconciled("aggregation"),
-            Some(false) => {}
-            None => ok = false,
-        }
-        if !ok {
+        let Some(custom_bounds) = sum.add(point, average) else {
             remarks.mixed_schemas();
             return None;
-        }
+        };
+        reconciled |= custom_bounds;
+    }
+    if reconciled {
+        remarks.bounds_reconciled("aggregation");
     }
     if reset && not_reset {
         remarks.reset_collision("aggregation");

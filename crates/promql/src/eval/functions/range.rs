@@ -140,7 +140,8 @@ fn check_factors(context: &Context<'_>, vector: &RangeVector<'_>, scalars: &[Sca
         let mut columns = scratch.take_columns();
         vector.samples.read(index, &mut scratch, &mut columns)?;
         let mut found = None;
-        let mut remarks = Remarks { annotations: &mut scratch.annotations, metric: "", pos: vector.pos };
+        let mut remarks =
+            Remarks { annotations: &mut scratch.annotations, metric: "", pos: vector.pos, told_by: vector.told_by };
         vector.run(&columns, &mut cells, &mut remarks, true, |w, _| {
             found = found.take().or_else(|| refusal(((w.eval_ms - grid.start_ms) / grid.step_ms.max(1)) as usize));
             None
@@ -220,7 +221,8 @@ impl Rows for RangeRows<'_> {
             None if samples.nameless() => "",
             None => samples.labels(index).metric_name(),
         };
-        let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos: self.vector.pos };
+        let (pos, told_by) = (self.vector.pos, self.vector.told_by);
+        let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos, told_by };
         if !self.compute_column(&mut columns, &mut scratch.tables, &mut scratch.buffers, out) {
             self.compute(&columns, out, &mut remarks);
         }
@@ -260,7 +262,7 @@ impl RangeRows<'_> {
             let q = self.scalars[0].at(step);
             if out.kinds[step] != EMPTY && !(0.0..=1.0).contains(&q) && last != Some(q.to_bits()) {
                 last = Some(q.to_bits());
-                remarks::invalid_quantile(remarks.annotations, q, remarks.pos);
+                remarks::invalid_quantile(remarks.annotations, q, remarks.pos, remarks.told_by);
             }
         }
     }

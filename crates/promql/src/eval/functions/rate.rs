@@ -198,6 +198,7 @@ fn histogram_difference(
 ) -> Option<FloatHistogram> {
     let (first, last) = (&points[0], &points[points.len() - 1]);
     let gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
+    let mut gauges = counter && (gauge(first) || gauge(last));
     // After a reset between the first two, the layout of the first one does not matter.
     let skip_first = counter && points.len() > 1 && is_reset(points, 1, starts);
     let base = if skip_first {
@@ -211,23 +212,25 @@ fn histogram_difference(
     };
     let custom = base.uses_custom_buckets();
     if last.uses_custom_buckets() != custom {
+        if gauges {
+            remarks.not_a_counter();
+        }
         remarks.mixed_schemas();
         return None;
     }
     let mut schema = base.schema.min(last.schema);
     if counter && points.len() > 2 {
         for point in &points[1..points.len() - 1] {
-            if gauge(point) {
-                remarks.not_a_counter();
-            }
             schema = schema.min(point.schema);
             if point.uses_custom_buckets() != custom {
                 remarks.mixed_schemas();
                 return None;
             }
+            gauges |= gauge(point);
         }
     }
-    if counter && (gauge(first) || gauge(last)) {
+    // Schemas in between that do not fit are remarked alone.
+    if gauges {
         remarks.not_a_counter();
     }
     let Ok(mut difference) = last.copy_to_schema(schema) else {
