@@ -90,9 +90,7 @@ impl Drop for Prometheus {
 }
 
 /// Our API over a storage in memory, for as long as `runtime` lives.
-pub fn ours(runtime: &tokio::runtime::Runtime, data: &Data, delayed_name_removal: bool) -> anyhow::Result<Asker> {
-    let mut options = ApiOptions::default();
-    options.query.delayed_name_removal = delayed_name_removal;
+pub fn ours(runtime: &tokio::runtime::Runtime, data: &Data, options: ApiOptions) -> anyhow::Result<Asker> {
     let ready = Arc::new(AtomicBool::new(true));
     let api = Api::new(Arc::new(storage(data)?), Vec::new(), Registry::new(), ready, options)?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
