@@ -6,7 +6,7 @@ use super::expr::eval_vector;
 use super::functions::extended::interpolate_instant;
 use super::grid::Grid;
 use super::rows::{Rows, Vector};
-use super::summaries::{Looks, summarise};
+use super::summaries::{Lookbacks, summarise};
 use super::window::{Extension, RangeVector, Remarks, Samples, drop_stale};
 use super::window_table::{Stride, Windows};
 use crate::ast::{Expr, MatrixSelector, SubqueryExpr, VectorSelector};
@@ -117,8 +117,8 @@ impl Rows for SelectedRows<'_> {
         self.context.note_read(&columns, scratch)?;
         if self.summarised {
             let (count, back_ms) = (if self.fixed { 1 } else { self.grid.count }, self.context.options.lookback_ms - 1);
-            let looks = Looks { first_end_ms: self.first_ms, step_ms: self.grid.step_ms, count, back_ms };
-            summarise(&mut columns, looks);
+            let lookbacks = Lookbacks { first_end_ms: self.first_ms, step_ms: self.grid.step_ms, count, back_ms };
+            summarise(&mut columns, lookbacks);
         }
         let steps = if self.fixed { 1 } else { self.grid.count };
         out.reset(steps);
@@ -227,7 +227,7 @@ struct SelectedSamples<'a> {
     set: Box<dyn SeriesSet + 'a>,
     range: TimeRange,
     /// If only counts and sums of histograms are looked at: when.
-    summarised: Option<Looks>,
+    summarised: Option<Lookbacks>,
 }
 
 impl Samples for SelectedSamples<'_> {
@@ -254,8 +254,8 @@ impl Samples for SelectedSamples<'_> {
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Columns) -> Result<(), EvalError> {
         self.set.read(index, self.range, out)?;
         self.context.note_read(out, scratch)?;
-        if let Some(looks) = self.summarised {
-            summarise(out, looks);
+        if let Some(lookbacks) = self.summarised {
+            summarise(out, lookbacks);
         }
         drop_stale(out);
         Ok(())
@@ -283,7 +283,7 @@ pub(crate) fn select_range<'a>(
         first_end_ms.saturating_sub(matrix.range_ms).saturating_sub(before).saturating_add(1),
         last_end_ms.saturating_add(after),
     );
-    let looks = Looks {
+    let lookbacks = Lookbacks {
         first_end_ms: first_end_ms + after,
         step_ms: grid.step_ms,
         count: if fixed { 1 } else { grid.count },
@@ -297,7 +297,7 @@ pub(crate) fn select_range<'a>(
             same_schema: same_schema(selector, &*set),
             set,
             range,
-            summarised: context.summarised.contains(&selector.pos).then_some(looks),
+            summarised: context.summarised.contains(&selector.pos).then_some(lookbacks),
         }),
         grid,
         range_ms: matrix.range_ms,

@@ -4,17 +4,17 @@ use crate::storage::Columns;
 use mytsdb_codec::{CounterResetHint, FloatHistogram};
 use std::sync::Arc;
 
-/// The steps at which a series is looked at.
+/// The steps at which a series is read, and how far each of them reaches back.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Looks {
+pub(super) struct Lookbacks {
     pub first_end_ms: i64,
     pub step_ms: i64,
     pub count: usize,
-    /// How far behind its end each of them reaches.
+    /// From the first time that a step sees to its end.
     pub back_ms: i64,
 }
 
-impl Looks {
+impl Lookbacks {
     /// The times at which Prometheus begins to read anew, because nothing of what it has passed is looked at again: what
     /// was before is forgotten there.
     fn beginnings(&self, columns: &Columns) -> Vec<i64> {
@@ -39,10 +39,10 @@ impl Looks {
 
 /// Writes into the hints what comparing each histogram with the one that was read before it tells, and takes the buckets
 /// away. Stale markers are passed over.
-pub(super) fn summarise(columns: &mut Columns, looks: Looks) {
+pub(super) fn summarise(columns: &mut Columns, lookbacks: Lookbacks) {
     let unknown = |h: &Arc<FloatHistogram>| h.counter_reset_hint == CounterResetHint::Unknown;
     if columns.histograms.len() > 1 && columns.histograms.iter().any(unknown) {
-        let beginnings = looks.beginnings(columns);
+        let beginnings = lookbacks.beginnings(columns);
         let Columns { histogram_timestamps_ms: times, histograms, .. } = columns;
         let mut last: Option<usize> = None;
         for i in 0..histograms.len() {
