@@ -12,7 +12,7 @@ use super::groups::Groups;
 use super::ranks::{self, Ranked};
 use super::remarks;
 use super::rows::{Rows, Vector};
-use super::workers::{CANCEL_ROWS, in_parts};
+use super::workers::{CANCEL_ROWS, list_in_parts};
 use crate::ast::{AggregateExpr, AggregateOp, Expr};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
@@ -232,7 +232,7 @@ pub(super) fn limit_ratio<'a>(
         let at = position(&vector.labels(row));
         ratios.iter().any(|&ratio| keeps(ratio, at)).then_some((row, at))
     };
-    let rows = in_parts(context, vector.len(), |rows| rows.filter_map(find).collect::<Vec<_>>())?.concat();
+    let rows = list_in_parts(context, vector.len(), |rows| rows.filter_map(find).collect())?;
     // Of other rows than a selector's there may be something to remark, whether they are chosen or not.
     if !matches!(aggregate.expr.unwrap_parens(), Expr::Vector(selector) if !selector.smoothed) {
         let mut chosen = rows.iter().map(|(row, _)| *row).peekable();

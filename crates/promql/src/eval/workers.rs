@@ -334,6 +334,21 @@ pub(super) fn in_parts<T: Send>(
     in_parts_of(context, len, PART_ITEMS, |part| Ok(f(part)))
 }
 
+/// [`in_parts`], what `f` makes of all parts as one list.
+pub(super) fn list_in_parts<T: Send>(
+    context: &Context<'_>,
+    len: usize,
+    f: impl Fn(Range<usize>) -> Vec<T> + Sync,
+) -> Result<Vec<T>, EvalError> {
+    let parts = in_parts(context, len, f)?;
+    let mut all = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+    for part in parts {
+        context.cancel.check()?;
+        all.extend(part);
+    }
+    Ok(all)
+}
+
 /// [`in_parts`] with `part_items` items a part, of which any may fail: the first one's failure is that of all.
 pub(super) fn in_parts_of<T: Send>(
     context: &Context<'_>,

@@ -11,7 +11,7 @@ use crate::eval::context::{Context, Hold, Scratch};
 use crate::eval::grid::Grid;
 use crate::eval::groups::{Keyed, all_unique};
 use crate::eval::rows::{Rows, Vector};
-use crate::eval::workers::in_parts;
+use crate::eval::workers::list_in_parts;
 use mytsdb_model::Labels;
 
 /// Operates on two vectors, `lhs` and `rhs`, without stand-ins for missing series.
@@ -34,7 +34,13 @@ pub(super) fn join<'a>(
         return eval_kept(context, binary, matching, both, grid);
     };
     let (many, pairs) = keep_few(context, many, pairs)?;
-    let name_bytes = names.iter().flatten().map(|labels| labels.as_bytes().len() + NAME_BYTES).sum::<usize>();
+    let mut name_bytes = 0;
+    context.stoppable(|looks| {
+        names.iter().flatten().try_for_each(|labels| {
+            name_bytes += labels.as_bytes().len() + NAME_BYTES;
+            looks.before(1)
+        })
+    })?;
     let held = context.hold_table((size_of_val(&pairs[..]) + name_bytes) as u64)?;
     let rows = JoinedRows { context, binary, many, one, pairs, names, many_is_right, grid, _held: held };
     Ok(Vector::Lazy(Box::new(rows)))
@@ -70,7 +76,7 @@ fn plan(
         let one = ones.numbers.find(many_key.hash(labels), same)?;
         Some(Pair { many: row as u32, one })
     };
-    let pairs = in_parts(context, many.len(), |rows| rows.filter_map(find).collect::<Vec<_>>())?.concat();
+    let pairs = list_in_parts(context, many.len(), |rows| rows.filter_map(find).collect())?;
     if matching.cardinality == Cardinality::OneToOne {
         let mut taken = vec![false; one.len()];
         if pairs.iter().any(|pair| std::mem::replace(&mut taken[pair.one as usize], true)) {
@@ -83,7 +89,7 @@ fn plan(
         let labels = (many.source_labels(pair.many as usize), many.nameless());
         result_labels(context, binary, matching, labels, &one[pair.one as usize].labels)
     };
-    let names = in_parts(context, pairs.len(), |part| pairs[part].iter().map(name).collect::<Vec<_>>())?.concat();
+    let names = list_in_parts(context, pairs.len(), |part| pairs[part].iter().map(name).collect())?;
     Ok(all_unique(context, names.iter())?.then_some((pairs, Some(names))))
 }
 

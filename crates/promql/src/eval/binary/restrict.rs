@@ -8,7 +8,7 @@ use crate::eval::context::{Context, Hold, Scratch};
 use crate::eval::grid::Grid;
 use crate::eval::groups::{Keyed, all_unique};
 use crate::eval::rows::{Rows, Vector, merge_equal};
-use crate::eval::workers::in_parts;
+use crate::eval::workers::list_in_parts;
 use mytsdb_model::Labels;
 
 /// `a or b`: all of `a`, and the cells of `b` at whose steps no matching row of `a` is present.
@@ -51,7 +51,7 @@ pub(super) fn restrict<'a>(
         let same = |other: u32| key.equals(labels, &by_key, by.source_labels(other as usize));
         numbers.find(key.hash(labels), same)
     };
-    let matches = in_parts(context, chosen.len(), |rows| rows.map(find).collect::<Vec<_>>())?.concat();
+    let matches = list_in_parts(context, chosen.len(), |rows| rows.map(find).collect())?;
     Ok(Vector::Lazy(Box::new(RestrictedRows { inner: chosen, matches, present, wanted, grid, _held: held })))
 }
 
