@@ -42,7 +42,7 @@ pub(crate) async fn series(State(shared): State<Arc<Shared>>, request: Request) 
         }
         Lookup::read(params)
     };
-    answer(shared, request, read, |storage, lookup, run, out| {
+    answer(shared, request, Answered::Later, read, |storage, lookup, run, out| {
         let limit = lookup.limit.unwrap_or(0);
         let hints = SelectHints { func: Some("series"), ..SelectHints::new(lookup.range, &run.cancel) };
         let select = |matchers| storage.select(&hints, matchers).map_err(|error| run.failure(error));
@@ -70,7 +70,7 @@ pub(crate) async fn series(State(shared): State<Arc<Shared>>, request: Request) 
 }
 
 pub(crate) async fn label_names(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    answer(shared, request, Lookup::read, |storage, lookup, run, out| {
+    answer(shared, request, Answered::AtOnce, Lookup::read, |storage, lookup, run, out| {
         let limit = lookup.limit.unwrap_or(0);
         let names = union(lookup, run, |matchers| {
             storage.label_names(lookup.range, matchers, Lookup::asked(limit), &run.cancel)
@@ -90,7 +90,7 @@ pub(crate) async fn label_values(
         return Answer::error(&ApiError::bad_data(format!("invalid label name: {name:?}"))).into_response();
     }
     let values_max = shared.options.label_values_max;
-    answer(shared, request, Lookup::read, move |storage, lookup, run, out| {
+    answer(shared, request, Answered::AtOnce, Lookup::read, move |storage, lookup, run, out| {
         let limit = lookup.limit.unwrap_or(values_max);
         let asked = Lookup::asked(limit);
         let values =
@@ -128,9 +128,18 @@ fn write_strings(out: &mut Chunks, mut texts: Vec<String>, limit: usize) -> Outc
     Outcome::Data(Remarks::truncated(truncated))
 }
 
+/// Whether a lookup is tried on the connection's thread.
+enum Answered {
+    /// Most of it is remembered and short.
+    AtOnce,
+    /// It mostly takes longer, so that trying is a waste.
+    Later,
+}
+
 async fn answer(
     shared: Arc<Shared>,
     request: Request,
+    answered: Answered,
     read: impl FnOnce(&Params) -> Result<Lookup, ApiError>,
     find: impl Fn(&dyn LabelStorage, &Lookup, &Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
 ) -> Response<Body> {
@@ -141,8 +150,9 @@ async fn answer(
     };
     let storage = Arc::clone(&shared.storage);
     let work = move |run: &Run, out: &mut Chunks| find(&*storage, &lookup, run, out);
-    // Most of it is remembered.
-    if let Some(response) = job::at_once(&shared.lookups, encoding, &work) {
+    if matches!(answered, Answered::AtOnce)
+        && let Some(response) = job::at_once(&shared.lookups, encoding, &work)
+    {
         return response;
     }
     job::run(&shared.lookups, &shared.options.query, shared.options.query_timeout, encoding, work).await
