@@ -3,9 +3,10 @@
 use crate::score::{Options, Score, read_gzip};
 use anyhow::{Context, bail, ensure};
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
-use mytsdb_http_api::{Api, ApiOptions, EngineStorage};
+use mytsdb_http_api::{Api, ApiOptions};
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_promql::parse_series_description;
+use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
 use serde_json::Value;
 use std::collections::BTreeMap;

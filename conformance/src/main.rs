@@ -1,4 +1,5 @@
-//! Runs third-party suites against mytsdb: `mytsdb-conformance SUITE [--dir DIR] [--verbose] [--filter TEXT]`.
+//! Runs third-party suites against mytsdb: `mytsdb-conformance SUITE [--dir DIR] [--verbose] [--filter TEXT]`;
+//! `promqltest` also takes `--storage FORM`: its samples then go through an engine.
 //!
 //! Prints a score per file and `passed N of M` as the last line; exits with 1 when N < M and with 2 when the suite
 //! could not be run at all.
@@ -12,11 +13,13 @@ mod promqltest;
 mod score;
 
 use anyhow::{Context, bail};
+use promqltest::StorageForm;
 use score::{Options, Score};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: mytsdb-conformance promqltest|parser|histogram|compliance [--dir DIR] [--filter TEXT] [--verbose]\n       \
+     mytsdb-conformance promqltest --storage test|engine-head|engine-blocks|engine-restart|engine-late ...\n       \
      mytsdb-conformance peer --prometheus PATH [--queries N] [--seed S]";
 
 fn main() -> ExitCode {
@@ -44,6 +47,11 @@ fn run() -> anyhow::Result<Score> {
         match arg.as_str() {
             "--dir" => dir = Some(PathBuf::from(args.next().context("--dir needs a folder")?)),
             "--filter" => options.filter = args.next().context("--filter needs a text")?,
+            "--storage" => {
+                let form = args.next().context("--storage needs a form")?;
+                options.storage = StorageForm::parse(&form)
+                    .with_context(|| format!("unknown storage {form:?}, one of {}", StorageForm::NAMES))?;
+            }
             "--verbose" => options.verbose = true,
             other => bail!("unknown argument {other:?}\n{USAGE}"),
         }

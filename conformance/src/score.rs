@@ -11,6 +11,8 @@ pub struct Options {
     pub verbose: bool,
     /// Only files whose name contains this.
     pub filter: String,
+    /// Where the promqltest suite puts its samples.
+    pub storage: crate::promqltest::StorageForm,
 }
 
 /// Cases seen and cases passed.

@@ -3,6 +3,9 @@
 mod compare;
 mod run;
 mod script;
+mod storage;
+
+pub use storage::StorageForm;
 
 use crate::score::{Options, Score, files, read};
 use std::path::Path;

@@ -2,11 +2,12 @@
 
 use super::compare;
 use super::script::{Command, Eval, Expected};
+use super::storage::ScriptStorage;
 use crate::score::{Options, Score};
-use anyhow::bail;
+use anyhow::Context;
 use mytsdb_promql::{
-    Annotations, Cancel, EvalError, Expr, QueryOptions, QueryResult, QueryValue, SampleValue, TestStorage,
-    VectorSample, instant, parse, range,
+    Annotations, Cancel, EvalError, Expr, QueryOptions, QueryResult, QueryValue, SampleValue, Storage, VectorSample,
+    instant, parse, range,
 };
 
 const MINUTE_MS: i64 = 60_000;
@@ -37,25 +38,23 @@ fn query_options() -> QueryOptions {
 /// Runs a script; every eval counts as one case.
 pub fn run(file: &str, script: &[Command], options: &Options) -> anyhow::Result<Score> {
     let mut score = Score::default();
-    let mut storage = TestStorage::new();
+    let mut storage = ScriptStorage::new(options.storage)?;
     for command in script {
         match command {
-            Command::Clear => storage = TestStorage::new(),
+            Command::Clear => storage = ScriptStorage::new(options.storage)?,
             Command::Load { line, block } => {
-                if let Err(error) = storage.load(block, 0) {
-                    bail!("{file}:{line}: {error}");
-                }
+                storage.load(block).with_context(|| format!("{file}:{line}"))?;
             }
             Command::Eval(eval) => {
                 let name = format!("{file}:{} {}", eval.line, eval.query);
-                score.check(options, &name, &check_eval(&storage, eval));
+                score.check(options, &name, &check_eval(storage.storage(), eval));
             }
         }
     }
     Ok(score)
 }
 
-fn check_eval(storage: &TestStorage, eval: &Eval) -> Result<(), String> {
+fn check_eval(storage: &dyn Storage, eval: &Eval) -> Result<(), String> {
     let expr = parse(&eval.query).map_err(|e| e.to_string())?;
     if eval.step_ms > 0 {
         let result = run_range(storage, &expr, eval.start_ms, eval.end_ms, eval.step_ms);
@@ -71,7 +70,7 @@ fn check_eval(storage: &TestStorage, eval: &Eval) -> Result<(), String> {
     Ok(())
 }
 
-fn run_range(storage: &TestStorage, expr: &Expr, start: i64, end: i64, step: i64) -> Result<QueryResult, EvalError> {
+fn run_range(storage: &dyn Storage, expr: &Expr, start: i64, end: i64, step: i64) -> Result<QueryResult, EvalError> {
     range(storage, expr, start, end, step, &query_options(), &Cancel::new())
 }
 
@@ -105,7 +104,7 @@ fn variants(expr: &Expr, time: i64) -> Vec<(Expr, i64)> {
     times.into_iter().map(|at| (pinned.clone(), at)).collect()
 }
 
-fn check_instant(storage: &TestStorage, eval: &Eval, expr: &Expr, time: i64) -> Result<(), String> {
+fn check_instant(storage: &dyn Storage, eval: &Eval, expr: &Expr, time: i64) -> Result<(), String> {
     let result = instant(storage, expr, time, &query_options(), &Cancel::new());
     let Some(result) = check_failure(eval, result)? else { return Ok(()) };
     check_annotations(eval, &result.annotations)?;

@@ -3,8 +3,9 @@
 //! `cargo run -p mytsdb-http-api --example ui_demo [address] [empty]`, then open the address it prints.
 
 use mytsdb_engine::{Batch, Clock, Engine, EngineOptions};
-use mytsdb_http_api::{Api, ApiOptions, EngineStorage, serve};
+use mytsdb_http_api::{Api, ApiOptions, serve};
 use mytsdb_model::Labels;
+use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
 use std::error::Error;
 use std::sync::Arc;

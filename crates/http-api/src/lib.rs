@@ -30,7 +30,6 @@ mod body;
 mod cors;
 mod delivery;
 mod encoding;
-mod engine_storage;
 mod error;
 mod gate;
 mod job;
@@ -53,7 +52,6 @@ mod syntax_tree;
 mod time;
 
 pub use api::Api;
-pub use engine_storage::EngineStorage;
 pub use error::HttpApiError;
 pub use metadata::{FamilyMeta, MetadataSource};
 pub use options::ApiOptions;

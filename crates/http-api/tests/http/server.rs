@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "whatever fails here fails the test that asked")]
 
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
-use mytsdb_http_api::{Api, ApiOptions, EngineStorage, FamilyMeta, MetadataSource, serve};
+use mytsdb_http_api::{Api, ApiOptions, FamilyMeta, MetadataSource, serve};
 use mytsdb_model::Labels;
 use mytsdb_promql::LabelStorage;
+use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

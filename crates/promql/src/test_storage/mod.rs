@@ -3,6 +3,8 @@
 mod load;
 mod nhcb;
 
+pub use load::{LoadedSample, LoadedSeries, parse_load};
+
 use crate::error::StorageError;
 use crate::options::Cancel;
 use crate::storage::{Columns, LabelStorage, SelectHints, SeriesSet, Storage};

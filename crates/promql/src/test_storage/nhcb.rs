@@ -1,8 +1,9 @@
 //! Classic histograms to native ones with custom buckets.
 
-use super::TestStorage;
+use super::load::{LoadedSample, LoadedSeries};
 use crate::error::StorageError;
 use crate::literal::parse_number;
+use crate::value::SampleValue;
 use mytsdb_codec::{CUSTOM_SCHEMA, FloatHistogram, Span};
 use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder};
 use std::collections::BTreeMap;
@@ -16,10 +17,10 @@ struct Classic {
     sum: f64,
 }
 
-/// Converts those of `series` that belong to classic histograms, and appends the results.
-pub(super) fn convert(storage: &mut TestStorage, series: &[Labels]) -> Result<(), StorageError> {
+/// What those of `series` that belong to classic histograms give as native ones.
+pub(super) fn convert(series: &[LoadedSeries]) -> Result<Vec<LoadedSeries>, StorageError> {
     let mut found: BTreeMap<Labels, BTreeMap<i64, Classic>> = BTreeMap::new();
-    for labels in series {
+    for LoadedSeries { labels, samples } in series {
         let name = labels.metric_name();
         let Some((base, kind)) = ["_bucket", "_count", "_sum"].iter().find_map(|s| Some((name.strip_suffix(s)?, *s)))
         else {
@@ -32,9 +33,9 @@ pub(super) fn convert(storage: &mut TestStorage, series: &[Labels]) -> Result<()
         let mut target = LabelsBuilder::from_labels(labels);
         target.set(LABEL_NAME, base).remove("le");
         let histogram = found.entry(target.build()).or_default();
-        let Some(series) = storage.series.get(labels) else { continue };
-        for (&time, &value) in series.columns.timestamps_ms.iter().zip(&series.columns.values) {
-            let at = histogram.entry(time).or_default();
+        for sample in samples {
+            let SampleValue::Float(value) = sample.value else { continue };
+            let at = histogram.entry(sample.timestamp_ms).or_default();
             match (kind, bound) {
                 ("_bucket", Some(bound)) => at.buckets.push((bound, value)),
                 ("_count", _) => at.count = Some(value),
@@ -42,13 +43,18 @@ pub(super) fn convert(storage: &mut TestStorage, series: &[Labels]) -> Result<()
             }
         }
     }
+    let mut converted = Vec::new();
     for (labels, times) in found {
-        for (time, classic) in times {
-            let histogram = native(classic).map_err(|e| StorageError::new(format!("{labels} at {time} ms: {e}")))?;
-            storage.append_histogram(&labels, time, &Arc::new(histogram), 0)?;
+        let mut samples = Vec::new();
+        for (timestamp_ms, classic) in times {
+            let histogram =
+                native(classic).map_err(|e| StorageError::new(format!("{labels} at {timestamp_ms} ms: {e}")))?;
+            let value = SampleValue::Histogram(Arc::new(histogram));
+            samples.push(LoadedSample { timestamp_ms, value, start_ms: 0 });
         }
+        converted.push(LoadedSeries { labels, samples });
     }
-    Ok(())
+    Ok(converted)
 }
 
 fn native(mut classic: Classic) -> Result<FloatHistogram, &'static str> {
