@@ -2,11 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "whatever fails here fails the test that asked")]
 
-use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
 use mytsdb_http_api::{Api, ApiOptions, FamilyMeta, MetadataSource, serve};
 use mytsdb_model::Labels;
-use mytsdb_promql::LabelStorage;
-use mytsdb_query::EngineStorage;
+use mytsdb_promql::{LabelStorage, TestStorage};
 use mytsdb_telemetry::Registry;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -157,19 +155,15 @@ fn join_chunks(mut chunked: &[u8]) -> Vec<u8> {
 
 /// Ten minutes at 15 s, from time 0: two counters of a job and a gauge whose labels need escaping.
 pub fn samples() -> Arc<dyn LabelStorage> {
-    let disk = Arc::new(mytsdb_io::SimDisk::new());
-    let clock = Arc::new(ManualClock::new(600_000));
-    let (engine, _) = Engine::open(disk, clock, EngineOptions::new("/data"), &Registry::new()).unwrap();
-    let mut batch = Batch::default();
+    let mut storage = TestStorage::new();
     let mut add = |labels: &[(&str, &str)], value: &dyn Fn(i64) -> f64| {
-        let series = engine.resolve(&Labels::from_pairs(labels.iter().copied())).unwrap();
-        (0..=40).for_each(|i| batch.push(series, i * 15_000, value(i)));
+        let labels = Labels::from_pairs(labels.iter().copied());
+        (0..=40).for_each(|i| storage.append(&labels, i * 15_000, value(i), 0).unwrap());
     };
     add(&[("__name__", "requests_total"), ("code", "200")], &|i| (i * 30) as f64);
     add(&[("__name__", "requests_total"), ("code", "500")], &|i| (i * 3) as f64);
     add(&[("__name__", "temp"), ("where", "<a> & \"b\"")], &|i| 0.5 + i as f64);
-    engine.append(batch).unwrap();
-    Arc::new(EngineStorage::new(Arc::new(engine)))
+    Arc::new(storage)
 }
 
 struct OneFamily;

@@ -107,6 +107,11 @@ fn same_chunk(last: &FloatHistogram, next: &FloatHistogram) -> bool {
 }
 
 impl TestSeries {
+    fn has_samples(&self, range: TimeRange) -> bool {
+        let columns = &self.columns;
+        [&columns.timestamps_ms, &columns.histogram_timestamps_ms].iter().any(|times| !inside(times, range).is_empty())
+    }
+
     fn check_time(&self, labels: &Labels, timestamp_ms: i64) -> Result<(), StorageError> {
         let last = self.columns.timestamps_ms.last().max(self.columns.histogram_timestamps_ms.last());
         if last.is_some_and(|&last| last >= timestamp_ms) {
@@ -114,6 +119,12 @@ impl TestSeries {
         }
         Ok(())
     }
+}
+
+/// The samples whose times, which ascend, lie in `range`.
+fn inside(timestamps_ms: &[i64], range: TimeRange) -> std::ops::Range<usize> {
+    let end = timestamps_ms.partition_point(|&t| t <= range.maxt);
+    timestamps_ms.partition_point(|&t| t < range.mint).min(end)..end
 }
 
 struct TestSet<'a>(Vec<(&'a Labels, &'a TestSeries)>);
@@ -129,11 +140,7 @@ impl SeriesSet for TestSet<'_> {
 
     fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError> {
         let from = &self.0[index].1.columns;
-        let inside = |times: &[i64]| {
-            let end = times.partition_point(|&t| t <= range.maxt);
-            times.partition_point(|&t| t < range.mint).min(end)..end
-        };
-        let (floats, histograms) = (inside(&from.timestamps_ms), inside(&from.histogram_timestamps_ms));
+        let (floats, histograms) = (inside(&from.timestamps_ms, range), inside(&from.histogram_timestamps_ms, range));
         out.timestamps_ms.extend_from_slice(&from.timestamps_ms[floats.clone()]);
         out.values.extend_from_slice(&from.values[floats.clone()]);
         if from.start_timestamps_ms.iter().any(|&s| s != 0) {
@@ -153,8 +160,13 @@ fn matches(labels: &Labels, matchers: &[Matcher]) -> bool {
 }
 
 impl TestStorage {
-    fn matching<'a>(&'a self, matchers: &'a [Matcher]) -> impl Iterator<Item = (&'a Labels, &'a TestSeries)> {
-        self.series.iter().filter(|(labels, _)| matches(labels, matchers))
+    /// The series that satisfy the matchers and have samples in `range`.
+    fn stored<'a>(
+        &'a self,
+        range: TimeRange,
+        matchers: &[Matcher],
+    ) -> impl Iterator<Item = (&'a Labels, &'a TestSeries)> {
+        self.series.iter().filter(move |(labels, series)| matches(labels, matchers) && series.has_samples(range))
     }
 }
 
@@ -164,9 +176,10 @@ fn limited(found: BTreeSet<&str>, limit: usize) -> Vec<String> {
 }
 
 impl Storage for TestStorage {
-    fn select(&self, _hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
-        let found = self.series.iter().filter(|(labels, _)| matches(labels, matchers)).collect();
-        Ok(Box::new(TestSet(found)))
+    fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
+        // A query finds out by reading which series have samples; a list of series must know.
+        let range = if hints.func == Some("series") { hints.range } else { TimeRange::ALL };
+        Ok(Box::new(TestSet(self.stored(range, matchers).collect())))
     }
 
     fn is_plain(&self) -> bool {
@@ -182,23 +195,23 @@ impl Storage for TestStorage {
 impl LabelStorage for TestStorage {
     fn label_names(
         &self,
-        _range: TimeRange,
+        range: TimeRange,
         matchers: &[Matcher],
         limit: usize,
         _cancel: &Cancel,
     ) -> Result<Vec<String>, StorageError> {
-        let names = self.matching(matchers).flat_map(|(labels, _)| labels.iter().map(|(name, _)| name)).collect();
+        let names = self.stored(range, matchers).flat_map(|(labels, _)| labels.iter().map(|(name, _)| name)).collect();
         Ok(limited(names, limit))
     }
 
     fn label_values(
         &self,
         name: &str,
-        _range: TimeRange,
+        range: TimeRange,
         matchers: &[Matcher],
         limit: usize,
         _cancel: &Cancel,
     ) -> Result<Vec<String>, StorageError> {
-        Ok(limited(self.matching(matchers).filter_map(|(labels, _)| labels.get(name)).collect(), limit))
+        Ok(limited(self.stored(range, matchers).filter_map(|(labels, _)| labels.get(name)).collect(), limit))
     }
 }

@@ -1,6 +1,6 @@
 //! The web page and API over a store in memory, filled with made-up services and with the server's own metrics.
 //!
-//! `cargo run -p mytsdb-http-api --example ui_demo [address] [empty]`, then open the address it prints.
+//! `cargo run -p mytsdb --example ui_demo [address] [empty]`, then open the address it prints.
 
 use mytsdb_engine::{Batch, Clock, Engine, EngineOptions};
 use mytsdb_http_api::{Api, ApiOptions, serve};
