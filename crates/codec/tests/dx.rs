@@ -361,3 +361,26 @@ fn golden_bytes_stay_as_they_were_released() {
     golden!("nan", &regular[..20], &[f64::NAN; 20]);
     golden!("extremes", &[i64::MIN, -1, 0, i64::MAX], &[-0.0, f64::MAX, f64::INFINITY, 5e-324]);
 }
+
+#[test]
+fn a_constant_column_tells_its_value_and_columns_are_read_apart() {
+    let times: Vec<i64> = (0..200).map(|i| i * 1_000).collect();
+    let nan = f64::from_bits(0x7ff0_0000_0000_0002);
+    for (value, count) in [(0.5, 200), (-0.0, 200), (nan, 3), (f64::INFINITY, 130), (1e300, 1), (7.0, 1)] {
+        let mut bytes = Vec::new();
+        DxEncoder::default().encode(&times[..count], &vec![value; count], &mut bytes).unwrap();
+        let chunk = DxChunk::parse(&bytes).unwrap();
+        assert_eq!(chunk.same_value().unwrap().map(f64::to_bits), Some(value.to_bits()), "{value}");
+        let apart = DxChunk::from_columns(chunk.time_column(), chunk.value_column()).unwrap();
+        let (mut read_times, mut read_values) = (Vec::new(), Vec::new());
+        apart.decode_times(&mut read_times).unwrap();
+        apart.decode_values(&mut read_values).unwrap();
+        assert_eq!(read_times, times[..count]);
+        assert!(read_values.len() == count && read_values.iter().all(|v| v.to_bits() == value.to_bits()));
+    }
+    for values in [vec![1.0, 2.0, 3.0], vec![1.0, nan, 1.0], vec![0.1, 0.1, 0.2]] {
+        let mut bytes = Vec::new();
+        DxEncoder::default().encode(&times[..3], &values, &mut bytes).unwrap();
+        assert_eq!(DxChunk::parse(&bytes).unwrap().same_value().unwrap(), None);
+    }
+}

@@ -39,6 +39,16 @@ impl<'a> DxChunk<'a> {
         let Some((time_column, values)) = rest.split_at_checked(time_bytes) else {
             return Err(CodecError::Truncated { field: "time column", bytes: bytes.len() });
         };
+        Self::from_columns(time_column, values)
+    }
+
+    /// The same for columns that are kept apart, as [`time_column`](Self::time_column) and
+    /// [`value_column`](Self::value_column) give them.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] or [`CodecError::Damaged`].
+    #[inline]
+    pub fn from_columns(time_column: &'a [u8], values: &'a [u8]) -> Result<Self, CodecError> {
         let mut times = time_column;
         let sample_count = take_count(&mut times, DX_SAMPLES_MAX - 1, "sample count")? + 1;
         let times = IntegerColumn::parse(times, sample_count)?;
@@ -53,6 +63,19 @@ impl<'a> DxChunk<'a> {
     /// The encoded time column, with the sample count: equal bytes are equal times.
     pub fn time_column(&self) -> &'a [u8] {
         self.time_column
+    }
+
+    /// The encoded value column.
+    pub fn value_column(&self) -> &'a [u8] {
+        self.values
+    }
+
+    /// The value that all samples have, if the column says no more than that. Cost: some ns.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] or [`CodecError::Damaged`].
+    pub fn same_value(&self) -> Result<Option<f64>, CodecError> {
+        values::same_value(self.values, self.sample_count)
     }
 
     /// Appends the times, in ms since the epoch, strictly ascending.

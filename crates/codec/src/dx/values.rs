@@ -39,6 +39,22 @@ pub(super) fn decode(bytes: &[u8], count: usize, kernel: Kernel, out: &mut Vec<f
     }
 }
 
+/// The value of a column that is constant by its form.
+pub(super) fn same_value(bytes: &[u8], count: usize) -> Result<Option<f64>, CodecError> {
+    let mut one = Vec::with_capacity(1);
+    match bytes.split_first() {
+        Some((&kind::SAME_BITS, _)) => decode(bytes, 1, Kernel::Scalar, &mut one)?,
+        Some((&kind_byte, rest)) if kind_byte <= EXPONENT_MAX || kind_byte == kind::ORDERED_BITS => {
+            match IntegerColumn::parse(rest, count)?.exact_line() {
+                Some((_, step)) if step == 0 || count == 1 => decode(bytes, 1, Kernel::Scalar, &mut one)?,
+                _ => {}
+            }
+        }
+        _ => {}
+    }
+    Ok(one.first().copied())
+}
+
 #[inline]
 fn decode_decimals(
     integers: &IntegerColumn<'_>,
