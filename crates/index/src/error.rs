@@ -9,7 +9,7 @@ pub enum IndexError {
     /// The bytes cannot have been written by [`IndexWriter`](crate::IndexWriter).
     #[error("{section} section damaged at byte {offset}: {reason}")]
     Corrupt {
-        /// `"symbols"` or `"postings"`.
+        /// `"symbols"`, `"postings"` or `"index"`.
         section: &'static str,
         /// Offset within the section.
         offset: u64,

@@ -1,9 +1,9 @@
 //! From matchers to series: symbols, postings, and the one algorithm that selects over them.
 //!
-//! [`MemIndex`] is the index of the head: it grows and shrinks. [`IndexWriter`] and [`IndexReader`] are its frozen form,
-//! two byte sections that a block embeds and reads in place (`docs/format/block.md`). Both answer the same questions with
-//! the same code; an absent label has the value `""`. Whatever may take long
-//! takes a stop sign. The crate does no I/O and takes no locks; where one guards the head's index, a [`Snapshot`] asks for
+//! [`MemIndex`] is the index of the head: it grows and shrinks. [`IndexWriter`] makes its frozen forms,
+//! byte sections that a block embeds and reads in place: [`IndexReader`] reads the first (`docs/format/block.md`),
+//! [`PackedIndex`] the second, which is smaller (`docs/format/block-v2.md`). All answer the same questions with the same
+//! code; an absent label has the value `""`. Whatever may take long takes a stop sign. The crate does no I/O and takes no locks; where one guards the head's index, a [`Snapshot`] asks for
 //! it again and again, a moment each time.
 //!
 //! ```
@@ -32,6 +32,7 @@ mod select;
 mod snapshot;
 mod symbols;
 mod text_list;
+mod v2;
 mod value_table;
 mod writer;
 
@@ -40,6 +41,7 @@ pub use mem_index::MemIndex;
 pub use reader::IndexReader;
 pub use snapshot::{Lend, Snapshot, Version};
 pub use text_list::TextList;
+pub use v2::{PackedIndex, PackedSection};
 pub use writer::{IndexSections, IndexWriter};
 
 #[cfg(doctest)]

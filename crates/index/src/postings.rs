@@ -8,6 +8,18 @@ pub(crate) trait List: Copy {
     fn len(self) -> usize;
     /// The element at `index`; `index < len()`.
     fn get(self, index: usize) -> u32;
+
+    /// First index at or behind `from` whose element is at least `wanted`.
+    #[inline]
+    fn seek(self, from: usize, wanted: u32) -> usize {
+        gallop(self, from, wanted)
+    }
+
+    /// Hands on the elements at some indices, which are in range, until one is answered with `false`; tells whether none was.
+    #[inline]
+    fn walk(self, indices: Range<usize>, mut each: impl FnMut(u32) -> bool) -> bool {
+        indices.into_iter().all(|index| each(self.get(index)))
+    }
 }
 
 impl List for &[u32] {
@@ -33,7 +45,7 @@ impl List for &[[u8; 4]] {
 
 /// First index at or behind `from` whose element is at least `wanted`: doubling steps, then halving.
 #[inline]
-pub(crate) fn seek<L: List>(list: L, from: usize, wanted: u32) -> usize {
+pub(crate) fn gallop<L: List>(list: L, from: usize, wanted: u32) -> usize {
     let len = list.len();
     let (mut low, mut step) = (from, 1);
     while low + step <= len && list.get(low + step - 1) < wanted {
@@ -156,7 +168,7 @@ mod tests {
             let list: Vec<u32> = list.into_iter().collect();
             let from = from.min(list.len());
             let expected = from.max(list.partition_point(|&x| x < wanted));
-            prop_assert_eq!(seek(list.as_slice(), from, wanted), expected);
+            prop_assert_eq!(list.as_slice().seek(from, wanted), expected);
         }
     }
 }

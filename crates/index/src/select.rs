@@ -6,7 +6,7 @@
 
 use crate::IndexError;
 use crate::bitset::Bitset;
-use crate::postings::{List, keep_in_front, parts, retain_parts, seek};
+use crate::postings::{List, keep_in_front, parts, retain_parts};
 use mytsdb_model::{Canceled, Looks, MatchOp, Matcher};
 use std::ops::ControlFlow;
 
@@ -44,6 +44,18 @@ pub(crate) trait Lookup {
         matches: impl FnMut(&str, &mut Looks<'_>) -> Result<bool, Canceled>,
         take: impl FnMut(&str, Self::Postings) -> ControlFlow<()>,
     ) -> Result<(), IndexError>;
+
+    /// Which of some series have a value that is wanted, by a column of value numbers; `None` if there is none for the name. The
+    /// pattern is tried once on each value that a member has.
+    fn hits_by_column(
+        &self,
+        _wanted: &Wanted<'_>,
+        _members: &[u32],
+        _looks: &mut Looks<'_>,
+        _matches: impl FnMut(&str, &mut Looks<'_>) -> Result<bool, Canceled>,
+    ) -> Result<Option<Bitset>, IndexError> {
+        Ok(None)
+    }
 }
 
 /// Which values of a label are wanted, as far as it is known without running a pattern.
@@ -93,7 +105,7 @@ impl<'m> Members<'m> {
             let mut at = 0;
             return self.ascending.iter().any(|&member| seek_past(list, &mut at, member));
         }
-        (0..list.len()).any(|at| self.set.contains(list.get(at)))
+        !list.walk(0..list.len(), |ordinal| !self.set.contains(ordinal))
     }
 
     /// The same for a list of any length.
@@ -119,7 +131,7 @@ impl<'m> Members<'m> {
             looks.before(part.len().div_ceil(16))?;
             let met = index.with(list, |list| {
                 let part = part.start..part.end.min(list.len());
-                part.into_iter().any(|at| self.set.contains(list.get(at)))
+                !list.walk(part, |ordinal| !self.set.contains(ordinal))
             })?;
             if met {
                 return Ok(true);
@@ -131,7 +143,7 @@ impl<'m> Members<'m> {
 
 /// Whether `list` has `member`, which is larger than those sought in it before; `at` is where it was or would be.
 fn seek_past<L: List>(list: L, at: &mut usize, member: u32) -> bool {
-    *at = seek(list, *at, member);
+    *at = list.seek(*at, member);
     *at < list.len() && list.get(*at) == member
 }
 
@@ -265,15 +277,19 @@ fn scan<I: Lookup>(
     let mut out = Vec::new();
     let Values::Scan { prefix, matches } = step.values else { return Ok(out) };
     let wanted = Wanted { name: step.matcher.name(), prefix, members };
-    let tried = |value: &str, looks: &mut Looks<'_>| {
-        looks.before(value.len() / PATTERN_BYTES_PER_STEP)?;
-        Ok(step.matcher.matches(value) == matches)
-    };
-    index.each_value(&wanted, looks, tried, |_, list| {
+    index.each_value(&wanted, looks, pattern(step.matcher, matches), |_, list| {
         out.push(list);
         ControlFlow::Continue(())
     })?;
     Ok(out)
+}
+
+/// Whether the pattern of a matcher says `matches` of a value.
+fn pattern(matcher: &Matcher, matches: bool) -> impl FnMut(&str, &mut Looks<'_>) -> Result<bool, Canceled> {
+    move |value, looks| {
+        looks.before(value.len() / PATTERN_BYTES_PER_STEP)?;
+        Ok(matcher.matches(value) == matches)
+    }
 }
 
 /// Every ordinal.
@@ -291,15 +307,22 @@ fn union<I: Lookup>(index: &I, lists: &[I::Postings], looks: &mut Looks<'_>) -> 
     let total: usize = lists.iter().map(|&list| index.len(list)).sum();
     if lists.len() == 1 || total < SORTED_MEMBERS_MAX.min(index.series_count() as usize / 64) {
         let mut out: Vec<u32> = Vec::with_capacity(total);
-        index.each_list(lists, looks, |list| out.extend((0..list.len()).map(|at| list.get(at))))?;
+        index.each_list(lists, looks, |list| each(list, |ordinal| out.push(ordinal)))?;
         if lists.len() > 1 {
             out.sort_unstable();
         }
         return Ok(out);
     }
     let mut set = Bitset::new(index.series_count());
-    index.each_list(lists, looks, |list| (0..list.len()).for_each(|at| set.insert(list.get(at))))?;
+    index.each_list(lists, looks, |list| each(list, |ordinal| set.insert(ordinal)))?;
     Ok(set.to_vec(looks)?)
+}
+
+fn each(list: impl List, mut take: impl FnMut(u32)) {
+    list.walk(0..list.len(), |ordinal| {
+        take(ordinal);
+        true
+    });
 }
 
 /// Sorting more would take longer than a few hundred microseconds.
@@ -334,6 +357,12 @@ fn narrow_by_scan<I: Lookup>(
     if base.is_empty() {
         return Ok(base);
     }
+    if let Values::Scan { prefix, matches } = step.values {
+        let wanted = Wanted { name: step.matcher.name(), prefix, members: None };
+        if let Some(hits) = index.hits_by_column(&wanted, &base, looks, pattern(step.matcher, matches))? {
+            return retain(base, &hits, step.keep, looks);
+        }
+    }
     let members = Members::new(index.series_count(), &base, looks)?;
     let lists = scan(index, step, Some(&members), looks)?;
     let hits = hits(index, &members, &lists, looks)?;
@@ -357,8 +386,11 @@ fn hits<I: Lookup>(
     for alike in lists.chunk_by(|&a, &b| sought(a) == sought(b)) {
         if !sought(alike[0]) {
             index.each_list(alike, looks, |list| {
-                let both = (0..list.len()).map(|at| list.get(at)).filter(|&ordinal| members.set.contains(ordinal));
-                both.for_each(|ordinal| hits.insert(ordinal));
+                each(list, |ordinal| {
+                    if members.set.contains(ordinal) {
+                        hits.insert(ordinal);
+                    }
+                });
             })?;
             continue;
         }

@@ -138,6 +138,14 @@ impl TextList {
     }
 }
 
+impl<'t> FromIterator<&'t str> for TextList {
+    fn from_iter<I: IntoIterator<Item = &'t str>>(texts: I) -> Self {
+        let mut list = Self::default();
+        texts.into_iter().for_each(|text| list.push(text));
+        list
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,10 +21,29 @@ use mytsdb_model::Labels;
 #[derive(Debug, Default)]
 pub struct IndexWriter {
     inverted: Inverted,
-    /// (name, value) numbers of all series, one series behind the other.
-    pairs: Vec<(u32, u32)>,
+    pairs: Pairs,
+}
+
+/// (name, value) numbers of all series, one series behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs {
+    all: Vec<(u32, u32)>,
     /// Where each series' pairs end.
     ends: Vec<usize>,
+}
+
+impl Pairs {
+    /// Those of a series; empty for an unknown ordinal.
+    pub(crate) fn of(&self, ordinal: u32) -> &[(u32, u32)] {
+        let at = ordinal as usize;
+        let start = if at == 0 { 0 } else { self.ends.get(at - 1).copied().unwrap_or(self.all.len()) };
+        let end = self.ends.get(at).copied().unwrap_or(start);
+        &self.all[start..end]
+    }
+
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut (u32, u32)> {
+        self.all.iter_mut()
+    }
 }
 
 /// What [`IndexWriter::finish`] leaves: two sections, and the series' labels in terms of their symbols.
@@ -34,17 +53,13 @@ pub struct IndexSections {
     pub symbols: Vec<u8>,
     /// The postings section.
     pub postings: Vec<u8>,
-    pairs: Vec<(u32, u32)>,
-    ends: Vec<usize>,
+    pairs: Pairs,
 }
 
 impl IndexSections {
     /// (name, value) symbols of the series' labels, in the labels' order; empty for an unknown ordinal.
     pub fn series_symbols(&self, ordinal: u32) -> &[(u32, u32)] {
-        let at = ordinal as usize;
-        let start = if at == 0 { 0 } else { self.ends.get(at - 1).copied().unwrap_or(self.pairs.len()) };
-        let end = self.ends.get(at).copied().unwrap_or(start);
-        &self.pairs[start..end]
+        self.pairs.of(ordinal)
     }
 }
 
@@ -63,18 +78,22 @@ impl IndexWriter {
         if ordinal == u32::MAX {
             return Err(IndexError::TooLarge { what: "series" });
         }
-        if self.pairs.len() + labels.len() > u32::MAX as usize {
+        if self.pairs.all.len() + labels.len() > u32::MAX as usize {
             return Err(IndexError::TooLarge { what: "postings" });
         }
         let pairs = &mut self.pairs;
-        self.inverted.add(labels, |name, value| pairs.push((name, value)));
-        self.ends.push(self.pairs.len());
+        self.inverted.add(labels, |name, value| pairs.all.push((name, value)));
+        pairs.ends.push(pairs.all.len());
         Ok(ordinal)
     }
 
     /// The number of series added.
     pub fn series_count(&self) -> u32 {
         self.inverted.series_count()
+    }
+
+    pub(crate) fn into_parts(self) -> (Inverted, Pairs) {
+        (self.inverted, self.pairs)
     }
 
     /// Sorts the symbols and serialises.
@@ -84,19 +103,19 @@ impl IndexWriter {
     pub fn finish(mut self) -> Result<IndexSections, IndexError> {
         let symbols = Numbering::new(&self.inverted)?;
         let postings = self.postings(&symbols);
-        for (name, value) in &mut self.pairs {
+        for (name, value) in self.pairs.all_mut() {
             *value = symbols.values[*name as usize][*value as usize];
             *name = symbols.names[*name as usize];
         }
-        Ok(IndexSections { symbols: symbols.section, postings, pairs: self.pairs, ends: self.ends })
+        Ok(IndexSections { symbols: symbols.section, postings, pairs: self.pairs })
     }
 
     fn postings(&self, symbols: &Numbering) -> Vec<u8> {
         let names = self.inverted.names();
         let value_count: usize = names.iter().map(|name| name.values.len()).sum();
-        let mut out = Vec::with_capacity(16 + 8 * (names.len() + value_count) + 4 * self.pairs.len());
+        let mut out = Vec::with_capacity(16 + 8 * (names.len() + value_count) + 4 * self.pairs.all.len());
         let mut put = |value: u32| out.extend_from_slice(&value.to_le_bytes());
-        for count in [names.len(), value_count, self.pairs.len(), self.ends.len()] {
+        for count in [names.len(), value_count, self.pairs.all.len(), self.pairs.ends.len()] {
             put(count as u32);
         }
 

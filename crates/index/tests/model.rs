@@ -1,7 +1,9 @@
 //! Both indexes against a list of label sets that is searched from end to end.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-use mytsdb_index::{IndexError, IndexReader, IndexSections, IndexWriter, Lend, MemIndex, Snapshot, TextList};
+use mytsdb_index::{
+    IndexError, IndexReader, IndexSections, IndexWriter, Lend, MemIndex, PackedIndex, PackedSection, Snapshot, TextList,
+};
 use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef, StopSign};
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
@@ -72,6 +74,14 @@ fn freeze(series: &[Labels]) -> IndexSections {
         assert_eq!(writer.add(labels).unwrap(), ordinal as u32);
     }
     writer.finish().unwrap()
+}
+
+fn pack(series: &[Labels]) -> PackedSection {
+    let mut writer = IndexWriter::new();
+    for labels in series {
+        writer.add(labels).unwrap();
+    }
+    writer.finish_packed().unwrap()
 }
 
 fn texts(list: &TextList) -> Vec<&str> {
@@ -207,6 +217,80 @@ proptest! {
     }
 
     #[test]
+    fn both_frozen_indexes_give_the_same_answers(
+        series in prop::collection::vec(labels(), 0..150),
+        queries in prop::collection::vec(prop::collection::vec(matcher(), 0..4), 12),
+        times in 1usize..12,
+    ) {
+        // Repeated, so that lists of all kinds come about; ordinals need not be in the order of labels here.
+        let series: Vec<Labels> = (0..times).flat_map(|_| series.iter().cloned()).collect();
+        let sections = freeze(&series);
+        let reader = IndexReader::new(&sections.symbols, &sections.postings).unwrap();
+        let packed = pack(&series);
+        let index = PackedIndex::new(&packed.section).unwrap();
+        index.verify().unwrap();
+        prop_assert_eq!(index.series_count() as usize, series.len());
+        prop_assert_eq!(index.posting_count().unwrap() as usize, reader.posting_count());
+        let names = index.label_names(StopSign::NEVER).unwrap();
+        prop_assert_eq!(texts(&names), reader.label_names(StopSign::NEVER).unwrap());
+        for matchers in &queries {
+            let found = index.select(matchers, StopSign::NEVER).unwrap();
+            prop_assert_eq!(&found, &reader.select(matchers, StopSign::NEVER).unwrap(), "{:?}", matchers);
+            let names = index.label_names_of(&found, StopSign::NEVER).unwrap();
+            prop_assert_eq!(texts(&names), reader.label_names_of(&found, StopSign::NEVER).unwrap());
+            for name in NAMES.into_iter().chain(["absent"]) {
+                prop_assert_eq!(index.has_label_name(name).unwrap(), reader.has_label_name(name).unwrap());
+                let values = index.label_values_of(name, &found, StopSign::NEVER).unwrap();
+                prop_assert_eq!(texts(&values), reader.label_values_of(name, &found, StopSign::NEVER).unwrap());
+                let values = index.label_values(name, StopSign::NEVER).unwrap();
+                prop_assert_eq!(texts(&values), reader.label_values(name, StopSign::NEVER).unwrap());
+            }
+        }
+        for (ordinal, labels) in series.iter().enumerate() {
+            let pairs = packed.series_numbers(ordinal as u32).iter().map(|&(name, value)| {
+                let mut text = Vec::new();
+                index.value_into(name, value, &mut text).unwrap();
+                (index.name(name).unwrap().to_owned(), String::from_utf8(text).unwrap())
+            });
+            prop_assert!(pairs.eq(labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned()))));
+        }
+    }
+
+    #[test]
+    fn a_damaged_packed_section_never_panics(
+        series in prop::collection::vec(labels(), 1..20),
+        times in 1usize..30,
+        matchers in prop::collection::vec(matcher(), 1..3),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let series: Vec<Labels> = (0..times).flat_map(|_| series.iter().cloned()).collect();
+        let mut section = pack(&series).section;
+        for (at, xor) in flips {
+            let at = at.index(section.len());
+            section[at] ^= xor;
+        }
+        section.truncate(section.len() - cut.index(section.len() + 1) / 8);
+        // A block knows how many series it has, and does not ask an index that says something else.
+        section.get_mut(4..8).into_iter().for_each(|count| count.copy_from_slice(&(series.len() as u32).to_le_bytes()));
+        let questions = || -> Result<(), IndexError> {
+            let index = PackedIndex::new(&section)?;
+            let sound = index.verify();
+            let chosen = index.select(&matchers, StopSign::NEVER)?;
+            index.label_names_of(&chosen, StopSign::NEVER)?;
+            index.label_values_of("a", &chosen, StopSign::NEVER)?;
+            index.label_names(StopSign::NEVER)?;
+            index.label_values("job", StopSign::NEVER)?;
+            index.has_label_name("a")?;
+            sound
+        };
+        match questions() {
+            Ok(()) | Err(IndexError::Corrupt { .. }) => {}
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+    }
+
+    #[test]
     fn damaged_sections_never_panic(
         series in prop::collection::vec(labels(), 1..20),
         matchers in prop::collection::vec(matcher(), 1..3),
@@ -248,6 +332,14 @@ fn a_cut_section_is_refused() {
     for cut in 0..sections.symbols.len() {
         let reader = IndexReader::new(&sections.symbols[..cut], &sections.postings);
         assert!(reader.and_then(|r| r.verify()).is_err());
+    }
+}
+
+#[test]
+fn a_cut_packed_section_is_refused() {
+    let section = pack(&[Labels::from_pairs([("a", "1"), ("b", "2")]), Labels::from_pairs([("a", "2")])]).section;
+    for cut in 0..section.len() {
+        assert!(PackedIndex::new(&section[..cut]).and_then(|index| index.verify()).is_err(), "{cut}");
     }
 }
 

@@ -4,7 +4,7 @@
 #[path = "../../model/tests/stop_looks/mod.rs"]
 mod stop_looks;
 
-use mytsdb_index::{IndexError, IndexReader, IndexWriter, MemIndex};
+use mytsdb_index::{IndexError, IndexReader, IndexWriter, MemIndex, PackedIndex};
 use mytsdb_model::{Labels, Looks, MatchOp, Matcher, SeriesRef, StopSign};
 use stop_looks::check;
 
@@ -87,4 +87,23 @@ fn the_frozen_index_stops_soon_wherever_it_is() {
     check("names of all", 4, |stop| reader.label_names_of(&all, stop), canceled);
     check("values", LOOKS, |stop| reader.label_values("pod", stop), canceled);
     check("values of all", LOOKS, |stop| reader.label_values_of("pod", &all, stop), canceled);
+}
+
+#[test]
+fn the_packed_index_stops_soon_wherever_it_is() {
+    let mut writer = IndexWriter::new();
+    for series in 0..SERIES {
+        writer.add(&labels(series)).unwrap();
+    }
+    let packed = writer.finish_packed().unwrap();
+    let index = PackedIndex::new(&packed.section).unwrap();
+    for matchers in questions() {
+        let looks_min = if matchers.iter().any(|m| m.value() == "other-.*") { 0 } else { 2 };
+        check(&text(&matchers), looks_min, |stop| index.select(&matchers, stop), canceled);
+    }
+    let all = index.select(&[], StopSign::NEVER).unwrap();
+    check("names", 1, |stop| index.label_names(stop), canceled);
+    check("names of all", 1, |stop| index.label_names_of(&all, stop), canceled);
+    check("values", LOOKS, |stop| index.label_values("pod", stop), canceled);
+    check("values of all", LOOKS, |stop| index.label_values_of("pod", &all, stop), canceled);
 }
