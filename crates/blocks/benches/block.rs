@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mytsdb_blocks::{Block, BlockWriter, ChunkEncoding, ChunkRef};
-use mytsdb_codec::{XorAppender, decode};
+use mytsdb_codec::XorAppender;
 use mytsdb_io::{Disk, RealDisk};
 use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
 use std::path::Path;
@@ -95,8 +95,7 @@ fn bench(c: &mut Criterion) {
                 values.clear();
                 assert!(!block.labels(ordinal).expect("a sound block").is_empty());
                 for chunk in block.chunks(ordinal, TimeRange::ALL).expect("a sound block") {
-                    let bytes = block.read_chunk(&chunk).expect("a sound block");
-                    decode(bytes, &mut times, &mut values).expect("a sound chunk");
+                    block.read_samples(&chunk, &mut times, &mut values).expect("a sound block");
                 }
                 count += values.len();
             }

@@ -1,8 +1,9 @@
-//! Chunks as a writer takes them and as a block describes them.
+//! Chunks as a writer takes them, as a block describes them, and as it hands them out.
 
+use mytsdb_codec::{CodecError, DxChunk};
 use mytsdb_model::TimeRange;
 
-/// How a chunk's bytes are to be read; blocks keep the number and do not interpret it.
+/// How a chunk's bytes are to be read; blocks keep the number of one they do not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChunkEncoding(pub u8);
 
@@ -41,9 +42,92 @@ pub struct ChunkMeta {
     pub bytes: u32,
     /// CRC-32C of the chunk's bytes.
     pub crc32c: u32,
+    /// Number of the time column it shares with others.
+    pub(crate) shared_times: Option<u32>,
+    pub(crate) stats: StatsPlace,
+}
+
+/// Where the statistics of a chunk are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StatsPlace {
+    Nowhere,
+    /// All values have the same bits.
+    OneValue,
+    Stored {
+        offset: u64,
+        bytes: u8,
+    },
+}
+
+/// What a chunk's values amount to. None of them is a NaN.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChunkStats {
+    /// The first value.
+    pub first: f64,
+    /// The last value.
+    pub last: f64,
+    /// The least value; of 0 and -0 the earlier one.
+    pub min: f64,
+    /// The greatest value; of 0 and -0 the earlier one.
+    pub max: f64,
+    /// How often a value is below the one before.
+    pub resets: u32,
+}
+
+/// The bytes of a chunk, their checksums verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkData<'a> {
+    /// How the bytes are to be read.
+    pub encoding: ChunkEncoding,
+    /// The encoded time column, if the block keeps it apart.
+    pub times: Option<&'a [u8]>,
+    /// The other columns; all of the chunk if `times` is `None`.
+    pub bytes: &'a [u8],
+}
+
+impl ChunkData<'_> {
+    /// Appends the samples to two columns, in strictly ascending time; `None` for an encoding that is not known.
+    ///
+    /// # Errors
+    /// [`CodecError`]; then both columns are as they were.
+    pub(crate) fn decode(&self, timestamps_ms: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<Option<()>, CodecError> {
+        match (self.encoding, self.times) {
+            (ChunkEncoding::XOR, None) => mytsdb_codec::decode(self.bytes, timestamps_ms, values)?,
+            (ChunkEncoding::DX, _) => {
+                let chunk = self.dx()?;
+                let from = timestamps_ms.len();
+                chunk.decode_times(timestamps_ms)?;
+                chunk.decode_values(values).inspect_err(|_| timestamps_ms.truncate(from))?;
+            }
+            _ => return Ok(None),
+        }
+        Ok(Some(()))
+    }
+
+    pub(crate) fn dx(&self) -> Result<DxChunk<'_>, CodecError> {
+        match self.times {
+            Some(times) => DxChunk::from_columns(times, self.bytes),
+            None => DxChunk::parse(self.bytes),
+        }
+    }
 }
 
 impl ChunkMeta {
     /// Largest chunk, in bytes.
     pub const BYTES_MAX: usize = 16 << 20;
+}
+
+/// Why the format cannot hold a chunk.
+pub(crate) fn refusal(chunk: &ChunkRef<'_>) -> Option<&'static str> {
+    if chunk.range.is_empty() {
+        Some("first time after last")
+    } else if chunk.sample_count == 0 {
+        Some("no samples")
+    } else if chunk.encoding.0 == 0 {
+        Some("encoding 0")
+    } else if chunk.bytes.is_empty() || chunk.bytes.len() > ChunkMeta::BYTES_MAX {
+        Some("size not in 1 byte to 16 MiB")
+    } else {
+        None
+    }
 }

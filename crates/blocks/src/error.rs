@@ -1,5 +1,6 @@
 //! What can go wrong with a block.
 
+use mytsdb_index::IndexError;
 use mytsdb_model::Canceled;
 use std::io;
 use std::path::PathBuf;
@@ -9,14 +10,36 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum BlockError {
     /// The file is damaged, or not a block of this version.
-    #[error("block {path}: damaged at byte {offset}: {reason}", path = path.display())]
+    #[error("block {path}: {section} damaged at byte {offset}: {reason}", path = path.display())]
     Corrupt {
         /// The block's file.
         path: PathBuf,
+        /// The part of the file: a section, `"header"` or `"footer"`.
+        section: &'static str,
         /// Offset in the file at which the damage was noticed.
         offset: u64,
         /// What is wrong.
         reason: &'static str,
+    },
+    /// A chunk is damaged; the others can be read.
+    #[error("block {path}: chunk at byte {offset} damaged: {reason}", path = path.display())]
+    DamagedChunk {
+        /// The block's file.
+        path: PathBuf,
+        /// Offset of the chunk in the file.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A chunk is of an encoding that this version does not know; the others can be read.
+    #[error("block {path}: chunk at byte {offset} has encoding {encoding}, which is not known", path = path.display())]
+    UnknownEncoding {
+        /// The block's file.
+        path: PathBuf,
+        /// Offset of the chunk in the file.
+        offset: u64,
+        /// The number of the encoding.
+        encoding: u8,
     },
     /// The disk refused.
     #[error("block {path}: {op} failed: {source}", path = path.display())]
@@ -73,4 +96,13 @@ pub enum BlockError {
     /// The stop sign said so.
     #[error(transparent)]
     Canceled(#[from] Canceled),
+}
+
+/// What an index writer cannot count.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+pub(crate) fn too_large(error: IndexError) -> BlockError {
+    match error {
+        IndexError::TooLarge { what } => BlockError::TooLarge { what },
+        _ => BlockError::TooLarge { what: "index sections" },
+    }
 }

@@ -1,8 +1,8 @@
 //! Immutable chunk blocks: one checksummed file per block, its writer and its reader.
 //!
 //! [`BlockWriter`] streams series and publishes the file whole or not at all; [`Block`] answers from the mapped bytes.
-//! The format is in `docs/format/block.md`. The crate does not look into chunks, does not know which blocks there should
-//! be, and never changes a published file.
+//! The format is in `docs/format/block-v2.md`; version 1 (`docs/format/block.md`) is still read. The crate does not know
+//! which blocks there should be, and never changes a published file.
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
@@ -12,12 +12,13 @@ mod bytes;
 mod chunk;
 mod error;
 mod layout;
-mod series_entry;
-mod verify;
-mod writer;
+mod output;
+mod v1;
+mod v2;
 
 pub use block::{Block, BlockMeta};
 pub use block_file::{block_file_name, list_blocks, parse_block_file_name, sweep_unpublished};
-pub use chunk::{ChunkEncoding, ChunkMeta, ChunkRef};
+pub use chunk::{ChunkData, ChunkEncoding, ChunkMeta, ChunkRef, ChunkStats};
 pub use error::BlockError;
-pub use writer::BlockWriter;
+pub use v1::BlockWriterV1;
+pub use v2::BlockWriter;

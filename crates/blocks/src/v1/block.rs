@@ -1,52 +1,29 @@
-//! Reads a block from its mapped bytes.
+//! Reads a block of version 1 from its mapped bytes. What the calls mean is said at [`Block`](crate::Block).
 
-use crate::BlockError;
+use super::footer::Footer;
+use super::series_entry::{take_chunks, take_labels};
 use crate::bytes::Take;
-use crate::chunk::ChunkMeta;
-use crate::layout::{Footer, Section};
-use crate::series_entry::{take_chunks, take_labels};
+use crate::chunk::{ChunkData, ChunkMeta};
+use crate::layout::Section;
+use crate::{BlockError, BlockMeta};
 use mytsdb_index::{IndexError, IndexReader};
-use mytsdb_io::{Disk, Mapped};
-use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
+use mytsdb_io::Mapped;
+use mytsdb_model::{Labels, TimeRange};
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
-/// What a block says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlockMeta {
-    /// The id, as in the file's name.
-    pub id: u64,
-    /// From the first to the last sample; empty without samples.
-    pub range: TimeRange,
-    /// Series, each with at least one chunk.
-    pub series_count: u32,
-    /// Chunks of all series.
-    pub chunk_count: u64,
-    /// Samples of all chunks.
-    pub sample_count: u64,
-    /// Size of the file.
-    pub bytes: u64,
-}
-
-/// A published block. Everything is read from the mapped file; on the heap there is only its path.
-///
-/// Series are known by their ordinals, which ascend with their labels.
 #[derive(Debug)]
-pub struct Block {
+pub(crate) struct BlockV1 {
     path: PathBuf,
     file: Mapped,
     footer: Footer,
 }
 
-impl Block {
-    /// Maps a block and checks everything but the chunks: about 1 ms per 2 MB of index.
-    ///
-    /// # Errors
-    /// [`BlockError::Io`]; [`BlockError::Corrupt`] also for a version that is not supported.
-    pub fn open(disk: &dyn Disk, path: &Path) -> Result<Self, BlockError> {
-        let file = disk.map(path).map_err(|source| BlockError::Io { path: path.to_owned(), op: "map", source })?;
+impl BlockV1 {
+    pub(crate) fn open(path: &Path, file: Mapped) -> Result<Self, BlockError> {
         let footer = Footer::read(&file).map_err(|(offset, reason)| BlockError::Corrupt {
             path: path.to_owned(),
+            section: if offset == 0 { "header" } else { "footer" },
             offset: offset as u64,
             reason,
         })?;
@@ -55,30 +32,21 @@ impl Block {
         Ok(block)
     }
 
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Id, time range and counts.
-    pub fn meta(&self) -> BlockMeta {
+    pub(crate) fn meta(&self) -> BlockMeta {
         let Footer { id, range, series_count, chunk_count, sample_count, .. } = self.footer;
         BlockMeta { id, range, series_count, chunk_count, sample_count, bytes: self.file.len() as u64 }
     }
 
-    /// The ordinals of the series that satisfy every matcher, ascending; no matchers: all series.
-    ///
-    /// # Errors
-    /// [`BlockError::Corrupt`]; [`BlockError::Canceled`], as all that take a stop sign.
-    pub fn select(&self, matchers: &[Matcher], stop: StopSign<'_>) -> Result<Vec<u32>, BlockError> {
-        self.index()?.select(matchers, stop).map_err(|error| self.index_error(&error))
+    pub(crate) fn sections(&self) -> Vec<(&'static str, u64)> {
+        let Footer { chunks, series, symbols, postings, .. } = self.footer;
+        vec![("chunk area", chunks.len), ("series", series.len), ("symbols", symbols.len), ("postings", postings.len)]
     }
 
-    /// The labels of a series. Cost: one allocation, some 50 ns per label.
-    ///
-    /// # Errors
-    /// [`BlockError::UnknownSeries`], [`BlockError::Corrupt`].
-    pub fn labels(&self, ordinal: u32) -> Result<Labels, BlockError> {
+    pub(crate) fn labels(&self, ordinal: u32) -> Result<Labels, BlockError> {
         let (offset, entry) = self.entry(ordinal)?;
         let index = self.index()?;
         let mut symbols = Vec::with_capacity(16);
@@ -93,11 +61,7 @@ impl Block {
         Ok(Labels::from_sorted(pairs))
     }
 
-    /// The ordinal of the series with exactly these labels. Cost: a binary search that builds a label set a step.
-    ///
-    /// # Errors
-    /// [`BlockError::Corrupt`].
-    pub fn find(&self, labels: &Labels) -> Result<Option<u32>, BlockError> {
+    pub(crate) fn find(&self, labels: &Labels) -> Result<Option<u32>, BlockError> {
         let (mut low, mut high) = (0, self.meta().series_count);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -110,21 +74,12 @@ impl Block {
         Ok(None)
     }
 
-    /// The chunks of a series that overlap `range`, in the writer's order.
-    ///
-    /// # Errors
-    /// [`BlockError::UnknownSeries`], [`BlockError::Corrupt`].
-    pub fn chunks(&self, ordinal: u32, range: TimeRange) -> Result<Vec<ChunkMeta>, BlockError> {
-        let mut out = Vec::new();
-        self.chunks_into(ordinal, range, &mut out)?;
-        Ok(out)
-    }
-
-    /// The same, behind what `out` holds: for a reader that visits many series.
-    ///
-    /// # Errors
-    /// As [`chunks`](Self::chunks); then `out` may hold chunks that are not to be used.
-    pub fn chunks_into(&self, ordinal: u32, range: TimeRange, out: &mut Vec<ChunkMeta>) -> Result<(), BlockError> {
+    pub(crate) fn chunks_into(
+        &self,
+        ordinal: u32,
+        range: TimeRange,
+        out: &mut Vec<ChunkMeta>,
+    ) -> Result<(), BlockError> {
         let (offset, entry) = self.entry(ordinal)?;
         let mut take = Take::new(entry);
         take_labels(&mut take, |_, _| ())
@@ -138,11 +93,7 @@ impl Block {
             .ok_or_else(|| self.corrupt(offset, "series entry"))
     }
 
-    /// The bytes of a chunk of this block, their checksum verified.
-    ///
-    /// # Errors
-    /// [`BlockError::Corrupt`].
-    pub fn read_chunk(&self, chunk: &ChunkMeta) -> Result<&[u8], BlockError> {
+    pub(crate) fn read_chunk(&self, chunk: &ChunkMeta) -> Result<ChunkData<'_>, BlockError> {
         let area = self.footer.chunks;
         let end = chunk.offset.checked_add(chunk.bytes.into());
         if chunk.offset < area.offset || end.is_none_or(|end| end > area.offset + area.len) {
@@ -151,49 +102,10 @@ impl Block {
         let start = chunk.offset as usize;
         let bytes = &self.file[start..start + chunk.bytes as usize];
         if crc32c::crc32c(bytes) != chunk.crc32c {
-            return Err(self.corrupt(chunk.offset, "checksum of a chunk"));
+            let (path, reason) = (self.path.clone(), "checksum".to_owned());
+            return Err(BlockError::DamagedChunk { path, offset: chunk.offset, reason });
         }
-        Ok(bytes)
-    }
-
-    /// Whether any series has a label of this name. Cost: a binary search among the names.
-    ///
-    /// # Errors
-    /// [`BlockError::Corrupt`].
-    pub fn has_label_name(&self, name: &str) -> Result<bool, BlockError> {
-        self.index()?.has_label_name(name).map_err(|error| self.index_error(&error))
-    }
-
-    /// Every label name, sorted.
-    ///
-    /// # Errors
-    /// As [`select`](Self::select).
-    pub fn label_names(&self, stop: StopSign<'_>) -> Result<Vec<&str>, BlockError> {
-        self.index()?.label_names(stop).map_err(|error| self.index_error(&error))
-    }
-
-    /// The label names of the series in `among`, sorted.
-    ///
-    /// # Errors
-    /// As [`select`](Self::select).
-    pub fn label_names_of(&self, among: &[u32], stop: StopSign<'_>) -> Result<Vec<&str>, BlockError> {
-        self.index()?.label_names_of(among, stop).map_err(|error| self.index_error(&error))
-    }
-
-    /// Every value of `name`, sorted.
-    ///
-    /// # Errors
-    /// As [`select`](Self::select).
-    pub fn label_values(&self, name: &str, stop: StopSign<'_>) -> Result<Vec<&str>, BlockError> {
-        self.index()?.label_values(name, stop).map_err(|error| self.index_error(&error))
-    }
-
-    /// The values of `name` among the series in `among`, sorted.
-    ///
-    /// # Errors
-    /// As [`select`](Self::select).
-    pub fn label_values_of(&self, name: &str, among: &[u32], stop: StopSign<'_>) -> Result<Vec<&str>, BlockError> {
-        self.index()?.label_values_of(name, among, stop).map_err(|error| self.index_error(&error))
+        Ok(ChunkData { encoding: chunk.encoding, times: None, bytes })
     }
 
     pub(crate) fn footer(&self) -> &Footer {
@@ -233,7 +145,12 @@ impl Block {
     }
 
     pub(crate) fn corrupt(&self, offset: u64, reason: &'static str) -> BlockError {
-        BlockError::Corrupt { path: self.path.clone(), offset, reason }
+        let Footer { chunks, series, symbols, postings, .. } = self.footer;
+        let sections = [("chunk area", chunks), ("series", series), ("symbols", symbols), ("postings", postings)];
+        let section = sections.iter().find(|(_, section)| (section.offset..section.end()).contains(&offset));
+        let outside = if offset < chunks.offset { "header" } else { "footer" };
+        let section = section.map_or(outside, |(name, _)| name);
+        BlockError::Corrupt { path: self.path.clone(), section, offset, reason }
     }
 
     pub(crate) fn index_error(&self, error: &IndexError) -> BlockError {

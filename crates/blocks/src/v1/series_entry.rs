@@ -4,7 +4,7 @@
 //! table is in `docs/format/block.md`.
 
 use crate::bytes::{Take, put_uvarint, put_varint};
-use crate::chunk::{ChunkEncoding, ChunkMeta, ChunkRef};
+use crate::chunk::{ChunkEncoding, ChunkMeta, ChunkRef, StatsPlace};
 use crate::layout::HEADER_BYTES;
 use mytsdb_model::TimeRange;
 
@@ -76,7 +76,9 @@ pub(crate) fn take_chunks(take: &mut Take<'_>, entry_bytes: usize, mut each: imp
         let encoding = ChunkEncoding(take.u8().filter(|&e| e != 0)?);
         let bytes = take.uvarint32().filter(|&n| n > 0 && n as usize <= ChunkMeta::BYTES_MAX)?;
         let range = TimeRange::new(mint, maxt);
-        each(ChunkMeta { range, sample_count, encoding, offset, bytes, crc32c: take.u32()? });
+        let crc32c = take.u32()?;
+        let (shared_times, stats) = (None, StatsPlace::Nowhere);
+        each(ChunkMeta { range, sample_count, encoding, offset, bytes, crc32c, shared_times, stats });
         offset = offset.checked_add(bytes.into())?;
     }
     take.is_empty().then_some(())

@@ -1,21 +1,17 @@
-//! Reads a block through and checks everything that can be checked.
+//! Reads a block of version 1 through and checks everything that can be checked.
 
+use super::block::BlockV1;
+use super::footer::Footer;
+use super::series_entry::{take_chunks, take_labels};
 use crate::BlockError;
-use crate::block::Block;
 use crate::bytes::Take;
 use crate::chunk::ChunkMeta;
-use crate::layout::{Footer, HEADER_BYTES};
-use crate::series_entry::{take_chunks, take_labels};
+use crate::layout::HEADER_BYTES;
 use mytsdb_model::{Labels, TimeRange};
 
-impl Block {
-    /// Reads the whole file and checks it: every checksum, the order of series and postings, the sums in the footer.
-    ///
-    /// Cost: the file is read once, about 1 us per series on top.
-    ///
-    /// # Errors
-    /// [`BlockError::Corrupt`], naming the first damage found.
-    pub fn verify(&self) -> Result<(), BlockError> {
+impl BlockV1 {
+    /// As [`Block::verify`](crate::Block::verify).
+    pub(crate) fn verify(&self) -> Result<(), BlockError> {
         let read = Footer::read(self.file()).map_err(|(offset, reason)| self.corrupt(offset as u64, reason))?;
         if read != *self.footer() {
             return Err(self.corrupt(0, "footer changed since opening"));

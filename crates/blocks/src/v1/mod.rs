@@ -1,0 +1,10 @@
+//! Version 1 of the format, `docs/format/block.md`: read, and written for comparison.
+
+mod block;
+mod footer;
+mod series_entry;
+mod verify;
+mod writer;
+
+pub(crate) use block::BlockV1;
+pub use writer::BlockWriterV1;
