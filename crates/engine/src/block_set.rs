@@ -1,6 +1,5 @@
 //! The blocks being served: an immutable list that is replaced whole.
 
-use crate::chunk::decode;
 use crate::{EngineError, merge};
 use mytsdb_blocks::Block;
 use mytsdb_model::{Labels, TimeRange};
@@ -128,8 +127,7 @@ pub(crate) fn read_ordinal(
     block.chunks_into(ordinal, range, &mut chunks)?;
     for chunk in chunks {
         let from = timestamps_ms.len();
-        decode(chunk.encoding, block.read_chunk(&chunk)?, timestamps_ms, values)
-            .map_err(|source| EngineError::Chunk { series: format!("block {:x}", block.meta().id), source })?;
+        block.read_samples(&chunk, timestamps_ms, values)?;
         ordered &= merge::ascends_at(from, 0, timestamps_ms);
     }
     Ok(ordered)

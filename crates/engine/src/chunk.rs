@@ -1,9 +1,8 @@
-//! Chunks as head and blocks keep them: who encodes, and which codec reads which.
+//! Chunks as the head keeps them.
 //!
 //! A series' newest samples go into an open XOR chunk, which can be appended to sample by sample. A chunk that is
 //! closed is encoded anew as DX: a third of the size, and some five times faster to read.
 
-use mytsdb_blocks::ChunkEncoding;
 use mytsdb_codec::{CodecError, DxChunk, DxEncoder, XorAppender};
 use mytsdb_model::TimeRange;
 use std::sync::Arc;
@@ -20,7 +19,10 @@ pub(crate) struct SealedChunk {
 impl SealedChunk {
     /// Appends the samples to two columns, in strictly ascending time.
     pub(crate) fn decode_into(&self, timestamps_ms: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<(), CodecError> {
-        decode(ChunkEncoding::DX, &self.bytes, timestamps_ms, values)
+        let chunk = DxChunk::parse(&self.bytes)?;
+        let from = timestamps_ms.len();
+        chunk.decode_times(timestamps_ms)?;
+        chunk.decode_values(values).inspect_err(|_| timestamps_ms.truncate(from))
     }
 }
 
@@ -52,24 +54,5 @@ impl Sealer {
         let sealed = self.seal(&timestamps_ms, &values)?;
         (self.timestamps_ms, self.values) = (timestamps_ms, values);
         Ok(sealed)
-    }
-}
-
-/// Appends the samples of a chunk to two columns, in strictly ascending time.
-pub(crate) fn decode(
-    encoding: ChunkEncoding,
-    bytes: &[u8],
-    timestamps_ms: &mut Vec<i64>,
-    values: &mut Vec<f64>,
-) -> Result<(), CodecError> {
-    match encoding {
-        ChunkEncoding::XOR => mytsdb_codec::decode(bytes, timestamps_ms, values),
-        ChunkEncoding::DX => {
-            let chunk = DxChunk::parse(bytes)?;
-            let from = timestamps_ms.len();
-            chunk.decode_times(timestamps_ms)?;
-            chunk.decode_values(values).inspect_err(|_| timestamps_ms.truncate(from))
-        }
-        _ => Err(CodecError::Damaged { reason: "encoding not known" }),
     }
 }

@@ -1,6 +1,6 @@
 //! Blocks as earlier versions wrote them.
 
-use mytsdb_blocks::{BlockWriter, ChunkEncoding, ChunkRef};
+use mytsdb_blocks::{BlockWriterV1, ChunkEncoding, ChunkRef};
 use mytsdb_codec::XorAppender;
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
 use mytsdb_io::{Disk, SimDisk};
@@ -17,7 +17,7 @@ fn a_block_of_xor_chunks_is_read_together_with_what_came_later() {
     let blocks = Path::new("/data/blocks");
     disk.create_dir_all(blocks).unwrap();
     let labels = Labels::from_pairs([("__name__", "m")]);
-    let mut writer = BlockWriter::new(disk.clone(), blocks, 1).unwrap();
+    let mut writer = BlockWriterV1::new(disk.clone(), blocks, 1).unwrap();
     let mut expected = Vec::new();
     let mut chunks = Vec::new();
     for i in 0..300i64 {

@@ -35,12 +35,7 @@ impl Asked<'_> {
         }
     }
 
-    fn of_block<'b>(
-        self,
-        block: &'b Block,
-        among: Option<&[u32]>,
-        stop: StopSign<'_>,
-    ) -> Result<Vec<&'b str>, BlockError> {
+    fn of_block(self, block: &Block, among: Option<&[u32]>, stop: StopSign<'_>) -> Result<TextList, BlockError> {
         match (self, among) {
             (Asked::Names, None) => block.label_names(stop),
             (Asked::Names, Some(among)) => block.label_names_of(among, stop),
@@ -151,7 +146,9 @@ impl Engine {
             } else {
                 asked.of_block(block, Some(&block.select(lookup.matchers, lookup.stop)?), lookup.stop)?
             };
-            if let Some(all) = list.united(&more, &mut lookup.stop.looks())? {
+            let looks = &mut lookup.stop.looks();
+            let more = looks.collect(more.iter())?;
+            if let Some(all) = list.united(&more, looks)? {
                 list = all;
             }
         }
