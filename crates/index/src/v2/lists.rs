@@ -204,10 +204,17 @@ impl List for PackedList<'_> {
                 from.max(((rank + before + own.count_ones()) as usize).min(count as usize))
             }
             PackedList::Packed { count, heads, .. } => {
-                // The block first: its heads lie together.
-                let block = heads.partition_point(|head| u32_of(head, 0) <= wanted).saturating_sub(1);
-                let (start, end) = (block * BLOCK, ((block + 1) * BLOCK).min(count as usize));
-                let (mut low, mut high) = (start.max(from), end);
+                // The block first: its heads lie together. Mostly it is the one that the last search ended in.
+                let block = heads.len().min(from / BLOCK + 1);
+                let above = gallop(Firsts(&heads[block..]), 0, wanted.saturating_add(1)) + block;
+                let end = (above * BLOCK).min(count as usize);
+                let start = from.max(above.saturating_sub(1) * BLOCK).min(end);
+                let (mut low, mut step) = (start, 1);
+                while low + step <= end && self.get(low + step - 1) < wanted {
+                    low += step;
+                    step *= 2;
+                }
+                let mut high = (low + step).min(end);
                 while low < high {
                     let middle = low.midpoint(high);
                     if self.get(middle) < wanted {
@@ -216,7 +223,7 @@ impl List for PackedList<'_> {
                         high = middle;
                     }
                 }
-                low.min(count as usize).max(from)
+                low.max(from)
             }
             PackedList::Slice(_) | PackedList::One(_) => gallop(self, from, wanted),
         }
@@ -268,8 +275,25 @@ impl List for PackedList<'_> {
                 }
                 true
             }
-            PackedList::One(_) | PackedList::Run { .. } => indices.into_iter().all(|index| each(self.get(index))),
+            PackedList::Run { first, .. } => {
+                (first.wrapping_add(indices.start as u32)..first.wrapping_add(indices.end as u32)).all(each)
+            }
+            PackedList::One(only) => indices.is_empty() || each(only),
         }
+    }
+}
+
+/// The first ordinals of blocks.
+#[derive(Clone, Copy)]
+struct Firsts<'a>(&'a [[u8; 8]]);
+
+impl List for Firsts<'_> {
+    fn len(self) -> usize {
+        self.0.len()
+    }
+
+    fn get(self, index: usize) -> u32 {
+        u32_of(&self.0[index], 0)
     }
 }
 

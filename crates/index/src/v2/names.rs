@@ -168,6 +168,16 @@ impl<'a> Names<'a> {
         Ok(Name { offset, posting_count, values, entries: entries.as_chunks().0, lists, forward, series_count })
     }
 
+    /// The values of a name alone.
+    #[inline]
+    pub(super) fn values(&self, number: usize) -> Result<Dictionary<'a>, IndexError> {
+        let fields = self.fields(number)?;
+        let (from, to) = (fields.dictionary as usize, fields.postings as usize);
+        let values =
+            self.section.get(from..to).and_then(|bytes| Dictionary::new(from, bytes, fields.value_count as usize));
+        values.ok_or_else(|| corrupt(Self::offset(number), "parts of a name"))
+    }
+
     /// The number of a name. Cost: a binary search.
     pub(super) fn find(&self, name: &str) -> Result<Option<usize>, IndexError> {
         let (mut low, mut high) = (0, self.len());

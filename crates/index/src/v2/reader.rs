@@ -48,7 +48,7 @@ impl<'a> PackedIndex<'a> {
     /// # Errors
     /// [`IndexError::Corrupt`] if there is no such value, or its bytes are damaged.
     pub fn value_into(&self, name: u32, value: u32, text: &mut Vec<u8>) -> Result<(), IndexError> {
-        self.names.get(name as usize)?.values.get_into(value as usize, text)
+        self.names.values(name as usize)?.get_into(value as usize, text)
     }
 
     /// Whether a series is among the postings of a value, by the numbers of the name and the value.
@@ -252,10 +252,12 @@ impl<'r> Lookup for PackedIndex<'r> {
             if !text.starts_with(prefix) {
                 break;
             }
-            let list = name.list(value)?;
             value += 1;
-            let met = members.map_or(Ok(true), |members| members.meet_in(self, list, looks))?;
-            if met && matches(text, looks)? && take(text, list).is_break() {
+            let met = match members {
+                Some(members) => members.meet_in(self, name.list(value - 1)?, looks)?,
+                None => true,
+            };
+            if met && matches(text, looks)? && take(text, name.list(value - 1)?).is_break() {
                 break;
             }
         }
