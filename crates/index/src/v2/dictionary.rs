@@ -91,13 +91,29 @@ impl<'a> Dictionary<'a> {
         if number >= self.count {
             return Err(corrupt(self.offset, "value number out of range"));
         }
-        let group = number / GROUP;
-        let mut walk =
-            Walk { dictionary: *self, number: group * GROUP, rest: self.group(group)?, text: std::mem::take(text) };
-        for _ in 0..=number % GROUP {
-            walk.advance()?;
+        let fault = || corrupt(self.offset, "value leaves the dictionary");
+        let mut rest = self.group(number / GROUP)?;
+        // What each text shares with the one before, and what is its own.
+        let mut parts: [(usize, &[u8]); GROUP] = [(0, &[]); GROUP];
+        let parts = &mut parts[..=number % GROUP];
+        let mut len = 0;
+        for (at, part) in parts.iter_mut().enumerate() {
+            let shared = if at == 0 { Some(0) } else { take_uvarint(&mut rest).filter(|&shared| shared <= len) };
+            let own = take_uvarint(&mut rest).and_then(|len| rest.split_at_checked(len));
+            let (shared, (own, behind)) = shared.zip(own).ok_or_else(fault)?;
+            *part = (shared, own);
+            len = shared + own.len();
+            rest = behind;
         }
-        *text = walk.text;
+        text.clear();
+        text.resize(len, 0);
+        // From the back, so that only bytes that stay are copied.
+        for &(shared, own) in parts.iter().rev() {
+            if shared < len {
+                text[shared..len].copy_from_slice(&own[..len - shared]);
+                len = shared;
+            }
+        }
         Ok(())
     }
 
