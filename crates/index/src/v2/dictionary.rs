@@ -64,6 +64,7 @@ pub(super) struct Dictionary<'a> {
 
 impl<'a> Dictionary<'a> {
     /// Splits the bytes; `None` if they are too few.
+    #[inline]
     pub(super) fn new(offset: usize, bytes: &'a [u8], count: usize) -> Option<Self> {
         let (starts, groups) = bytes.split_at_checked(4 * count.div_ceil(GROUP))?;
         Some(Self { offset, count, starts: starts.as_chunks().0, groups })
@@ -148,6 +149,7 @@ impl<'a> Dictionary<'a> {
         first.ok_or_else(|| corrupt(self.offset, "first value of a group"))
     }
 
+    #[inline]
     fn group(&self, group: usize) -> Result<&'a [u8], IndexError> {
         let rest = u32_at(self.starts, group).and_then(|start| self.groups.get(start as usize..));
         rest.ok_or_else(|| corrupt(self.offset, "group of values leaves the dictionary"))

@@ -28,10 +28,12 @@ const FORWARD_SHARE: u64 = 8;
 /// Marks the only series of a value in the array of postings; ordinals are below.
 const ONLY: u32 = 1 << 31;
 
+#[cold]
 fn corrupt(offset: usize, reason: &'static str) -> IndexError {
     IndexError::Corrupt { section: "index", offset: offset as u64, reason }
 }
 
+#[inline]
 fn u32_at(entries: &[[u8; 4]], index: usize) -> Option<u32> {
     entries.get(index).map(|entry| u32::from_le_bytes(*entry))
 }

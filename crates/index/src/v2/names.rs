@@ -36,9 +36,10 @@ impl Fields {
         out
     }
 
+    #[inline]
     fn read(entry: &[u8; NAME_BYTES]) -> Self {
-        let [text_end, value_count, posting_count, dictionary, postings, forward] =
-            std::array::from_fn(|i| u32_at(entry.as_chunks().0, i).unwrap_or(0));
+        let field = |at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]);
+        let [text_end, value_count, posting_count, dictionary, postings, forward] = [0, 4, 8, 12, 16, 20].map(field);
         Self { text_end, value_count, posting_count, dictionary, postings, forward }
     }
 }
@@ -111,6 +112,7 @@ impl<'a> Names<'a> {
         self.section.len()
     }
 
+    #[inline]
     fn texts_at(&self) -> usize {
         HEADER_BYTES + NAME_BYTES * self.entries.len()
     }
@@ -119,10 +121,12 @@ impl<'a> Names<'a> {
         HEADER_BYTES + NAME_BYTES * number
     }
 
+    #[inline]
     pub(super) fn fields(&self, number: usize) -> Result<Fields, IndexError> {
         self.entries.get(number).map(Fields::read).ok_or_else(|| corrupt(0, "name number out of range"))
     }
 
+    #[inline]
     pub(super) fn text(&self, number: usize) -> Result<&'a str, IndexError> {
         let end = self.fields(number)?.text_end as usize;
         let start = number.checked_sub(1).map_or(Ok(0), |before| self.fields(before).map(|f| f.text_end as usize))?;

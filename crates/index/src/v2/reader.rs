@@ -20,6 +20,7 @@ impl<'a> PackedIndex<'a> {
     ///
     /// # Errors
     /// [`IndexError::Corrupt`] if the count of names does not agree with the length.
+    #[inline]
     pub fn new(section: &'a [u8]) -> Result<Self, IndexError> {
         Ok(Self { names: Names::new(section)? })
     }
@@ -38,6 +39,7 @@ impl<'a> PackedIndex<'a> {
     ///
     /// # Errors
     /// [`IndexError::Corrupt`] if there is no such name, or its bytes are damaged.
+    #[inline]
     pub fn name(&self, name: u32) -> Result<&'a str, IndexError> {
         self.names.text(name as usize)
     }
@@ -47,6 +49,7 @@ impl<'a> PackedIndex<'a> {
     ///
     /// # Errors
     /// [`IndexError::Corrupt`] if there is no such value, or its bytes are damaged.
+    #[inline]
     pub fn value_into(&self, name: u32, value: u32, text: &mut Vec<u8>) -> Result<(), IndexError> {
         self.names.values(name as usize)?.get_into(value as usize, text)
     }
