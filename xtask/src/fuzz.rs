@@ -21,6 +21,9 @@ const INPUT_BYTES_MAX: u32 = 16 << 10;
 /// Queries to begin with, relative to the root; the target works without.
 const QUERIES: &str = "../shared/conformance/promqltest";
 
+/// Blocks to begin with, relative to the root.
+const BLOCKS: &str = "crates/blocks/tests/golden";
+
 /// Builds all targets and runs those that are named, or all.
 ///
 /// # Errors
@@ -45,6 +48,9 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
         }
         let mut target = Command::new(build_dir.join(&host).join("release").join(name));
         target.current_dir(&build_dir).arg(&corpus);
+        if name == "block_read" {
+            target.arg(root().join(BLOCKS));
+        }
         target.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={INPUT_BYTES_MAX}"));
         target.args(["-timeout=5", "-rss_limit_mb=2048", "-verbosity=0", "-print_final_stats=1"]);
         eprintln!("{name}: {seconds} s");
