@@ -1,10 +1,13 @@
 //! What callers hand to the engine, and what they hear back.
 
 use mytsdb_model::SeriesRef;
+use std::ops::Range;
 
 /// Samples of any number of series, column by column; the three columns have equal length.
 ///
-/// Row order is the order of appending. Timestamps may come in any order, within and across series.
+/// Row order is the order of appending. Timestamps may come in any order, within and across series. A *point* is rows
+/// that are stored or refused together, as the buckets of a histogram are; a row that is in none of `points` is one
+/// by itself.
 #[derive(Debug, Default, Clone)]
 pub struct Batch {
     /// The series of each sample, as [`Engine::resolve`](crate::Engine::resolve) named it.
@@ -13,7 +16,31 @@ pub struct Batch {
     pub timestamps_ms: Vec<i64>,
     /// Any float; NaN payloads are kept.
     pub values: Vec<f64>,
+    /// Rows of each point that has several; ascending, not overlapping.
+    pub points: Vec<Range<u32>>,
+    /// Series that get samples of their own where rows of this batch are accepted.
+    pub companions: Vec<Companion>,
 }
+
+/// A series that describes others, as `target_info` does. It is not a point: what becomes of its samples is not reported.
+///
+/// Where rows among those it describes are accepted it gets a sample, as
+/// [`companion_times`](mytsdb_model::companion_times) says; at least
+/// [`COMPANION_FILL_MIN`] samples a batch, or as many as it has rows, may lie in between.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Companion {
+    /// Its reference.
+    pub series: SeriesRef,
+    /// The value of all its samples.
+    pub value: f64,
+    /// Milliseconds between them, > 0.
+    pub step_ms: i64,
+    /// The rows that it describes.
+    pub rows: Range<u32>,
+}
+
+/// Samples of companions that may lie between accepted rows of a small batch.
+pub const COMPANION_FILL_MIN: usize = 1_024;
 
 impl Batch {
     /// A batch with room for `sample_count` samples.
@@ -22,6 +49,7 @@ impl Batch {
             refs: Vec::with_capacity(sample_count),
             timestamps_ms: Vec::with_capacity(sample_count),
             values: Vec::with_capacity(sample_count),
+            ..Self::default()
         }
     }
 
@@ -31,6 +59,65 @@ impl Batch {
         self.refs.push(series);
         self.timestamps_ms.push(timestamp_ms);
         self.values.push(value);
+    }
+
+    /// Makes the rows from `row` on one point: they are stored or refused together.
+    pub fn end_point_of(&mut self, row: u32) {
+        let rows = row..self.len() as u32;
+        if rows.len() > 1 {
+            self.points.push(rows);
+        }
+    }
+
+    /// The rows of every point, of those of one row too.
+    pub(crate) fn each_point(&self) -> impl Iterator<Item = Range<u32>> {
+        let (mut row, end, mut several) = (0, self.len() as u32, self.points.iter().peekable());
+        std::iter::from_fn(move || {
+            let point = several.next_if(|p| p.start == row).cloned().unwrap_or(row..row + 1);
+            (row < end).then(|| {
+                row = point.end;
+                point
+            })
+        })
+    }
+
+    /// # Panics
+    /// If a column is shorter than another, or a range is not as its field says: bugs of the caller.
+    pub(crate) fn check(&self) {
+        let rows = self.refs.len();
+        assert!(self.timestamps_ms.len() == rows && self.values.len() == rows, "columns of a batch have equal length");
+        assert!(u32::try_from(rows).is_ok(), "a batch has at most 2^32 rows");
+        let mut end = 0;
+        for point in &self.points {
+            assert!(end <= point.start && point.start < point.end, "points ascend and do not overlap");
+            end = point.end;
+        }
+        assert!(end as usize <= rows, "points are rows of the batch");
+        for companion in &self.companions {
+            let Range { start, end } = companion.rows;
+            assert!(start <= end && end as usize <= rows && companion.step_ms > 0, "companions describe rows");
+        }
+    }
+
+    /// Takes rows out, which ascend, and moves the others up.
+    pub(crate) fn remove_rows(&mut self, gone: &[u32]) {
+        fn compact<T: Copy>(column: &mut Vec<T>, gone: &[u32]) {
+            let (mut row, mut next) = (0, gone.iter().peekable());
+            column.retain(|_| {
+                let goes = next.next_if_eq(&&row).is_some();
+                row += 1;
+                !goes
+            });
+        }
+        compact(&mut self.refs, gone);
+        compact(&mut self.timestamps_ms, gone);
+        compact(&mut self.values, gone);
+        let moved = |row: u32| row - gone.partition_point(|g| *g < row) as u32;
+        // A point goes as a whole.
+        self.points.retain(|point| gone.binary_search(&point.start).is_err());
+        for rows in self.points.iter_mut().chain(self.companions.iter_mut().map(|c| &mut c.rows)) {
+            *rows = moved(rows.start)..moved(rows.end);
+        }
     }
 
     /// The number of samples.
@@ -62,11 +149,12 @@ pub enum Refusal {
 /// What became of a batch that is now as durable as the engine was told to make it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// Samples that are new.
+    /// Samples that are new, those of companions among them.
     pub stored: u32,
     /// Samples that were there already, with the same value.
     pub duplicates: u32,
-    /// Rows of the batch that were refused, ascending, each with its reason. The other rows are stored.
+    /// Rows of the batch that were refused, ascending, each with its reason. The other rows are stored. Of a point all
+    /// rows are here or none.
     pub refused: Vec<(u32, Refusal)>,
 }
 

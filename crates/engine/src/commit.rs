@@ -3,9 +3,11 @@
 use crate::block_set::StoredValues;
 use crate::chunk::Sealer;
 use crate::head::Appended;
+use crate::judge::Judge;
 use crate::{Batch, Done, Durability, Engine, EngineError, Outcome, Refusal};
 use mytsdb_model::{Sample, TimeRange};
-use mytsdb_wal::Wal;
+use mytsdb_wal::{RECORD_ROWS_MAX, Wal, WalError};
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -28,10 +30,6 @@ impl Committer {
     pub(crate) fn new(wal: Wal) -> Self {
         Self { wal, sealer: Sealer::default() }
     }
-
-    pub(crate) fn poisoned(&self) -> Option<String> {
-        self.wal.poisoned().map(ToOwned::to_owned)
-    }
 }
 
 /// A staged batch without the rows that were refused before it reached the log.
@@ -41,6 +39,27 @@ struct Admitted {
     refused: Vec<(u32, Refusal)>,
     /// Row numbers in the caller's batch, if rows were taken out.
     rows: Option<Vec<u32>>,
+    /// Rows behind these are no points of the caller's.
+    own_rows: usize,
+    failed: Option<EngineError>,
+}
+
+impl Admitted {
+    /// The caller's number of a row.
+    fn row_of(&self, row: u32) -> u32 {
+        self.rows.as_ref().map_or(row, |rows| rows[row as usize])
+    }
+
+    /// Takes rows, which ascend, out of the batch.
+    fn remove(&mut self, gone: &[u32]) {
+        if gone.is_empty() {
+            return;
+        }
+        let left = (0..self.batch.len() as u32).filter(|row| gone.binary_search(row).is_err());
+        self.rows = Some(left.map(|row| self.row_of(row)).collect());
+        self.batch.remove_rows(gone);
+        self.own_rows = self.batch.len();
+    }
 }
 
 impl Engine {
@@ -59,7 +78,7 @@ impl Engine {
             return false;
         }
         let sample_count: usize = staged.iter().map(|s| s.batch.len()).sum();
-        let admitted: Vec<Admitted> = {
+        let mut admitted: Vec<Admitted> = {
             let now_ms = self.clock.now_ms();
             let accepted = TimeRange::new(
                 now_ms.saturating_sub(self.options.retention_ms),
@@ -67,9 +86,12 @@ impl Engine {
             );
             staged.into_iter().map(|s| admit(s, accepted)).collect()
         };
+        // One list of blocks for the whole group: none is added before the group ends, see `flush_before`.
+        let mut stored_values = StoredValues::new(self.blocks.list(), self.options.block_ms);
+        self.judge(&mut admitted, &mut stored_values);
         let logged = self.log(&mut committer, &admitted);
         match logged {
-            Ok(()) => self.apply(admitted, &mut committer.sealer),
+            Ok(()) => self.apply(admitted, &mut committer.sealer, stored_values),
             Err(error) => {
                 self.metrics.commit_failures.inc();
                 for batch in admitted {
@@ -82,30 +104,56 @@ impl Engine {
         true
     }
 
+    /// Takes out the points of several rows that are in conflict, and adds the samples of companions.
+    fn judge(&self, admitted: &mut [Admitted], stored_values: &mut StoredValues) {
+        if admitted.iter().all(|a| a.batch.points.is_empty() && a.batch.companions.is_empty()) {
+            return;
+        }
+        let catalog = self.catalog.read();
+        let row_count = admitted.iter().map(|a| a.batch.len()).sum();
+        let mut judge = Judge::new(&catalog, stored_values, self.blocks.maxt_ms(), row_count);
+        for at in 0..admitted.len() {
+            let (earlier, rest) = admitted.split_at_mut(at);
+            let (earlier, this) = (earlier.iter().map(|a| &a.batch), &mut rest[0]);
+            let verdict = judge.points(earlier.clone(), &this.batch);
+            this.failed = verdict.failed;
+            if this.failed.is_none() {
+                let rows: Vec<u32> = verdict.gone.iter().map(|&row| this.row_of(row)).collect();
+                this.refused.extend(rows.into_iter().map(|row| (row, Refusal::Conflict)));
+            }
+            this.remove(&verdict.gone);
+            if let Err(error) = judge.companions(earlier, &mut this.batch) {
+                this.failed = Some(error);
+            }
+        }
+    }
+
     fn log(&self, committer: &mut Committer, admitted: &[Admitted]) -> Result<(), EngineError> {
         let start = Instant::now();
         for Admitted { batch, .. } in admitted {
-            committer.wal.log_samples(&batch.refs, &batch.timestamps_ms, &batch.values);
+            for rows in records(batch) {
+                let (refs, timestamps_ms) = (&batch.refs[rows.clone()], &batch.timestamps_ms[rows.clone()]);
+                committer.wal.log_samples(refs, timestamps_ms, &batch.values[rows]);
+            }
         }
-        committer.wal.commit()?;
+        let committed = committer.wal.commit();
+        self.report_log(&committer.wal);
+        committed?;
         self.metrics.groups.inc();
         self.metrics.commit_seconds.observe(start.elapsed().as_secs_f64());
-        self.metrics.wal_bytes.set(committer.wal.bytes() as f64);
         Ok(())
     }
 
     /// Puts logged batches into the head and tells their senders.
-    fn apply(&self, admitted: Vec<Admitted>, sealer: &mut Sealer) {
+    fn apply(&self, admitted: Vec<Admitted>, sealer: &mut Sealer, mut stored_values: StoredValues) {
         let catalog = self.catalog.read();
-        let mut stored_values = StoredValues::new(self.blocks.list(), self.options.block_ms);
         let blocks_maxt_ms = self.blocks.maxt_ms();
         let flushed_until_ms = self.flushed_until_ms.load(Ordering::Relaxed); // only steers when to flush
         let mut newest_ms = i64::MIN;
         let mut late = 0u64;
         let mut answers = Vec::with_capacity(admitted.len());
-        for Admitted { batch, done, mut refused, rows } in admitted {
+        for Admitted { batch, done, mut refused, rows, own_rows, mut failed } in admitted {
             let mut outcome = Outcome::default();
-            let mut failed = None;
             for row in 0..batch.len() {
                 let (series_ref, timestamp_ms) = (batch.refs[row], batch.timestamps_ms[row]);
                 let Some(series) = catalog.get(series_ref) else {
@@ -125,6 +173,8 @@ impl Engine {
                         late += u64::from(timestamp_ms < flushed_until_ms);
                     }
                     Ok(Appended::Duplicate) => outcome.duplicates += 1,
+                    // A companion that has another value at this time is nobody's point.
+                    Ok(Appended::Conflict) if row >= own_rows => {}
                     Ok(Appended::Conflict) => {
                         let number = rows.as_ref().map_or(row as u32, |rows| rows[row]);
                         refused.push((number, Refusal::Conflict));
@@ -164,7 +214,15 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Wal`]; after a failed sync the log takes nothing more until it is opened again.
     pub fn sync(&self) -> Result<(), EngineError> {
-        Ok(self.committer.lock().wal.sync()?)
+        self.with_log(Wal::sync)
+    }
+
+    /// Does something with the log between two groups.
+    pub(crate) fn with_log<T>(&self, work: impl FnOnce(&mut Wal) -> Result<T, WalError>) -> Result<T, EngineError> {
+        let mut committer = self.committer.lock();
+        let done = work(&mut committer.wal);
+        self.report_log(&committer.wal);
+        Ok(done?)
     }
 
     /// Commits whatever is staged until [`stop`](Engine::stop) is called; the caller gives a thread for it.
@@ -193,31 +251,82 @@ impl Engine {
     }
 }
 
-/// Takes out the rows whose time is not acceptable: they must not reach the log, for a replay, which is later,
+/// Takes out the points whose time is not acceptable: they must not reach the log, for a replay, which is later,
 /// would judge them by another clock.
 fn admit(staged: Staged, accepted: TimeRange) -> Admitted {
-    let Staged { mut batch, done } = staged;
+    let Staged { batch, done } = staged;
+    let own_rows = batch.len();
+    let mut admitted = Admitted { batch, done, refused: Vec::new(), rows: None, own_rows, failed: None };
+    let batch = &admitted.batch;
     if batch.timestamps_ms.iter().all(|&t| accepted.contains(t)) {
-        return Admitted { batch, done, refused: Vec::new(), rows: None };
+        return admitted;
     }
-    let mut refused = Vec::new();
-    let mut rows = Vec::new();
-    for row in 0..batch.len() {
-        let timestamp_ms = batch.timestamps_ms[row];
-        if timestamp_ms < accepted.mint {
-            refused.push((row as u32, Refusal::TooOld));
-        } else if timestamp_ms > accepted.maxt {
-            refused.push((row as u32, Refusal::TooFarAhead));
-        } else {
-            let to = rows.len();
-            batch.refs[to] = batch.refs[row];
-            batch.timestamps_ms[to] = timestamp_ms;
-            batch.values[to] = batch.values[row];
-            rows.push(row as u32);
+    let refusal = |row: u32| match batch.timestamps_ms[row as usize] {
+        time if time < accepted.mint => Some(Refusal::TooOld),
+        time if time > accepted.maxt => Some(Refusal::TooFarAhead),
+        _ => None,
+    };
+    let mut gone = Vec::new();
+    for point in batch.each_point() {
+        if let Some(reason) = point.clone().find_map(refusal) {
+            admitted.refused.extend(point.clone().map(|row| (row, reason)));
+            gone.extend(point);
         }
     }
-    batch.refs.truncate(rows.len());
-    batch.timestamps_ms.truncate(rows.len());
-    batch.values.truncate(rows.len());
-    Admitted { batch, done, refused, rows: Some(rows) }
+    admitted.remove(&gone);
+    admitted
+}
+
+/// The rows of a batch by the records that they are logged in. A torn write loses whole records, so none ends within a
+/// point, unless the point is larger than a record may be.
+fn records(batch: &Batch) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let rows = start..batch.len().min(start + RECORD_ROWS_MAX);
+        if rows.is_empty() {
+            return None;
+        }
+        let across = batch.points.get(batch.points.partition_point(|p| (p.end as usize) <= rows.end));
+        let end = across.map_or(rows.end, |point| rows.end.min(point.start as usize));
+        start = if end > rows.start { end } else { rows.end };
+        Some(rows.start..start)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mytsdb_model::SeriesRef;
+
+    #[test]
+    fn no_record_ends_within_a_point_that_fits_one() {
+        let mut batch = Batch::default();
+        let mut add = |rows: usize| {
+            let first = batch.len() as u32;
+            (0..rows).for_each(|_| batch.push(SeriesRef(1), 0, 0.0));
+            batch.end_point_of(first);
+        };
+        [4_000, 97, 4_096, 4_097, 1, 2].into_iter().for_each(&mut add);
+        let records: Vec<_> = records(&batch).collect();
+        assert_eq!(records, [0..4_000, 4_000..4_097, 4_097..8_193, 8_193..12_289, 12_289..12_293]);
+    }
+
+    #[test]
+    fn points_are_refused_whole_and_what_is_left_keeps_its_numbers() {
+        let mut batch = Batch::default();
+        for (rows, timestamp_ms) in [(1, 5), (2, 0), (1, 99), (3, 6), (2, 7)] {
+            let first = batch.len() as u32;
+            (0..rows).for_each(|i| batch.push(SeriesRef(1), timestamp_ms - i64::from(i == 1 && rows == 2), 0.0));
+            batch.end_point_of(first);
+        }
+        batch.companions.push(crate::Companion { series: SeriesRef(2), value: 1.0, step_ms: 1, rows: 1..9 });
+        let staged = Staged { batch, done: Box::new(|_| ()) };
+        let admitted = admit(staged, TimeRange::new(0, 10));
+        let refused: Vec<_> = admitted.refused.iter().map(|(row, _)| *row).collect();
+        assert_eq!(refused, [1, 2, 3], "one row of the second point is too old");
+        assert_eq!(admitted.rows, Some(vec![0, 4, 5, 6, 7, 8]));
+        assert_eq!(admitted.batch.points, [1..4, 4..6]);
+        assert_eq!(admitted.batch.companions[0].rows, 1..6);
+        assert_eq!(admitted.batch.timestamps_ms, [5, 6, 6, 6, 7, 6]);
+    }
 }

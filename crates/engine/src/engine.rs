@@ -10,8 +10,8 @@ use mytsdb_io::{Disk, DiskLock};
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_sync::Lane;
 use parking_lot::{Mutex, RwLock};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
 /// A store of float series: head in memory, log and blocks on a disk.
@@ -38,6 +38,9 @@ pub struct Engine {
     pub(crate) batches: Lane<Staged>,
     pub(crate) staged_samples: AtomicUsize,
     pub(crate) committer: Mutex<Committer>,
+    /// Size of the log, and why it takes nothing more: readable while the committer has it.
+    pub(crate) wal_bytes: AtomicU64,
+    pub(crate) poisoned: OnceLock<String>,
     /// Held for the whole of a flush, so that there is one at a time.
     pub(crate) flushing: Mutex<crate::flush::FlushState>,
     /// Counts flushes; references handed out in an epoch stay valid to the end of the next.
@@ -103,12 +106,12 @@ impl Engine {
     ///
     /// Returns at once. Batches become durable in the order of submission as far as one caller can tell.
     /// An empty batch is done at once.
+    ///
+    /// # Panics
+    /// If the columns differ in length, or points overlap or leave the batch.
     pub fn submit(&self, batch: Batch, done: Done) {
+        batch.check();
         let sample_count = batch.len();
-        assert!(
-            batch.timestamps_ms.len() == sample_count && batch.values.len() == sample_count,
-            "columns of a batch have equal length"
-        );
         if sample_count == 0 {
             return done(Ok(Outcome::default()));
         }
@@ -160,14 +163,25 @@ impl Engine {
         self.catalog.read().iter().map(|s| s.chunk_bytes()).sum()
     }
 
-    /// Bytes of the log on disk.
+    /// Bytes of the log on disk, as the last commit or flush left it. Waits for nobody.
     pub fn wal_bytes(&self) -> u64 {
-        self.committer.lock().wal.bytes()
+        self.wal_bytes.load(Ordering::Relaxed) // a figure to look at, which orders nothing
     }
 
-    /// Why the engine takes no more samples, if it does not: a sync of the log has failed.
-    pub fn poisoned(&self) -> Option<String> {
-        self.committer.lock().poisoned()
+    /// Why the engine takes no more samples, if it does not: a sync of the log has failed. It stays so until the data
+    /// folder is opened again. Waits for nobody: a commit that hangs in the disk does not hold it up.
+    pub fn poisoned(&self) -> Option<&str> {
+        self.poisoned.get().map(String::as_str)
+    }
+
+    /// Publishes what others may want to know of the log while somebody else has it.
+    pub(crate) fn report_log(&self, wal: &mytsdb_wal::Wal) {
+        let bytes = wal.bytes();
+        self.wal_bytes.store(bytes, Ordering::Relaxed); // see `wal_bytes`
+        self.metrics.wal_bytes.set(bytes as f64);
+        if let Some(reason) = wal.poisoned() {
+            self.poisoned.get_or_init(|| reason.to_owned());
+        }
     }
 
     fn wake_committer(&self) {
@@ -196,5 +210,36 @@ impl std::fmt::Debug for Engine {
             .field("data_dir", &self.options.data_dir)
             .field("head_series", &self.head_series_count())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ManualClock;
+    use mytsdb_io::{Call, FaultDisk, SimDisk};
+
+    #[test]
+    fn the_state_of_the_log_is_told_while_a_commit_has_it() {
+        let disk = Arc::new(FaultDisk::new(SimDisk::new()));
+        let registry = mytsdb_telemetry::Registry::new();
+        let clock = Arc::new(ManualClock::new(0));
+        let (engine, _) = Engine::open(disk.clone(), clock, EngineOptions::new("/data"), &registry).unwrap();
+        let series = engine.resolve(&Labels::from_pairs([("__name__", "m")])).unwrap();
+        let append = || {
+            let mut batch = Batch::default();
+            batch.push(series, 1, 1.0);
+            engine.append(batch)
+        };
+        let empty = engine.wal_bytes();
+        append().unwrap();
+        let commit = engine.committer.lock();
+        assert!(engine.wal_bytes() > empty);
+        assert_eq!(engine.poisoned(), None);
+        drop(commit);
+        disk.fail_nth(Call::Sync, disk.count(Call::Sync) + 1, 5);
+        assert!(append().is_err());
+        let _commit = engine.committer.lock();
+        assert!(engine.poisoned().is_some_and(|reason| reason.contains("sync")));
     }
 }

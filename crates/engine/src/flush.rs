@@ -15,6 +15,7 @@ use crate::head::{Frozen, MemSeries};
 use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, BlockWriter, ChunkEncoding, ChunkRef};
 use mytsdb_model::{StopSign, TimeRange};
+use mytsdb_wal::Wal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -82,7 +83,7 @@ impl Engine {
     pub fn flush_before(&self, cut_ms: i64) -> Result<(u64, usize), EngineError> {
         let mut state = self.flushing.lock();
         let start = Instant::now();
-        let first_segment = self.committer.lock().wal.rotate()?;
+        let first_segment = self.with_log(Wal::rotate)?;
 
         let mut all = self.ask_head(|view| view.select(&[], StopSign::NEVER))?;
         all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
@@ -166,10 +167,7 @@ impl Engine {
         }
         writer.log_samples(&refs, &timestamps, &values)?;
         writer.publish()?;
-        let mut committer = self.committer.lock();
-        committer.wal.truncate_before(first_segment)?;
-        self.metrics.wal_bytes.set(committer.wal.bytes() as f64);
-        Ok(())
+        self.with_log(|wal| wal.truncate_before(first_segment))
     }
 
     /// Removes series without samples that nobody asked for in this epoch or the one before, and opens the next.

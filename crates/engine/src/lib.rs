@@ -35,13 +35,14 @@ mod engine;
 mod error;
 mod flush;
 mod head;
+mod judge;
 mod merge;
 mod metrics;
 mod options;
 mod recovery;
 mod select;
 
-pub use append::{Batch, Done, Outcome, Refusal};
+pub use append::{Batch, COMPANION_FILL_MIN, Companion, Done, Outcome, Refusal};
 pub use clock::{Clock, ManualClock};
 pub use commit::SYNC_INTERVAL;
 pub use engine::Engine;

@@ -16,8 +16,8 @@ use mytsdb_telemetry::Registry;
 use mytsdb_wal::{Record, ReplayReport, Wal, WalOptions};
 use parking_lot::{Mutex, RwLock};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 
 /// What opening a data folder found.
 #[derive(Debug, Default)]
@@ -90,6 +90,8 @@ impl Engine {
             new_series: Lane::new(),
             batches: Lane::new(),
             staged_samples: AtomicUsize::new(0),
+            wal_bytes: AtomicU64::new(wal.bytes()),
+            poisoned: OnceLock::new(),
             committer: Mutex::new(Committer::new(wal)),
             flushing: Mutex::new(FlushState::new(next_block_id)),
             epoch: AtomicU64::new(1),

@@ -23,7 +23,8 @@ const STEP_MS: i64 = 10;
 #[derive(Default, Clone)]
 struct Model {
     stored: BTreeMap<(usize, i64), f64>,
-    maybe: Vec<((usize, i64), f64)>,
+    /// Points, each there as a whole or not at all.
+    maybe: Vec<Vec<((usize, i64), f64)>>,
 }
 
 struct World {
@@ -75,18 +76,26 @@ fn verify(world: &mut World, engine: &Engine) {
     for (key, value) in &world.model.stored {
         assert_eq!(read.get(key), Some(value), "acknowledged sample {key:?} is lost or changed");
     }
-    for (key, value) in &read {
-        let known = world.model.stored.get(key) == Some(value) || world.model.maybe.contains(&(*key, *value));
-        assert!(known, "phantom {key:?} = {value}");
+    // Point by point in the order of the batch: each that does not contradict is there, up to some point.
+    let mut possible = world.model.stored.clone();
+    for point in &world.model.maybe {
+        if read == possible {
+            break;
+        }
+        if point.iter().all(|(key, value)| possible.get(key).is_none_or(|known| known == value)) {
+            possible.extend(point.iter().copied());
+        }
     }
+    let phantoms: Vec<_> = read.iter().filter(|(key, value)| possible.get(key) != Some(value)).collect();
+    assert!(read == possible, "phantoms {phantoms:?}, or a point in part: {:?}", world.model.maybe);
     world.model = Model { stored: read, maybe: Vec::new() };
 }
 
 /// One batch; false when the disk has stopped.
 fn append(world: &mut World, engine: &Engine, random: &mut Random) -> bool {
     let mut batch = Batch::default();
-    let mut rows = Vec::new();
-    for _ in 0..=random.below(40) {
+    let (mut rows, mut points) = (Vec::new(), Vec::new());
+    while rows.len() <= random.below(40) as usize {
         let series = random.below(SERIES as u64) as usize;
         let age = match random.below(10) {
             0 => random.below(400),
@@ -96,31 +105,35 @@ fn append(world: &mut World, engine: &Engine, random: &mut Random) -> bool {
         let timestamp_ms = world.now_ms - age as i64 * STEP_MS;
         // Few values, so that repeats and conflicts both happen.
         let value = random.below(3) as f64;
-        match engine.resolve(&labels(series)) {
-            Ok(reference) => batch.push(reference, timestamp_ms, value),
-            Err(error) => panic!("{error}"),
+        let first = rows.len();
+        // A point of several rows is one of neighbouring series, which stand or fall together.
+        for series in (series..SERIES).take(1 + random.below(6).saturating_sub(2) as usize) {
+            match engine.resolve(&labels(series)) {
+                Ok(reference) => batch.push(reference, timestamp_ms, value),
+                Err(error) => panic!("{error}"),
+            }
+            rows.push(((series, timestamp_ms), value));
         }
-        rows.push(((series, timestamp_ms), value));
+        batch.end_point_of(first as u32);
+        points.push(first..rows.len());
         world.now_ms += random.below(3) as i64 * STEP_MS;
     }
     world.clock.set(world.now_ms);
     let Ok(outcome) = engine.append(batch) else {
-        world.model.maybe.extend(rows);
+        world.model.maybe.extend(points.into_iter().map(|point| rows[point].to_vec()));
         return false;
     };
     let refused: BTreeMap<u32, Refusal> = outcome.refused.iter().copied().collect();
     let mut duplicates = 0;
-    for (row, (key, value)) in rows.into_iter().enumerate() {
-        match (world.model.stored.get(&key), refused.get(&(row as u32))) {
-            (None, None) => {
-                world.model.stored.insert(key, value);
+    for point in points {
+        let conflicts = rows[point.clone()].iter().any(|(key, v)| world.model.stored.get(key).is_some_and(|s| s != v));
+        for row in point {
+            let (key, value) = rows[row];
+            let refusal = refused.get(&(row as u32));
+            assert_eq!(refusal, conflicts.then_some(&Refusal::Conflict), "{key:?} = {value}");
+            if !conflicts {
+                duplicates += u32::from(world.model.stored.insert(key, value).is_some());
             }
-            (Some(stored), None) => {
-                assert_eq!(*stored, value, "{key:?} has another value and was not refused");
-                duplicates += 1;
-            }
-            (Some(stored), Some(Refusal::Conflict)) => assert_ne!(*stored, value, "{key:?} refused without reason"),
-            (stored, refusal) => panic!("{key:?}: stored {stored:?}, {refusal:?}"),
         }
     }
     assert_eq!(outcome.duplicates, duplicates);

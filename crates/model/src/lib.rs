@@ -19,6 +19,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod companion;
 mod error;
 mod labels;
 mod matcher;
@@ -28,6 +29,7 @@ mod series_ref;
 mod stop_sign;
 mod time_range;
 
+pub use companion::{COMPANION_GAP_STEPS, companion_times};
 pub use error::ModelError;
 pub use labels::{LABEL_NAME, Labels, LabelsBuilder, LabelsIter};
 pub use matcher::{MatchOp, Matcher};

@@ -26,4 +26,5 @@ pub use log::{Durability, Wal, WalOptions};
 pub use record::Record;
 pub use replay::replay;
 pub use report::{Damage, DamageKind, ReplayReport};
+pub use samples::ROWS_MAX as RECORD_ROWS_MAX;
 pub use segment::SegmentId;

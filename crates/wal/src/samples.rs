@@ -7,7 +7,7 @@ use crate::varint::{self, VARINT_BYTES_MAX, unzigzag, zigzag};
 use mytsdb_model::SeriesRef;
 
 /// Rows in one record at most, so that a reader's buffers have a bound.
-pub(crate) const ROWS_MAX: usize = 4096;
+pub const ROWS_MAX: usize = 4096;
 /// A row's worst case: two full varints, a nibble, a whole float.
 const ROW_BYTES_MAX: usize = 2 * VARINT_BYTES_MAX + 9;
 /// Room that the value writer may touch behind the last kept byte.

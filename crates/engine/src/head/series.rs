@@ -89,13 +89,8 @@ impl MemSeries {
         stored_value: impl FnOnce() -> Option<f64>,
     ) -> Result<Appended, CodecError> {
         let mut state = self.state.lock();
-        let in_order = state.newest.is_none_or(|newest| sample.timestamp_ms > newest.timestamp_ms);
-        // The blocks first: a replay may have brought a sample into the head that was refused because of them.
-        let mut taken_by = stored_value();
-        if taken_by.is_none() && !in_order {
-            taken_by = state.get(sample.timestamp_ms)?;
-        }
-        if let Some(value) = taken_by {
+        let in_order = state.is_newer(sample.timestamp_ms);
+        if let Some(value) = state.value_at(sample.timestamp_ms, in_order, stored_value)? {
             let same = value.to_bits() == sample.value.to_bits();
             return Ok(if same { Appended::Duplicate } else { Appended::Conflict });
         }
@@ -105,6 +100,16 @@ impl MemSeries {
             state.late.get_or_insert_default().insert(sample, sealer)?;
         }
         Ok(Appended::Stored)
+    }
+
+    /// The value at a time, if there is one. `stored_value` looks the time up outside the head, in the blocks.
+    pub(crate) fn value_at(
+        &self,
+        timestamp_ms: i64,
+        stored_value: impl FnOnce() -> Option<f64>,
+    ) -> Result<Option<f64>, CodecError> {
+        let state = self.state.lock();
+        state.value_at(timestamp_ms, state.is_newer(timestamp_ms), stored_value)
     }
 
     /// The times of the samples in memory; `TimeRange::EMPTY` if there are none.
@@ -215,6 +220,27 @@ impl State {
         match &self.late {
             Some(late) => range.cover(late.range()),
             None => range,
+        }
+    }
+
+    /// Whether a time is after that of every sample that was appended in order.
+    #[inline]
+    fn is_newer(&self, timestamp_ms: i64) -> bool {
+        self.newest.is_none_or(|newest| timestamp_ms > newest.timestamp_ms)
+    }
+
+    /// The value at a time of which `in_order` says whether it is newer than all others.
+    #[inline]
+    fn value_at(
+        &self,
+        timestamp_ms: i64,
+        in_order: bool,
+        stored_value: impl FnOnce() -> Option<f64>,
+    ) -> Result<Option<f64>, CodecError> {
+        // The blocks first: a replay may have brought a sample into the head that was refused because of them.
+        match stored_value() {
+            None if !in_order => self.get(timestamp_ms),
+            found => Ok(found),
         }
     }
 

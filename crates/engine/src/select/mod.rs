@@ -111,3 +111,28 @@ impl Engine {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Batch, EngineOptions, ManualClock};
+    use mytsdb_model::Labels;
+
+    #[test]
+    fn a_flush_between_finding_series_and_looking_for_their_samples_hides_none() {
+        let (disk, clock) = (Arc::new(mytsdb_io::SimDisk::new()), Arc::new(ManualClock::new(10_000)));
+        let registry = mytsdb_telemetry::Registry::new();
+        let (engine, _) = Engine::open(disk, clock, EngineOptions::new("/data"), &registry).unwrap();
+        let series = engine.resolve(&Labels::from_pairs([("__name__", "m")])).unwrap();
+        let mut batch = Batch::default();
+        batch.push(series, 5_000, 1.0);
+        engine.append(batch).unwrap();
+        let [hit, miss] = [TimeRange::new(0, 6_000), TimeRange::new(6_000, 7_000)].map(|range| {
+            let mut selection = engine.candidates(&Lookup::new(range, &[])).unwrap();
+            engine.flush_before(9_000).unwrap();
+            selection.retain_stored(range, StopSign::NEVER).unwrap();
+            selection.len()
+        });
+        assert_eq!((hit, miss), (1, 0));
+    }
+}

@@ -6,7 +6,7 @@ use super::sources::{BlockSeries, HeadSeries};
 use crate::block_set::{BlockList, read_ordinal, read_series};
 use crate::head::MemSeries;
 use crate::{Engine, EngineError, merge};
-use mytsdb_blocks::Block;
+use mytsdb_blocks::{Block, ChunkMeta};
 use mytsdb_model::{Labels, StopSign, TimeRange};
 use mytsdb_sync::prefetch;
 use std::cmp::Ordering as Order;
@@ -118,6 +118,10 @@ impl<'a> Selection<'a> {
         for row in 0..self.len() {
             looks.before(1)?;
             let mut stored = self.mem_series(row).is_some_and(|head| head.range().overlaps(range));
+            // As in `read`: what a flush has dropped since the blocks were listed is in a later block.
+            if !stored && self.engine.drops.load(Ordering::Acquire) != self.drops {
+                stored = self.is_in_later_blocks(row, range, &mut chunks)?;
+            }
             for (source, (block, part)) in self.parts.iter().enumerate() {
                 if stored {
                     break;
@@ -136,6 +140,32 @@ impl<'a> Selection<'a> {
         }
         self.rows = Rows::Merged(kept);
         Ok(())
+    }
+
+    /// Whether blocks younger than the selection have chunks of a row's series in the range.
+    fn is_in_later_blocks(
+        &self,
+        row: usize,
+        range: TimeRange,
+        chunks: &mut Vec<ChunkMeta>,
+    ) -> Result<bool, EngineError> {
+        let Some(head) = self.mem_series(row) else { return Ok(false) };
+        for block in self.later_blocks().iter().filter(|b| b.meta().range.overlaps(range)) {
+            if let Some(ordinal) = block.find(&head.labels)? {
+                chunks.clear();
+                block.chunks_into(ordinal, range, chunks)?;
+                if !chunks.is_empty() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The blocks that have been added since the selection's were listed.
+    fn later_blocks(&self) -> Vec<Arc<Block>> {
+        let known = self.blocks.last().map(|b| b.meta().id);
+        self.engine.blocks.list().iter().filter(|b| Some(b.meta().id) > known).cloned().collect()
     }
 
     /// Where a source has the series of a row; the head is the source behind the parts.
@@ -274,8 +304,7 @@ impl<'a> Selection<'a> {
         head_from: usize,
     ) -> Result<(), EngineError> {
         let (mut head_timestamps, mut head_values) = (timestamps_ms.split_off(head_from), values.split_off(head_from));
-        let known = self.blocks.last().map(|b| b.meta().id);
-        for block in self.engine.blocks.list().iter().filter(|b| Some(b.meta().id) > known) {
+        for block in &self.later_blocks() {
             if block.meta().range.overlaps(range) {
                 read_series(block, labels, range, timestamps_ms, values)?;
             }

@@ -1,0 +1,249 @@
+//! What is decided before a group reaches the log: which points of several rows are refused, and what follows from that.
+//!
+//! A row by itself is judged when it is applied, after it was logged: a replay applies the same rows in the same order,
+//! so that the first value of a time wins again. Of a point of several rows that would not do, for a replay cannot tell
+//! which rows of the log stand and fall together, nor ask the blocks of that day. So such a point is judged here, and
+//! the log has all of it or nothing.
+//!
+//! Invariant J: a row is accepted if the head and the blocks have its value at its time; if they have none, and the first
+//! accepted row of the group with its series and time has its value, or is the row itself. Rows are looked at in the
+//! order in which they are logged and applied, by the thread that applies them, so applying comes to the same end.
+
+use crate::append::COMPANION_FILL_MIN;
+use crate::block_set::StoredValues;
+use crate::head::Catalog;
+use crate::{Batch, EngineError};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use mytsdb_model::{SeriesRef, companion_times};
+use std::ops::Range;
+
+/// Rows that are gone through, for each row of a group, before a table of them is made. Most groups get by without:
+/// they have a companion or two a batch, and those ask of the first rows.
+const SCANNED_PER_ROW: usize = 4;
+
+/// Decides about the batches of one group, one after the other.
+pub(crate) struct Judge<'a> {
+    catalog: &'a Catalog,
+    stored_values: &'a mut StoredValues,
+    blocks_maxt_ms: i64,
+    /// The first accepted value of each series and time of the group, once it is worth having.
+    table: Option<HashMap<(SeriesRef, i64), u64, FixedState>>,
+    /// Rows that may still be gone through without a table.
+    scan_left: usize,
+}
+
+/// What a batch loses before it is logged.
+#[derive(Default)]
+pub(crate) struct Verdict {
+    /// Rows, ascending.
+    pub(crate) gone: Vec<u32>,
+    /// Why the batch fails as a whole; else all that are gone are in conflict.
+    pub(crate) failed: Option<EngineError>,
+}
+
+impl<'a> Judge<'a> {
+    /// A judge of a group of so many rows, over what is stored before it.
+    pub(crate) fn new(
+        catalog: &'a Catalog,
+        stored_values: &'a mut StoredValues,
+        blocks_maxt_ms: i64,
+        row_count: usize,
+    ) -> Self {
+        Self { catalog, stored_values, blocks_maxt_ms, table: None, scan_left: row_count * SCANNED_PER_ROW }
+    }
+
+    /// Judges the points of several rows of `batch`, before which the group has `earlier`, judged already.
+    pub(crate) fn points<'b>(&mut self, earlier: impl Iterator<Item = &'b Batch>, batch: &Batch) -> Verdict {
+        let mut verdict = Verdict::default();
+        if batch.points.is_empty() {
+            if self.table.is_some() {
+                self.note(batch, 0..batch.len());
+            }
+            return verdict;
+        }
+        self.make_table(earlier);
+        let mut noted = Vec::new();
+        for point in batch.each_point() {
+            let rows = point.start as usize..point.end as usize;
+            if rows.len() == 1 {
+                self.note(batch, rows);
+                continue;
+            }
+            match self.accepts_point(batch, rows, &mut noted) {
+                Ok(true) => {}
+                Ok(false) => verdict.gone.extend(point),
+                Err(error) => {
+                    verdict.failed = Some(error);
+                    verdict.gone.extend(point);
+                }
+            }
+        }
+        verdict
+    }
+
+    /// Appends the samples of `batch`'s companions, whose points have been judged.
+    pub(crate) fn companions<'b>(
+        &mut self,
+        earlier: impl Iterator<Item = &'b Batch> + Clone,
+        batch: &mut Batch,
+    ) -> Result<(), EngineError> {
+        let (judged, mut fill_left) = (batch.len(), batch.len().max(COMPANION_FILL_MIN));
+        for companion in std::mem::take(&mut batch.companions) {
+            let runs = runs_of_one_time(batch, companion.rows);
+            let mut times: Vec<i64> = runs.iter().map(|run| run.0).collect();
+            times.dedup();
+            let (mut failed, mut samples) = (None, Vec::new());
+            let accepts = |at: usize| {
+                let first = runs.partition_point(|run| run.0 < times[at]);
+                runs[first..].iter().take_while(|run| run.0 == times[at]).flat_map(|run| run.1.clone()).any(|row| {
+                    self.accepts_row(earlier.clone(), batch, row).unwrap_or_else(|error| {
+                        failed = Some(error);
+                        false
+                    })
+                })
+            };
+            companion_times(&times, companion.step_ms, &mut fill_left, accepts, |time| samples.push(time));
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            for timestamp_ms in samples {
+                batch.push(companion.series, timestamp_ms, companion.value);
+            }
+        }
+        if self.table.is_some() {
+            self.note(batch, judged..batch.len());
+        }
+        Ok(())
+    }
+
+    /// Whether all rows of a point agree with what is there and with one another; if so they are noted.
+    fn accepts_point(
+        &mut self,
+        batch: &Batch,
+        rows: Range<usize>,
+        noted: &mut Vec<(SeriesRef, i64)>,
+    ) -> Result<bool, EngineError> {
+        noted.clear();
+        let mut agrees = Ok(true);
+        for row in rows {
+            let key = (batch.refs[row], batch.timestamps_ms[row]);
+            let bits = batch.values[row].to_bits();
+            let known = match self.stored(batch, row) {
+                Ok(Some(value)) => value.to_bits(),
+                Ok(None) => *self.table.get_or_insert_default().entry(key).or_insert_with(|| {
+                    noted.push(key);
+                    bits
+                }),
+                Err(error) => {
+                    agrees = Err(error);
+                    break;
+                }
+            };
+            if known != bits {
+                agrees = Ok(false);
+                break;
+            }
+        }
+        if !matches!(agrees, Ok(true)) {
+            let table = self.table.get_or_insert_default();
+            for key in noted.drain(..) {
+                table.remove(&key);
+            }
+        }
+        agrees
+    }
+
+    /// Whether a row will be stored, or is already. Rows of several have been judged.
+    fn accepts_row<'b>(
+        &mut self,
+        earlier: impl Iterator<Item = &'b Batch> + Clone,
+        batch: &Batch,
+        row: u32,
+    ) -> Result<bool, EngineError> {
+        if batch.points.get(batch.points.partition_point(|p| p.end <= row)).is_some_and(|p| p.contains(&row)) {
+            return Ok(true);
+        }
+        let row = row as usize;
+        let bits = batch.values[row].to_bits();
+        if let Some(value) = self.stored(batch, row)? {
+            return Ok(value.to_bits() == bits);
+        }
+        let first = match &self.table {
+            Some(table) => table.get(&(batch.refs[row], batch.timestamps_ms[row])).copied(),
+            None => self.scan(earlier, batch, row),
+        };
+        Ok(first.is_none_or(|first| first == bits))
+    }
+
+    /// The first value of the row's series and time among the rows before it, none of which is of a point of several.
+    fn scan<'b>(&mut self, earlier: impl Iterator<Item = &'b Batch> + Clone, batch: &Batch, row: usize) -> Option<u64> {
+        let (series, timestamp_ms) = (batch.refs[row], batch.timestamps_ms[row]);
+        let cost = row + earlier.clone().map(Batch::len).sum::<usize>();
+        if cost > self.scan_left {
+            self.make_table(earlier);
+            self.note(batch, 0..batch.len());
+            return self.table.get_or_insert_default().get(&(series, timestamp_ms)).copied();
+        }
+        self.scan_left -= cost;
+        let find = |batch: &Batch, end: usize| {
+            let mut from = 0;
+            // Series first, without a look at the times: it is compared by the dozen.
+            while let Some(at) = batch.refs[from..end].iter().position(|r| *r == series) {
+                if batch.timestamps_ms[from + at] == timestamp_ms {
+                    return Some(batch.values[from + at].to_bits());
+                }
+                from += at + 1;
+            }
+            None
+        };
+        earlier.map(|before| find(before, before.len())).find(Option::is_some).flatten().or_else(|| find(batch, row))
+    }
+
+    /// The value that head or blocks have at a row's time.
+    fn stored(&mut self, batch: &Batch, row: usize) -> Result<Option<f64>, EngineError> {
+        let (series_ref, timestamp_ms) = (batch.refs[row], batch.timestamps_ms[row]);
+        let series = self.catalog.get(series_ref).ok_or(EngineError::UnknownSeries)?;
+        let in_blocks = || {
+            (timestamp_ms <= self.blocks_maxt_ms)
+                .then(|| self.stored_values.get(series_ref.0, &series.labels, timestamp_ms))
+                .flatten()
+        };
+        series
+            .value_at(timestamp_ms, in_blocks)
+            .map_err(|source| EngineError::Chunk { series: series.labels.to_string(), source })
+    }
+
+    fn make_table<'b>(&mut self, earlier: impl Iterator<Item = &'b Batch>) {
+        if self.table.is_none() {
+            self.table =
+                Some(HashMap::with_capacity_and_hasher(self.scan_left / SCANNED_PER_ROW, FixedState::default()));
+            for batch in earlier {
+                self.note(batch, 0..batch.len());
+            }
+        }
+    }
+
+    /// Enters rows that are accepted unless something is stored at their times.
+    fn note(&mut self, batch: &Batch, rows: Range<usize>) {
+        let table = self.table.get_or_insert_default();
+        for row in rows {
+            table.entry((batch.refs[row], batch.timestamps_ms[row])).or_insert(batch.values[row].to_bits());
+        }
+    }
+}
+
+/// Neighbouring rows with one time, ascending by it.
+fn runs_of_one_time(batch: &Batch, rows: Range<u32>) -> Vec<(i64, Range<u32>)> {
+    let mut runs = Vec::new();
+    let mut start = rows.start;
+    for run in batch.timestamps_ms[rows.start as usize..rows.end as usize].chunk_by(|a, b| a == b) {
+        let end = start + run.len() as u32;
+        runs.push((run[0], start..end));
+        start = end;
+    }
+    if !runs.is_sorted_by_key(|run| run.0) {
+        runs.sort_by_key(|run| run.0);
+    }
+    runs
+}
