@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use mytsdb_model::{Labels, SeriesRef};
-use mytsdb_otlp::{Options, Refused, Sink, Translator};
+use mytsdb_otlp::{Options, Refused, Sink, TargetInfo, Translator};
 
 #[derive(Default)]
 struct Rows {
@@ -28,7 +28,7 @@ impl Sink for Rows {
     fn end_point(&mut self) {
         self.points += 1;
     }
-    fn end_target_info(&mut self) {}
+    fn end_resource(&mut self, _: Option<TargetInfo>) {}
 }
 
 fuzz_target!(|data: &[u8]| {

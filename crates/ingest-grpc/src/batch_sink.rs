@@ -1,41 +1,39 @@
 //! Collects a request's samples into one batch, and leads refused rows back to the points they came from.
 
 use crate::Appender;
-use mytsdb_engine::{Batch, EngineError, Outcome};
+use mytsdb_engine::{Batch, Companion, EngineError, Outcome};
 use mytsdb_model::{Labels, SeriesRef};
-use mytsdb_otlp::{RefusalReason, Refusals, Refused, Sink};
+use mytsdb_otlp::{RefusalReason, Refusals, Refused, Sink, TargetInfo};
 use std::ops::Range;
 
 /// The sink of one request.
 pub(crate) struct BatchSink<'a, A> {
     appender: &'a A,
     batch: Batch,
-    rows: PointRows,
+    /// The first row of the current point, and of the current resource.
+    point_start: u32,
+    resource_start: u32,
     /// The first error that is no refusal: the request fails with it.
     fatal: Option<EngineError>,
 }
 
-/// Which rows of a batch belong to which point.
+/// Which rows of a batch belong to which point: those of points of several, ascending; the others are points themselves.
 #[derive(Debug, Default)]
-pub(crate) struct PointRows {
-    /// Row behind the last of each point, ascending.
-    ends: Vec<u32>,
-    /// Rows of no point, ascending.
-    target_info: Vec<Range<u32>>,
-    /// Row behind the last that has been ended.
-    ended: u32,
-}
+pub(crate) struct PointRows(Vec<Range<u32>>);
 
 impl<'a, A: Appender> BatchSink<'a, A> {
     pub fn new(appender: &'a A) -> Self {
-        Self { appender, batch: Batch::default(), rows: PointRows::default(), fatal: None }
+        Self { appender, batch: Batch::default(), point_start: 0, resource_start: 0, fatal: None }
     }
 
     /// The batch, or the error that fails the request.
     pub fn finish(self) -> Result<(Batch, PointRows), EngineError> {
         match self.fatal {
             Some(error) => Err(error),
-            None => Ok((self.batch, self.rows)),
+            None => {
+                let rows = PointRows(self.batch.points.clone());
+                Ok((self.batch, rows))
+            }
         }
     }
 }
@@ -65,14 +63,16 @@ impl<A: Appender> Sink for BatchSink<'_, A> {
 
     #[inline]
     fn end_point(&mut self) {
-        self.rows.ended = self.batch.len() as u32;
-        self.rows.ends.push(self.rows.ended);
+        self.batch.end_point_of(self.point_start);
+        self.point_start = self.batch.len() as u32;
     }
 
-    fn end_target_info(&mut self) {
-        let end = self.batch.len() as u32;
-        self.rows.target_info.push(self.rows.ended..end);
-        self.rows.ended = end;
+    fn end_resource(&mut self, target_info: Option<TargetInfo>) {
+        let rows = self.resource_start..self.point_start;
+        self.resource_start = self.point_start;
+        if let Some(TargetInfo { series, step_ms }) = target_info {
+            self.batch.companions.push(Companion { series, value: 1.0, step_ms, rows });
+        }
     }
 }
 
@@ -82,13 +82,10 @@ impl PointRows {
         let before = refusals.total();
         let mut last_point = None;
         for (row, refusal) in &outcome.refused {
-            let info = self.target_info.partition_point(|range| range.end <= *row);
-            if self.target_info.get(info).is_some_and(|range| range.contains(row)) {
-                continue;
-            }
-            let point = self.ends.partition_point(|end| end <= row);
-            if last_point != Some(point) {
-                last_point = Some(point);
+            let several = self.0.get(self.0.partition_point(|point| point.end <= *row));
+            let first_row = several.filter(|point| point.contains(row)).map_or(*row, |point| point.start);
+            if last_point != Some(first_row) {
+                last_point = Some(first_row);
                 refusals.add(RefusalReason::Sample, 1, &refusal.to_string());
             }
         }
@@ -117,22 +114,29 @@ mod tests {
     }
 
     #[test]
-    fn refused_rows_count_once_per_point_and_target_info_not_at_all() {
+    fn refused_rows_count_once_per_point_and_resources_describe_their_own() {
         let mut sink = BatchSink::new(&Nothing);
-        // Rows: point 0 = 0, point 1 = 1..4, target_info = 4..6, point 2 = 6.
-        for (rows, is_info) in [(1, false), (3, false), (2, true), (1, false)] {
+        // Points: rows 0, 1..4, 4..6, 6; the third is of a resource that nothing is said of.
+        let info = |series| Some(TargetInfo { series: SeriesRef(series), step_ms: 7 });
+        for (rows, resource) in [(1, None), (3, Some(info(8))), (2, Some(None)), (1, Some(info(9)))] {
             for _ in 0..rows {
                 sink.append(SeriesRef(1), 0, 0.0);
             }
-            if is_info { sink.end_target_info() } else { sink.end_point() }
+            sink.end_point();
+            if let Some(target_info) = resource {
+                sink.end_resource(target_info);
+            }
         }
-        let (_, rows) = sink.finish().unwrap();
+        let (batch, rows) = sink.finish().unwrap();
+        let described: Vec<_> = batch.companions.iter().map(|c| (c.series.0, c.rows.clone(), c.step_ms)).collect();
+        assert_eq!(described, [(8, 0..4, 7), (9, 6..7, 7)]);
+        assert_eq!(batch.points, [1..4, 4..6]);
         let refused = |rows: &[u32]| Outcome {
             refused: rows.iter().map(|r| (*r, Refusal::TooOld)).collect(),
             ..Outcome::default()
         };
         for (refused_rows, points) in
-            [(&[][..], 0), (&[0], 1), (&[1, 2, 3], 1), (&[4, 5], 0), (&[0, 3, 4, 6], 3), (&[6], 1)]
+            [(&[][..], 0), (&[0], 1), (&[1, 2, 3], 1), (&[4, 5], 1), (&[0, 3, 4, 6], 4), (&[6], 1)]
         {
             let mut refusals = Refusals::default();
             assert_eq!(rows.count_refused(&refused(refused_rows), &mut refusals), points, "{refused_rows:?}");

@@ -2,7 +2,7 @@
 
 use crate::IngestOptions;
 use crate::inflate::Encoding;
-use crate::status::{invalid, unavailable};
+use crate::status::{invalid, too_large, unavailable};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -70,13 +70,13 @@ impl FrameReader {
             other => return Err(invalid(format!("gRPC frame flag {other}"))),
         };
         if compressed && length > options.max_compressed_bytes {
-            return Err(invalid(format!(
+            return Err(too_large(format!(
                 "compressed request of {length} bytes, the limit is {} (--otlp-max-compressed-bytes)",
                 options.max_compressed_bytes
             )));
         }
         if !compressed && length > options.max_message_bytes {
-            return Err(invalid(format!(
+            return Err(too_large(format!(
                 "request of {length} bytes, the limit is {} (--otlp-max-message-bytes)",
                 options.max_message_bytes
             )));

@@ -1,7 +1,7 @@
 //! Undoes a request's compression, never past the limit.
 
 use crate::IngestOptions;
-use crate::status::invalid;
+use crate::status::{invalid, too_large};
 use bytes::Bytes;
 use http::HeaderValue;
 use libdeflater::{DecompressionError, Decompressor};
@@ -60,14 +60,14 @@ impl Cap {
     }
 
     fn exceeded(self) -> Status {
-        invalid(format!("decompressed request of more than {} bytes, the limit ({})", self.bytes, self.flag))
+        too_large(format!("decompressed request of more than {} bytes, the limit ({})", self.bytes, self.flag))
     }
 }
 
 /// The bytes a message will probably take, for admission: what a gzip trailer says, else the most that is allowed.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` if a gzip trailer already says that the message is over the limit.
+/// `RESOURCE_EXHAUSTED` if a gzip trailer already says that the message is over the limit.
 pub(crate) fn expected_bytes(message: &[u8], encoding: Encoding, options: &IngestOptions) -> Result<usize, Status> {
     let cap = Cap::new(message.len(), options);
     match (encoding, message.last_chunk::<4>()) {
@@ -83,7 +83,7 @@ pub(crate) fn expected_bytes(message: &[u8], encoding: Encoding, options: &Inges
 /// Undoes the compression.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` if the bytes are damaged or unpack to more than allowed.
+/// `INVALID_ARGUMENT` if the bytes are damaged, `RESOURCE_EXHAUSTED` if they unpack to more than allowed.
 pub(crate) fn inflate(message: &[u8], encoding: Encoding, options: &IngestOptions) -> Result<Bytes, Status> {
     let cap = Cap::new(message.len(), options);
     match encoding {

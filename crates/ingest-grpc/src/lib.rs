@@ -7,7 +7,8 @@
 //! |---|---|---|
 //! | all stored | OK | goes on |
 //! | some points refused for good | OK with `partial_success` | logs it, does not retry |
-//! | undecodable, too large | `INVALID_ARGUMENT` | drops the request |
+//! | undecodable | `INVALID_ARGUMENT` | drops the request |
+//! | too large | `RESOURCE_EXHAUSTED` without `RetryInfo` | drops the request |
 //! | overload | `RESOURCE_EXHAUSTED` with `RetryInfo` | retries |
 //! | shutting down, log broken, a bug | `UNAVAILABLE` | retries |
 //!

@@ -13,6 +13,11 @@ pub(crate) fn invalid(message: impl Into<String>) -> Status {
     Status::invalid_argument(message)
 }
 
+/// The request is larger than this server ever takes: the sender drops it, for without `RetryInfo` it must not come back.
+pub(crate) fn too_large(message: impl Into<String>) -> Status {
+    Status::resource_exhausted(message)
+}
+
 /// There is no room now: the sender waits, then comes back.
 pub(crate) fn overloaded(message: impl Into<String>) -> Status {
     let details = ErrorDetails::with_retry_info(Some(retry_delay()));

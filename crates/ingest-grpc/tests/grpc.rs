@@ -313,17 +313,21 @@ async fn requests_over_a_limit_are_dropped_and_the_limit_is_named() {
     let server = Server::start(Arc::new(Memory::default()), options).await;
     let client = server.client().await;
     let noisy = request((0..10_000u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 34));
+    let bomb = || request(std::iter::repeat_n(7, 60_000));
     for (encoding, points, flag) in [
         (None, request(0..40_000), "--otlp-max-message-bytes"),
         (Some(CompressionEncoding::Gzip), noisy, "--otlp-max-compressed-bytes"),
+        (Some(CompressionEncoding::Gzip), bomb(), "--otlp-max-"),
+        (Some(CompressionEncoding::Zstd), bomb(), "--otlp-max-"),
     ] {
         let mut client = match encoding {
             Some(encoding) => client.clone().send_compressed(encoding),
             None => client.clone(),
         };
         let status = client.export(points).await.unwrap_err();
-        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
         assert!(status.message().contains(flag), "{status}");
+        assert!(status.get_details_retry_info().is_none(), "{status}");
         assert!(!collector_retries(&status));
     }
     server.finish().await;
@@ -368,7 +372,8 @@ async fn garbage_is_dropped() {
         (b"\x01\0\0\0\x03abc", Some("zstd"), "zstd"),
     ] {
         let (code, message) = raw(&server, body, encoding, "Export").await;
-        assert_eq!(code, Code::InvalidArgument, "{body:?}: {message}");
+        let wanted = if part.starts_with("--") { Code::ResourceExhausted } else { Code::InvalidArgument };
+        assert_eq!(code, wanted, "{body:?}: {message}");
         assert!(message.contains(part), "{body:?}: {message}");
         assert!(!collector_retries(&Status::new(code, message)));
     }

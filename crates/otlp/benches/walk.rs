@@ -5,7 +5,7 @@
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_otlp::wire::{Metric, NumberPoint, NumberValue, ResourceMetrics, ScopeMetrics, resource_metrics};
-use mytsdb_otlp::{Options, Refused, Sink, Translator};
+use mytsdb_otlp::{Options, Refused, Sink, TargetInfo, Translator};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{self as proto, metric::Data, number_data_point};
@@ -84,7 +84,7 @@ impl Sink for Columns {
     fn end_point(&mut self) {
         self.ends.push(self.refs.len() as u32);
     }
-    fn end_target_info(&mut self) {}
+    fn end_resource(&mut self, _: Option<TargetInfo>) {}
 }
 
 fn walk_numbers(request: &[u8]) -> (u64, f64) {

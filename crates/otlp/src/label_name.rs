@@ -37,14 +37,14 @@ impl LabelNamer {
             return Ok(key.to_owned());
         }
         let mut name = self.escape(key);
+        // Judged before anything is put in front: of `é` is left `_`, which becomes `key_`; of `ключ` nothing but `____`.
+        if only_underscores(&name) && !(self.underscore_sanitization && name == "_") {
+            return Err(format!("normalization for label name {key:?} resulted in invalid name {name:?}"));
+        }
         if name.starts_with(|c: char| c.is_ascii_digit()) {
             name.insert_str(0, "key_");
         } else if self.underscore_sanitization && name.starts_with('_') && !name.starts_with("__") {
             name.insert_str(0, "key");
-        }
-        if only_underscores(name.strip_prefix("key").unwrap_or(&name)) {
-            let shown = if self.preserve_multiple_underscores { self.escape(key) } else { "_".to_owned() };
-            return Err(format!("normalization for label name {key:?} resulted in invalid name {shown:?}"));
         }
         Ok(name)
     }

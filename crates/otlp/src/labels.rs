@@ -54,8 +54,9 @@ fn invalid(message: impl Into<String>) -> LabelsError {
 /// What a resource gives to the series of its points.
 #[derive(Debug, Default)]
 pub(crate) struct ResourceLabels {
-    /// Promoted attributes, first come.
+    /// Promoted attributes; of two with one name the first that is not empty.
     promoted: LabelList,
+    /// Not empty, as `instance`: what says nothing overrides nothing.
     job: Option<String>,
     instance: Option<String>,
     /// All attributes, by original key.
@@ -94,6 +95,13 @@ fn set(list: &mut LabelList, name: &str, value: &str) {
     }
 }
 
+/// Sets what is not there or empty, which is the same: an empty value is no label.
+fn set_if_empty(list: &mut LabelList, name: &str, value: &str) {
+    if value_of(list, name).is_none_or(str::is_empty) {
+        set(list, name, value);
+    }
+}
+
 /// Sanitises names; values of names that fall together are joined by `;`, with a warning each.
 fn sanitise(
     namer: LabelNamer,
@@ -106,6 +114,8 @@ fn sanitise(
     for (key, value) in attributes.iter().filter(|(key, _)| key != LABEL_NAME && keep(key)) {
         let name = namer.name(key).map_err(invalid)?;
         match labels.iter_mut().find(|(n, _)| *n == name) {
+            // A value that is empty is no label, so nothing can be joined onto it.
+            Some((_, joined)) if joined.is_empty() => joined.clone_from(value),
             Some((_, joined)) => {
                 joined.push(';');
                 joined.push_str(value);
@@ -139,13 +149,12 @@ impl ResourceLabels {
             Some(namespace) => format!("{namespace}/{name}"),
             None => name.to_owned(),
         });
-        let instance = value_of(&attributes, SERVICE_INSTANCE_ID).map(str::to_owned);
+        let job = job.filter(|job| !job.is_empty());
+        let instance = value_of(&attributes, SERVICE_INSTANCE_ID).filter(|id| !id.is_empty()).map(str::to_owned);
         let mut promoted = LabelList::new();
         let mut promote = |key: &str, value: &str| {
             let name = rules.namer.name(key).map_err(invalid)?;
-            if value_of(&promoted, &name).is_none() {
-                promoted.push((name, value.to_owned()));
-            }
+            set_if_empty(&mut promoted, &name, value);
             Ok::<(), LabelsError>(())
         };
         match &rules.promotion {
@@ -181,8 +190,7 @@ impl ResourceLabels {
         warn: &mut dyn FnMut(&str),
     ) -> Result<Option<LabelList>, LabelsError> {
         let identifying = |key: &str| [SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_INSTANCE_ID].contains(&key);
-        let nameless = |text: &Option<String>| text.as_ref().is_none_or(String::is_empty);
-        if self.attributes.iter().all(|(key, _)| identifying(key)) || nameless(&self.job) && nameless(&self.instance) {
+        if self.attributes.iter().all(|(key, _)| identifying(key)) || self.job.is_none() && self.instance.is_none() {
             return Ok(None);
         }
         let mut labels =
@@ -223,9 +231,7 @@ pub(crate) fn point_labels(
     let attributes = read_attributes(attributes)?;
     let mut labels = sanitise(rules.namer, &attributes, |_| true, warn)?;
     for (name, value) in &resource.promoted {
-        if value_of(&labels, name).is_none() {
-            labels.push((name.clone(), value.clone()));
-        }
+        set_if_empty(&mut labels, name, value);
     }
     resource.set_identity(&mut labels);
     for (name, value) in scope {

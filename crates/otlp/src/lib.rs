@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use mytsdb_model::{Labels, SeriesRef};
-//! use mytsdb_otlp::{Options, Refused, Sink, Translator};
+//! use mytsdb_otlp::{Options, Refused, Sink, TargetInfo, Translator};
 //!
 //! #[derive(Default)]
 //! struct Print(Vec<Labels>);
@@ -20,7 +20,7 @@
 //!         assert_eq!((series, timestamp_ms, value), (SeriesRef(1), 1_700_000_000_000, 42.0));
 //!     }
 //!     fn end_point(&mut self) {}
-//!     fn end_target_info(&mut self) {}
+//!     fn end_resource(&mut self, _: Option<TargetInfo>) {}
 //! }
 //!
 //! # use opentelemetry_proto::tonic::{collector::metrics::v1::ExportMetricsServiceRequest, metrics::v1::*};
@@ -65,7 +65,7 @@ pub use error::OtlpError;
 pub use metadata::{FamilyKind, FamilyMetadata, Metadata};
 pub use options::{Limits, Options, Promotion, TranslationStrategy};
 pub use series_cache::SeriesCache;
-pub use sink::Sink;
+pub use sink::{Sink, TargetInfo};
 pub use translation::{RefusalReason, Refusals, Refused, Translation};
 pub use translator::Translator;
 

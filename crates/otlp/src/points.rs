@@ -10,22 +10,6 @@ use crate::wire::{
 use crate::{OtlpError, RefusalReason, Refused, Sink, Translation, Translator};
 use mytsdb_model::{LABEL_NAME, SeriesRef, stale_nan};
 
-/// The time that the accepted points of a resource span, both ends included.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct TimeSpan(Option<(i64, i64)>);
-
-impl TimeSpan {
-    #[inline]
-    fn add(&mut self, timestamp_ms: i64) {
-        let (first, last) = self.0.unwrap_or((timestamp_ms, timestamp_ms));
-        self.0 = Some((first.min(timestamp_ms), last.max(timestamp_ms)));
-    }
-
-    pub fn get(self) -> Option<(i64, i64)> {
-        self.0
-    }
-}
-
 /// Nanoseconds to milliseconds, rounded down; every `u64` fits.
 #[inline]
 fn to_ms(time_unix_nano: u64) -> i64 {
@@ -38,8 +22,6 @@ pub(crate) struct Pass<'a, S> {
     pub epoch: u32,
     pub sink: &'a mut S,
     pub out: Translation,
-    /// Of the current resource.
-    pub span: TimeSpan,
     /// Points of all kinds and outcomes so far.
     pub points_seen: u64,
     /// The series of the current point, in the order of its samples.
@@ -78,7 +60,6 @@ impl<'a, S: Sink> Pass<'a, S> {
             epoch,
             sink,
             out: Translation::default(),
-            span: TimeSpan::default(),
             points_seen: 0,
             refs: Vec::new(),
             gathered: Vec::new(),
@@ -120,7 +101,7 @@ impl<'a, S: Sink> Pass<'a, S> {
             if let Some(series) = series {
                 let timestamp_ms = to_ms(point.time_unix_nano);
                 self.sink.append(series, timestamp_ms, value);
-                self.accept(timestamp_ms);
+                self.accept();
             }
         }
         Ok(())
@@ -218,7 +199,7 @@ impl<'a, S: Sink> Pass<'a, S> {
                 append(cumulative as f64);
             }
             append(point.count as f64);
-            self.accept(timestamp_ms);
+            self.accept();
         }
         Ok(())
     }
@@ -264,7 +245,7 @@ impl<'a, S: Sink> Pass<'a, S> {
                 for (series, value) in self.refs.iter().zip(values) {
                     self.sink.append(*series, timestamp_ms, if stale { stale_nan() } else { value });
                 }
-                self.accept(timestamp_ms);
+                self.accept();
             }
             self.quantiles = quantiles;
         }
@@ -272,9 +253,8 @@ impl<'a, S: Sink> Pass<'a, S> {
     }
 
     #[inline]
-    fn accept(&mut self, timestamp_ms: i64) {
+    fn accept(&mut self) {
         self.sink.end_point();
-        self.span.add(timestamp_ms);
         self.out.accepted_points += 1;
     }
 

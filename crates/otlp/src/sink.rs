@@ -20,6 +20,17 @@ pub trait Sink {
     /// Ends the current point: all samples since the last end belong to it.
     fn end_point(&mut self);
 
-    /// Ends samples that belong to no data point (`target_info`).
-    fn end_target_info(&mut self);
+    /// Ends the points of a resource: all since the last end are of it. Points without such an end are of none.
+    ///
+    /// Where any of them are accepted, by whoever decides that in the end, a sample of 1 is due in its `target_info`.
+    fn end_resource(&mut self, target_info: Option<TargetInfo>);
+}
+
+/// The series that describes a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetInfo {
+    /// Its reference.
+    pub series: SeriesRef,
+    /// The time from one of its samples to the next in milliseconds, > 0: half the lookback, so that none is missed.
+    pub step_ms: i64,
 }

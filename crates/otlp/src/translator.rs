@@ -4,17 +4,14 @@ use crate::context::{MetricContext, ResourceContext, ScopeContext, kind_number, 
 use crate::fingerprint::{chain, chain_number};
 use crate::labels::{LabelRules, LabelsError, freeze};
 use crate::metadata::FamilyKind;
-use crate::points::{Pass, TimeSpan};
+use crate::points::Pass;
 use crate::series_cache::{Found, Shard};
 use crate::wire::{Metric, MetricData, ResourceMetrics, ScopeMetrics, resource_metrics};
-use crate::{Metadata, Options, OtlpError, Refused, SeriesCache, Sink, Translation};
+use crate::{Metadata, Options, OtlpError, Refused, SeriesCache, Sink, TargetInfo, Translation};
 use mytsdb_model::LABEL_NAME;
 
 /// Tells `target_info` from data points in fingerprints.
 const TARGET_INFO: u128 = u128::from_le_bytes(*b"target_info\0\0\0\0\0");
-
-/// Samples of `target_info` per resource and request; a longer span keeps its first and its latest ones.
-const TARGET_INFO_SAMPLES_MAX: i64 = 1024;
 
 /// Translates requests; shared by all of them.
 ///
@@ -75,7 +72,7 @@ fn translate_resource<S: Sink>(pass: &mut Pass<'_, S>, message: &ResourceMetrics
     let seed = u128::from(translator.options.fingerprint_seed);
     let resource = ResourceContext::new(&message.resource, chain(seed, &message.resource));
     let mut shard = translator.cache.shard(resource.fingerprint);
-    pass.span = TimeSpan::default();
+    let accepted_before = pass.out.accepted_points;
     for scope_metrics in message.scope_metrics() {
         let scope_metrics = ScopeMetrics::parse(scope_metrics?)?;
         let scope = if translator.options.promote_scope_metadata {
@@ -89,9 +86,9 @@ fn translate_resource<S: Sink>(pass: &mut Pass<'_, S>, message: &ResourceMetrics
             translate_metric(pass, &mut shard, &resource, &scope, &metric)?;
         }
     }
-    if translator.options.target_info {
-        write_target_info(pass, &mut shard, &resource)?;
-    }
+    let described = translator.options.target_info && pass.out.accepted_points > accepted_before;
+    let target_info = if described { target_info(pass, &mut shard, &resource)? } else { None };
+    pass.sink.end_resource(target_info);
     Ok(())
 }
 
@@ -139,35 +136,24 @@ fn refuse_all<S: Sink>(pass: &mut Pass<'_, S>, metric: &Metric<'_>, refused: &Re
     Ok(())
 }
 
-/// Writes the resource's `target_info` over the time its accepted points span.
-fn write_target_info<S: Sink>(
+/// The series that describes the resource, if it has anything to say.
+fn target_info<S: Sink>(
     pass: &mut Pass<'_, S>,
     shard: &mut Shard,
     resource: &ResourceContext<'_>,
-) -> Result<(), OtlpError> {
-    let Some((first_ms, last_ms)) = pass.span.get() else { return Ok(()) };
+) -> Result<Option<TargetInfo>, OtlpError> {
     let key = chain_number(resource.fingerprint, TARGET_INFO);
     match shard.find(key, pass.epoch) {
         Found::Current(slot) => shard.read(slot, &mut pass.refs),
         found => {
             if let Err(refused) = resolve_target_info(pass, shard, resource, key, found)? {
                 pass.out.warn(&format!("target_info: {refused}"));
-                return Ok(());
+                return Ok(None);
             }
         }
     }
-    let Some(&series) = pass.refs.first() else { return Ok(()) };
-    let interval = (pass.translator.options.lookback_ms / 2).max(1);
-    pass.sink.append(series, first_ms, 1.0);
-    let steps = (last_ms - first_ms - 1).max(0) / interval;
-    for step in (steps - TARGET_INFO_SAMPLES_MAX).max(0)..steps {
-        pass.sink.append(series, first_ms + (step + 1) * interval, 1.0);
-    }
-    if last_ms > first_ms {
-        pass.sink.append(series, last_ms, 1.0);
-    }
-    pass.sink.end_target_info();
-    Ok(())
+    let step_ms = (pass.translator.options.lookback_ms / 2).max(1);
+    Ok(pass.refs.first().map(|&series| TargetInfo { series, step_ms }))
 }
 
 /// Leaves the reference of the resource's `target_info` in `pass.refs`, or nothing if it has none.

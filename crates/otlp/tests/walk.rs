@@ -8,7 +8,7 @@ use mytsdb_otlp::wire::{
     AnyValue, Attributes, HistogramPoint, Metric, MetricData, NumberPoint, NumberValue, Resource, ResourceMetrics,
     Scope, ScopeMetrics, SummaryPoint, Temporality, gather_attributes, resource_metrics,
 };
-use mytsdb_otlp::{Options, OtlpError, Refused, Sink, Translator};
+use mytsdb_otlp::{Options, OtlpError, Refused, Sink, TargetInfo, Translator};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{self as common, any_value::Value};
 use opentelemetry_proto::tonic::metrics::v1::{self as proto, metric::Data, number_data_point};
@@ -382,7 +382,7 @@ impl Sink for Count {
     fn end_point(&mut self) {
         self.1 += 1;
     }
-    fn end_target_info(&mut self) {}
+    fn end_resource(&mut self, _: Option<TargetInfo>) {}
 }
 
 proptest! {

@@ -95,14 +95,11 @@ impl<'a> AnyValue<'a> {
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Self::Int(value) => push(out, format_args!("{value}")),
             Self::Double(value) if value.is_finite() => write_json_number(*value, out),
-            Self::Double(value) => {
-                let text = match value {
-                    v if v.is_nan() => "NaN",
-                    v if *v > 0.0 => "+Inf",
-                    _ => "-Inf",
-                };
-                push(out, format_args!("json: unsupported value: {text}"));
-            }
+            Self::Double(value) => out.push_str(match value {
+                v if v.is_nan() => "NaN",
+                v if *v > 0.0 => "Infinity",
+                _ => "-Infinity",
+            }),
             Self::Bytes(bytes) => write_base64(bytes, out),
             Self::Array(_) | Self::Map(_) => {
                 let start = out.len();
@@ -198,7 +195,7 @@ fn write_json_string(text: &str, out: &mut String) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..'\u{20}' => {
+            '\u{2028}' | '\u{2029}' | '\0'..'\u{20}' => {
                 push(out, format_args!("\\u{:04x}", c as u32));
             }
             c => out.push(c),
@@ -246,7 +243,11 @@ mod tests {
         check(Value::DoubleValue(3.0), "3");
         check(Value::DoubleValue(1e21), "1e+21");
         check(Value::DoubleValue(1e-9), "1e-9");
-        check(Value::DoubleValue(f64::NAN), "json: unsupported value: NaN");
+        check(Value::DoubleValue(1e-6), "0.000001");
+        check(Value::DoubleValue(-0.0), "-0");
+        check(Value::DoubleValue(f64::NAN), "NaN");
+        check(Value::DoubleValue(f64::INFINITY), "Infinity");
+        check(Value::DoubleValue(f64::NEG_INFINITY), "-Infinity");
         for (bytes, want) in [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (b"foob", "Zm9vYg==")]
         {
             check(Value::BytesValue(bytes.to_vec()), want);
@@ -259,11 +260,11 @@ mod tests {
         let array = Value::ArrayValue(proto::ArrayValue {
             values: vec![
                 any(Value::IntValue(1)),
-                any(Value::StringValue("a\"<\u{1}".into())),
+                any(Value::StringValue("a\"<b>&\u{1}".into())),
                 proto::AnyValue { value: None },
             ],
         });
-        check(array.clone(), "[1,\"a\\\"\\u003c\\u0001\",null]");
+        check(array.clone(), "[1,\"a\\\"<b>&\\u0001\",null]");
         let map = proto::KeyValueList {
             values: vec![
                 kv("z", Some(any(array))),
