@@ -169,7 +169,8 @@ fn expr_json(expr: &Expr) -> Value {
         Expr::Subquery(e) => json!({
             "_t": "SubqueryExpr", "Expr": expr_json(&e.expr), "Range": e.range_ms * NANOSECONDS,
             "Step": e.step_ms * NANOSECONDS, "OriginalOffset": e.offset_ms * NANOSECONDS, "Timestamp": e.timestamp_ms,
-            "StartOrEnd": at_name(e.at), "EndPos": e.end,
+            "StartOrEnd": at_name(e.at), "EndPos": e.end, "RangeExpr": e.range_expr.as_ref().map(duration_json),
+            "StepExpr": e.step_expr.as_ref().map(duration_json),
         }),
         Expr::Number(e) => json!({
             "_t": "NumberLiteral", "Val": number(e.value), "Duration": e.duration, "PosRange": pos(e.pos),

@@ -19,7 +19,7 @@ const SECONDS: u32 = 60;
 const INPUT_BYTES_MAX: u32 = 16 << 10;
 
 /// Queries to begin with, relative to the root; the target works without.
-const QUERIES: &str = "../shared/conformance/promqltest";
+const QUERIES: &str = "../shared/conformance/prometheus-3.16/promqltest";
 
 /// Blocks to begin with, relative to the root.
 const BLOCKS: &str = "crates/blocks/tests/golden";

@@ -6,8 +6,8 @@ use crate::go;
 use crate::workspace::succeed;
 
 /// The release; its Go module counts otherwise.
-const VERSION: &str = "3.15";
-const MODULE_VERSION: &str = "v0.315.0";
+const VERSION: &str = "3.16";
+const MODULE_VERSION: &str = "v0.316.0";
 const PACKAGE: &str = "github.com/prometheus/prometheus/cmd/prometheus";
 
 /// The path of Prometheus; builds it first (some two minutes, with downloads) if the cache has none.

@@ -340,7 +340,7 @@ fn settings(mut args: impl Iterator<Item = String>) -> anyhow::Result<Settings> 
         range: None,
         load: None,
         kind: String::new(),
-        dir: Some(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance"))),
+        dir: Some(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance/prometheus-3.16"))),
         shown: 100,
     };
     while let Some(arg) = args.next() {

@@ -6,8 +6,8 @@ use super::storage::ScriptStorage;
 use crate::score::{Options, Score};
 use anyhow::Context;
 use mytsdb_promql::{
-    Annotations, Cancel, EvalError, Expr, QueryOptions, QueryResult, QueryValue, SampleValue, Storage, VectorSample,
-    instant, parse, range,
+    Annotations, Cancel, EvalError, Expr, ParseOptions, QueryOptions, QueryResult, QueryValue, SampleValue, Storage,
+    VectorSample, instant, parse_with, range,
 };
 
 const MINUTE_MS: i64 = 60_000;
@@ -31,8 +31,16 @@ const TIME_DEPENDENT: [&str; 15] = [
     "timestamp",
 ];
 
+/// What the suite's own parser accepts.
+const LANGUAGE: ParseOptions = ParseOptions { unquoted_names: true, ..ParseOptions::ALL };
+
 fn query_options() -> QueryOptions {
-    QueryOptions { max_samples: 10_000, delayed_name_removal: true, ..QueryOptions::default() }
+    QueryOptions {
+        max_samples: 10_000,
+        delayed_name_removal: true,
+        use_start_timestamps: true,
+        ..QueryOptions::default()
+    }
 }
 
 /// Runs a script; every eval counts as one case.
@@ -55,7 +63,7 @@ pub fn run(file: &str, script: &[Command], options: &Options) -> anyhow::Result<
 }
 
 fn check_eval(storage: &dyn Storage, eval: &Eval) -> Result<(), String> {
-    let expr = parse(&eval.query).map_err(|e| e.to_string())?;
+    let expr = parse_with(&eval.query, LANGUAGE).map_err(|e| e.to_string())?;
     if eval.step_ms > 0 {
         let result = run_range(storage, &expr, eval.start_ms, eval.end_ms, eval.step_ms);
         let Some(result) = check_failure(eval, result)? else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Runs the public tables of float histogram arithmetic (`../shared/conformance/histogram-tables`) against this crate.
+//! Runs the public tables of float histogram arithmetic (`../shared/conformance/prometheus-3.16/histogram-tables`) against this crate.
 //!
 //! Histograms are compared as Prometheus' own tests compare them: both sides compacted, floats within 1e-12.
 
@@ -8,7 +8,8 @@ use mytsdb_codec::{Bucket, CounterResetHint, FloatHistogram, HistogramError, Rec
 use serde_json::Value;
 
 fn tables() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance/histogram-tables");
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance/prometheus-3.16/histogram-tables");
     if folder.is_dir() {
         return Some(folder);
     }

@@ -1,4 +1,4 @@
-//! Runs the trim cases of Prometheus' own test language (`../shared/conformance/promqltest/native_histograms.test`).
+//! Runs the trim cases of Prometheus' own test language (`../shared/conformance/prometheus-3.16/promqltest/native_histograms.test`).
 //!
 //! Only `NAME </ NUMBER` and `NAME >/ NUMBER` are read here; the whole language is the business of the PromQL crate.
 
@@ -63,8 +63,8 @@ fn same(got: &FloatHistogram, expected: &FloatHistogram) -> bool {
 
 #[test]
 fn trims_match_the_public_test_file() {
-    let file =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance/promqltest/native_histograms.test");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/conformance/prometheus-3.16/promqltest/native_histograms.test");
     if !file.exists() {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "conformance data is missing at {}", file.display());
         println!("no conformance data at {}: nothing checked", file.display());

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The Prometheus release whose API this is; clients choose features by it.
-const API_VERSION: &str = "3.14.0";
+const API_VERSION: &str = "3.16.0";
 /// How far back `status/tsdb` looks for series.
 const TSDB_WINDOW_MS: i64 = 3_600_000;
 /// Series between two looks at the clock.

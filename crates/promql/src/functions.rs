@@ -32,7 +32,7 @@ const fn x(name: &'static str, args: &'static [ValueType], variadic: i8, returns
 }
 
 /// All functions, in ascending order of names.
-pub static FUNCTIONS: [Function; 90] = [
+pub static FUNCTIONS: [Function; 91] = [
     f("abs", &[Vector], 0, Vector),
     f("absent", &[Vector], 0, Vector),
     f("absent_over_time", &[Matrix], 0, Vector),
@@ -75,6 +75,7 @@ pub static FUNCTIONS: [Function; 90] = [
     f("idelta", &[Matrix], 0, Vector),
     f("increase", &[Matrix], 0, Vector),
     x("info", &[Vector, Vector], 1, Vector),
+    x("integral", &[Matrix, Scalar], 1, Vector),
     f("irate", &[Matrix], 0, Vector),
     f("label_join", &[Vector, String, String, String], -1, Vector),
     f("label_replace", &[Vector, String, String, String, String], 0, Vector),

@@ -6,6 +6,8 @@
 use crate::ast::BinaryOp;
 use crate::pos::PosRange;
 use crate::token::{KEYWORD_BYTES_MAX, Keyword, Token, TokenKind, keyword, lowercase};
+use regex_syntax::hir::{Class, HirKind};
+use std::sync::LazyLock;
 
 pub(crate) struct Lexer<'a> {
     input: &'a str,
@@ -16,9 +18,11 @@ pub(crate) struct Lexer<'a> {
     in_brackets: bool,
     /// A number stands in these brackets.
     got_duration: bool,
-    /// A number stands in these or in brackets before.
+    /// A number or a function stands in these, or in brackets before.
     got_any_duration: bool,
     got_colon: bool,
+    /// Names may have letters of any script, and dots behind the first character.
+    unquoted_names: bool,
     /// Values of a series description follow: `0x2` is a repetition, not a number in base 16.
     series: bool,
     /// Why the last token is [`TokenKind::Error`].
@@ -26,8 +30,8 @@ pub(crate) struct Lexer<'a> {
 }
 
 /// All tokens of `input`; the last one is [`TokenKind::End`] or [`TokenKind::Error`], for which there is a reason.
-pub(crate) fn tokens(input: &str) -> (Vec<Token>, String) {
-    let mut lexer = Lexer::new(input);
+pub(crate) fn tokens(input: &str, unquoted_names: bool) -> (Vec<Token>, String) {
+    let mut lexer = Lexer { unquoted_names, ..Lexer::new(input) };
     let mut out = Vec::with_capacity(input.len() / 3 + 2);
     loop {
         let token = lexer.next_token();
@@ -56,6 +60,7 @@ impl<'a> Lexer<'a> {
             got_duration: false,
             got_any_duration: false,
             got_colon: false,
+            unquoted_names: false,
             series: false,
             refusal: String::new(),
         }
@@ -63,7 +68,7 @@ impl<'a> Lexer<'a> {
 
     /// A lexer for the metric of a series description.
     pub fn series(input: &'a str) -> Self {
-        Self { series: true, ..Self::new(input) }
+        Self { series: true, unquoted_names: true, ..Self::new(input) }
     }
 
     /// The offset after the last token.
@@ -147,6 +152,21 @@ impl<'a> Lexer<'a> {
         &self.input[self.start..self.at]
     }
 
+    fn begins_name(&self, c: char) -> bool {
+        is_alpha(c) || (self.unquoted_names && is_letter(c))
+    }
+
+    /// All of what follows that belongs to a name, which has begun.
+    fn name(&mut self, colons: bool) -> &'a str {
+        let plain = |c: char| is_alphanumeric(c) || (colons && c == ':');
+        let mut name = self.word(plain);
+        while self.unquoted_names && self.peek().is_some_and(|c| c == '.' || is_letter(c)) {
+            self.bump();
+            name = self.word(plain);
+        }
+        name
+    }
+
     fn top_level(&mut self) -> Lexed {
         let Some(c) = self.bump() else {
             return if self.paren_depth > 0 {
@@ -209,13 +229,13 @@ impl<'a> Lexer<'a> {
                 self.at = self.start;
                 return self.number_or_duration();
             }
-            c if is_alpha(c) || c == ':' => return Ok(self.identifier()),
+            c if self.begins_name(c) || c == ':' => return Ok(self.identifier()),
             c => return Err(format!("unexpected character: {}", quote_char(c))),
         })
     }
 
     fn identifier(&mut self) -> TokenKind {
-        let word = self.word(|c| is_alphanumeric(c) || c == ':');
+        let word = self.name(true);
         if let Some(kind) = keyword(word) {
             return kind;
         }
@@ -233,8 +253,8 @@ impl<'a> Lexer<'a> {
             return Err("unexpected end of input inside braces".into());
         };
         Ok(match c {
-            c if is_alpha(c) => {
-                self.word(is_alphanumeric);
+            c if self.begins_name(c) => {
+                self.name(false);
                 TokenKind::Identifier
             }
             ',' => TokenKind::Comma,
@@ -319,6 +339,7 @@ impl<'a> Lexer<'a> {
                     }
                     _ => return Err(format!("unexpected character in duration expression: {}", quote_char(c))),
                 };
+                self.got_any_duration = true;
                 TokenKind::Keyword(keyword)
             }
             _ if self.got_duration => {
@@ -479,6 +500,20 @@ fn quote_char(c: char) -> String {
 /// Go's `%#U`.
 fn rune(c: char) -> String {
     if c.is_control() { format!("U+{:04X}", c as u32) } else { format!("U+{:04X} '{c}'", c as u32) }
+}
+
+/// Whether Unicode calls `c` a letter (category L).
+fn is_letter(c: char) -> bool {
+    static LETTERS: LazyLock<Vec<(char, char)>> = LazyLock::new(|| {
+        let class = regex_syntax::parse(r"\p{L}").map(regex_syntax::hir::Hir::into_kind);
+        let Ok(HirKind::Class(Class::Unicode(letters))) = class else { return vec![('A', 'Z'), ('a', 'z')] };
+        letters.iter().map(|range| (range.start(), range.end())).collect()
+    });
+    if c.is_ascii() {
+        return c.is_ascii_alphabetic();
+    }
+    let next = LETTERS.partition_point(|&(first, _)| first <= c);
+    next.checked_sub(1).is_some_and(|at| c <= LETTERS[at].1)
 }
 
 pub(crate) fn is_alpha(c: char) -> bool {

@@ -20,6 +20,9 @@ pub struct QueryOptions {
     pub max_bytes: u64,
     /// Drop metric names at the end of the evaluation instead of at once.
     pub delayed_name_removal: bool,
+    /// Start timestamps of samples tell of resets of counters; without this they are as if unknown, and
+    /// `start_timestamp` answers nothing.
+    pub use_start_timestamps: bool,
     /// Threads that help the calling one to read and compute series; without them it does everything alone.
     pub pool: Option<WorkerPool>,
     /// Use the kernels over whole columns, the streaming aggregations and [`QueryOptions::pool`].
@@ -88,6 +91,7 @@ impl Default for QueryOptions {
             max_samples: 50_000_000,
             max_bytes: 4 << 30,
             delayed_name_removal: false,
+            use_start_timestamps: false,
             pool: None,
             optimise: true,
             optimisations: Optimisations::ALL,

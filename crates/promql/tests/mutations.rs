@@ -35,7 +35,7 @@ const SEEDS: [&str; 24] = [
 
 /// The queries of Prometheus' own tests, where they lie beside the repository.
 fn foreign_seeds() -> Vec<String> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance/promqltest");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance/prometheus-3.16/promqltest");
     let mut out = Vec::new();
     for name in ["functions", "operators", "aggregators", "at_modifier", "subquery", "duration_expression", "literals"]
     {

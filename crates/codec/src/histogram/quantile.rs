@@ -62,18 +62,17 @@ impl FloatHistogram {
             if self.uses_custom_buckets() && spread.lower == f64::NEG_INFINITY && spread.upper > 0.0 {
                 spread.lower = 0.0;
             }
-            if self.uses_custom_buckets() && spread.lower.is_finite() && spread.lower < 0.0 && spread.upper >= 0.0 {
-                // Prometheus takes a custom bucket around zero for a zero bucket, which begins at zero here.
-                spread.lower = 0.0;
-            }
             below_lower += bucket.count * spread.share_below(lower);
             below_upper += bucket.count * spread.share_below(upper);
             inside_lower |= spread.lower >= lower || spread.upper > lower;
             inside_upper |= spread.lower >= upper || spread.upper > upper;
         }
         // Without NaN observations all buckets together only miss the count by rounding.
-        let whole = |inside: bool| !inside && !self.sum.is_nan();
-        let rank = |inside, below: f64| if whole(inside) { self.count } else { below.min(self.count) };
+        let rank = |inside: bool, below: f64| match (self.sum.is_nan(), inside) {
+            (true, _) => below,
+            (false, true) => below.min(self.count),
+            (false, false) => self.count,
+        };
         (rank(inside_upper, below_upper) - rank(inside_lower, below_lower)) / self.count
     }
 

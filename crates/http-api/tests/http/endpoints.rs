@@ -216,7 +216,7 @@ fn what_is_not_here_is_said_honestly() {
 fn status_tells_about_the_server() {
     let server = Server::with_samples();
     let build: serde_json::Value = serde_json::from_slice(&server.get("/api/v1/status/buildinfo").body).unwrap();
-    assert_eq!(build["data"]["version"], "3.14.0");
+    assert_eq!(build["data"]["version"], "3.16.0");
     assert!(build["data"].get("features").is_none(), "clients take a server with features for another product");
     server.check_data("/api/v1/status/flags", "{}");
     server.check_data("/api/v1/status/config", r#"{"yaml":""}"#);

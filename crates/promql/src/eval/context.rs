@@ -251,7 +251,11 @@ impl<'a> Context<'a> {
 
     /// Counts the samples of one series, which are held only while its row is computed. The counts go to the totals with
     /// the scratch.
-    pub fn note_read(&self, columns: &Columns, scratch: &mut Scratch<'_>) -> Result<(), EvalError> {
+    pub fn note_read(&self, columns: &mut Columns, scratch: &mut Scratch<'_>) -> Result<(), EvalError> {
+        if !self.options.use_start_timestamps {
+            columns.start_timestamps_ms.clear();
+            columns.histogram_start_timestamps_ms.clear();
+        }
         let histograms: u64 = columns.histograms.iter().map(|h| super::cells::weight(h)).sum();
         let samples = columns.timestamps_ms.len() as u64 + histograms;
         scratch.samples_read += samples;

@@ -1,14 +1,14 @@
 //! Groups of rows with equal keys, found by several threads if there are many rows.
 
 use super::cells::Row;
-use super::context::{Context, Hold};
+use super::context::{Context, Hold, is_schema};
 use super::label_key::{LabelKey, hash_all, schema};
 use super::rows::Vector;
 use super::workers::in_parts;
 use crate::ast::AggregateExpr;
 use crate::error::EvalError;
 use hashbrown::HashTable;
-use mytsdb_model::{LABEL_NAME, Labels};
+use mytsdb_model::Labels;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -216,7 +216,7 @@ impl<'c> Groups<'c> {
     /// The groups, remembered from an earlier query if there was one like this.
     fn find(context: &Context<'_>, vector: &Vector<'_>, aggregate: &AggregateExpr) -> Result<Arc<Grouping>, EvalError> {
         let key = if aggregate.without {
-            LabelKey::ignoring(&aggregate.grouping, vector.nameless())
+            LabelKey::without(&aggregate.grouping)
         } else {
             LabelKey::only(&aggregate.grouping, vector.nameless())
         };
@@ -317,7 +317,7 @@ impl Members {
 fn group_labels(labels: &Labels, aggregate: &AggregateExpr) -> Labels {
     let grouping = &aggregate.grouping;
     if aggregate.without {
-        labels.filter(|name| name != LABEL_NAME && !grouping.iter().any(|g| g == name))
+        labels.filter(|name| !is_schema(name) && !grouping.iter().any(|g| g == name))
     } else if grouping.is_empty() {
         Labels::empty()
     } else {

@@ -11,8 +11,6 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ignored {
     Nothing,
-    /// The metric's name.
-    Name,
     /// All that describes the metric as a whole.
     Schema,
 }
@@ -22,7 +20,6 @@ impl Ignored {
     fn covers(self, name: &[u8]) -> bool {
         match self {
             Ignored::Nothing => false,
-            Ignored::Name => name == LABEL_NAME.as_bytes(),
             Ignored::Schema => is_schema_bytes(name),
         }
     }
@@ -48,12 +45,6 @@ impl<'q> LabelKey<'q> {
     pub fn but(names: &[&'q str]) -> Self {
         debug_assert!(names.is_sorted());
         Self { names: names.to_vec(), listed: false, ignored: Ignored::Nothing }
-    }
-
-    /// All but `names` and the metric's name.
-    pub fn ignoring(names: &'q [String], nameless: bool) -> Self {
-        let ignored = if nameless { Ignored::Schema } else { Ignored::Name };
-        Self { names: sorted(names), listed: false, ignored }
     }
 
     /// All but `names` and the labels that describe the metric.
@@ -269,7 +260,7 @@ mod tests {
     proptest! {
         #[test]
         fn keys_agree_with_label_sets(a in some_labels(), b in some_labels(), names in names(), nameless in any::<bool>()) {
-            for key in [LabelKey::only(&names, nameless), LabelKey::ignoring(&names, nameless), LabelKey::without(&names)] {
+            for key in [LabelKey::only(&names, nameless), LabelKey::without(&names)] {
                 let same = key.labels(&a) == key.labels(&b);
                 prop_assert_eq!(key.equals(&a, &key, &b), same);
                 prop_assert_eq!(key.hash(&a) == key.hash(&b), same);

@@ -2,7 +2,7 @@
 
 use super::functions::range::check_extension;
 use super::selector::subquery_span;
-use crate::ast::{AtBound, BinaryOp, DurationExpr, DurationOp, DurationOperation, Expr, VectorSelector};
+use crate::ast::{AggregateOp, AtBound, BinaryOp, DurationExpr, DurationOp, DurationOperation, Expr, VectorSelector};
 use crate::error::EvalError;
 use crate::pos::PosRange;
 use mytsdb_model::TimeRange;
@@ -86,14 +86,11 @@ fn at(timestamp_ms: Option<i64>, bound: Option<AtBound>, bounds: Bounds) -> Opti
 }
 
 fn milliseconds(expr: &DurationExpr, bounds: Bounds, positive: bool) -> Result<i64, EvalError> {
-    let pos = shown_pos(expr);
+    let pos = expr.pos();
     let err = |message: &str| Err(EvalError::Query(format!("{}:{}: {message}", pos.start, pos.end)));
     let seconds = seconds(expr, bounds)?;
-    if seconds.is_nan() {
-        return err("duration is NaN");
-    }
-    if seconds.is_infinite() {
-        return err("duration is infinite");
+    if !seconds.is_finite() {
+        return err("duration is NaN or infinite");
     }
     if positive && seconds <= 0.0 {
         return err("duration must be greater than 0");
@@ -102,19 +99,6 @@ fn milliseconds(expr: &DurationExpr, bounds: Bounds, positive: bool) -> Result<i
         return err("duration is out of range");
     }
     Ok((seconds * 1000.0) as i64)
-}
-
-/// Where Prometheus says that a duration stands: of `min_of(a, b)` only the arguments.
-fn shown_pos(expr: &DurationExpr) -> PosRange {
-    match expr {
-        DurationExpr::Operation(operation) => match (&operation.lhs, &operation.rhs) {
-            (Some(lhs), Some(rhs)) if matches!(operation.op, DurationOp::MinOf | DurationOp::MaxOf) => {
-                shown_pos(lhs).to(shown_pos(rhs))
-            }
-            _ => operation.pos,
-        },
-        DurationExpr::Number(number) => number.pos,
-    }
 }
 
 fn seconds(expr: &DurationExpr, bounds: Bounds) -> Result<f64, EvalError> {
@@ -175,7 +159,8 @@ pub(super) fn summarised_selectors(expr: &Expr) -> HashSet<PosRange> {
             // Around any of these the buckets matter, and then they are taken to matter everywhere below, even to a
             // function that only counts.
             Expr::Subquery(_) => {}
-            Expr::Binary(binary) if matches!(binary.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) => {}
+            Expr::Binary(binary) if compares_buckets(binary.op) => {}
+            Expr::Aggregate(aggregate) if aggregate.op == AggregateOp::CountValues => {}
             Expr::Call(call) if needs_buckets(call.function.name) => {}
             Expr::Vector(selector) if summarised => {
                 out.insert(selector.pos);
@@ -184,14 +169,23 @@ pub(super) fn summarised_selectors(expr: &Expr) -> HashSet<PosRange> {
                 out.insert(matrix.selector.pos);
             }
             Expr::Call(call) => {
-                let inner = summarised || call.function.name.starts_with("histogram_");
+                let inner = summarised || only_counts(call.function.name);
                 call.args.iter().for_each(|arg| visit(arg, inner, out));
             }
             _ => expr.children().into_iter().for_each(|child| visit(child, summarised, out)),
         }
     }
+    fn only_counts(function: &str) -> bool {
+        matches!(
+            function,
+            "histogram_count" | "histogram_sum" | "histogram_avg" | "absent" | "timestamp" | "start_timestamp"
+        )
+    }
     fn needs_buckets(function: &str) -> bool {
-        function.starts_with("histogram_") && !matches!(function, "histogram_count" | "histogram_sum" | "histogram_avg")
+        function == "changes" || (function.starts_with("histogram_") && !only_counts(function))
+    }
+    fn compares_buckets(op: BinaryOp) -> bool {
+        matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper | BinaryOp::Eq | BinaryOp::NotEq)
     }
     let mut out = HashSet::new();
     visit(expr, false, &mut out);

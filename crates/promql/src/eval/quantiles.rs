@@ -3,7 +3,7 @@
 use super::cells::{Cells, EMPTY, FLOAT, Row};
 use super::context::Context;
 use super::expr::Scalar;
-use super::functions::over_time::quantile;
+use super::functions::over_time::{Rank, quantile};
 use super::groups::Members;
 use super::workers::{CANCEL_ROWS, in_parts_of};
 use crate::error::EvalError;
@@ -36,16 +36,12 @@ fn select(q: f64, keys: &mut [u64], negative_zeros: bool) -> Option<f64> {
     if keys.is_empty() || !(0.0..=1.0).contains(&q) {
         return None;
     }
-    let n = keys.len() as f64;
-    let rank = q * (n - 1.0);
-    let lower = rank.floor().max(0.0);
-    let upper = (lower + 1.0).min(n - 1.0);
-    let weight = rank - rank.floor();
-    let (_, &mut at_lower, above) = keys.select_nth_unstable(lower as usize);
-    let at_upper = if upper > lower { above.iter().copied().min()? } else { at_lower };
+    let rank = Rank::new(q, keys.len());
+    let (_, &mut at_lower, above) = keys.select_nth_unstable(rank.lower);
+    let at_upper = if rank.upper > rank.lower { above.iter().copied().min()? } else { at_lower };
     let (a, b) = (value(at_lower), value(at_upper));
     // Zeros of both signs are equal, so which of them has a rank depends on the sort.
-    if negative_zeros && (a == 0.0 || b == 0.0) { None } else { Some(a * (1.0 - weight) + b * weight) }
+    if negative_zeros && (a == 0.0 || b == 0.0) { None } else { Some(rank.between(a, b)) }
 }
 
 /// A quantile of each group at each step.

@@ -102,6 +102,11 @@ pub(crate) fn invalid_quantile(annotations: &mut Annotations, quantile: f64, pos
 }
 
 /// `whole`: the aggregation of which the ratio at `pos` is the parameter.
+pub(crate) fn unknown_strategy(annotations: &mut Annotations, strategy: f64, pos: PosRange, whole: PosRange) {
+    let shown = crate::number_text::format_general(strategy);
+    annotations.warn_by(format!("strategy should be 0, 1, or 2 (default), using 2, got {shown}"), pos, whole);
+}
+
 pub(crate) fn invalid_ratio(annotations: &mut Annotations, ratio: f64, pos: PosRange, whole: PosRange) {
     let shown = crate::number_text::format_general(ratio);
     let capped = crate::number_text::format_general(ratio.clamp(-1.0, 1.0));

@@ -23,7 +23,9 @@ pub(crate) enum SampleField {
     Value,
     /// Its time, in seconds.
     Timestamp,
-    /// Its start time, in seconds; nothing where it is unknown.
+    /// Its time, in seconds, if it is a float, else the histogram.
+    TimestampOfFloat,
+    /// Its start time, in seconds, 0 where it is unknown; nothing if start times are not used.
     StartTimestamp,
 }
 
@@ -114,7 +116,7 @@ impl Rows for SelectedRows<'_> {
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
         let mut columns = scratch.take_columns();
         self.set.read(index, self.range, &mut columns)?;
-        self.context.note_read(&columns, scratch)?;
+        self.context.note_read(&mut columns, scratch)?;
         if self.summarised {
             let (count, back_ms) = (if self.fixed { 1 } else { self.grid.count }, self.context.options.lookback_ms - 1);
             let lookbacks = Lookbacks { first_end_ms: self.first_ms, step_ms: self.grid.step_ms, count, back_ms };
@@ -183,10 +185,11 @@ impl SelectedRows<'_> {
             };
             match self.field {
                 SampleField::Value => out.set_cell(step, cell),
-                SampleField::Timestamp => out.set(step, time as f64 / 1000.0),
+                SampleField::TimestampOfFloat if !is_float => out.set_cell(step, cell),
+                SampleField::Timestamp | SampleField::TimestampOfFloat => out.set(step, time as f64 / 1000.0),
                 SampleField::StartTimestamp => {
-                    if let Some(&start) = start.filter(|&&s| s != 0) {
-                        out.set(step, start as f64 / 1000.0);
+                    if self.context.options.use_start_timestamps {
+                        out.set(step, start.map_or(0.0, |&start| start as f64 / 1000.0));
                     }
                 }
             }

@@ -155,13 +155,7 @@ impl Parser<'_> {
             let pos = inner.pos();
             wrapped(inner, pos)
         } else {
-            let mut operand = self.duration_primary(CONTEXT, EXPECTED)?;
-            if let DurationExpr::Operation(call) = &mut operand
-                && matches!(call.op, DurationOp::MinOf | DurationOp::MaxOf)
-            {
-                // Prometheus lets a call behind a sign end before its parenthesis.
-                call.pos.end -= 1;
-            }
+            let operand = self.duration_primary(CONTEXT, EXPECTED)?;
             if !negative {
                 let pos = PosRange::new(start, operand.pos().end);
                 return Ok(operation(DurationOp::Add, None, Some(operand), pos));

@@ -37,10 +37,10 @@ pub struct ParseOptions {
     pub experimental_functions: bool,
     /// Arithmetic in `[…]` and after `offset`.
     pub duration_expressions: bool,
-    /// `anchored` and `smoothed`.
-    pub extended_range_selectors: bool,
     /// `fill`, `fill_left` and `fill_right`.
     pub fill_modifiers: bool,
+    /// Names without quotes that have letters of any script, and dots behind the first character.
+    pub unquoted_names: bool,
 }
 
 impl ParseOptions {
@@ -48,15 +48,15 @@ impl ParseOptions {
     pub const STABLE: ParseOptions = ParseOptions {
         experimental_functions: false,
         duration_expressions: false,
-        extended_range_selectors: false,
         fill_modifiers: false,
+        unquoted_names: false,
     };
-    /// Everything; the default.
+    /// Everything but unquoted names, which make texts legal that Prometheus refuses; the default.
     pub const ALL: ParseOptions = ParseOptions {
         experimental_functions: true,
         duration_expressions: true,
-        extended_range_selectors: true,
         fill_modifiers: true,
+        unquoted_names: false,
     };
 }
 
@@ -131,7 +131,7 @@ impl<'a> Parser<'a> {
             let message = format!("query of {} bytes exceeds the limit of {QUERY_BYTES_MAX} bytes", input.len());
             return Err(ParseError::new(input, PosRange::default(), message));
         }
-        let (tokens, refusal) = lexer::tokens(input);
+        let (tokens, refusal) = lexer::tokens(input, options.unquoted_names);
         Ok(Self { input, tokens, refusal, at: 0, options, depth: 0, aggregations: 0, height: 0 })
     }
 

@@ -235,9 +235,6 @@ impl Parser<'_> {
         let anchored = token.kind == TokenKind::Keyword(Keyword::Anchored);
         let word = if anchored { "anchored" } else { "smoothed" };
         let pos = expr.pos();
-        if !self.options.extended_range_selectors {
-            return Err(self.error(token.pos, format!("{word} modifier is experimental and not enabled")));
-        }
         let selector = match &mut expr {
             Expr::Vector(e) => {
                 e.pos.end = token.pos.end;

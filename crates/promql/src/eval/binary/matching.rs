@@ -13,23 +13,19 @@ use crate::eval::label_key::{LabelKey, with_labels};
 use crate::eval::rows::{Vector, in_order_of, merge_equal};
 use crate::lexer::{is_alpha, is_alphanumeric};
 use crate::token::quote;
-use mytsdb_model::{LABEL_NAME, Labels};
+use mytsdb_model::Labels;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// The labels that have to be equal for two series to match.
 pub(super) fn signature_labels(labels: &Labels, matching: &VectorMatching) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
-    if matching.on { labels.filter(listed) } else { labels.filter(|name| name != LABEL_NAME && !listed(name)) }
+    if matching.on { labels.filter(listed) } else { labels.filter(|name| !is_schema(name) && !listed(name)) }
 }
 
 /// The key that has to be equal for two series to match.
 pub(super) fn signature_key(matching: &VectorMatching, nameless: bool) -> LabelKey<'_> {
-    if matching.on {
-        LabelKey::only(&matching.labels, nameless)
-    } else {
-        LabelKey::ignoring(&matching.labels, nameless)
-    }
+    if matching.on { LabelKey::only(&matching.labels, nameless) } else { LabelKey::without(&matching.labels) }
 }
 
 /// Numbers for signatures.
@@ -148,8 +144,8 @@ fn pair(
     // With group_right the right side is the "many" side.
     let many_is_right = matching.cardinality == Cardinality::OneToMany;
     let (many_rows, one_rows) = if many_is_right { (rhs, lhs) } else { (lhs, rhs) };
-    // Prometheus turns the sides round for group_right, but not what stands in for them.
-    let (many_fill, one_fill) = (matching.fill_left, matching.fill_right);
+    let (left_fill, right_fill) = (matching.fill_left, matching.fill_right);
+    let (many_fill, one_fill) = if many_is_right { (right_fill, left_fill) } else { (left_fill, right_fill) };
     let mut possible = possible_steps(context, (many_rows, many_fill), count)?;
     let possible_ones = possible_steps(context, (one_rows, one_fill), count)?;
     possible.iter_mut().zip(possible_ones).for_each(|(possible, one)| *possible &= one);
@@ -311,7 +307,7 @@ impl Duplicate {
 }
 
 /// The labels with names quoted where they would not be legal without.
-fn shown(labels: &Labels) -> String {
+pub(crate) fn shown(labels: &Labels) -> String {
     let pair = |(name, value): (&str, &str)| {
         let plain = name.chars().all(is_alphanumeric) && name.starts_with(is_alpha);
         let name = if plain { name.to_owned() } else { quote(name) };

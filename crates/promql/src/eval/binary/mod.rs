@@ -8,7 +8,7 @@ mod operate;
 mod restrict;
 mod set;
 
-pub(super) use matching::eval_vectors;
+pub(super) use matching::{eval_vectors, shown};
 
 use columns::Operand;
 use operate::{Outcome, operate};

@@ -3,15 +3,16 @@
 use crate::ast::{Call, Expr};
 use crate::error::EvalError;
 use crate::eval::cells::{Cell, Cells, EMPTY, Row};
-use crate::eval::context::Context;
+use crate::eval::context::{Context, is_schema};
 use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
 use crate::eval::rows::Vector;
 use crate::eval::selector::range_vector;
 use crate::eval::window::Remarks;
-use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder, MatchOp, Matcher};
+use mytsdb_model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
-/// Labels that the absent series would surely have: those with exactly one matcher, an equality.
+/// Labels that the absent series would surely have: those with exactly one matcher, an equality. What describes the
+/// metric is none of them.
 fn absent_labels(expr: &Expr) -> Labels {
     let matchers: &[Matcher] = match expr {
         Expr::Vector(selector) => &selector.matchers,
@@ -20,7 +21,7 @@ fn absent_labels(expr: &Expr) -> Labels {
     };
     let mut labels = LabelsBuilder::new();
     let mut seen: Vec<&str> = Vec::new();
-    for matcher in matchers.iter().filter(|m| m.name() != LABEL_NAME) {
+    for matcher in matchers.iter().filter(|m| !is_schema(m.name())) {
         if matcher.op() == MatchOp::Equal && !seen.contains(&matcher.name()) {
             labels.set(matcher.name(), matcher.value());
             seen.push(matcher.name());

@@ -3,6 +3,7 @@
 //! An extended window also holds the samples of one lookback before it and, smoothed, behind it. Anchored takes the last
 //! sample at or before an edge; smoothed interpolates between the samples around it.
 
+use super::rate::StartTimes;
 use crate::eval::cells::Cell;
 use crate::eval::window::{Remarks, Window};
 use crate::storage::Columns;
@@ -28,8 +29,8 @@ fn fraction(times: &[i64], i: usize, at: i64) -> f64 {
 pub(super) fn difference(
     window: &Window<'_>,
     smoothed: bool,
-    counter: bool,
-    rate: bool,
+    (counter, rate): (bool, bool),
+    lookback_ms: i64,
     remarks: &mut Remarks<'_>,
 ) -> Option<Cell> {
     if window.mixed() {
@@ -38,7 +39,7 @@ pub(super) fn difference(
     }
     let seconds = window.range_ms as f64 / 1000.0;
     if window.histograms.is_empty() {
-        let difference = float_difference(window, smoothed, counter)?;
+        let difference = float_difference(window, smoothed, counter, lookback_ms)?;
         return Some(Cell::Float(if rate { difference / seconds } else { difference }));
     }
     let mut difference = histogram_difference(window, smoothed, counter, remarks)?;
@@ -56,6 +57,38 @@ fn interpolate(times: &[i64], values: &[f64], i: usize, at: i64, counter: bool) 
     y1 + (y2 - y1) * (at - times[i]) as f64 / (times[i + 1] - times[i]) as f64
 }
 
+/// The floats of an extended window.
+#[derive(Clone, Copy)]
+struct Floats<'w> {
+    times: &'w [i64],
+    values: &'w [f64],
+}
+
+/// The floats of a window of a counter, with a zero wherever start times tell that it started anew. `None` if they tell
+/// nothing.
+fn with_zeros(window: &Window<'_>, lookback_ms: i64) -> Option<(Vec<i64>, Vec<f64>)> {
+    let (times, values, starts) = (window.times(), window.values(), window.start_times());
+    if starts.iter().all(|&start| start == 0) {
+        return None;
+    }
+    let told = StartTimes::new(times, starts);
+    let (mut out_times, mut out_values) = (Vec::with_capacity(times.len() + 4), Vec::with_capacity(times.len() + 4));
+    for (i, (&time, &value)) in times.iter().zip(values).enumerate() {
+        let reset = match i {
+            // Before the lookback nothing is known of the counter.
+            0 => told.zero_point(window.start_ms - lookback_ms).is_some(),
+            _ => told.reset(i),
+        };
+        if reset {
+            out_times.push(starts[i]);
+            out_values.push(0.0);
+        }
+        out_times.push(time);
+        out_values.push(value);
+    }
+    Some((out_times, out_values))
+}
+
 /// The floats of an extended window: those at its edges, and which samples lie between.
 struct Edged {
     left: f64,
@@ -63,8 +96,8 @@ struct Edged {
     inner: std::ops::Range<usize>,
 }
 
-fn edged(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<Edged> {
-    let (times, values) = (window.times(), window.values());
+fn edged(floats: Floats<'_>, window: &Window<'_>, smoothed: bool, counter: bool) -> Option<Edged> {
+    let Floats { times, values } = floats;
     let range = relevant(times, window, smoothed)?;
     let (first, last) = (*range.start(), *range.end());
     let left = if smoothed && times[first] < window.start_ms && first < last {
@@ -82,12 +115,17 @@ fn edged(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<Edged> {
     Some(Edged { left, right, inner: from..to.max(from) })
 }
 
-fn float_difference(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<f64> {
-    let Edged { left, right, inner } = edged(window, smoothed, counter)?;
+fn float_difference(window: &Window<'_>, smoothed: bool, counter: bool, lookback_ms: i64) -> Option<f64> {
+    let zeros = if counter { with_zeros(window, lookback_ms) } else { None };
+    let floats = match &zeros {
+        Some((times, values)) => Floats { times, values },
+        None => Floats { times: window.times(), values: window.values() },
+    };
+    let Edged { left, right, inner } = edged(floats, window, smoothed, counter)?;
     // What resets took away is summed up first.
     let (mut lost, mut previous) = (0.0, left);
     if counter {
-        for &value in window.values()[inner].iter().chain(std::iter::once(&right)) {
+        for &value in floats.values[inner].iter().chain(std::iter::once(&right)) {
             if value < previous {
                 lost += previous;
             }
@@ -104,7 +142,8 @@ pub(crate) fn edged_samples(window: &Window<'_>, smoothed: bool) -> Option<(Vec<
         let value = window.values()[0];
         return Some((vec![window.start_ms, window.end_ms], vec![value; 2]));
     }
-    let Edged { left, right, inner } = edged(window, smoothed, false)?;
+    let floats = Floats { times: window.times(), values: window.values() };
+    let Edged { left, right, inner } = edged(floats, window, smoothed, false)?;
     let (mut times, mut values) = (vec![window.start_ms], vec![left]);
     times.extend_from_slice(&window.times()[inner.clone()]);
     values.extend_from_slice(&window.values()[inner]);

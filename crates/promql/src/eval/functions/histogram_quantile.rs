@@ -72,7 +72,7 @@ fn input<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Inp
             }
             if row.cells.kinds.contains(&FLOAT) {
                 let le = row.labels.get("le").unwrap_or("");
-                let Some(upper) = parse_bound(le) else {
+                let Some(upper) = parse_bound(le).filter(|upper| !upper.is_nan()) else {
                     context.annotate(|a| remarks::bad_bucket_label(a, le, shown_name(context, &row.labels), pos));
                     continue;
                 };
@@ -266,7 +266,7 @@ pub(super) fn fraction<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
         grid.count,
         |buckets, step, _, _| classic_fraction(lower.at(step), upper.at(step), buckets),
         |histogram, step, annotations, metric| {
-            if histogram.sum.is_nan() && !histogram.count.is_nan() {
+            if has_nan_observations(histogram) {
                 remarks::fraction_has_nans(annotations, metric, pos);
             }
             histogram.fraction(lower.at(step), upper.at(step))
@@ -398,6 +398,11 @@ fn classic_fraction(lower: f64, upper: f64, buckets: &mut [Classic]) -> f64 {
     (clamp(upper_rank) - clamp(lower_rank)) / total
 }
 
+/// Whether some observations were NaN: those are in the count, but in no bucket. A sum of infinities is NaN without them.
+fn has_nan_observations(histogram: &FloatHistogram) -> bool {
+    histogram.sum.is_nan() && histogram.iter_all().map(|bucket| bucket.count).sum::<f64>() < histogram.count
+}
+
 /// The codec's quantile, with remarks about observations of NaN, which are counted but in no bucket.
 fn native_quantile(
     q: f64,
@@ -407,7 +412,7 @@ fn native_quantile(
     pos: PosRange,
 ) -> f64 {
     let value = histogram.quantile(q);
-    if histogram.sum.is_nan() && histogram.count != 0.0 && !histogram.count.is_nan() && (0.0..=1.0).contains(&q) {
+    if (0.0..=1.0).contains(&q) && has_nan_observations(histogram) {
         if value.is_nan() {
             remarks::quantile_is_nan(annotations, metric, pos);
         } else {

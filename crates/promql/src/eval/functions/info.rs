@@ -1,9 +1,10 @@
 //! `info`: adds the labels of info metrics, like `target_info`, to the series of the same instance and job.
 
-use crate::ast::{Call, Expr, VectorSelector};
+use crate::ast::{Call, Expr, ValueType, VectorSelector};
 use crate::error::EvalError;
-use crate::eval::cells::{Cells, EMPTY, Row};
-use crate::eval::context::Context;
+use crate::eval::binary::shown;
+use crate::eval::cells::{Cells, EMPTY, HISTOGRAM, Row};
+use crate::eval::context::{Context, is_schema};
 use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
 use crate::eval::rows::{Vector, merge_equal};
@@ -46,7 +47,7 @@ impl Selection {
     }
 
     fn takes(&self, label: &str) -> bool {
-        label != LABEL_NAME
+        !is_schema(label)
             && !IDENTIFYING.contains(&label)
             && (self.data.is_empty() || self.data.iter().any(|m| m.name() == label))
     }
@@ -97,7 +98,7 @@ fn info_series<'a>(
         label_selector_only: true,
         pos: crate::pos::PosRange::default(),
     };
-    let rows = select_instant(context, &selector, grid, SampleField::Timestamp, Some("info"))?;
+    let rows = select_instant(context, &selector, grid, SampleField::TimestampOfFloat, Some("info"))?;
     let rows = rows.keep(context)?;
     context.stoppable(|looks| {
         for row in rows {
@@ -122,6 +123,10 @@ fn enriched(
     // The newest series of each info metric: older ones only linger within the lookback.
     let mut newest: Vec<&Row> = Vec::new();
     for row in candidates.iter().filter(|row| row.cells.kinds[step] != EMPTY) {
+        if row.cells.kinds[step] == HISTOGRAM {
+            let shown = shown(&row.labels);
+            return Err(EvalError::Execution(format!("this should be an info metric, with float samples: {shown}")));
+        }
         let name = row.labels.metric_name();
         match newest.iter_mut().find(|known| known.labels.metric_name() == name) {
             None => newest.push(row),
@@ -157,10 +162,11 @@ fn enriched(
     Ok(Some(builder.build()))
 }
 
-/// A time to which something is pinned by `@`, and its offset.
+/// A time to which something is pinned by `@`, and, if there is none, its offset.
 type Shift = (Option<i64>, i64);
 
-/// Where all selectors of an expression look, subqueries around them included; if they do not agree, at the step itself.
+/// Where all of an expression that gives a vector looks, subqueries around it included; if its parts do not agree, at the
+/// step itself.
 fn pinned(expr: &Expr) -> Shift {
     let mut all = Vec::new();
     shifts(expr, Shift::default(), &mut all);
@@ -170,17 +176,26 @@ fn pinned(expr: &Expr) -> Shift {
 
 fn shifts(expr: &Expr, around: Shift, out: &mut Vec<Shift>) {
     let within = |timestamp_ms: Option<i64>, offset_ms: i64| match timestamp_ms {
-        Some(_) => (timestamp_ms, offset_ms),
-        None => (around.0, around.1 + offset_ms),
+        Some(at) => (Some(at - offset_ms), 0),
+        None => around.0.map_or((None, around.1 + offset_ms), |at| (Some(at - offset_ms), 0)),
     };
     match expr {
+        // What only gives numbers or texts moves nothing.
+        _ if matches!(expr.value_type(), ValueType::Scalar | ValueType::String) => {}
         Expr::Vector(selector) if selector.label_selector_only => {}
         Expr::Vector(selector) => out.push(within(selector.timestamp_ms, selector.offset_ms)),
         Expr::Matrix(matrix) => out.push(within(matrix.selector.timestamp_ms, matrix.selector.offset_ms)),
         Expr::Subquery(subquery) => {
             shifts(&subquery.expr, within(subquery.timestamp_ms, subquery.offset_ms), out);
         }
-        _ => expr.children().into_iter().for_each(|child| shifts(child, around, out)),
+        _ => {
+            let before = out.len();
+            expr.children().into_iter().for_each(|child| shifts(child, around, out));
+            if out.len() == before {
+                // A vector without a selector is one of the step itself.
+                out.push(around);
+            }
+        }
     }
 }
 

@@ -27,6 +27,10 @@ pub(crate) fn go_min(a: f64, b: f64) -> f64 {
     -go_max(-a, -b)
 }
 
+/// 180 / π and π / 180, rounded once.
+const DEGREES_OF_RADIAN: f64 = 57.295_779_513_082_320_876_798_154_814_105;
+const RADIANS_OF_DEGREE: f64 = 0.017_453_292_519_943_295_769_236_907_684_886;
+
 /// The function called `name`, if it maps floats to floats.
 pub(super) fn elementwise(name: &str) -> Option<fn(f64) -> f64> {
     Some(match name {
@@ -40,13 +44,14 @@ pub(super) fn elementwise(name: &str) -> Option<fn(f64) -> f64> {
         "ceil" => f64::ceil,
         "cos" => f64::cos,
         "cosh" => f64::cosh,
-        "deg" => |v| v * 180.0 / std::f64::consts::PI,
+        // One factor, so that nothing overflows on the way.
+        "deg" => |v| v * DEGREES_OF_RADIAN,
         "exp" => f64::exp,
         "floor" => f64::floor,
         "ln" => mytsdb_codec::ln,
         "log10" => |v| mytsdb_codec::log2(v) * std::f64::consts::LOG10_2,
         "log2" => mytsdb_codec::log2,
-        "rad" => |v| v * std::f64::consts::PI / 180.0,
+        "rad" => |v| v * RADIANS_OF_DEGREE,
         "sgn" => |v| {
             if v < 0.0 {
                 -1.0

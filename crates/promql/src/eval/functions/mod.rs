@@ -7,6 +7,7 @@ pub(crate) mod extended;
 mod histogram;
 mod histogram_quantile;
 mod info;
+mod integral;
 mod label;
 mod math;
 pub(crate) mod over_time;
@@ -23,7 +24,7 @@ use super::context::Context;
 use super::expr::{Scalar, eval_scalar, eval_vector, map_rows};
 use super::grid::Grid;
 use super::groups::unique_without_names;
-use super::rows::{Vector, merge_equal, same_labelset};
+use super::rows::{Vector, merge_equal};
 use super::selector::{SampleField, select_instant};
 use crate::ast::{Call, Expr};
 use crate::error::EvalError;
@@ -42,21 +43,6 @@ pub(crate) fn settle_names<'a>(context: &Context<'a>, vector: Vector<'a>) -> Res
         (0..vector.len()).all(|i| seen.insert(vector.labels(i)))
     };
     if unique { Ok(vector) } else { Ok(Vector::Kept(merge_equal(context, vector.keep(context)?)?)) }
-}
-
-/// Where names are dropped at once, refuses rows of `vector` that became equal, even if they never meet at a step.
-fn refuse_equal_names<'a>(context: &Context<'a>, vector: Vector<'a>) -> Result<Vector<'a>, EvalError> {
-    let lazily_unique = context.options.optimise && unique_without_names(context, &vector)?;
-    if context.options.delayed_name_removal || lazily_unique {
-        return Ok(vector);
-    }
-    let rows = vector.keep(context)?;
-    let mut seen = HashSet::with_capacity(rows.len());
-    if rows.iter().filter(|row| !row.cells.is_blank()).all(|row| seen.insert(&row.labels)) {
-        Ok(Vector::Kept(rows))
-    } else {
-        Err(same_labelset())
-    }
 }
 
 /// Evaluates a call that gives a scalar.

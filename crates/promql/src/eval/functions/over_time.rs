@@ -87,12 +87,34 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
         (false, true) => std::cmp::Ordering::Greater,
         (false, false) => a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal),
     });
-    let n = values.len() as f64;
-    let rank = q * (n - 1.0);
-    let lower = rank.floor().max(0.0);
-    let upper = (lower + 1.0).min(n - 1.0);
-    let weight = rank - rank.floor();
-    values[lower as usize] * (1.0 - weight) + values[upper as usize] * weight
+    let rank = Rank::new(q, values.len());
+    rank.between(values[rank.lower], values[rank.upper])
+}
+
+/// Where a quantile lies among sorted values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rank {
+    pub lower: usize,
+    pub upper: usize,
+    weight: f64,
+}
+
+impl Rank {
+    /// That of the quantile `q`, between 0 and 1, of `count` values, at least one.
+    #[inline]
+    pub fn new(q: f64, count: usize) -> Self {
+        let last = (count - 1) as f64;
+        let rank = q * last;
+        let lower = rank.floor().max(0.0);
+        Self { lower: lower as usize, upper: (lower + 1.0).min(last) as usize, weight: rank - rank.floor() }
+    }
+
+    /// The quantile, given the values at both ranks. At an exact rank the upper value has no part in it, even if it is
+    /// infinite.
+    #[inline]
+    pub fn between(self, lower: f64, upper: f64) -> f64 {
+        if self.weight == 0.0 { lower } else { lower * (1.0 - self.weight) + upper * self.weight }
+    }
 }
 
 /// Median of the distances to the median; NaN if there is any.

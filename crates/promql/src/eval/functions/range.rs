@@ -1,6 +1,7 @@
 //! Functions of range vectors: rows whose cells are computed window by window.
 
 use super::columns::{self, SumBuffers};
+use super::integral::{Strategy, integral};
 use super::over_time::{
     changes, double_exponential, edge, extreme, fold_histograms, max, mean, median_deviation, min, only_floats,
     quantile, regression, resets, sum, variance,
@@ -17,6 +18,7 @@ use crate::eval::rows::{Rows, Vector};
 use crate::eval::selector::range_vector;
 use crate::eval::window::{Extension, RangeVector, Remarks};
 use crate::eval::window_table::{KernelBuffers, TABLE_SAMPLES_MAX, WindowTables, Windows};
+use crate::pos::PosRange;
 use crate::storage::{Columns, SeriesSet};
 use mytsdb_model::Labels;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ enum Kernel {
     First,
     Increase { counter: bool, rate: bool },
     Instantaneous { rate: bool },
+    Integral,
     Last,
     Mad,
     Max,
@@ -60,6 +63,7 @@ fn kernel(name: &str) -> Option<Kernel> {
         "first_over_time" => Kernel::First,
         "idelta" => Kernel::Instantaneous { rate: false },
         "increase" => Kernel::Increase { counter: true, rate: false },
+        "integral" => Kernel::Integral,
         "irate" => Kernel::Instantaneous { rate: true },
         "last_over_time" => Kernel::Last,
         "mad_over_time" => Kernel::Mad,
@@ -115,9 +119,10 @@ pub(crate) fn eval_range_function<'a>(
     let metric = one_name.then(|| vector.samples.labels(0).metric_name().to_owned());
     let surely_counters = metric.as_deref().is_some_and(is_counter_name);
     let optimise = context.options.optimise;
-    let rows = RangeRows { vector, kernel, scalars, metric, surely_counters, keeps_name, delayed, optimise };
+    let parameter = call.args.iter().enumerate().find(|(i, _)| *i != matrix_index).map(|(_, arg)| arg.pos());
+    let rows = RangeRows { vector, kernel, scalars, parameter, metric, surely_counters, keeps_name, delayed, optimise };
     let rows = Vector::Lazy(Box::new(rows));
-    if settled { Ok(Some(rows)) } else { super::refuse_equal_names(context, rows).map(Some) }
+    if settled { Ok(Some(rows)) } else { super::settle_names(context, rows).map(Some) }
 }
 
 /// Refuses factors that are not between 0 and 1, at the first step at which a series has samples.
@@ -171,6 +176,8 @@ struct RangeRows<'a> {
     vector: RangeVector<'a>,
     kernel: Kernel,
     scalars: Vec<Scalar>,
+    /// Place of the first of them in the query.
+    parameter: Option<PosRange>,
     /// The metric name of all series, if they have the same.
     metric: Option<String>,
     /// That name is one of counters.
@@ -229,6 +236,7 @@ impl Rows for RangeRows<'_> {
         match self.kernel {
             Kernel::Increase { counter: true, .. } if !self.surely_counters => note_doubtful_counter(&mut remarks, out),
             Kernel::Quantile => self.note_invalid_quantiles(&mut remarks, out),
+            Kernel::Integral => self.note_unknown_strategies(&mut remarks, out),
             _ => {}
         }
         scratch.give_columns(columns);
@@ -263,6 +271,19 @@ impl RangeRows<'_> {
             if out.kinds[step] != EMPTY && !(0.0..=1.0).contains(&q) && last != Some(q.to_bits()) {
                 last = Some(q.to_bits());
                 remarks::invalid_quantile(remarks.annotations, q, remarks.pos, remarks.told_by);
+            }
+        }
+    }
+
+    /// Remarks on strategies of integration that there are not, at the steps that have a result.
+    fn note_unknown_strategies(&self, remarks: &mut Remarks<'_>, out: &Cells) {
+        let (Some(strategies), Some(pos)) = (self.scalars.first(), self.parameter) else { return };
+        let mut last = None;
+        for step in (0..out.len()).filter(|&step| out.kinds[step] != EMPTY) {
+            let strategy = strategies.at(step);
+            if Strategy::new(strategy).is_none() && last != Some(strategy.to_bits()) {
+                last = Some(strategy.to_bits());
+                remarks::unknown_strategy(remarks.annotations, strategy, pos, remarks.told_by);
             }
         }
     }
@@ -404,7 +425,9 @@ impl RangeRows<'_> {
         match self.kernel {
             Kernel::Increase { counter, rate } if extension != Extension::None => {
                 let smoothed = extension == Extension::Smoothed;
-                v.run(columns, out, remarks, false, |w, r| extended::difference(w, smoothed, counter, rate, r));
+                v.run(columns, out, remarks, false, |w, r| {
+                    extended::difference(w, smoothed, (counter, rate), v.lookback_ms, r)
+                });
             }
             Kernel::Increase { counter, rate } => {
                 v.run(columns, out, remarks, false, |w, r| rate::extrapolated(w, counter, rate, r));
@@ -482,6 +505,11 @@ impl RangeRows<'_> {
                     Some(Cell::Float(quantile(self.scalar(0, w.eval_ms), &mut sorted)))
                 });
             }
+            Kernel::Integral => v.run(columns, out, remarks, self.varies(), |w, r| {
+                let values = only_floats(w, r)?;
+                let strategy = if self.scalars.is_empty() { None } else { Strategy::new(self.scalar(0, w.eval_ms)) };
+                Some(Cell::Float(integral(w.times(), values, strategy.unwrap_or_default())))
+            }),
             Kernel::DoubleExponential => v.run(columns, out, remarks, self.varies(), |w, r| {
                 let values = only_floats(w, r).filter(|values| values.len() > 1)?;
                 Some(Cell::Float(double_exponential(values, self.scalar(0, w.eval_ms), self.scalar(1, w.eval_ms))))

@@ -45,7 +45,7 @@ impl<'w> StartTimes<'w> {
     }
 
     /// The start of the first sample if it lies in the window, before the sample.
-    fn zero_point(&self, window_start: i64) -> Option<i64> {
+    pub fn zero_point(&self, window_start: i64) -> Option<i64> {
         let (&start, &time) = (self.starts.first()?, self.times.first()?);
         (start != 0 && start > window_start && start < time).then_some(start)
     }

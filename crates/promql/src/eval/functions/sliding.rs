@@ -3,6 +3,7 @@
 //! The twins that define the results are `over_time::max`, `min` and `quantile`; these agree to the last bit.
 
 use super::columns::open;
+use super::over_time::Rank;
 use crate::eval::cells::Cells;
 use crate::eval::window_table::WindowTable;
 
@@ -176,13 +177,8 @@ impl Sorted<'_> {
         if !(0.0..=1.0).contains(&q) {
             return if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
         }
-        let n = count as f64;
-        let rank = q * (n - 1.0);
-        // The rank is not negative, so cutting off is rounding down.
-        let lower = rank as usize;
-        let upper = (lower + 1).min(count - 1);
-        let weight = rank - lower as f64;
-        self.at(lower) * (1.0 - weight) + self.at(upper) * weight
+        let rank = Rank::new(q, count);
+        rank.between(self.at(rank.lower), self.at(rank.upper))
     }
 }
 
