@@ -5,7 +5,7 @@ use mytsdb_testkit::Random;
 const NAMES: [&str; 16] =
     ["c_total", "c_total", "g", "g", "i", "i", "w", "h", "h", "hg", "hc", "hc", "hx", "hx", "b_bucket", "t"];
 const DURATIONS: [&str; 13] = ["1s", "15s", "40s", "1m", "2m30s", "5m", "5m", "7m", "10m", "13m20s", "20m", "1h", "90"];
-const WINDOWED: [&str; 27] = [
+const WINDOWED: [&str; 28] = [
     "rate",
     "increase",
     "delta",
@@ -22,6 +22,7 @@ const WINDOWED: [&str; 27] = [
     "changes",
     "resets",
     "deriv",
+    "integral",
     "stddev_over_time",
     "stdvar_over_time",
     "mad_over_time",
@@ -521,6 +522,9 @@ impl Writer<'_> {
     fn windowed(&mut self, depth: u32) -> String {
         match self.0.below(16) {
             0 | 1 => format!("quantile_over_time({}, {})", self.quantile(), self.matrix(depth)),
+            2 if self.0.one_in(3) => {
+                format!("integral({}, {})", self.matrix(depth), self.pick(&["0", "1", "2", "0.5"]))
+            }
             2 => format!("predict_linear({}, {})", self.matrix(depth), self.scalar(0)),
             3 => {
                 let (a, b) = (self.pick(&["0.5", "0.1", "0", "1", "2", "NaN"]), self.pick(&["0.3", "0.5", "1", "-1"]));

@@ -121,7 +121,7 @@ struct Writer<'r>(&'r mut Random);
 
 const NAMES: [&str; 6] = ["c_total", "s_total", "g", "i", "w", "h"];
 const DURATIONS: [&str; 10] = ["1s", "15s", "40s", "1m", "2m30s", "5m", "7m", "13m", "20m", "1h"];
-const WINDOWED: [&str; 24] = [
+const WINDOWED: [&str; 25] = [
     "rate",
     "rate",
     "increase",
@@ -139,6 +139,7 @@ const WINDOWED: [&str; 24] = [
     "changes",
     "resets",
     "deriv",
+    "integral",
     "stddev_over_time",
     "stdvar_over_time",
     "mad_over_time",

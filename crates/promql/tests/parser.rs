@@ -79,11 +79,24 @@ fn printing_and_parsing_are_inverse() {
 
 #[test]
 fn the_stable_language_has_no_experiments() {
-    for query in ["limitk(1, a)", "info(a)", "a[5m] anchored", "a[1m + 1m]", "a + fill (0) b"] {
+    for query in ["limitk(1, a)", "info(a)", "a[1m + 1m]", "a + fill (0) b"] {
         assert!(parse_with(query, ParseOptions::ALL).is_ok(), "{query}");
         assert!(parse_with(query, ParseOptions::STABLE).is_err(), "{query}");
     }
     assert!(parse_with("sum(rate(a[5m] offset -1m))", ParseOptions::STABLE).is_ok());
+    assert!(parse_with("rate(a[5m] anchored)", ParseOptions::STABLE).is_ok());
+}
+
+#[test]
+fn unquoted_names_may_have_letters_of_any_script_and_dots_if_asked_for() {
+    let unquoted = ParseOptions { unquoted_names: true, ..ParseOptions::ALL };
+    for query in ["a..b.", "sum.x", "温度{場所=\"x\"}", "sum by (c.d, é) (a.1)", "inf.x", "ªx", ":a.b"] {
+        assert!(parse_with(query, unquoted).is_ok(), "{query}");
+        assert!(parse(query).is_err(), "{query}");
+    }
+    for query in [".a", "a{.b=\"1\"}", "a²", "Ⅷa", "a٣", "🙂"] {
+        assert!(parse_with(query, unquoted).is_err(), "{query}");
+    }
 }
 
 #[test]

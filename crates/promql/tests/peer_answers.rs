@@ -74,10 +74,10 @@ fn comparisons_that_do_not_hold_are_matches_too() {
 }
 
 #[test]
-fn what_stands_in_is_not_turned_round_with_the_sides() {
+fn what_stands_in_keeps_its_side_with_group_right() {
     let storage = storage("load 1m\n many{x=\"1\",y=\"1\"} 7\n");
-    assert_eq!(ask(&storage, "nothing + on (x) group_right fill_left (1) many", 0), NONE);
-    assert_eq!(ask(&storage, "nothing + on (x) group_right fill_right (1) many", 0), ["{x=\"1\", y=\"1\"} 8"]);
+    assert_eq!(ask(&storage, "nothing + on (x) group_right fill_left (1) many", 0), ["{x=\"1\", y=\"1\"} 8"]);
+    assert_eq!(ask(&storage, "nothing + on (x) group_right fill_right (1) many", 0), NONE);
 }
 
 #[test]
@@ -182,7 +182,8 @@ fn summaries_of_gauges_are_those_of_histograms_without_buckets() {
 #[test]
 fn durations_that_cannot_be_are_errors_of_the_query() {
     let storage = storage("load 1m\n g 1\n");
-    assert_eq!(ask(&storage, "rate(g[min_of(1m, range())])", 0), ["14:25: duration must be greater than 0"]);
+    assert_eq!(ask(&storage, "rate(g[min_of(1m, range())])", 0), ["7:26: duration must be greater than 0"]);
+    assert_eq!(ask(&storage, "g[max_of(1, 2^2000)]", 0), ["2:19: duration is NaN or infinite"]);
 }
 
 #[test]
@@ -211,7 +212,8 @@ fn refusals_are_worded_as_in_prometheus() {
         ("foo[1m[", "1:7: parse error: unexpected left bracket '['"),
         ("foo[1@", "1:6: parse error: unexpected <op:@> in subquery or range, expected \":\" or \"]\""),
         ("foo[5m:1m:", "1:10: parse error: unexpected colon ':'"),
-        ("foo[step():1m]", "1:12: parse error: unexpected colon before duration in duration expression"),
+        ("foo[:1m]", "1:6: parse error: unexpected colon before duration in duration expression"),
+        ("p[max_of", "1:9: parse error: unexpected end of input in duration expression"),
         ("foo[step() x", "1:12: parse error: unexpected character in duration expression: 'x'"),
         ("sum(a b)", "1:7: parse error: unexpected identifier \"b\" in aggregation"),
         ("sum(abs(a b))", "1:11: parse error: unexpected identifier \"b\" in aggregation"),
@@ -307,18 +309,46 @@ fn what_is_not_shown_is_remarked_all_the_same() {
 }
 
 #[test]
-fn without_keeps_type_and_unit() {
+fn type_and_unit_tell_no_series_apart() {
     let storage = storage("load 1m\n g{__type__=\"gauge\",__unit__=\"s\",i=\"1\"} 5\n");
-    assert_eq!(ask(&storage, "sum without (i) (g)", 0), ["{__type__=\"gauge\", __unit__=\"s\"} 5"]);
+    assert_eq!(ask(&storage, "sum without (i) (g)", 0), ["{} 5"]);
+    assert_eq!(ask(&storage, "g + label_replace(g, \"__type__\", \"x\", \"\", \"\")", 0), ["{i=\"1\"} 10"]);
+    assert_eq!(ask(&storage, "absent(nothing{__type__=\"gauge\",i=\"1\"})", 0), ["{i=\"1\"} 1"]);
 }
 
 #[test]
-fn functions_of_ranges_refuse_series_that_become_equal_even_if_they_never_meet() {
+fn an_unknown_strategy_of_integration_is_remarked_at_itself() {
+    let storage = storage("load 1m\n g 1 3 NaN 5\n");
+    let warning = "PromQL warning: strategy should be 0, 1, or 2 (default), using 2, got 0.5 (1:17)";
+    assert_eq!(ask(&storage, "integral(g[4m], 0.5)", 180), ["{} 360", warning]);
+    assert_eq!(ask(&storage, "integral(g[4m], 0)", 180), ["{} 240"]);
+    assert_eq!(ask(&storage, "integral(g[4m], 1)", 180), ["{} 480"]);
+}
+
+#[test]
+fn infinite_values_at_exact_ranks_are_kept() {
+    let storage = storage("load 1m\n g{i=\"1\"} 1\n g{i=\"2\"} 2\n g{i=\"3\"} Inf\n");
+    assert_eq!(ask(&storage, "quantile(0.5, g)", 0), ["{} 2"]);
+    assert_eq!(ask(&storage, "quantile(1, g)", 0), ["{} inf"]);
+}
+
+#[test]
+fn an_info_metric_of_histograms_is_refused() {
+    let storage = storage("load 1m\n t{instance=\"i\",job=\"j\"} 1\n h{instance=\"i\",job=\"j\"} {{count:1 sum:1}}\n");
+    let error = "this should be an info metric, with float samples: {__name__=\"h\", instance=\"i\", job=\"j\"}";
+    assert_eq!(ask(&storage, "info(t, {__name__=\"h\"})", 0), [error]);
+}
+
+#[test]
+fn functions_of_ranges_join_series_that_become_equal_and_never_meet() {
     let storage = storage("load 1m\n a{i=\"1\"} 1 _ _ _\n b{i=\"1\"} _ _ _ 1\n");
     let expr = parse("sum_over_time({i=\"1\"}[1m])").expect("the query is legal");
     let result = range(&storage, &expr, 0, 180_000, 60_000, &QueryOptions::default(), &Cancel::new());
-    let error = result.expect_err("both have the same labels").to_string();
-    assert_eq!(error, "vector cannot contain metrics with the same labelset");
+    let QueryValue::Matrix(series) = result.expect("they never meet").value else { panic!("no matrix") };
+    assert_eq!(series.len(), 1);
+    assert_eq!(series[0].timestamps_ms, [0, 180_000]);
+    let error = ask(&storage, "sum_over_time({i=\"1\"}[5m])", 180);
+    assert_eq!(error, ["vector cannot contain metrics with the same labelset"]);
 }
 
 #[test]
@@ -350,8 +380,9 @@ fn tokens_are_refused_where_prometheus_finds_them() {
 }
 
 #[test]
-fn a_colon_needs_a_number_in_any_brackets_before_it() {
-    refusal("foo[step():1m]", "1:12: parse error: unexpected colon before duration in duration expression");
+fn a_colon_needs_a_number_or_a_function_in_any_brackets_before_it() {
+    refusal("foo[:1m]", "1:6: parse error: unexpected colon before duration in duration expression");
+    assert!(parse("foo[step():1m]").is_ok());
     assert!(parse("(delta(c[1] anchored))[step():1]").is_ok());
     let expected = "number, duration, step(), or range()";
     for (text, token) in [
