@@ -21,8 +21,8 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Starts it, sending to `otlp_grpc`.
-    pub(crate) fn start(arguments: &Arguments, workdir: &Path, otlp_grpc: &str) -> anyhow::Result<Self> {
+    /// Starts it as that of a machine called `host`, sending to `otlp_grpc`.
+    pub(crate) fn start(arguments: &Arguments, workdir: &Path, otlp_grpc: &str, host: &str) -> anyhow::Result<Self> {
         let [grpc, http, telemetry] = free_ports()?;
         let mut command = Command::new(&arguments.collector);
         command.arg("--config").arg(&arguments.collector_config);
@@ -30,7 +30,10 @@ impl Collector {
         command.env("COLLECTOR_OTLP_HTTP", format!("127.0.0.1:{http}"));
         command.env("COLLECTOR_TELEMETRY_PORT", telemetry.to_string());
         command.env("MYTSDB_OTLP_GRPC", otlp_grpc);
-        let process = Process::start("the Collector", &mut command, &workdir.join("collector.log"))?;
+        // Both run on this machine; on two of them the system would tell the names.
+        command.env("OTEL_RESOURCE_ATTRIBUTES", format!("host.name={host}"));
+        let log = workdir.join(format!("collector-{host}.log"));
+        let process = Process::start("the Collector", &mut command, &log)?;
         Ok(Self { process, telemetry: Client::new(&format!("127.0.0.1:{telemetry}")) })
     }
 

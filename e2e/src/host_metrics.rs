@@ -37,40 +37,65 @@ const EXPECTED: [Expected; 3] = [
     },
 ];
 
-/// Labels that say which process sent the metric; the server may add them.
-const TARGET_LABELS: [&str; 2] = ["instance", "job"];
+/// The `job` of all of them.
+const JOB: &str = "host";
 /// Seconds of CPU a second that one CPU can have, with room for jitter of the clock.
 const CPU_RATE_MAX: f64 = 1.2;
 
-/// Names, labels, types and plausible rates.
-pub(crate) fn check(client: &Client) -> anyhow::Result<()> {
+/// Names, labels, types and plausible rates: the same of each of the hosts, and of no other.
+pub(crate) fn check(client: &Client, hosts: &[&str]) -> anyhow::Result<()> {
     for expected in &EXPECTED {
-        check_metric(client, expected).with_context(|| expected.name)?;
+        check_metric(client, expected, hosts).with_context(|| expected.name)?;
     }
-    check_rates(client)?;
-    check_memory(client)
+    check_hosts(client, hosts)?;
+    for host in hosts {
+        check_rates(client, host).with_context(|| format!("rates of {host}"))?;
+        check_memory(client, host).with_context(|| format!("memory of {host}"))?;
+    }
+    Ok(())
 }
 
-/// How many of the Collector's points the store has.
-pub(crate) fn stored_points(client: &Client) -> anyhow::Result<u64> {
+/// Each host has a `target_info` that says what it is, and joins its series.
+fn check_hosts(client: &Client, hosts: &[&str]) -> anyhow::Result<()> {
+    let infos = client.query("target_info", None)?;
+    ensure!(infos.len() == hosts.len(), "{} series of target_info, expected one a host", infos.len());
+    for host in hosts {
+        let info = infos.iter().find(|one| one.labels.get("instance").is_some_and(|own| own == host));
+        let labels = &info.with_context(|| format!("{host} has no target_info"))?.labels;
+        ensure!(labels.get("host_name").is_some_and(|name| name == host), "{host}: {labels:?}");
+        ensure!(labels.get("os_type").is_some_and(|os| os == "linux"), "{host}: {labels:?}");
+        ensure!(labels.get("job").is_some_and(|job| job == JOB), "{host}: {labels:?}");
+    }
+    let joined =
+        client.query("system_memory_usage_bytes * on (job, instance) group_left (os_type) target_info", None)?;
+    let alone = client.query("system_memory_usage_bytes", None)?;
+    ensure!(joined.len() == alone.len(), "{} of {} series have a target_info", joined.len(), alone.len());
+    println!("target_info: {} hosts, {} series joined", infos.len(), joined.len());
+    Ok(())
+}
+
+/// How many points of a host's Collector the store has.
+pub(crate) fn stored_points(client: &Client, host: &str) -> anyhow::Result<u64> {
     // Raw samples, counted here: a function over series of several names would drop the names that keep them apart.
-    let series = client.query(r#"{__name__=~"system_.+"}[1d]"#, None)?;
+    let series = client.query(&format!(r#"{{__name__=~"system_.+", instance="{host}"}}[1d]"#), None)?;
     Ok(series.iter().map(|one| one.samples.len() as u64).sum())
 }
 
-fn check_metric(client: &Client, expected: &Expected) -> anyhow::Result<()> {
+fn check_metric(client: &Client, expected: &Expected, hosts: &[&str]) -> anyhow::Result<()> {
     let series = client.query(expected.name, None)?;
     ensure!(!series.is_empty(), "no series");
-    let required: BTreeSet<&str> = expected.labels.iter().copied().chain(["__name__"]).collect();
+    let required: BTreeSet<&str> = expected.labels.iter().copied().chain(["__name__", "instance", "job"]).collect();
     for one in &series {
-        let names: BTreeSet<&str> =
-            one.labels.keys().map(String::as_str).filter(|name| !TARGET_LABELS.contains(name)).collect();
+        let names: BTreeSet<&str> = one.labels.keys().map(String::as_str).collect();
         ensure!(names == required, "labels {names:?}, expected {required:?}");
+        ensure!(one.labels["job"] == JOB && hosts.contains(&one.labels["instance"].as_str()), "{:?}", one.labels);
     }
     let (label, values) = expected.values;
-    for value in values {
-        let found = series.iter().any(|one| one.labels.get(label).is_some_and(|own| own == value));
-        ensure!(found, "no series with {label}={value:?}");
+    for host in hosts {
+        for value in values {
+            let found = series.iter().any(|one| one.labels[label] == *value && one.labels["instance"] == *host);
+            ensure!(found, "no series of {host} with {label}={value:?}");
+        }
     }
     match client.metric_type(expected.name)? {
         Some(kind) => ensure!(kind == expected.kind, "type {kind}, expected {}", expected.kind),
@@ -80,8 +105,9 @@ fn check_metric(client: &Client, expected: &Expected) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn check_rates(client: &Client) -> anyhow::Result<()> {
-    let rates = client.query("sum by (cpu) (rate(system_cpu_time_seconds_total[10s]))", None)?;
+fn check_rates(client: &Client, host: &str) -> anyhow::Result<()> {
+    let cpu = format!(r#"sum by (cpu) (rate(system_cpu_time_seconds_total{{instance="{host}"}}[10s]))"#);
+    let rates = client.query(&cpu, None)?;
     ensure!(!rates.is_empty(), "no rate of CPU time");
     for rate in &rates {
         let value = single(std::slice::from_ref(rate))?;
@@ -89,24 +115,25 @@ fn check_rates(client: &Client) -> anyhow::Result<()> {
     }
     let busiest = rates.iter().filter_map(|rate| rate.samples.first()).map(|sample| sample.1).fold(0.0, f64::max);
     ensure!(busiest > 0.0, "no CPU did anything, idling included");
-    for rate in &client.query("rate(system_network_io_bytes_total[10s])", None)? {
+    let network = format!(r#"rate(system_network_io_bytes_total{{instance="{host}"}}[10s])"#);
+    for rate in &client.query(&network, None)? {
         let value = single(std::slice::from_ref(rate))?;
         ensure!(value.is_finite() && value >= 0.0, "network rate {value} of {:?}", rate.labels);
     }
-    println!("rates: {} CPUs, at most {busiest:.3} s a second", rates.len());
+    println!("{host}: {} CPUs, at most {busiest:.3} s a second", rates.len());
     Ok(())
 }
 
 /// The states' sum is the machine's memory, more or less: the kernel's slabs are counted in two of them.
-fn check_memory(client: &Client) -> anyhow::Result<()> {
-    let stored = single(&client.query("sum(system_memory_usage_bytes)", None)?)?;
+fn check_memory(client: &Client, host: &str) -> anyhow::Result<()> {
+    let stored = single(&client.query(&format!(r#"sum(system_memory_usage_bytes{{instance="{host}"}})"#), None)?)?;
     #[expect(clippy::disallowed_methods, reason = "the kernel's own account, not a file of the store")]
     let account = std::fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
     let line = account.lines().find_map(|line| line.strip_prefix("MemTotal:")).context("no MemTotal")?;
     let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().context("MemTotal")?;
     let ratio = stored / (kibibytes * 1024.0);
     ensure!((0.5..=2.0).contains(&ratio), "memory: {stored} bytes, {ratio:.2} of what the machine has");
-    println!("memory: {ratio:.2} of what the machine has");
+    println!("{host}: memory {ratio:.2} of what the machine has");
     Ok(())
 }
 

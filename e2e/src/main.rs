@@ -1,4 +1,4 @@
-//! The end-to-end test: a stock OpenTelemetry Collector feeds the server, which is killed under load and must lose nothing.
+//! The end-to-end test: two stock OpenTelemetry Collectors feed the server, which is killed under load and must lose nothing.
 //!
 //! `cargo xtask e2e` builds the three programs and starts this one. It talks to them over loopback only, keeps its data
 //! in a temporary directory, and prints its verdict in the last line. `MYTSDB_E2E_SEED` repeats the moments of killing.
@@ -28,6 +28,9 @@ use crate::server::Server;
 /// How long the Collector collects, once a second, before its metrics are looked at.
 const COLLECTING: Duration = Duration::from_secs(12);
 
+/// The machines that send their metrics, each with a Collector of its own.
+const HOSTS: [&str; 2] = ["host-a", "host-b"];
+
 fn main() -> ExitCode {
     match run() {
         Ok(verdict) => {
@@ -50,20 +53,26 @@ fn run() -> anyhow::Result<String> {
     let mut server = Server::new(&arguments.server, workdir.path())?;
     let ready = server.start()?;
     println!("server ready after {ready:.1?} at {}", server.http());
-    let mut collector = Collector::start(&arguments, workdir.path(), &server.otlp_grpc())?;
+    let start = |host: &&str| Collector::start(&arguments, workdir.path(), &server.otlp_grpc(), host);
+    let mut collectors = HOSTS.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
 
     std::thread::sleep(COLLECTING);
-    let outcome = host_metrics::check(&server.client()).and_then(|()| {
+    let outcome = host_metrics::check(&server.client(), &HOSTS).and_then(|()| {
         let rounds = KillRounds::new(&mut server, &mut random)?.run(arguments.rounds)?;
         println!("{rounds}");
         ensure!(rounds.lost == 0 && rounds.wrong == 0, "{} points lost, {} wrong", rounds.lost, rounds.wrong);
-        let counters = collector.settle()?;
-        println!("{counters}");
-        counters.check()?;
-        let stored = host_metrics::stored_points(&server.client())?;
-        println!("collector's points in the store: {stored}");
-        ensure!(stored >= counters.sent, "the Collector had {} points accepted, the store has {stored}", counters.sent);
-        Ok(format!("e2e: {} points received, {} kills, 0 points lost", rounds.acknowledged + stored, rounds.kills))
+        let mut stored_of_all = 0;
+        for (collector, host) in collectors.iter_mut().zip(HOSTS) {
+            let counters = collector.settle()?;
+            println!("{host}: {counters}");
+            counters.check()?;
+            let stored = host_metrics::stored_points(&server.client(), host)?;
+            println!("{host}: the collector's points in the store: {stored}");
+            ensure!(stored >= counters.sent, "{host} had {} points accepted, the store has {stored}", counters.sent);
+            stored_of_all += stored;
+        }
+        let received = rounds.acknowledged + stored_of_all;
+        Ok(format!("e2e: {received} points received, {} kills, 0 points lost", rounds.kills))
     });
     if outcome.is_err() {
         // The logs say more than the error does, so they outlive the run.
