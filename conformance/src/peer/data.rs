@@ -204,7 +204,7 @@ fn next_histogram(random: &mut Random, shape: Shape, last: Option<&FloatHistogra
     }
     h.count = h.zero_count + h.positive_buckets.iter().sum::<f64>() + h.negative_buckets.iter().sum::<f64>();
     h.sum += (random.unit() * 400.0).round() / 8.0 - if h.negative_buckets.is_empty() { 0.0 } else { 20.0 };
-    // No sums of NaN: quantiles of such histograms mix up buckets in Prometheus 3.15 and lie outside of all of them.
+    // No sums of NaN: where counts are below zero beside them, quantiles are not yet those of Prometheus.
     h.counter_reset_hint = if gauge { CounterResetHint::Gauge } else { CounterResetHint::Unknown };
     h
 }

@@ -18,8 +18,8 @@ pub(crate) struct Lexer<'a> {
     in_brackets: bool,
     /// A number stands in these brackets.
     got_duration: bool,
-    /// A number or a function stands in these, or in brackets before.
-    got_any_duration: bool,
+    /// A number or a function stands in these brackets.
+    got_width: bool,
     got_colon: bool,
     /// Names may have letters of any script, and dots behind the first character.
     unquoted_names: bool,
@@ -58,7 +58,7 @@ impl<'a> Lexer<'a> {
             in_braces: false,
             in_brackets: false,
             got_duration: false,
-            got_any_duration: false,
+            got_width: false,
             got_colon: false,
             unquoted_names: false,
             series: false,
@@ -221,6 +221,7 @@ impl<'a> Lexer<'a> {
             '[' => {
                 self.in_brackets = true;
                 self.got_duration = false;
+                self.got_width = false;
                 self.got_colon = false;
                 TokenKind::LeftBracket
             }
@@ -292,8 +293,7 @@ impl<'a> Lexer<'a> {
                 TokenKind::RightBracket
             }
             ':' => {
-                // As in Prometheus, a number in any brackets before will do.
-                if !self.got_any_duration {
+                if !self.got_width {
                     self.start = self.at;
                     return Err("unexpected colon before duration in duration expression".into());
                 }
@@ -325,7 +325,7 @@ impl<'a> Lexer<'a> {
             c if c.is_ascii_digit() || (c == '.' && self.peek().is_some_and(|d| d.is_ascii_digit())) => {
                 self.at = self.start;
                 self.got_duration = true;
-                self.got_any_duration = true;
+                self.got_width = true;
                 return self.number_or_duration();
             }
             c if is_alpha(c) => {
@@ -339,7 +339,7 @@ impl<'a> Lexer<'a> {
                     }
                     _ => return Err(format!("unexpected character in duration expression: {}", quote_char(c))),
                 };
-                self.got_any_duration = true;
+                self.got_width = true;
                 TokenKind::Keyword(keyword)
             }
             _ if self.got_duration => {

@@ -158,7 +158,9 @@ impl Token {
                 format!("<op:{text}>")
             }
             TokenKind::Aggregate(_) => format!("<aggr:{text}>"),
-            TokenKind::Keyword(Keyword::Start | Keyword::End | Keyword::Step | Keyword::Range) => quoted(),
+            TokenKind::Keyword(
+                Keyword::Start | Keyword::End | Keyword::Step | Keyword::Range | Keyword::MinOf | Keyword::MaxOf,
+            ) => quoted(),
             TokenKind::Keyword(_) => format!("<{text}>"),
             _ => quoted(),
         }

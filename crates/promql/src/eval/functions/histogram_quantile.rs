@@ -266,7 +266,7 @@ pub(super) fn fraction<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
         grid.count,
         |buckets, step, _, _| classic_fraction(lower.at(step), upper.at(step), buckets),
         |histogram, step, annotations, metric| {
-            if has_nan_observations(histogram) {
+            if lower.at(step) < upper.at(step) && has_nan_observations(histogram) {
                 remarks::fraction_has_nans(annotations, metric, pos);
             }
             histogram.fraction(lower.at(step), upper.at(step))

@@ -39,14 +39,22 @@ pub(super) fn integral(times: &[i64], values: &[f64], strategy: Strategy) -> f64
         match strategy {
             Strategy::Left => sum.add(before * seconds),
             Strategy::Right => sum.add(after * seconds),
-            // Each half alone: the sum of finite values may be infinite, or lose a small one.
             Strategy::Middle => {
-                sum.add(before / 2.0 * seconds);
-                sum.add(after / 2.0 * seconds);
+                let (mean, lost) = mean(before, after);
+                sum.add(mean * seconds);
+                sum.add(lost * seconds);
             }
         }
     }
     if sum.sum.is_infinite() { sum.sum } else { sum.total() }
+}
+
+/// The mean of two values, and what rounding took from it. The sum of finite values may be infinite, their mean is not.
+fn mean(a: f64, b: f64) -> (f64, f64) {
+    let mut both = Kahan::default();
+    both.add(a);
+    both.add(b);
+    if both.sum.is_infinite() { (a / 2.0 + b / 2.0, 0.0) } else { (both.sum / 2.0, both.compensation / 2.0) }
 }
 
 #[cfg(test)]
@@ -60,6 +68,13 @@ mod tests {
         assert_eq!(integral(&times, &values, Strategy::Right), 130.0);
         assert_eq!(integral(&times, &values, Strategy::Middle), 85.0);
         assert_eq!(integral(&times[..1], &values[..1], Strategy::Middle), 0.0);
+    }
+
+    #[test]
+    fn small_values_beside_large_ones_are_not_lost() {
+        let values = [0.0, 1.0, 1e100, 1.0, -1e100, 1.0, 0.0];
+        let times: Vec<i64> = (0..7).map(|i| i * 10_000).collect();
+        assert_eq!(integral(&times, &values, Strategy::Middle), 30.0);
     }
 
     #[test]
