@@ -82,7 +82,13 @@ fn trims_match_the_public_test_file() {
             ["eval", "instant", "at", "1m", name, operator @ ("</" | ">/"), cutoff] => {
                 question = cutoff.parse().ok().map(|cutoff| (name.to_owned(), operator == "</", cutoff));
             }
-            [name, ..] if line.contains("{{") && !name.contains("{l") && !name.contains("{h") => {
+            // Series of more than one value belong to what stands behind the trims.
+            [name, ..]
+                if line.matches("{{").count() == 1
+                    && line.trim_end().ends_with("}}")
+                    && !name.contains("{l")
+                    && !name.contains("{h") =>
+            {
                 let (name, literal) = line.split_once("{{").expect("just seen");
                 let literal = histogram(&format!("{{{{{literal}"));
                 let name = name.trim().trim_end_matches("{}");
