@@ -1,7 +1,7 @@
 //! The tables of float histogram arithmetic.
 
 use crate::score::{Options, Score, files, read};
-use mytsdb_codec::{CounterResetHint, FloatHistogram, Reconciled, Span};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram, Reconciled, Span};
 use serde_json::Value;
 use std::path::Path;
 
@@ -141,7 +141,7 @@ fn outcome(
     case: &Value,
     expected: &FloatHistogram,
     actual: &FloatHistogram,
-    result: Result<Reconciled, mytsdb_codec::HistogramError>,
+    result: Result<Reconciled, mytsdb_histogram::HistogramError>,
 ) -> Result<(), String> {
     let fails = case["expErrMsg"].as_str().is_some_and(|message| !message.is_empty());
     let reconciled = match result {

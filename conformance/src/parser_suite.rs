@@ -1,7 +1,7 @@
 //! The parser's tables: syntax trees with byte positions, refusals, printed forms, series notation.
 
 use crate::score::{Options, Score, files, read};
-use mytsdb_codec::{CounterResetHint, FloatHistogram};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::Labels;
 use mytsdb_promql::{
     AtBound, BinaryOp, Cardinality, DurationExpr, DurationOp, Expr, PosRange, SequenceItem, VectorMatching,
@@ -277,7 +277,7 @@ fn item_json(item: &SequenceItem) -> Value {
 }
 
 fn histogram_json(h: &FloatHistogram) -> Value {
-    let spans = |spans: &[mytsdb_codec::Span]| -> Vec<Value> {
+    let spans = |spans: &[mytsdb_histogram::Span]| -> Vec<Value> {
         spans.iter().map(|s| json!({"Offset": s.offset, "Length": s.length})).collect()
     };
     let hint = match h.counter_reset_hint {

@@ -1,7 +1,7 @@
 //! Random series of every kind that PromQL treats in a way of its own.
 
 use anyhow::Context;
-use mytsdb_codec::{CUSTOM_SCHEMA, CounterResetHint, FloatHistogram, Span};
+use mytsdb_histogram::{CUSTOM_SCHEMA, CounterResetHint, FloatHistogram, Span};
 use mytsdb_model::{Labels, stale_nan};
 use mytsdb_promql::{SequenceItem, TestStorage, parse_duration_ms, parse_series_description};
 use mytsdb_testkit::Random;
@@ -235,7 +235,7 @@ fn exponential(random: &mut Random) -> FloatHistogram {
         // The zero bucket ends far below the others: Prometheus counts observations twice where a zero bucket grows into
         // what is a part of a bucket at the resolution of a sum, so that the buckets hold more than the count.
         let first = h.positive_spans.iter().chain(&h.negative_spans).map(|s| s.offset).filter(|o| *o < 9).min();
-        let lowest = mytsdb_codec::bucket_bound(schema, i64::from(first.unwrap_or(0)) - 1, &[]);
+        let lowest = mytsdb_histogram::bucket_bound(schema, i64::from(first.unwrap_or(0)) - 1, &[]);
         let threshold = random.pick(&[1e-128, 1e-128, 1e-40]);
         h.zero_threshold = if threshold <= lowest { threshold } else { 1e-128 };
         h.zero_count = random.below(4) as f64;

@@ -1,7 +1,7 @@
 //! Remote write 1.0: protobuf in a Snappy block of literals only.
 
 use super::data::{Data, Point};
-use mytsdb_codec::{CounterResetHint, FloatHistogram};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::Labels;
 use prost::Message;
 
@@ -101,7 +101,7 @@ fn request(labels: &Labels, points: &[(i64, Point)]) -> WriteRequest {
 }
 
 fn histogram(h: &FloatHistogram, timestamp: i64) -> Histogram {
-    let spans = |spans: &[mytsdb_codec::Span]| {
+    let spans = |spans: &[mytsdb_histogram::Span]| {
         spans.iter().map(|s| Span { offset: s.offset, length: s.length }).collect::<Vec<_>>()
     };
     Histogram {

@@ -1,6 +1,6 @@
 //! When a result is the expected one.
 
-use mytsdb_codec::{FloatHistogram, Span};
+use mytsdb_histogram::{FloatHistogram, Span};
 use mytsdb_model::{Labels, is_stale_nan};
 use mytsdb_promql::{HistogramItem, SampleValue, SequenceItem, Series, VectorSample};
 

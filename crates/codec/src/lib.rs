@@ -32,17 +32,12 @@
 mod bits;
 mod dx;
 mod error;
-mod histogram;
 mod varint;
 mod xor_append;
 mod xor_decode;
 
 pub use dx::{DX_SAMPLES_MAX, DxChunk, DxEncoder, dx_kernel};
 pub use error::CodecError;
-pub use histogram::{
-    Bucket, CUSTOM_SCHEMA, CounterResetHint, EXPONENTIAL_SCHEMA_MAX, EXPONENTIAL_SCHEMA_MIN, FloatHistogram,
-    HistogramError, Reconciled, Span, bucket_bound, ln, log2,
-};
 pub use xor_append::XorAppender;
 pub use xor_decode::{XorChunk, decode, decode_range};
 

@@ -1,7 +1,7 @@
 //! Query results as JSON: the part of an answer whose cost grows with the number of points.
 
 use crate::json::{Chunks, PointStart, write_histogram};
-use mytsdb_codec::FloatHistogram;
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_promql::{EvalError, QueryValue, SampleValue, Series, SeriesSink, SeriesView, VectorSample, format_fixed};
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use crate::error::StorageError;
 use crate::options::Cancel;
-use mytsdb_codec::FloatHistogram;
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use std::any::Any;
 use std::sync::Arc;

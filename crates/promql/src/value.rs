@@ -3,7 +3,7 @@
 use crate::annotations::Annotations;
 use crate::error::EvalError;
 use crate::plan::Plan;
-use mytsdb_codec::FloatHistogram;
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::Labels;
 use std::sync::Arc;
 

@@ -451,7 +451,9 @@ fn same_all(a: &[f64], b: &[f64], exact: bool) -> bool {
 }
 
 /// Compared by their text, which tells all values apart.
-fn histogram_texts<'h>(all: impl IntoIterator<Item = &'h std::sync::Arc<mytsdb_codec::FloatHistogram>>) -> Vec<String> {
+fn histogram_texts<'h>(
+    all: impl IntoIterator<Item = &'h std::sync::Arc<mytsdb_histogram::FloatHistogram>>,
+) -> Vec<String> {
     all.into_iter().map(|h| format!("{h:?}")).collect()
 }
 

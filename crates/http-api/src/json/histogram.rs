@@ -1,7 +1,7 @@
 //! Native histograms as the API shows them: count, sum and the buckets that hold something.
 
 use super::Chunks;
-use mytsdb_codec::{Bucket, FloatHistogram};
+use mytsdb_histogram::{Bucket, FloatHistogram};
 
 /// `{"count":"n","sum":"x","buckets":[[rule,"lower","upper","count"],…]}`, `buckets` only if there are any.
 pub(crate) fn write_histogram(out: &mut Chunks, histogram: &FloatHistogram) {
@@ -36,7 +36,7 @@ fn boundary_rule(bucket: &Bucket) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mytsdb_codec::Span;
+    use mytsdb_histogram::Span;
 
     fn text(histogram: &FloatHistogram) -> String {
         let mut out = Chunks::new();

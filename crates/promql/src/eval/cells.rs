@@ -1,6 +1,6 @@
 //! One row of steps: a value or nothing for each.
 
-use mytsdb_codec::FloatHistogram;
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::Labels;
 use smallvec::SmallVec;
 use std::ops::Range;

@@ -147,7 +147,7 @@ fn eval_unary<'a>(context: &'a Context<'a>, unary: &'a UnaryExpr, grid: Grid) ->
         for histogram in cells.histograms.iter_mut().flatten() {
             let negated = std::sync::Arc::make_mut(histogram);
             negated.mul(-1.0);
-            negated.counter_reset_hint = mytsdb_codec::CounterResetHint::Gauge;
+            negated.counter_reset_hint = mytsdb_histogram::CounterResetHint::Gauge;
         }
     })
 }

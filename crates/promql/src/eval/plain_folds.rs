@@ -217,8 +217,8 @@ impl HistogramFold {
             let Some(histogram) = cells.histogram(i) else { continue };
             *seen |= SEEN_HISTOGRAM;
             self.hints[i] |= match histogram.counter_reset_hint {
-                mytsdb_codec::CounterResetHint::CounterReset => 1,
-                mytsdb_codec::CounterResetHint::NotCounterReset => 2,
+                mytsdb_histogram::CounterResetHint::CounterReset => 1,
+                mytsdb_histogram::CounterResetHint::NotCounterReset => 2,
                 _ => 0,
             };
             // Behind a float nothing comes of it, so nothing is said about it either.

@@ -13,7 +13,7 @@ use crate::ast::{Expr, MatrixSelector, SubqueryExpr, VectorSelector};
 use crate::error::EvalError;
 use crate::pos::PosRange;
 use crate::storage::{Columns, SeriesSet};
-use mytsdb_codec::CounterResetHint;
+use mytsdb_histogram::CounterResetHint;
 use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use super::workers::in_parts;
 use crate::ast::{Expr, ValueType};
 use crate::error::EvalError;
 use crate::value::{SeriesSink, SeriesView};
-use mytsdb_codec::FloatHistogram;
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::Labels;
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Histograms of which only count and sum are looked at: without buckets, and with hints that tell of resets instead.
 
 use crate::storage::Columns;
-use mytsdb_codec::{CounterResetHint, FloatHistogram};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use std::sync::Arc;
 
 /// The steps at which a series is read, and how far each of them reaches back.

@@ -92,7 +92,7 @@ impl<'w> Window<'w> {
         &self.columns.histogram_timestamps_ms[self.histograms.clone()]
     }
 
-    pub fn histograms(&self) -> &'w [std::sync::Arc<mytsdb_codec::FloatHistogram>] {
+    pub fn histograms(&self) -> &'w [std::sync::Arc<mytsdb_histogram::FloatHistogram>] {
         &self.columns.histograms[self.histograms.clone()]
     }
 

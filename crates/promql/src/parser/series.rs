@@ -6,7 +6,7 @@ use crate::lexer::{Lexer, is_alpha, is_alphanumeric};
 use crate::literal::{parse_duration_ms, parse_number, unquote};
 use crate::pos::PosRange;
 use crate::token::{Token, TokenKind, quote};
-use mytsdb_codec::{CounterResetHint, FloatHistogram, Span};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram, Span};
 use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder, stale_nan};
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ pub use load::{LoadedSample, LoadedSeries, parse_load};
 use crate::error::StorageError;
 use crate::options::Cancel;
 use crate::storage::{Columns, LabelStorage, SelectHints, SeriesSet, Storage};
-use mytsdb_codec::{CounterResetHint, FloatHistogram};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::{Labels, Matcher, TimeRange, is_stale_nan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

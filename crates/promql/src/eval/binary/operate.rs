@@ -6,7 +6,7 @@ use crate::ast::BinaryOp;
 use crate::eval::cells::Cell;
 use crate::eval::remarks;
 use crate::pos::PosRange;
-use mytsdb_codec::{CounterResetHint, FloatHistogram};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use std::sync::Arc;
 
 /// What an operator makes of two samples.

@@ -7,7 +7,7 @@ use super::rate::StartTimes;
 use crate::eval::cells::Cell;
 use crate::eval::window::{Remarks, Window};
 use crate::storage::Columns;
-use mytsdb_codec::{CounterResetHint, FloatHistogram};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use std::sync::Arc;
 
 /// The samples that matter: from the last one at or before the start to the last one that the right edge needs.

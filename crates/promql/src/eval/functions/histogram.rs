@@ -2,7 +2,7 @@
 
 use crate::eval::cells::{Cells, EMPTY, HISTOGRAM};
 use crate::eval::kahan::Kahan;
-use mytsdb_codec::FloatHistogram;
+use mytsdb_histogram::FloatHistogram;
 
 /// The function called `name`, if it maps histograms to floats.
 pub(super) fn summary(name: &str) -> Option<fn(&FloatHistogram) -> f64> {

@@ -16,7 +16,7 @@ use crate::eval::workers::CANCEL_ROWS;
 use crate::literal::parse_number;
 use crate::number_text::format_open_metrics;
 use crate::pos::PosRange;
-use mytsdb_codec::FloatHistogram;
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, LabelsBuilder};
 use std::collections::HashMap;
 

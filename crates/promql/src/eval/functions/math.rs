@@ -48,9 +48,9 @@ pub(super) fn elementwise(name: &str) -> Option<fn(f64) -> f64> {
         "deg" => |v| v * DEGREES_OF_RADIAN,
         "exp" => f64::exp,
         "floor" => f64::floor,
-        "ln" => mytsdb_codec::ln,
-        "log10" => |v| mytsdb_codec::log2(v) * std::f64::consts::LOG10_2,
-        "log2" => mytsdb_codec::log2,
+        "ln" => mytsdb_histogram::ln,
+        "log10" => |v| mytsdb_histogram::log2(v) * std::f64::consts::LOG10_2,
+        "log2" => mytsdb_histogram::log2,
         "rad" => |v| v * RADIANS_OF_DEGREE,
         "sgn" => |v| {
             if v < 0.0 {

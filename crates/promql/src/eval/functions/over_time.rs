@@ -4,7 +4,7 @@ use super::rate::StartTimes;
 use crate::eval::cells::Cell;
 use crate::eval::kahan::{Kahan, Mean};
 use crate::eval::window::{Remarks, Window};
-use mytsdb_codec::{CounterResetHint, FloatHistogram};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use std::sync::Arc;
 
 /// The floats of the window, with a remark if there are histograms beside them.

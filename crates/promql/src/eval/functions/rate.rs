@@ -2,7 +2,7 @@
 
 use crate::eval::cells::Cell;
 use crate::eval::window::{Remarks, Window};
-use mytsdb_codec::{CounterResetHint, FloatHistogram};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use std::sync::Arc;
 
 /// A gap to the window's edge of more average intervals than this is not bridged.

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mytsdb_codec::{Bucket, CounterResetHint, FloatHistogram, HistogramError, Reconciled, Span};
+use mytsdb_histogram::{Bucket, CounterResetHint, FloatHistogram, HistogramError, Reconciled, Span};
 use serde_json::Value;
 
 fn tables() -> Option<PathBuf> {

@@ -1,31 +1,8 @@
-//! Native histograms with float counts, and the arithmetic Prometheus defines for them.
+//! A native histogram with float counts.
 
-mod arithmetic;
-mod bounds;
-mod buckets;
-mod compact;
-mod custom;
-mod display;
-mod error;
-mod kahan;
-mod logarithm;
-mod quantile;
-mod resets;
-mod resolution;
-mod spans;
-mod trim;
-mod validate;
-mod zero_bucket;
-
-pub use arithmetic::Reconciled;
-pub use bounds::bucket_bound;
-pub use buckets::Bucket;
-pub use error::HistogramError;
-pub use logarithm::{ln, log2};
-pub use spans::Span;
-
+use crate::custom;
+use crate::spans::{IndexedBuckets, Span};
 use mytsdb_model::is_stale_nan;
-use spans::IndexedBuckets;
 
 /// The schema of histograms whose bucket bounds are listed ("NHCB").
 pub const CUSTOM_SCHEMA: i32 = -53;
@@ -59,7 +36,7 @@ pub enum CounterResetHint {
 /// Every operation is total on any content: bad spans give a meaningless histogram, never a panic.
 ///
 /// ```
-/// use mytsdb_codec::{FloatHistogram, Span};
+/// use mytsdb_histogram::{FloatHistogram, Span};
 ///
 /// let fine = FloatHistogram {
 ///     schema: 1, // bounds at 1, sqrt(2), 2, 2*sqrt(2), ...
@@ -72,7 +49,7 @@ pub enum CounterResetHint {
 /// let mut sum = fine.copy_to_schema(0)?;
 /// sum.add(&fine)?;
 /// assert_eq!(sum.to_string(), "{count:6, sum:9, (1,2]:6}");
-/// # Ok::<(), mytsdb_codec::HistogramError>(())
+/// # Ok::<(), mytsdb_histogram::HistogramError>(())
 /// ```
 ///
 /// `==` compares fields as they are, hint included, and no NaN equals another; PromQL's comparison is
@@ -148,11 +125,11 @@ impl FloatHistogram {
         all.any(|value| value.is_infinite())
     }
 
-    fn positive(&self) -> IndexedBuckets<'_> {
+    pub(crate) fn positive(&self) -> IndexedBuckets<'_> {
         IndexedBuckets::new(&self.positive_spans, &self.positive_buckets)
     }
 
-    fn negative(&self) -> IndexedBuckets<'_> {
+    pub(crate) fn negative(&self) -> IndexedBuckets<'_> {
         IndexedBuckets::new(&self.negative_spans, &self.negative_buckets)
     }
 }
@@ -160,6 +137,3 @@ impl FloatHistogram {
 fn same_buckets(left: IndexedBuckets<'_>, right: IndexedBuckets<'_>) -> bool {
     left.len() == right.len() && left.zip(right).all(|(a, b)| a.0 == b.0 && a.1.to_bits() == b.1.to_bits())
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use mytsdb_codec::{FloatHistogram, Span};
+use mytsdb_histogram::{FloatHistogram, Span};
 
 /// Reads `{{schema:0 buckets:[1 2] ..}}`.
 fn histogram(literal: &str) -> FloatHistogram {
