@@ -18,7 +18,6 @@ mod replay;
 mod report;
 mod samples;
 mod segment;
-mod varint;
 
 pub use checkpoint::CheckpointWriter;
 pub use error::WalError;

@@ -3,8 +3,8 @@
 use crate::frame::FrameBuffer;
 use crate::header::le_u32;
 use crate::samples::{self, Columns, ROWS_MAX};
-use crate::varint::{self, VARINT_BYTES_MAX};
 use mytsdb_model::{Labels, SeriesRef};
+use mytsdb_varint::{self as varint, VARINT_BYTES_MAX};
 
 /// What replay gives back, in the order in which it was logged.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,7 +107,7 @@ impl RecordDecoder {
         match header[0] {
             KIND_SERIES => {
                 let mut labels_at = 0;
-                let series = SeriesRef(varint::read(body, &mut labels_at)?);
+                let series = SeriesRef(varint::read(body, &mut labels_at).ok()?);
                 let labels = Labels::from_bytes(&body[labels_at..]).ok()?;
                 sink(Record::Series { series, labels });
             }
