@@ -273,3 +273,28 @@ proptest! {
         prop_assert!(kahan.equals(&sum), "{} and {}", kahan, sum);
     }
 }
+
+#[test]
+fn compensation_of_the_zero_bucket_survives_other_resolutions_and_thresholds() {
+    let zero = |schema, zero_threshold, zero_count| FloatHistogram {
+        schema,
+        zero_threshold,
+        zero_count,
+        count: zero_count,
+        ..FloatHistogram::default()
+    };
+    let orders = [[1e100, 1.0, -1e100], [1.0, 1e100, -1e100], [1e100, -1e100, 1.0]];
+    for counts in orders {
+        for thresholds in [[0.5, 1.0, 0.001], [1.0, 0.5, 0.001], [0.001, 0.5, 1.0], [0.5, 0.5, 0.5]] {
+            for schemas in [[3, 3, 3], [3, 2, 1], [1, 2, 3], [2, 0, 3]] {
+                let mut sum = zero(schemas[0], thresholds[0], counts[0]);
+                let mut compensation = sum.new_compensation();
+                for i in 1..3 {
+                    sum.kahan_add(&zero(schemas[i], thresholds[i], counts[i]), &mut compensation).unwrap();
+                }
+                sum.add(&compensation).unwrap();
+                assert_eq!((sum.zero_count, sum.count), (1.0, 1.0), "{counts:?} {thresholds:?} {schemas:?}");
+            }
+        }
+    }
+}
