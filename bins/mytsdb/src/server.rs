@@ -7,7 +7,8 @@ use crate::{logging, self_metrics};
 use anyhow::{Context, Result, bail};
 use mytsdb_engine::{Durability, Engine, EngineError, EngineOptions, Recovery};
 use mytsdb_http_api::{Api, ApiOptions};
-use mytsdb_ingest_grpc::{IngestMetrics, IngestOptions};
+use mytsdb_ingest::{Ingest, IngestOptions};
+use mytsdb_ingest_grpc::GrpcOptions;
 use mytsdb_promql::{MemoryBudget, QueryOptions, WorkerPool};
 use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
@@ -149,19 +150,12 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener) -> Result<
         })?),
     };
 
+    let ingest = Arc::new(Ingest::new(engine.clone(), translator, ingest_options(config)));
     let grpc_server = tokio::spawn(mytsdb_ingest_grpc::serve(
         grpc,
-        engine.clone(),
-        translator,
-        IngestOptions {
-            max_message_bytes: config.otlp_max_message_bytes,
-            max_compressed_bytes: config.otlp_max_compressed_bytes,
-            max_compression_ratio: config.otlp_max_compression_ratio,
-            max_in_flight_bytes: config.otlp_max_in_flight_bytes,
-            shutdown_grace: DRAIN_MAX,
-            ..IngestOptions::default()
-        },
-        IngestMetrics::new(&registry),
+        ingest,
+        GrpcOptions { shutdown_grace: DRAIN_MAX, ..GrpcOptions::default() },
+        mytsdb_ingest_grpc::metrics(&registry),
         stopped(stopping),
     ));
     welcome(config, http_address, grpc_address);
@@ -189,6 +183,16 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener) -> Result<
         stopped
     });
     stopped.await.context("stop the store")?.context("the last sync of the log failed")
+}
+
+fn ingest_options(config: &Config) -> IngestOptions {
+    IngestOptions {
+        max_message_bytes: config.otlp_max_message_bytes,
+        max_compressed_bytes: config.otlp_max_compressed_bytes,
+        max_compression_ratio: config.otlp_max_compression_ratio,
+        max_in_flight_bytes: config.otlp_max_in_flight_bytes,
+        ..IngestOptions::default()
+    }
 }
 
 /// The threads that help queries: with the one that a query runs on, as many as there are cores.

@@ -1,13 +1,10 @@
 //! Reads the one message of a unary gRPC request: a flag, a big-endian length, that many bytes.
 
-use crate::IngestOptions;
-use crate::inflate::Encoding;
-use crate::status::{invalid, too_large, unavailable};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use mytsdb_ingest::{Encoding, Refusal, Unavailable};
 use std::pin::Pin;
-use tonic::Status;
 use tonic::body::Body;
 
 /// Bytes of flag and length in front of a message.
@@ -19,7 +16,7 @@ const RESERVE_BYTES_MAX: usize = 1 << 20;
 /// Length and compression of a message whose bytes have not been read yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Prefix {
-    pub compressed: bool,
+    pub encoding: Encoding,
     pub length: usize,
 }
 
@@ -36,10 +33,11 @@ impl FrameReader {
     }
 
     /// The next piece of the body, `None` at its end. Never empty.
-    async fn piece(&mut self) -> Result<Option<Bytes>, Status> {
+    async fn piece(&mut self) -> Result<Option<Bytes>, Refusal> {
         while let Some(frame) = self.body.frame().await {
             // A body that breaks off is the connection's fault, not the data's.
-            let frame = frame.map_err(|error| unavailable(format!("request body: {error}")))?;
+            let frame =
+                frame.map_err(|error| Refusal::unavailable(Unavailable::Transfer, format!("request body: {error}")))?;
             if let Ok(data) = frame.into_data()
                 && !data.is_empty()
             {
@@ -49,43 +47,31 @@ impl FrameReader {
         Ok(None)
     }
 
-    /// Reads flag and length, and checks the length against the limits before anything is made ready for it.
-    pub async fn prefix(&mut self, encoding: Encoding, options: &IngestOptions) -> Result<Prefix, Status> {
+    /// Reads flag and length; nothing is made ready for the message yet. `encoding` is what the headers announce.
+    pub async fn prefix(&mut self, encoding: Encoding) -> Result<Prefix, Refusal> {
         let mut head = BytesMut::with_capacity(PREFIX_BYTES);
         while head.len() < PREFIX_BYTES {
             if self.pending.is_empty() {
-                self.pending = self.piece().await?.ok_or_else(|| invalid("request without a message"))?;
+                self.pending = self.piece().await?.ok_or_else(|| Refusal::malformed("request without a message"))?;
             }
             let take = (PREFIX_BYTES - head.len()).min(self.pending.len());
             head.extend_from_slice(&self.pending.split_to(take));
         }
         let flag = head.get_u8();
         let length = head.get_u32() as usize;
-        let compressed = match flag {
-            0 => false,
+        let encoding = match flag {
+            0 => Encoding::Identity,
             1 if encoding == Encoding::Identity => {
-                return Err(invalid("message is compressed, but grpc-encoding does not say how"));
+                return Err(Refusal::malformed("message is compressed, but grpc-encoding does not say how"));
             }
-            1 => true,
-            other => return Err(invalid(format!("gRPC frame flag {other}"))),
+            1 => encoding,
+            other => return Err(Refusal::malformed(format!("gRPC frame flag {other}"))),
         };
-        if compressed && length > options.max_compressed_bytes {
-            return Err(too_large(format!(
-                "compressed request of {length} bytes, the limit is {} (--otlp-max-compressed-bytes)",
-                options.max_compressed_bytes
-            )));
-        }
-        if !compressed && length > options.max_message_bytes {
-            return Err(too_large(format!(
-                "request of {length} bytes, the limit is {} (--otlp-max-message-bytes)",
-                options.max_message_bytes
-            )));
-        }
-        Ok(Prefix { compressed, length })
+        Ok(Prefix { encoding, length })
     }
 
     /// Reads the message and the end of the body. A message that arrived in one piece is not copied.
-    pub async fn message(mut self, length: usize) -> Result<Bytes, Status> {
+    pub async fn message(mut self, length: usize) -> Result<Bytes, Refusal> {
         let message = if self.pending.len() >= length {
             self.pending.split_to(length)
         } else {
@@ -93,7 +79,8 @@ impl FrameReader {
             all.extend_from_slice(&self.pending);
             self.pending = Bytes::new();
             while all.len() < length {
-                let mut piece = self.piece().await?.ok_or_else(|| invalid("request body ends inside its message"))?;
+                let mut piece =
+                    self.piece().await?.ok_or_else(|| Refusal::malformed("request body ends inside its message"))?;
                 let rest = length - all.len();
                 all.extend_from_slice(&piece.split_to(rest.min(piece.len())));
                 self.pending = piece;
@@ -102,6 +89,6 @@ impl FrameReader {
         };
         let ended =
             self.pending.is_empty() && (Pin::new(&mut self.body).is_end_stream() || self.piece().await?.is_none());
-        if ended { Ok(message) } else { Err(invalid("more than one message in a unary request")) }
+        if ended { Ok(message) } else { Err(Refusal::malformed("more than one message in a unary request")) }
     }
 }

@@ -1,7 +1,7 @@
 //! The OTLP/gRPC edge: takes `MetricsService/Export` requests, has them stored, and answers so that senders do the right thing.
 //!
 //! It reads gRPC frames itself, so that requests are never turned into message objects and compression is bounded
-//! before it is undone. It is *not* where names and values are translated (that is `mytsdb-otlp`) or kept.
+//! before it is undone. It is *not* where requests are bounded and stored (that is `mytsdb-ingest`).
 //!
 //! | situation | answer | a Collector |
 //! |---|---|---|
@@ -14,39 +14,34 @@
 //!
 //! ```no_run
 //! # async fn example(engine: std::sync::Arc<mytsdb_engine::Engine>) -> Result<(), Box<dyn std::error::Error>> {
-//! use mytsdb_ingest_grpc::{IngestMetrics, IngestOptions, serve};
+//! use mytsdb_ingest::{Ingest, IngestOptions};
+//! use mytsdb_ingest_grpc::{GrpcOptions, metrics, serve};
 //! use mytsdb_otlp::{Options, Translator};
 //! use std::sync::Arc;
 //!
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:4317").await?;
 //! let translator = Arc::new(Translator::new(Options::default()));
-//! let metrics = IngestMetrics::new(&mytsdb_telemetry::Registry::new());
+//! let ingest = Arc::new(Ingest::new(engine, translator, IngestOptions::default()));
+//! let metrics = metrics(&mytsdb_telemetry::Registry::new());
 //! let stop = async { tokio::signal::ctrl_c().await.unwrap_or(()) };
-//! serve(listener, engine, translator, IngestOptions::default(), metrics, stop).await?;
+//! serve(listener, ingest, GrpcOptions::default(), metrics, stop).await?;
 //! # Ok(())
 //! # }
 //! ```
 #![forbid(unsafe_code)]
 
-mod admission;
-mod appender;
-mod batch_sink;
 mod error;
 mod export;
 mod frame;
-mod inflate;
-mod metrics;
 mod options;
 mod response;
 mod server;
 mod service;
 mod status;
 
-pub use appender::Appender;
 pub use error::IngestError;
-pub use metrics::IngestMetrics;
-pub use options::IngestOptions;
-pub use server::serve;
+pub use options::GrpcOptions;
+pub use server::{metrics, serve};
 
 /// Compiles the README's example.
 #[cfg(doctest)]

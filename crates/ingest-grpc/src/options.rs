@@ -1,40 +1,18 @@
-//! Bounds on requests and connections.
+//! Bounds on connections.
 
 use std::time::Duration;
 
-/// Settings of the server.
+/// Settings of the server; bounds on requests are [`IngestOptions`](mytsdb_ingest::IngestOptions).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IngestOptions {
-    /// Bytes of a request when it is decompressed (`--otlp-max-message-bytes`).
-    pub max_message_bytes: usize,
-    /// Bytes of a compressed request as it arrives (`--otlp-max-compressed-bytes`).
-    pub max_compressed_bytes: usize,
-    /// Decompressed bytes per compressed byte, above the first MiB (`--otlp-max-compression-ratio`).
-    pub max_compression_ratio: usize,
-    /// Bytes of all requests that are being worked on (`--otlp-max-in-flight-bytes`); at least one request of the
-    /// largest size always fits.
-    pub max_in_flight_bytes: usize,
-    /// How long a request waits for room before its sender is told to come back.
-    pub queue_timeout: Duration,
-    /// How long a request's body may take to arrive.
-    pub body_timeout: Duration,
+pub struct GrpcOptions {
     /// Concurrent requests per connection.
     pub max_streams_per_connection: u32,
     /// How long requests that are being worked on may still take once shutdown is asked for.
     pub shutdown_grace: Duration,
 }
 
-impl Default for IngestOptions {
+impl Default for GrpcOptions {
     fn default() -> Self {
-        Self {
-            max_message_bytes: 64 << 20,
-            max_compressed_bytes: 32 << 20,
-            max_compression_ratio: 200,
-            max_in_flight_bytes: 256 << 20,
-            queue_timeout: Duration::from_secs(1),
-            body_timeout: Duration::from_secs(30),
-            max_streams_per_connection: 256,
-            shutdown_grace: Duration::from_secs(10),
-        }
+        Self { max_streams_per_connection: 256, shutdown_grace: Duration::from_secs(10) }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{BodyExt, Full};
-use mytsdb_otlp::Translation;
+use mytsdb_ingest::Report;
 use prost::Message;
 use tonic::body::Body;
 
@@ -23,17 +23,13 @@ pub(crate) struct PartialSuccess {
     pub error_message: String,
 }
 
-impl From<&Translation> for ExportResponse {
+impl From<Option<Report>> for ExportResponse {
     /// Unset if all is well; a warning alone comes with 0 rejected points.
-    fn from(translation: &Translation) -> Self {
-        let rejected = translation.refused.total();
-        if rejected == 0 && translation.warnings.is_empty() {
-            return Self { partial_success: None };
-        }
-        let parts: Vec<&str> =
-            translation.refused.messages().iter().chain(&translation.warnings).map(String::as_str).collect();
-        let partial_success =
-            Some(PartialSuccess { rejected_data_points: rejected as i64, error_message: parts.join("; ") });
+    fn from(report: Option<Report>) -> Self {
+        let partial_success = report.map(|report| PartialSuccess {
+            rejected_data_points: report.rejected_points as i64,
+            error_message: report.message,
+        });
         Self { partial_success }
     }
 }

@@ -1,10 +1,11 @@
 //! Listens, serves, and stops without cutting requests off.
 
-use crate::admission::Admission;
 use crate::export::Exporter;
 use crate::service::MetricsService;
-use crate::{Appender, IngestError, IngestMetrics, IngestOptions};
-use mytsdb_otlp::Translator;
+use crate::status::CODE_NAMES;
+use crate::{GrpcOptions, IngestError};
+use mytsdb_ingest::{Appender, Ingest, IngestMetrics};
+use mytsdb_telemetry::Registry;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +27,13 @@ const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// A silent connection is asked for a sign of life this often, and closed if it stays silent.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
+/// What the server counts: `mytsdb_ingest_*` with `protocol="otlp_grpc"`.
+pub fn metrics(registry: &Registry) -> IngestMetrics {
+    IngestMetrics::new(registry, "otlp_grpc", &CODE_NAMES)
+}
+
 /// Serves OTLP/gRPC on `listener` until `shutdown` completes; then no new connection or request is taken, and requests
-/// being worked on finish within [`IngestOptions::shutdown_grace`].
+/// being worked on finish within [`GrpcOptions::shutdown_grace`].
 ///
 /// An OK means that the engine has called the batch durable.
 ///
@@ -35,9 +41,8 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 /// [`IngestError::Transport`] if the listener fails.
 pub async fn serve<A: Appender>(
     listener: TcpListener,
-    engine: Arc<A>,
-    translator: Arc<Translator>,
-    options: IngestOptions,
+    ingest: Arc<Ingest<A>>,
+    options: GrpcOptions,
     metrics: IngestMetrics,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), IngestError> {
@@ -49,8 +54,7 @@ pub async fn serve<A: Appender>(
         .max_frame_size(FRAME_BYTES_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE));
-    let admission = Admission::new(&options);
-    let exporter = Exporter { engine, translator, options, metrics, admission };
+    let exporter = Exporter { ingest, metrics };
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let (stopping, stopped) = oneshot::channel::<()>();
     let signal = async move {

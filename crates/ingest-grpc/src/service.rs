@@ -1,12 +1,11 @@
 //! The gRPC service as HTTP sees it: headers, method, panics.
 
-use crate::Appender;
 use crate::export::Exporter;
-use crate::inflate::{ACCEPTED, Encoding};
 use crate::response;
-use crate::status::unavailable;
+use crate::status::{code_name, from_refusal};
 use futures_util::FutureExt;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use mytsdb_ingest::{Appender, Encoding, Refusal, Unavailable};
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -18,6 +17,9 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tower::Service;
+
+/// What the `grpc-accept-encoding` header offers.
+const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,zstd");
 
 /// `opentelemetry.proto.collector.metrics.v1.MetricsService`.
 pub(crate) struct MetricsService<A>(pub Arc<Exporter<A>>);
@@ -48,10 +50,11 @@ impl<A: Appender> Service<Request<Body>> for MetricsService<A> {
             // State shared between requests is either atomic or repairs itself after a panic (the series cache).
             let answer = AssertUnwindSafe(answer(&exporter, request)).catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!("a write request panicked; its sender is told to retry");
-                Err(unavailable("internal error, the request was not stored"))
+                let message = "internal error, the request was not stored";
+                Err(from_refusal(&Refusal::unavailable(Unavailable::Internal, message)))
             });
             let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
-            exporter.metrics.count_request(code, started.elapsed());
+            exporter.metrics.count_request(code_name(code), started.elapsed());
             let mut response = answer.unwrap_or_else(Status::into_http);
             response.headers_mut().insert("grpc-accept-encoding", ACCEPTED);
             Ok(response)
@@ -65,10 +68,8 @@ async fn answer<A: Appender>(exporter: &Exporter<A>, request: Request<Body>) -> 
         return Err(Status::unimplemented(format!("method {method:?}")));
     }
     check_content_type(request.headers())?;
-    let encoding = Encoding::from_header(request.headers().get("grpc-encoding")).map_err(|name| {
-        Status::unimplemented(format!("compression {name:?} is not supported, identity, gzip and zstd are"))
-    })?;
-    let message = exporter.export(request.into_body(), encoding).await?;
+    let encoding = grpc_encoding(request.headers())?;
+    let message = exporter.export(request.into_body(), encoding).await.map_err(|refusal| from_refusal(&refusal))?;
     Ok(response::ok(&message))
 }
 
@@ -78,4 +79,13 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Status> {
         Some(b"" | b"+proto" | [b';', ..]) => Ok(()),
         _ => Err(Status::invalid_argument("content-type is not application/grpc or application/grpc+proto")),
     }
+}
+
+fn grpc_encoding(headers: &HeaderMap) -> Result<Encoding, Status> {
+    let name = headers.get("grpc-encoding").map_or(&b""[..], |value| value.as_bytes());
+    let known = [Encoding::Identity, Encoding::Gzip, Encoding::Zstd];
+    Encoding::from_name(name).filter(|encoding| known.contains(encoding)).ok_or_else(|| {
+        let name = String::from_utf8_lossy(&name[..name.len().min(32)]);
+        Status::unimplemented(format!("compression {name:?} is not supported, identity, gzip and zstd are"))
+    })
 }

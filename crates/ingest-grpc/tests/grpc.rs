@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
 use mytsdb_engine::{Batch, Done, Engine, EngineError, EngineOptions, ManualClock, Outcome, Refusal};
-use mytsdb_ingest_grpc::{Appender, IngestError, IngestMetrics, IngestOptions, serve};
+use mytsdb_ingest::{Appender, Ingest, IngestOptions};
+use mytsdb_ingest_grpc::{GrpcOptions, IngestError, metrics, serve};
 use mytsdb_model::{Labels, Matcher, SeriesRef, TimeRange};
 use mytsdb_otlp::{Options, Translator};
 use mytsdb_telemetry::{Registry, write_text};
@@ -136,14 +137,19 @@ struct Server {
 
 impl Server {
     async fn start<A: Appender>(store: Arc<A>, options: IngestOptions) -> Self {
+        Self::start_with(store, options, GrpcOptions::default()).await
+    }
+
+    async fn start_with<A: Appender>(store: Arc<A>, options: IngestOptions, grpc: GrpcOptions) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let registry = Registry::new();
-        let metrics = IngestMetrics::new(&registry);
+        let metrics = metrics(&registry);
         let translator = Arc::new(Translator::new(Options::default()));
+        let ingest = Arc::new(Ingest::new(store, translator, options));
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };
-        let running = tokio::spawn(serve(listener, store, translator, options, metrics, shutdown));
+        let running = tokio::spawn(serve(listener, ingest, grpc, metrics, shutdown));
         Self { address, registry, stop: Some(stop), running }
     }
 
@@ -437,8 +443,8 @@ async fn shutdown_waits_for_requests_being_worked_on() {
 async fn shutdown_does_not_wait_for_ever() {
     let store = Arc::new(Memory::default());
     store.set(Mood::Hold);
-    let options = IngestOptions { shutdown_grace: Duration::from_millis(1), ..IngestOptions::default() };
-    let server = Server::start(Arc::clone(&store), options).await;
+    let grpc = GrpcOptions { shutdown_grace: Duration::from_millis(1), ..GrpcOptions::default() };
+    let server = Server::start_with(Arc::clone(&store), IngestOptions::default(), grpc).await;
     let mut client = server.client().await;
     let waiting = tokio::spawn(async move { client.export(request([1])).await });
     while store.submitted.load(SeqCst) == 0 {

@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
 use mytsdb_engine::{Engine, EngineOptions, ManualClock};
-use mytsdb_ingest_grpc::{IngestMetrics, IngestOptions, serve};
+use mytsdb_ingest::{Ingest, IngestOptions};
+use mytsdb_ingest_grpc::{GrpcOptions, metrics, serve};
 use mytsdb_model::{Matcher, TimeRange};
 use mytsdb_otlp::{Options, Translator};
 use mytsdb_telemetry::Registry;
@@ -36,9 +37,9 @@ impl Store {
         std::thread::spawn(move || committer.run_committer());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let (metrics, translator) = (IngestMetrics::new(&registry), Arc::new(Translator::new(Options::default())));
-        let (store, options) = (Arc::clone(&engine), IngestOptions::default());
-        tokio::spawn(serve(listener, store, translator, options, metrics, std::future::pending()));
+        let translator = Arc::new(Translator::new(Options::default()));
+        let ingest = Arc::new(Ingest::new(Arc::clone(&engine), translator, IngestOptions::default()));
+        tokio::spawn(serve(listener, ingest, GrpcOptions::default(), metrics(&registry), std::future::pending()));
         Self { engine, client: MetricsServiceClient::connect(address).await.unwrap() }
     }
 

@@ -1,11 +1,8 @@
-//! What the edge counts.
+//! What is counted for each protocol.
 
 use mytsdb_otlp::{RefusalReason, Refusals};
 use mytsdb_telemetry::{Counter, Description, Gauge, Histogram, LATENCY_SECONDS, Registry};
 use std::time::Duration;
-use tonic::Code;
-
-const PROTOCOL: (&str, &str) = ("protocol", "otlp_grpc");
 
 const POINTS: Description = Description::new("mytsdb_ingest_points_total", "Data points stored, by protocol.");
 const REFUSED: Description =
@@ -26,25 +23,12 @@ const IN_FLIGHT: Description =
 const CACHE: Description =
     Description::new("mytsdb_ingest_series_cache_entries", "Entries of the cache that knows points by their bytes.");
 
-/// The codes that are answered; anything else would be counted as `unknown`.
-const CODES: [(Code, &str); 9] = [
-    (Code::Ok, "ok"),
-    (Code::InvalidArgument, "invalid_argument"),
-    (Code::ResourceExhausted, "resource_exhausted"),
-    (Code::Unavailable, "unavailable"),
-    (Code::Unimplemented, "unimplemented"),
-    (Code::DeadlineExceeded, "deadline_exceeded"),
-    (Code::Cancelled, "cancelled"),
-    (Code::Internal, "internal"),
-    (Code::Unknown, "unknown"),
-];
-
 /// Handles of all metrics of this crate; a clone counts into the same ones.
 #[derive(Debug, Clone)]
 pub struct IngestMetrics {
     points: Counter,
     refused: [Counter; RefusalReason::ALL.len()],
-    requests: [Counter; CODES.len()],
+    requests: Vec<(&'static str, Counter)>,
     duration: Histogram,
     bytes: Counter,
     pub(crate) in_flight_bytes: Gauge,
@@ -52,23 +36,33 @@ pub struct IngestMetrics {
 }
 
 impl IngestMetrics {
-    /// Registers the metrics under `mytsdb_ingest_*` with `protocol="otlp_grpc"`.
-    pub fn new(registry: &Registry) -> Self {
+    /// Registers the metrics under `mytsdb_ingest_*` with the label `protocol`. `codes` are what requests are answered
+    /// with, in the protocol's words; the last one also stands for whatever is not among them.
+    ///
+    /// # Panics
+    /// If there are no codes.
+    pub fn new(registry: &Registry, protocol: &'static str, codes: &[&'static str]) -> Self {
+        assert!(!codes.is_empty(), "a request is answered with something");
+        let protocol = ("protocol", protocol);
+        let request = |code: &&'static str| (*code, registry.counter(&REQUESTS, &[protocol, ("code", *code)]));
         Self {
-            points: registry.counter(&POINTS, &[PROTOCOL]),
+            points: registry.counter(&POINTS, &[protocol]),
             refused: RefusalReason::ALL
-                .map(|reason| registry.counter(&REFUSED, &[PROTOCOL, ("reason", reason.as_str())])),
-            requests: CODES.map(|(_, code)| registry.counter(&REQUESTS, &[PROTOCOL, ("code", code)])),
-            duration: registry.histogram(&DURATION, LATENCY_SECONDS, &[PROTOCOL]),
-            bytes: registry.counter(&BYTES, &[PROTOCOL]),
-            in_flight_bytes: registry.gauge(&IN_FLIGHT, &[PROTOCOL]),
+                .map(|reason| registry.counter(&REFUSED, &[protocol, ("reason", reason.as_str())])),
+            requests: codes.iter().map(request).collect(),
+            duration: registry.histogram(&DURATION, LATENCY_SECONDS, &[protocol]),
+            bytes: registry.counter(&BYTES, &[protocol]),
+            in_flight_bytes: registry.gauge(&IN_FLIGHT, &[protocol]),
             cache_entries: registry.gauge(&CACHE, &[]),
         }
     }
 
-    pub(crate) fn count_request(&self, code: Code, duration: Duration) {
-        let known = CODES.iter().position(|(c, _)| *c == code).unwrap_or(CODES.len() - 1);
-        self.requests[known].inc();
+    /// Counts an answer and the time it took.
+    pub fn count_request(&self, code: &str, duration: Duration) {
+        let known = self.requests.iter().find(|(known, _)| *known == code).or(self.requests.last());
+        if let Some((_, counter)) = known {
+            counter.inc();
+        }
         self.duration.observe(duration.as_secs_f64());
     }
 

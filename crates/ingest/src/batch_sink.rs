@@ -6,8 +6,8 @@ use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_otlp::{RefusalReason, Refusals, Refused, Sink, TargetInfo};
 use std::ops::Range;
 
-/// The sink of one request.
-pub(crate) struct BatchSink<'a, A> {
+/// The sink of one request: gathers its samples into a batch. Samples come in by its [`Sink`].
+pub struct BatchSink<'a, A> {
     appender: &'a A,
     batch: Batch,
     /// The first row of the current point, and of the current resource.
@@ -22,12 +22,12 @@ pub(crate) struct BatchSink<'a, A> {
 pub(crate) struct PointRows(Vec<Range<u32>>);
 
 impl<'a, A: Appender> BatchSink<'a, A> {
-    pub fn new(appender: &'a A) -> Self {
+    pub(crate) fn new(appender: &'a A) -> Self {
         Self { appender, batch: Batch::default(), point_start: 0, resource_start: 0, fatal: None }
     }
 
     /// The batch, or the error that fails the request.
-    pub fn finish(self) -> Result<(Batch, PointRows), EngineError> {
+    pub(crate) fn finish(self) -> Result<(Batch, PointRows), EngineError> {
         match self.fatal {
             Some(error) => Err(error),
             None => {

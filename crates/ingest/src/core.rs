@@ -1,0 +1,173 @@
+//! One request's way from its bytes to the store, for all protocols.
+
+use crate::admission::Admission;
+use crate::batch_sink::PointRows;
+use crate::gzip::gunzip_plain;
+use crate::inflate::{Cap, declared_bytes, inflate};
+use crate::{Appender, BatchSink, Encoding, IngestMetrics, IngestOptions, Refusal, Room, Unavailable};
+use bytes::Bytes;
+use mytsdb_engine::{Batch, EngineError, Outcome};
+use mytsdb_otlp::{Translation, Translator};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Times a request is translated anew because series it named were dropped meanwhile.
+const ATTEMPTS_MAX: usize = 3;
+
+/// What all requests of all protocols share: the store, the translator, and the room for bytes.
+#[derive(Debug)]
+pub struct Ingest<A> {
+    appender: Arc<A>,
+    translator: Arc<Translator>,
+    options: IngestOptions,
+    admission: Admission,
+}
+
+impl<A: Appender> Ingest<A> {
+    /// A way into `appender`, with nothing in flight.
+    pub fn new(appender: Arc<A>, translator: Arc<Translator>, options: IngestOptions) -> Self {
+        let admission = Admission::new(&options);
+        Self { appender, translator, options, admission }
+    }
+
+    /// The bounds.
+    pub fn options(&self) -> &IngestOptions {
+        &self.options
+    }
+
+    /// Checks the length of a request as it arrives, to be called before anything is made ready for it.
+    ///
+    /// # Errors
+    /// [`Refusal::TooLarge`].
+    pub fn check_length(&self, bytes: usize, encoding: Encoding) -> Result<(), Refusal> {
+        let (what, limit, flag) = if encoding == Encoding::Identity {
+            ("request", self.options.max_message_bytes, "--otlp-max-message-bytes")
+        } else {
+            ("compressed request", self.options.max_compressed_bytes, "--otlp-max-compressed-bytes")
+        };
+        if bytes > limit {
+            return Err(Refusal::too_large(&format!("{what} of {bytes} bytes"), limit, flag));
+        }
+        Ok(())
+    }
+
+    /// Takes room for the bytes of a request before they are read; waits a bounded time for it.
+    ///
+    /// # Errors
+    /// [`Refusal::Overloaded`] if there was none within [`IngestOptions::queue_timeout`].
+    pub async fn admit(&self, bytes: usize, metrics: &IngestMetrics) -> Result<Room, Refusal> {
+        self.admission.admit(bytes, metrics).await
+    }
+
+    /// Takes room for `bytes` more.
+    ///
+    /// # Errors
+    /// As for [`admit`](Self::admit).
+    pub async fn enlarge(&self, room: &mut Room, bytes: usize) -> Result<(), Refusal> {
+        self.admission.enlarge(room, bytes).await
+    }
+
+    /// Undoes the compression of a request, with room taken for what it becomes before that exists.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`] for damage, [`Refusal::TooLarge`] for a request that is or becomes too large,
+    /// [`Refusal::Overloaded`] if there is no room.
+    pub async fn inflate(&self, message: Bytes, encoding: Encoding, room: &mut Room) -> Result<Bytes, Refusal> {
+        if encoding == Encoding::Identity {
+            return Ok(message);
+        }
+        let cap = Cap::new(message.len(), &self.options);
+        let declared = declared_bytes(&message, encoding, cap)?;
+        self.enlarge(room, declared).await?;
+        if encoding == Encoding::Gzip {
+            if let Some(inflated) = gunzip_plain(&message, declared) {
+                return Ok(inflated);
+            }
+            // What the trailer says was no help: several members, or a lie.
+            self.enlarge(room, cap.bytes - declared).await?;
+        }
+        inflate(&message, encoding, cap)
+    }
+
+    /// Stores the points of an encoded `ExportMetricsServiceRequest`, and waits until they are durable.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`] if the bytes are no such request, else as for [`store`](Self::store).
+    pub async fn store_otlp(
+        &self,
+        request: &[u8],
+        room: Room,
+        metrics: &IngestMetrics,
+    ) -> Result<Translation, Refusal> {
+        metrics.count_bytes(request.len());
+        let translation = self
+            .store(room, |sink, epoch| {
+                self.translator
+                    .translate(request, epoch, sink)
+                    .map_err(|error| Refusal::malformed(format!("undecodable request: {error}")))
+            })
+            .await?;
+        metrics.count_points(translation.accepted_points, &translation.refused);
+        metrics.cache_entries.set(self.translator.cache().len() as f64);
+        Ok(translation)
+    }
+
+    /// Stores what `translate` gives to its sink, and waits until it is durable. Points of which the store refuses a
+    /// sample are moved from the accepted ones to the refused ones.
+    ///
+    /// `translate` is called with the store's epoch, and again if series it named were dropped before they were
+    /// appended to. `room` is kept by the batch, not by this call: a sender that goes away does not take its bytes off
+    /// the count while they are still in memory.
+    ///
+    /// # Errors
+    /// What `translate` returns; [`Refusal::Overloaded`] or [`Refusal::Unavailable`] if the store does not take the
+    /// batch.
+    pub async fn store(
+        &self,
+        mut room: Room,
+        mut translate: impl FnMut(&mut BatchSink<'_, A>, u64) -> Result<Translation, Refusal>,
+    ) -> Result<Translation, Refusal> {
+        for _ in 0..ATTEMPTS_MAX {
+            let (mut translation, batch, rows) = self.collect(&mut translate)?;
+            if batch.is_empty() {
+                return Ok(translation);
+            }
+            let (outcome, returned) = self.append(batch, room).await?;
+            match outcome {
+                Ok(outcome) => {
+                    let refused = rows.count_refused(&outcome, &mut translation.refused);
+                    translation.accepted_points -= refused;
+                    return Ok(translation);
+                }
+                // The epoch changed between translating and appending: with the new one the series resolve again.
+                Err(EngineError::UnknownSeries) => room = returned,
+                Err(error) => return Err(Refusal::from(&error)),
+            }
+        }
+        let message = "series kept being dropped while the request was worked on";
+        Err(Refusal::unavailable(Unavailable::Internal, message))
+    }
+
+    fn collect(
+        &self,
+        translate: &mut impl FnMut(&mut BatchSink<'_, A>, u64) -> Result<Translation, Refusal>,
+    ) -> Result<(Translation, Batch, PointRows), Refusal> {
+        let mut sink = BatchSink::new(&*self.appender);
+        let translation = translate(&mut sink, self.appender.epoch())?;
+        let (batch, rows) = sink.finish().map_err(|error| Refusal::from(&error))?;
+        Ok((translation, batch, rows))
+    }
+
+    async fn append(&self, batch: Batch, room: Room) -> Result<(Result<Outcome, EngineError>, Room), Refusal> {
+        let (send, receive) = oneshot::channel();
+        self.appender.submit(
+            batch,
+            Box::new(move |outcome| {
+                // Nobody listens any more if the sender has gone away.
+                send.send((outcome, room)).unwrap_or_default();
+            }),
+        );
+        let dropped = "the batch was dropped, its outcome is not known";
+        receive.await.map_err(|_| Refusal::unavailable(Unavailable::Internal, dropped))
+    }
+}
