@@ -30,6 +30,14 @@ impl Room {
     pub fn bytes(&self) -> usize {
         self.permit.num_permits() * UNIT_BYTES
     }
+
+    /// Gives back what is beyond `bytes`.
+    pub fn shrink(&mut self, bytes: usize) {
+        let spare = self.permit.num_permits().saturating_sub(bytes.div_ceil(UNIT_BYTES));
+        if let Some(permit) = self.permit.split(spare) {
+            self.taken.add(-((permit.num_permits() * UNIT_BYTES) as f64));
+        }
+    }
 }
 
 impl Drop for Room {
@@ -56,7 +64,9 @@ impl Admission {
 
     /// Takes room for `bytes` more; waits a bounded time for it.
     pub async fn enlarge(&self, room: &mut Room, bytes: usize) -> Result<(), Refusal> {
-        let permit = self.acquire(bytes).await?;
+        // A request that needs more than there is at all would wait in vain; it takes what there is.
+        let rest = (self.bytes_max / UNIT_BYTES * UNIT_BYTES).saturating_sub(room.bytes());
+        let permit = self.acquire(bytes.min(rest)).await?;
         room.taken.add((permit.num_permits() * UNIT_BYTES) as f64);
         room.permit.merge(permit);
         Ok(())
@@ -100,6 +110,10 @@ mod tests {
         assert!(matches!(refusal, Refusal::Overloaded { .. }));
         drop(first);
         assert_eq!(metrics.in_flight_bytes.get(), 0.0);
-        admission.admit(8 << 10, &metrics).await.unwrap();
+        let mut all = admission.admit(8 << 10, &metrics).await.unwrap();
+        admission.enlarge(&mut all, 1 << 10).await.expect("more than all is all");
+        all.shrink(100);
+        assert_eq!((all.bytes(), metrics.in_flight_bytes.get()), (1 << 10, 1024.0));
+        admission.admit(7 << 10, &metrics).await.unwrap();
     }
 }

@@ -51,6 +51,12 @@ impl<A: Appender> Ingest<A> {
         Ok(())
     }
 
+    /// The refusal of a request that is over [`IngestOptions::max_message_bytes`] in the form that `what` names.
+    pub fn message_too_large(&self, what: &str) -> Refusal {
+        let limit = self.options.max_message_bytes;
+        Refusal::too_large(&format!("{what} of more than {limit} bytes"), limit, "--otlp-max-message-bytes")
+    }
+
     /// Takes room for the bytes of a request before they are read; waits a bounded time for it.
     ///
     /// # Errors

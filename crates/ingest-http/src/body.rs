@@ -1,0 +1,76 @@
+//! Reads a request's body with room taken for its bytes before they are kept.
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use mytsdb_ingest::{Appender, Encoding, Ingest, IngestMetrics, Refusal, Room, Unavailable};
+
+/// Room that is taken at first for a body that does not say how long it is; then it doubles.
+const ROOM_BYTES: usize = 64 << 10;
+
+/// Memory that is made ready for a body on its sender's word alone.
+const RESERVE_BYTES_MAX: usize = 1 << 20;
+
+/// Reads all of a body, or as much of it as shows that it is too large.
+pub(crate) async fn read<A: Appender>(
+    body: &mut Body,
+    encoding: Encoding,
+    ingest: &Ingest<A>,
+    metrics: &IngestMetrics,
+) -> Result<(Bytes, Room), Refusal> {
+    // What the length header says, or nothing for a body in chunks.
+    let declared = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if let Some(length) = declared {
+        ingest.check_length(length, encoding)?;
+    }
+    let mut room = ingest.admit(declared.unwrap_or(ROOM_BYTES), metrics).await?;
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(piece) = piece(body).await? {
+        let length = first.len() + all.len() + piece.len();
+        ingest.check_length(length, encoding)?;
+        if length > room.bytes() {
+            let more = (length - room.bytes()).max(room.bytes());
+            ingest.enlarge(&mut room, more).await?;
+        }
+        if first.is_empty() && all.is_empty() {
+            // A body that arrives in one piece is not copied.
+            first = piece;
+            continue;
+        }
+        if all.is_empty() {
+            all.reserve(declared.unwrap_or(length).min(RESERVE_BYTES_MAX));
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        all.extend_from_slice(&piece);
+    }
+    Ok((if all.is_empty() { first } else { all.freeze() }, room))
+}
+
+/// Reads the rest of a body that is not wanted and keeps nothing of it, so that the sender comes to read the answer
+/// instead of losing the connection; at most `bytes_max`.
+pub(crate) async fn drain(body: &mut Body, bytes_max: usize) {
+    let mut rest = bytes_max;
+    while let Ok(Some(piece)) = piece(body).await {
+        match rest.checked_sub(piece.len()) {
+            Some(less) => rest = less,
+            None => return,
+        }
+    }
+}
+
+/// The next piece of the body, `None` at its end. Never empty.
+async fn piece(body: &mut Body) -> Result<Option<Bytes>, Refusal> {
+    while let Some(frame) = body.frame().await {
+        // A body that breaks off is the connection's fault, not the data's.
+        let frame =
+            frame.map_err(|error| Refusal::unavailable(Unavailable::Transfer, format!("request body: {error}")))?;
+        if let Ok(data) = frame.into_data()
+            && !data.is_empty()
+        {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
