@@ -41,7 +41,7 @@ pub(crate) struct Shared {
 
 /// The Prometheus HTTP API over one storage. A clone is the same API.
 #[derive(Clone)]
-pub struct Api(pub(crate) Arc<Shared>);
+pub struct Api(pub(crate) Arc<Shared>, Router);
 
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -69,7 +69,7 @@ impl Api {
             Gate::new(name, running_max, waiting_max, options.queue_wait_max, &registry)
         };
         let (queries, lookups) = (gate("query"), gate("lookup"));
-        Ok(Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             storage,
             requests: RequestMetrics::new(registry.clone()),
             registry,
@@ -82,7 +82,14 @@ impl Api {
             ready,
             stopping: AtomicBool::new(false),
             started_ms: time::now_ms(),
-        })))
+        });
+        Ok(Self(shared, Router::new()))
+    }
+
+    /// Serves `routes` too, which share the server's connections, counters and answer to panics but answer on their own.
+    #[must_use]
+    pub fn merge(self, routes: Router) -> Self {
+        Self(self.0, self.1.merge(routes))
     }
 
     /// All routes. [`serve`](crate::serve) is how they are meant to be reached; tests may call them directly.
@@ -122,9 +129,10 @@ impl Api {
             .route("/favicon.ico", get_only(get(page::icon)))
             .route("/ui/{version}/{file}", get_only(get(page::asset)))
             .fallback(not_found)
+            .with_state(Arc::clone(&self.0))
+            .merge(self.1.clone())
             .layer(CatchPanicLayer::custom(panicked))
             .layer(middleware::from_fn_with_state(Arc::clone(&self.0), request_metrics::layer))
-            .with_state(Arc::clone(&self.0))
     }
 }
 
