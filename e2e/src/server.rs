@@ -64,6 +64,7 @@ impl Server {
         command.arg("serve").arg("--data-dir").arg(&self.data);
         command.arg("--http-listen").arg(self.http());
         command.arg("--otlp-grpc-listen").arg(self.otlp_grpc());
+        command.args(["--otlp-http-listen", "127.0.0.1:0"]);
         command.args(["--durability", "fsync"]);
         self.process = Some(Process::start("mytsdb", &mut command, &self.log)?);
         Ok(())

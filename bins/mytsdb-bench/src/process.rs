@@ -153,6 +153,7 @@ pub(crate) fn mytsdb_arguments(data_dir: &Path, http: &str, grpc: &str, durabili
         ("--data-dir", data_dir.as_str()),
         ("--http-listen", http),
         ("--otlp-grpc-listen", grpc),
+        ("--otlp-http-listen", "127.0.0.1:0"),
         ("--durability", durability),
         ("--self-metrics-interval", "0"),
         ("--log", "warn"),

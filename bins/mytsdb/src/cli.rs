@@ -5,10 +5,10 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// A metrics store for OpenTelemetry: OTLP/gRPC in, PromQL out, nothing acknowledged is lost.
+/// A metrics store for OpenTelemetry: OTLP in, PromQL out, nothing acknowledged is lost.
 ///
 /// Without a command it serves: data in ./data, the Prometheus API and a page to plot on http://127.0.0.1:9090,
-/// OTLP/gRPC on 127.0.0.1:4317.
+/// OTLP/gRPC on 127.0.0.1:4317, OTLP/HTTP on 127.0.0.1:4318.
 #[derive(Debug, Parser)]
 #[command(name = "mytsdb", version, args_conflicts_with_subcommands = true, max_term_width = 110)]
 pub(crate) struct Cli {
@@ -90,6 +90,10 @@ pub(crate) struct Settings {
     /// Address of the OTLP/gRPC receiver [default: 127.0.0.1:4317]
     #[arg(long, value_name = "ADDRESS", env = "MYTSDB_OTLP_GRPC_LISTEN", help_heading = "Network")]
     pub(crate) otlp_grpc_listen: Option<SocketAddr>,
+
+    /// Address of the OTLP/HTTP server [default: 127.0.0.1:4318]
+    #[arg(long, value_name = "ADDRESS", env = "MYTSDB_OTLP_HTTP_LISTEN", help_heading = "Network")]
+    pub(crate) otlp_http_listen: Option<SocketAddr>,
 
     /// Largest OTLP message, in bytes after decompression [default: 67108864]
     #[arg(long, value_name = "BYTES", env = "MYTSDB_OTLP_MAX_MESSAGE_BYTES", help_heading = "Network")]

@@ -22,6 +22,7 @@ pub(crate) struct Config {
     pub(crate) selection_cache_bytes: usize,
     pub(crate) http_listen: SocketAddr,
     pub(crate) otlp_grpc_listen: SocketAddr,
+    pub(crate) otlp_http_listen: SocketAddr,
     pub(crate) otlp_max_message_bytes: usize,
     pub(crate) otlp_max_compressed_bytes: usize,
     pub(crate) otlp_max_compression_ratio: usize,
@@ -68,6 +69,7 @@ impl Config {
             selection_cache_bytes: pick!(selection_cache_bytes, 64 << 20),
             http_listen: pick!(http_listen, SocketAddr::from(([127, 0, 0, 1], 9090))),
             otlp_grpc_listen: pick!(otlp_grpc_listen, SocketAddr::from(([127, 0, 0, 1], 4317))),
+            otlp_http_listen: pick!(otlp_http_listen, SocketAddr::from(([127, 0, 0, 1], 4318))),
             otlp_max_message_bytes: pick!(otlp_max_message_bytes, 64 << 20),
             otlp_max_compressed_bytes: pick!(otlp_max_compressed_bytes, 32 << 20),
             otlp_max_compression_ratio: pick!(otlp_max_compression_ratio, 200),
@@ -98,8 +100,16 @@ impl Config {
         if self.retention_ms < BLOCK_MS {
             bail!("--retention must be at least 2h, the span of one block");
         }
-        if self.http_listen == self.otlp_grpc_listen && self.http_listen.port() != 0 {
-            bail!("--http-listen and --otlp-grpc-listen are both {}", self.http_listen);
+        let listeners = [
+            ("--http-listen", self.http_listen),
+            ("--otlp-grpc-listen", self.otlp_grpc_listen),
+            ("--otlp-http-listen", self.otlp_http_listen),
+        ];
+        for (i, (flag, address)) in listeners.iter().enumerate() {
+            let same = |other: &&(&str, SocketAddr)| other.1 == *address && address.port() != 0;
+            if let Some((other, _)) = listeners[i + 1..].iter().find(same) {
+                bail!("{flag} and {other} are both {address}");
+            }
         }
         for (flag, value) in [
             ("--max-series", self.max_series),
@@ -141,6 +151,7 @@ impl Config {
             ("selection-cache-bytes", self.selection_cache_bytes.to_string()),
             ("http-listen", self.http_listen.to_string()),
             ("otlp-grpc-listen", self.otlp_grpc_listen.to_string()),
+            ("otlp-http-listen", self.otlp_http_listen.to_string()),
             ("otlp-max-message-bytes", self.otlp_max_message_bytes.to_string()),
             ("otlp-max-compressed-bytes", self.otlp_max_compressed_bytes.to_string()),
             ("otlp-max-compression-ratio", self.otlp_max_compression_ratio.to_string()),

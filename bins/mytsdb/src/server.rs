@@ -9,6 +9,7 @@ use mytsdb_engine::{Durability, Engine, EngineError, EngineOptions, Recovery};
 use mytsdb_http_api::{Api, ApiOptions};
 use mytsdb_ingest::{Ingest, IngestOptions};
 use mytsdb_ingest_grpc::GrpcOptions;
+use mytsdb_ingest_http::{HttpOptions, OtlpHttp};
 use mytsdb_promql::{MemoryBudget, QueryOptions, WorkerPool};
 use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
@@ -38,7 +39,8 @@ pub(crate) fn run(config: &Config) -> Result<()> {
     // Ports first: a second server on the same machine fails in a moment, before it touches any data.
     let http = runtime.block_on(listen(config.http_listen, "--http-listen"))?;
     let grpc = runtime.block_on(listen(config.otlp_grpc_listen, "--otlp-grpc-listen"))?;
-    let served = runtime.block_on(serve(config, http, grpc));
+    let otlp_http = runtime.block_on(listen(config.otlp_http_listen, "--otlp-http-listen"))?;
+    let served = runtime.block_on(serve(config, http, grpc, otlp_http));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served?;
     tracing::info!("stopped; everything acknowledged is on disk");
@@ -99,8 +101,9 @@ fn report(recovery: &Recovery) {
     }
 }
 
-async fn serve(config: &Config, http: TcpListener, grpc: TcpListener) -> Result<()> {
+async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http: TcpListener) -> Result<()> {
     let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
+    let otlp_http_address = otlp_http.local_addr()?;
     let (stop, stopping) = watch::channel(false);
     let (registry, ready) = (Registry::new(), Arc::new(AtomicBool::new(false)));
 
@@ -123,7 +126,13 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener) -> Result<
         ready.clone(),
         api_options(config)?,
     )?;
+    let otlp = OtlpHttp::new(&registry);
+    let api = api.merge(otlp.router("/api/v1/otlp/v1/metrics"));
     let http_server = tokio::spawn(mytsdb_http_api::serve(http, api, stopped(stopping.clone())));
+    let options = HttpOptions { shutdown_grace: DRAIN_MAX, ..HttpOptions::default() };
+    let otlp_server =
+        mytsdb_ingest_http::serve(otlp_http, otlp.router("/v1/metrics"), options, stopped(stopping.clone()));
+    let otlp_server = tokio::spawn(otlp_server);
     let engine = {
         let (config, registry) = (config.clone(), registry.clone());
         let opened = tokio::task::spawn_blocking(move || open_engine(&config, &registry));
@@ -151,6 +160,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener) -> Result<
     };
 
     let ingest = Arc::new(Ingest::new(engine.clone(), translator, ingest_options(config)));
+    otlp.open(Arc::clone(&ingest));
     let grpc_server = tokio::spawn(mytsdb_ingest_grpc::serve(
         grpc,
         ingest,
@@ -158,16 +168,19 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener) -> Result<
         mytsdb_ingest_grpc::metrics(&registry),
         stopped(stopping),
     ));
-    welcome(config, http_address, grpc_address);
+    welcome(config, http_address, grpc_address, otlp_http_address);
     wait_for_signal().await?;
     tracing::info!("stopping: no new requests, those in flight are finished");
     ready.store(false, Ordering::Release); // pairs with the Acquire of the readiness handler
     stop.send_replace(true);
     // Each server bounds its own drain; the margin is for one that does not keep to it.
-    let drained =
-        tokio::time::timeout(DRAIN_MAX + DRAIN_MARGIN, async { (grpc_server.await, http_server.await) }).await;
-    if let Ok((grpc_done, http_done)) = drained {
+    let drained = tokio::time::timeout(DRAIN_MAX + DRAIN_MARGIN, async {
+        (grpc_server.await, otlp_server.await, http_server.await)
+    })
+    .await;
+    if let Ok((grpc_done, otlp_done, http_done)) = drained {
         grpc_done.context("OTLP/gRPC server")?.context("OTLP/gRPC server")?;
+        otlp_done.context("OTLP/HTTP server")?.context("OTLP/HTTP server")?;
         http_done.context("HTTP server")?.context("HTTP server")?;
     } else {
         tracing::warn!("some requests did not finish within {DRAIN_MAX:?}");
@@ -275,13 +288,14 @@ fn random_seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-fn welcome(config: &Config, http: SocketAddr, grpc: SocketAddr) {
+fn welcome(config: &Config, http: SocketAddr, grpc: SocketAddr, otlp_http: SocketAddr) {
     let text = format!(
         "mytsdb {version} is ready
 
   plot and query   http://{http}/
   Prometheus API   http://{http}/api/v1/query?query=mytsdb_engine_head_series
   OTLP/gRPC        {grpc}
+  OTLP/HTTP        http://{otlp_http}/v1/metrics
   data             {data}
 
 Point an OpenTelemetry Collector at it:

@@ -18,7 +18,7 @@ struct Server {
 impl Server {
     fn start(data_dir: &Path) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mytsdb"))
-            .args(["serve", "--http-listen", ANY, "--otlp-grpc-listen", ANY, "--data-dir"])
+            .args(["serve", "--http-listen", ANY, "--otlp-grpc-listen", ANY, "--otlp-http-listen", ANY, "--data-dir"])
             .arg(data_dir)
             .stdout(Stdio::piped())
             .spawn()
@@ -116,13 +116,33 @@ fn a_wrong_start_says_what_to_do() {
     let data = dir.path().to_str().unwrap();
     let server = Server::start(dir.path());
     let http = server.http.trim_start_matches("http://");
-    let error = refused(&["--http-listen", ANY, "--otlp-grpc-listen", ANY, "--data-dir", data]);
+    let error =
+        refused(&["--http-listen", ANY, "--otlp-grpc-listen", ANY, "--otlp-http-listen", ANY, "--data-dir", data]);
     assert!(error.contains("is in use") && error.contains("--data-dir"), "{error}");
-    let error = refused(&["--http-listen", http, "--otlp-grpc-listen", ANY, "--data-dir", data]);
+    let error =
+        refused(&["--http-listen", http, "--otlp-grpc-listen", ANY, "--otlp-http-listen", ANY, "--data-dir", data]);
     assert!(error.contains(http) && error.contains("--http-listen"), "{error}");
-    let error = refused(&["--http-listen", ANY, "--otlp-grpc-listen", &server.grpc, "--data-dir", data]);
+    let error = refused(&[
+        "--http-listen",
+        ANY,
+        "--otlp-grpc-listen",
+        &server.grpc,
+        "--otlp-http-listen",
+        ANY,
+        "--data-dir",
+        data,
+    ]);
     assert!(error.contains("--otlp-grpc-listen"), "{error}");
-    let error = refused(&["--http-listen", ANY, "--otlp-grpc-listen", ANY, "--data-dir", "/proc/none"]);
+    let error = refused(&[
+        "--http-listen",
+        ANY,
+        "--otlp-grpc-listen",
+        ANY,
+        "--otlp-http-listen",
+        ANY,
+        "--data-dir",
+        "/proc/none",
+    ]);
     assert!(error.contains("/proc/none") && error.contains("--data-dir"), "{error}");
     let error = refused(&["--retention", "soon"]);
     assert!(error.contains("--retention"), "{error}");
