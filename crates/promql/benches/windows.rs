@@ -5,9 +5,10 @@
 //! starts at another time.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, Columns, QueryOptions, QueryValue, SelectHints, SeriesSet, Storage, StorageError, instant, parse, range,
+    Cancel, QueryOptions, QueryValue, SelectHints, SeriesSet, Storage, StorageError, instant, parse, range,
 };
 
 const SERIES: usize = 200;

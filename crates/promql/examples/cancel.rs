@@ -4,9 +4,10 @@
 //! handle, on one thread and with a pool. Ended: cancelled at many moments, with all memory given back.
 #![expect(clippy::unwrap_used, reason = "an example that cannot go on stops")]
 
+use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, Columns, QueryOptions, SelectHints, SeriesSet, Storage, StorageError, WorkerPool, instant, parse, range,
+    Cancel, QueryOptions, SelectHints, SeriesSet, Storage, StorageError, WorkerPool, instant, parse, range,
 };
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

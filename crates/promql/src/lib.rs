@@ -59,7 +59,7 @@ pub use parser::{
 pub use plan::{Plan, PlanNode};
 pub use pos::{LineColumn, PosRange};
 pub use prettify::{prettify, prettify_to};
-pub use storage::{Columns, Finding, LabelStorage, SelectHints, SeriesSet, Storage};
+pub use storage::{Finding, LabelStorage, SelectHints, SeriesSet, Storage};
 pub use test_storage::{LoadedSample, LoadedSeries, TestStorage, parse_load};
 pub use value::{
     QueryResult, QueryStats, QueryValue, SampleValue, Series, SeriesSink, SeriesView, Summary, VectorSample,

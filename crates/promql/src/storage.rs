@@ -2,7 +2,7 @@
 
 use crate::error::StorageError;
 use crate::options::Cancel;
-use mytsdb_histogram::FloatHistogram;
+use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use std::any::Any;
 use std::sync::Arc;
@@ -116,43 +116,4 @@ pub trait SeriesSet: Send + Sync {
     /// # Errors
     /// Whatever keeps the storage from answering completely.
     fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError>;
-}
-
-/// Samples of one series as columns.
-#[derive(Debug, Clone, Default)]
-pub struct Columns {
-    /// Times of the float samples, ascending.
-    pub timestamps_ms: Vec<i64>,
-    /// The float samples.
-    pub values: Vec<f64>,
-    /// Times of the histogram samples, ascending, disjoint from `timestamps_ms`.
-    pub histogram_timestamps_ms: Vec<i64>,
-    /// The histogram samples. A stale marker has a stale NaN as its sum.
-    pub histograms: Vec<Arc<FloatHistogram>>,
-    /// Start timestamps of the float samples (0 = unknown): empty, or as long as `timestamps_ms`.
-    pub start_timestamps_ms: Vec<i64>,
-    /// Start timestamps of the histogram samples: empty, or as long as `histogram_timestamps_ms`.
-    pub histogram_start_timestamps_ms: Vec<i64>,
-}
-
-impl Columns {
-    /// Empties every column and keeps its memory.
-    pub fn clear(&mut self) {
-        self.timestamps_ms.clear();
-        self.values.clear();
-        self.histogram_timestamps_ms.clear();
-        self.histograms.clear();
-        self.start_timestamps_ms.clear();
-        self.histogram_start_timestamps_ms.clear();
-    }
-
-    /// Number of samples of both kinds.
-    pub fn len(&self) -> usize {
-        self.timestamps_ms.len() + self.histogram_timestamps_ms.len()
-    }
-
-    /// Whether there are no samples.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }

@@ -94,7 +94,7 @@ impl SeriesSet for NoSeries {
     fn labels(&self, _index: usize) -> &Labels {
         unreachable!("there are no series")
     }
-    fn read(&self, _: usize, _: TimeRange, _: &mut mytsdb_promql::Columns) -> Result<(), StorageError> {
+    fn read(&self, _: usize, _: TimeRange, _: &mut mytsdb_columns::Columns) -> Result<(), StorageError> {
         unreachable!("there are no series")
     }
 }

@@ -1,8 +1,9 @@
 //! Aggregations that need all rows of a step together: what they hold is bounded, and the answers are the same.
 
+use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, Columns, EvalError, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, Storage, StorageError,
+    Cancel, EvalError, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, Storage, StorageError,
     WorkerPool, parse, range,
 };
 

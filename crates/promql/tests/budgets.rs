@@ -1,8 +1,9 @@
 //! Memory of all queries together, and how soon a query ends when it is told to.
 
+use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, Columns, EvalError, MemoryBudget, QueryOptions, QueryResult, SelectHints, SeriesSet, Storage, StorageError,
+    Cancel, EvalError, MemoryBudget, QueryOptions, QueryResult, SelectHints, SeriesSet, Storage, StorageError,
     WorkerPool, instant, parse, range,
 };
 use std::sync::Barrier;

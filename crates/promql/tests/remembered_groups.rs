@@ -1,10 +1,10 @@
 //! Groups that the storage remembers are those that would be found anew.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, Columns, Finding, QueryOptions, QueryValue, SelectHints, SeriesSet, Storage, StorageError, instant, parse,
-    range,
+    Cancel, Finding, QueryOptions, QueryValue, SelectHints, SeriesSet, Storage, StorageError, instant, parse, range,
 };
 use std::collections::HashMap;
 use std::sync::Mutex;

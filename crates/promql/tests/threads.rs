@@ -1,9 +1,10 @@
 //! What several threads must not change: which error comes back, remarks, panics, cancelling.
 
+use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, Columns, EvalError, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, SeriesSink, SeriesView,
-    Storage, StorageError, WorkerPool, parse, range, range_into,
+    Cancel, EvalError, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, SeriesSink, SeriesView, Storage,
+    StorageError, WorkerPool, parse, range, range_into,
 };
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

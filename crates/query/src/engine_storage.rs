@@ -1,8 +1,9 @@
 //! The engine behind PromQL's storage trait.
 
+use mytsdb_columns::Columns;
 use mytsdb_engine::{Engine, Lookup, Selection};
 use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
-use mytsdb_promql::{Cancel, Columns, Finding, LabelStorage, SelectHints, SeriesSet, Storage, StorageError};
+use mytsdb_promql::{Cancel, Finding, LabelStorage, SelectHints, SeriesSet, Storage, StorageError};
 use std::sync::{Arc, OnceLock};
 
 /// Answers queries from an engine, once there is one. A clone reads from the same engine.

@@ -1,11 +1,10 @@
 //! Methods, headers, compression, probes, limits, panics, timeouts, disconnects and shutdown.
 
 use crate::server::{Server, read_answer, samples};
+use mytsdb_columns::Columns;
 use mytsdb_http_api::ApiOptions;
 use mytsdb_model::{Labels, Matcher, TimeRange};
-use mytsdb_promql::{
-    Cancel, Columns, LabelStorage, MemoryBudget, QueryOptions, SelectHints, SeriesSet, Storage, StorageError,
-};
+use mytsdb_promql::{Cancel, LabelStorage, MemoryBudget, QueryOptions, SelectHints, SeriesSet, Storage, StorageError};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

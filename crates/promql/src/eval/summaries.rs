@@ -1,6 +1,6 @@
 //! Histograms of which only count and sum are looked at: without buckets, and with hints that tell of resets instead.
 
-use crate::storage::Columns;
+use mytsdb_columns::Columns;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use std::sync::Arc;
 

@@ -7,7 +7,8 @@ use crate::annotations::Annotations;
 use crate::error::EvalError;
 use crate::options::Cancel;
 use crate::pos::PosRange;
-use crate::storage::{Columns, SeriesSet};
+use crate::storage::SeriesSet;
+use mytsdb_columns::Columns;
 use mytsdb_model::Labels;
 use std::ops::Range;
 

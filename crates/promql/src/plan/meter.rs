@@ -1,7 +1,8 @@
 //! What the nodes of a plan took, counted while a query runs.
 
 use crate::error::StorageError;
-use crate::storage::{Columns, Finding, SeriesSet};
+use crate::storage::{Finding, SeriesSet};
+use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, TimeRange};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

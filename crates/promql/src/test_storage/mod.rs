@@ -7,7 +7,8 @@ pub use load::{LoadedSample, LoadedSeries, parse_load};
 
 use crate::error::StorageError;
 use crate::options::Cancel;
-use crate::storage::{Columns, LabelStorage, SelectHints, SeriesSet, Storage};
+use crate::storage::{LabelStorage, SelectHints, SeriesSet, Storage};
+use mytsdb_columns::Columns;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::{Labels, Matcher, TimeRange, is_stale_nan};
 use std::collections::{BTreeMap, BTreeSet};

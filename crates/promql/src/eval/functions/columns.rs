@@ -360,7 +360,7 @@ mod tests {
     use crate::eval::window::{Remarks, Window};
     use crate::eval::window_table::{WindowTables, Windows};
     use crate::pos::PosRange;
-    use crate::storage::Columns;
+    use mytsdb_columns::Columns;
     use proptest::prelude::*;
 
     type Twin = fn(&[f64]) -> f64;

@@ -6,7 +6,7 @@
 use super::rate::StartTimes;
 use crate::eval::cells::Cell;
 use crate::eval::window::{Remarks, Window};
-use crate::storage::Columns;
+use mytsdb_columns::Columns;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use std::sync::Arc;
 

@@ -19,7 +19,8 @@ use crate::eval::selector::range_vector;
 use crate::eval::window::{Extension, RangeVector, Remarks};
 use crate::eval::window_table::{KernelBuffers, TABLE_SAMPLES_MAX, WindowTables, Windows};
 use crate::pos::PosRange;
-use crate::storage::{Columns, SeriesSet};
+use crate::storage::SeriesSet;
+use mytsdb_columns::Columns;
 use mytsdb_model::Labels;
 use std::sync::Arc;
 
