@@ -77,29 +77,37 @@ pub(super) fn bounded<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) 
     for arg in &call.args[1..] {
         scalars.push(eval_scalar(context, arg, grid)?);
     }
-    let (name, first) = (call.function.name, scalars.first().cloned().unwrap_or(Scalar::Constant(1.0)));
+    let first = scalars.first().cloned().unwrap_or(Scalar::Constant(1.0));
     let second = scalars.get(1).cloned().unwrap_or(Scalar::Constant(0.0));
+    match call.function.name {
+        "clamp" => bounded_by(context, vector, move |i, value| {
+            let (min, max) = (first.at(i), second.at(i));
+            (max >= min || max.is_nan() || min.is_nan()).then(|| go_max(min, go_min(max, value)))
+        }),
+        "clamp_max" => bounded_by(context, vector, move |i, value| Some(go_min(first.at(i), value))),
+        "clamp_min" => bounded_by(context, vector, move |i, value| Some(go_max(first.at(i), value))),
+        "round" => bounded_by(context, vector, move |i, value| {
+            // Division by the inverse is exact more often than multiplication.
+            let inverse = 1.0 / first.at(i);
+            Some((value * inverse + 0.5).floor() / inverse)
+        }),
+        other => unreachable!("{other} is no function of a float and scalars"),
+    }
+}
+
+/// Replaces every float by what `bound` makes of its step and value; `None` takes it out.
+fn bounded_by<'a>(
+    context: &'a Context<'a>,
+    vector: Vector<'a>,
+    bound: impl Fn(usize, f64) -> Option<f64> + Send + Sync + 'a,
+) -> Result<Vector<'a>, EvalError> {
     map_rows(context, vector, true, move |cells, _, _| {
         cells.drop_histograms();
         for i in 0..cells.len() {
-            let value = cells.values[i];
-            cells.values[i] = match name {
-                "clamp" => {
-                    let (min, max) = (first.at(i), second.at(i));
-                    if max < min {
-                        cells.clear(i);
-                        continue;
-                    }
-                    go_max(min, go_min(max, value))
-                }
-                "clamp_max" => go_min(first.at(i), value),
-                "clamp_min" => go_max(first.at(i), value),
-                _ => {
-                    // Division by the inverse is exact more often than multiplication.
-                    let inverse = 1.0 / first.at(i);
-                    (value * inverse + 0.5).floor() / inverse
-                }
-            };
+            match bound(i, cells.values[i]) {
+                Some(value) => cells.values[i] = value,
+                None => cells.clear(i),
+            }
         }
     })
 }

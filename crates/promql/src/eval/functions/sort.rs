@@ -11,6 +11,7 @@ use crate::eval::ranks;
 use crate::eval::remarks;
 use crate::eval::rows::{Vector, arrange, sorted};
 use crate::plan::is_pinned;
+use mytsdb_model::Labels;
 use std::cmp::Ordering;
 
 /// A remark if the order is lost, unless all is pinned to one time.
@@ -40,37 +41,77 @@ pub(super) fn by_value<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
     Ok(Vector::Kept(rows))
 }
 
-/// Runs of digits compare as numbers, all else as text.
+/// A run of digits or of anything else, and what follows it.
+fn split_chunk(text: &str) -> Option<(&str, &str)> {
+    let digits = text.as_bytes().first()?.is_ascii_digit();
+    let end = text.bytes().position(|c| c.is_ascii_digit() != digits).unwrap_or(text.len());
+    Some(text.split_at(end))
+}
+
+/// The natural order of Prometheus: chunk by chunk, where a chunk is a run of digits or of anything else. Two chunks compare
+/// as numbers if both are 64-bit integers, else as text. Texts whose chunks are all equal (`7` and `07`) compare as text.
+///
+/// With numbers beyond 64 bits it is no order: `10` is before `12345678901234567890`, that before `9`, and that before `10`.
 fn natural(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    let (mut a_rest, mut b_rest) = (a, b);
     loop {
-        match (a.first(), b.first()) {
-            (None, None) => return Ordering::Equal,
+        match (split_chunk(a_rest), split_chunk(b_rest)) {
+            (None, None) => return a.cmp(b),
             (None, _) => return Ordering::Less,
             (_, None) => return Ordering::Greater,
-            (Some(x), Some(y)) if x.is_ascii_digit() && y.is_ascii_digit() => {
-                let digits = |s: &[u8]| s.iter().take_while(|c| c.is_ascii_digit()).count();
-                let ((x, a_rest), (y, b_rest)) = (a.split_at(digits(a)), b.split_at(digits(b)));
-                let trim = |s: &'_ [u8]| s.iter().take_while(|&&c| c == b'0').count();
-                let (x_value, y_value) = (&x[trim(x)..], &y[trim(y)..]);
-                let order = x_value
-                    .len()
-                    .cmp(&y_value.len())
-                    .then_with(|| x_value.cmp(y_value))
-                    .then_with(|| x.len().cmp(&y.len()));
+            (Some((x, a_tail)), Some((y, b_tail))) => {
+                let order = match (x.parse::<i64>(), y.parse::<i64>()) {
+                    // A sign is never in the chunk of its digits.
+                    (Ok(x_value), Ok(y_value)) => x_value.cmp(&y_value),
+                    _ => x.cmp(y),
+                };
                 if order != Ordering::Equal {
                     return order;
                 }
-                (a, b) = (a_rest, b_rest);
-            }
-            (Some(x), Some(y)) => {
-                if x != y {
-                    return x.cmp(y);
-                }
-                (a, b) = (&a[1..], &b[1..]);
+                (a_rest, b_rest) = (a_tail, b_tail);
             }
         }
     }
+}
+
+/// Whether a text has a run of digits that is no 64-bit integer, so that [`natural`] may be no order.
+fn overflows(mut text: &str) -> bool {
+    while let Some((chunk, rest)) = split_chunk(text) {
+        if chunk.as_bytes()[0].is_ascii_digit() && chunk.parse::<i64>().is_err() {
+            return true;
+        }
+        text = rest;
+    }
+    false
+}
+
+/// Sorts numbers below `count` by merging. It ends with some arrangement for any answers of `before`, where a sort of the
+/// standard library may panic if they contradict each other.
+fn merge_sorted(
+    count: usize,
+    check: impl Fn() -> Result<(), EvalError>,
+    before: impl Fn(u32, u32) -> Ordering,
+) -> Result<Vec<u32>, EvalError> {
+    let mut order: Vec<u32> = (0..count as u32).collect();
+    let mut merged = Vec::with_capacity(count);
+    let mut width = 1;
+    while width < count {
+        for pair in order.chunks(2 * width) {
+            check()?;
+            let (mut left, mut right) = pair.split_at(width.min(pair.len()));
+            while let (Some(&a), Some(&b)) = (left.first(), right.first()) {
+                let from = if before(a, b).is_gt() { &mut right } else { &mut left };
+                merged.push(from[0]);
+                *from = &from[1..];
+            }
+            merged.extend_from_slice(left);
+            merged.extend_from_slice(right);
+        }
+        std::mem::swap(&mut order, &mut merged);
+        merged.clear();
+        width *= 2;
+    }
+    Ok(order)
 }
 
 pub(super) fn by_label<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
@@ -79,15 +120,62 @@ pub(super) fn by_label<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid)
     for arg in &call.args[1..] {
         names.push(String::from_utf8_lossy(string_arg(arg)?).into_owned());
     }
-    let rows = eval_vector(context, &call.args[0], grid)?.keep(context)?;
+    let mut rows = eval_vector(context, &call.args[0], grid)?.keep(context)?;
     note_range_query(context, call);
-    let rows = sorted(context, rows, |a, b| {
+    let compare = |a: &Labels, b: &Labels| {
         let order = names
             .iter()
-            .map(|name| natural(a.labels.get(name).unwrap_or(""), b.labels.get(name).unwrap_or("")))
+            .map(|name| natural(a.get(name).unwrap_or(""), b.get(name).unwrap_or("")))
             .find(|&order| order != Ordering::Equal)
-            .unwrap_or_else(|| a.labels.cmp(&b.labels));
+            .unwrap_or_else(|| a.cmp(b));
         if descending { order.reverse() } else { order }
-    })?;
+    };
+    if rows.iter().any(|row| names.iter().any(|name| row.labels.get(name).is_some_and(overflows))) {
+        let check = || context.cancel.check();
+        let order =
+            merge_sorted(rows.len(), check, |a, b| compare(&rows[a as usize].labels, &rows[b as usize].labels))?;
+        context.stoppable(|looks| arrange(looks, &mut rows, order))?;
+    } else {
+        rows = sorted(context, rows, |a, b| compare(&a.labels, &b.labels))?;
+    }
     Ok(Vector::Kept(rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn ascend(texts: &[&str]) {
+        for (i, a) in texts.iter().enumerate() {
+            for (j, b) in texts.iter().enumerate() {
+                assert_eq!(natural(a, b), i.cmp(&j), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn chunks_of_digits_compare_as_numbers_and_all_others_as_text() {
+        ascend(&["", "team", "team1", "team2", "team10", "team-", "team-a", "team-b"]);
+        ascend(&["eth", "eth0", "eth0.30", "eth0.200", "eth1"]);
+        ascend(&["007a", "7b", "8", "10", "10.1", "10.1.2", "10.10", "a", "é1", "é02"]);
+        ascend(&["07", "7"]);
+        ascend(&["-1", "-2", "0", "9223372036854775807"]);
+        // Beyond 64 bits a number is text.
+        ascend(&["10", "9223372036854775808"]);
+        ascend(&["9223372036854775808", "93"]);
+    }
+
+    #[test]
+    fn an_order_that_contradicts_itself_gives_some_arrangement_of_all() {
+        let texts = ["10", "12345678901234567890", "9", "99", "100"];
+        assert!(overflows(texts[1]) && overflows("a12345678901234567890b1") && !overflows("9223372036854775807"));
+        let compare = |a: u32, b: u32| natural(texts[a as usize % 5], texts[b as usize % 5]);
+        let mut order = merge_sorted(1_000, || Ok(()), compare).unwrap();
+        assert_eq!(order.len(), 1_000);
+        order.sort_unstable();
+        order.dedup();
+        assert_eq!(order.len(), 1_000);
+        assert!(merge_sorted(3, || Err(EvalError::Canceled), compare).is_err());
+    }
 }
