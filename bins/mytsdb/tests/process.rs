@@ -13,6 +13,7 @@ struct Server {
     child: Child,
     http: String,
     grpc: String,
+    otlp_http: String,
 }
 
 impl Server {
@@ -25,19 +26,20 @@ impl Server {
             .unwrap();
         // It prints its addresses when it is ready.
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut http, mut grpc) = (None, None);
+        let (mut http, mut grpc, mut otlp_http) = (None, None, None);
         for line in lines {
             let line = line.unwrap();
             match line.split_whitespace().collect::<Vec<_>>()[..] {
                 ["plot", "and", "query", url] => http = Some(url.trim_end_matches('/').to_owned()),
                 ["OTLP/gRPC", address] => grpc = Some(address.to_owned()),
+                ["OTLP/HTTP", url] => otlp_http = Some(url.to_owned()),
                 _ => {}
             }
-            if http.is_some() && grpc.is_some() {
+            if http.is_some() && grpc.is_some() && otlp_http.is_some() {
                 break;
             }
         }
-        Server { child, http: http.unwrap(), grpc: grpc.unwrap() }
+        Server { child, http: http.unwrap(), grpc: grpc.unwrap(), otlp_http: otlp_http.unwrap() }
     }
 
     fn get(&self, path: &str) -> String {
@@ -108,6 +110,27 @@ fn what_was_stored_survives_a_kill() {
     let server = Server::start(dir.path());
     let sample = first.split("\"values\":[[").nth(1).unwrap().split(',').next().unwrap();
     eventually(&server, "/api/v1/query?query=mytsdb_engine_head_series[1h]", sample);
+}
+
+#[test]
+fn otlp_over_http_is_taken_on_both_ports() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for (name, url) in
+        [("own_port", server.otlp_http.clone()), ("api_port", format!("{}/api/v1/otlp/v1/metrics", server.http))]
+    {
+        let json = format!(
+            r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"{name}","gauge":{{"dataPoints":[
+                {{"timeUnixNano":"{now_s}000000000","asInt":"42"}}]}}}}]}}]}}]}}"#
+        );
+        let mut answer = ureq::post(&url).header("content-type", "application/json").send(json).unwrap();
+        assert_eq!(answer.body_mut().read_to_string().unwrap(), "{}", "{url}");
+        let stored = server.get(&format!("/api/v1/query?query={name}&time={now_s}"));
+        assert!(stored.contains(&format!("[{now_s},\"42\"]")), "{stored}");
+        let wrong = ureq::post(&url).header("content-type", "text/plain").send("x").unwrap_err();
+        assert!(matches!(wrong, ureq::Error::StatusCode(415)), "{wrong}");
+    }
 }
 
 #[test]
