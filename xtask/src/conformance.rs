@@ -6,7 +6,7 @@ use anyhow::{Context, bail, ensure};
 
 use crate::workspace::{cargo_with, root, shown, succeed};
 
-/// Recorded scores, relative to the root: one `SUITE PASSED` a line, `#` starts a comment.
+/// Recorded scores, relative to the root: one `SUITE PASSED` or `SUITE:STORAGE PASSED` a line, `#` starts a comment.
 const FLOORS: &str = "conformance/floor.txt";
 /// The suites' data, relative to the root.
 const DATA: &str = "../shared/conformance";
@@ -95,7 +95,10 @@ fn runner(arguments: &[&str]) -> Command {
 }
 
 fn score_of(suite: &str) -> anyhow::Result<Score> {
-    let mut command = runner(&[suite]);
+    let mut command = match suite.split_once(':') {
+        Some((suite, storage)) => runner(&[suite, "--storage", storage]),
+        None => runner(&[suite]),
+    };
     let output = command.stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("cannot start {}", shown(&command)))?;
     let stdout = String::from_utf8_lossy(&output.stdout);
