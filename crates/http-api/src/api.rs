@@ -16,7 +16,7 @@ use axum::extract::{Request, State};
 use axum::middleware;
 use axum::routing::{MethodRouter, get};
 use http::{HeaderValue, Response, StatusCode, header};
-use mytsdb_model::LabelRegex;
+use mytsdb_go_regex::{AnchoredRegex, Limits};
 use mytsdb_promql::LabelStorage;
 use mytsdb_telemetry::Registry;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) lookups: Gate,
     pub(crate) requests: RequestMetrics,
     pub(crate) page: Page,
-    pub(crate) cors_origin: LabelRegex,
+    pub(crate) cors_origin: AnchoredRegex,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) stopping: AtomicBool,
     pub(crate) started_ms: i64,
@@ -62,7 +62,7 @@ impl Api {
         ready: Arc<AtomicBool>,
         options: ApiOptions,
     ) -> Result<Self, HttpApiError> {
-        let cors_origin = LabelRegex::new(&options.cors_origin)
+        let cors_origin = AnchoredRegex::new(&options.cors_origin, &Limits::default())
             .map_err(|source| HttpApiError::CorsOrigin { pattern: options.cors_origin.clone(), source })?;
         let gate = |name| {
             let (running_max, waiting_max) = (options.queries_running_max, options.queries_waiting_max);

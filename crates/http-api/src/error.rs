@@ -16,7 +16,7 @@ pub enum HttpApiError {
         /// The pattern.
         pattern: String,
         /// What is wrong with it.
-        source: mytsdb_model::ModelError,
+        source: mytsdb_go_regex::RegexError,
     },
 }
 

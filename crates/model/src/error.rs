@@ -19,9 +19,6 @@ pub enum ModelError {
         name: String,
     },
     /// A regular expression is not valid, or is larger than its limits allow.
-    #[error("{message}")]
-    Regex {
-        /// A message in the form of Go's regexp/syntax package: ``error parsing regexp: ...``.
-        message: String,
-    },
+    #[error(transparent)]
+    Regex(#[from] mytsdb_go_regex::RegexError),
 }

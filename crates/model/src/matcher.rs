@@ -1,6 +1,7 @@
 //! Conditions on one label.
 
-use crate::{LABEL_NAME, LabelRegex, Labels, ModelError};
+use crate::{LABEL_NAME, Labels, ModelError};
+use mytsdb_go_regex::{AnchoredRegex, Limits};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -35,18 +36,31 @@ pub struct Matcher {
     name: Cow<'static, str>,
     op: MatchOp,
     value: String,
-    regex: Option<Box<LabelRegex>>,
+    regex: Option<Box<AnchoredRegex>>,
 }
 
 impl Matcher {
-    /// Builds a matcher; for the regex operators the pattern is compiled here, once.
+    /// Builds a matcher; for the regex operators the pattern is compiled here, once, within the default [`Limits`].
     ///
     /// # Errors
-    /// [`ModelError::Regex`] if the pattern is not valid RE2 syntax or exceeds the limits of [`LabelRegex`].
+    /// [`ModelError::Regex`] if the pattern is not one that Go reads, or exceeds the limits.
     pub fn new(op: MatchOp, name: impl Into<String>, value: impl Into<String>) -> Result<Self, ModelError> {
+        Self::within(&Limits::default(), op, name, value)
+    }
+
+    /// As [`Matcher::new`], for patterns within `limits`.
+    ///
+    /// # Errors
+    /// [`ModelError::Regex`] if the pattern is not one that Go reads, or exceeds the limits.
+    pub fn within(
+        limits: &Limits,
+        op: MatchOp,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Result<Self, ModelError> {
         let value = value.into();
         let regex = match op {
-            MatchOp::Regex | MatchOp::NotRegex => Some(Box::new(LabelRegex::new(&value)?)),
+            MatchOp::Regex | MatchOp::NotRegex => Some(Box::new(AnchoredRegex::new(&value, limits)?)),
             MatchOp::Equal | MatchOp::NotEqual => None,
         };
         Ok(Self { name: Cow::Owned(name.into()), op, value, regex })
@@ -78,7 +92,7 @@ impl Matcher {
     }
 
     /// The compiled pattern of the regex operators.
-    pub fn regex(&self) -> Option<&LabelRegex> {
+    pub fn regex(&self) -> Option<&AnchoredRegex> {
         self.regex.as_deref()
     }
 
