@@ -122,7 +122,7 @@ impl Engine {
                 this.refused.extend(rows.into_iter().map(|row| (row, Refusal::Conflict)));
             }
             this.remove(&verdict.gone);
-            if let Err(error) = judge.companions(earlier, &mut this.batch) {
+            if let Err(error) = judge.companions(&earlier, &mut this.batch) {
                 this.failed = Some(error);
             }
         }

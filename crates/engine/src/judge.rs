@@ -85,7 +85,7 @@ impl<'a> Judge<'a> {
     /// Appends the samples of `batch`'s companions, whose points have been judged.
     pub(crate) fn companions<'b>(
         &mut self,
-        earlier: impl Iterator<Item = &'b Batch> + Clone,
+        earlier: &(impl Iterator<Item = &'b Batch> + Clone),
         batch: &mut Batch,
     ) -> Result<(), EngineError> {
         let (judged, mut fill_left) = (batch.len(), batch.len().max(COMPANION_FILL_MIN));

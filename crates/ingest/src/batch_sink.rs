@@ -28,13 +28,11 @@ impl<'a, A: Appender> BatchSink<'a, A> {
 
     /// The batch, or the error that fails the request.
     pub(crate) fn finish(self) -> Result<(Batch, PointRows), EngineError> {
-        match self.fatal {
-            Some(error) => Err(error),
-            None => {
-                let rows = PointRows(self.batch.points.clone());
-                Ok((self.batch, rows))
-            }
+        if let Some(error) = self.fatal {
+            return Err(error);
         }
+        let rows = PointRows(self.batch.points.clone());
+        Ok((self.batch, rows))
     }
 }
 
