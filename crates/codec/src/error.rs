@@ -1,7 +1,9 @@
 //! What can be wrong with chunk bytes, and with samples offered to a chunk.
 
+use mytsdb_histogram::HistogramError;
+
 /// Errors of this crate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodecError {
     /// The bytes end before the sample count they announce.
@@ -39,5 +41,25 @@ pub enum CodecError {
         timestamps: usize,
         /// The number of values.
         values: usize,
+    },
+    /// A histogram that is not valid, read or to be written.
+    #[error("histogram {sample}: {source}")]
+    Histogram {
+        /// Its number in the chunk or among the samples to be encoded, from 0.
+        sample: usize,
+        /// What is wrong with it.
+        source: HistogramError,
+    },
+    /// A histogram with more parts than [`HISTOGRAM_PARTS_MAX`](crate::HISTOGRAM_PARTS_MAX).
+    #[error("a histogram of {parts} buckets, spans and bounds; 65,536 are the most that can be stored")]
+    HistogramTooLarge {
+        /// Its buckets, spans and custom bounds.
+        parts: usize,
+    },
+    /// No encoding has this number.
+    #[error("unknown chunk encoding {number}")]
+    UnknownEncoding {
+        /// The number found.
+        number: u8,
     },
 }

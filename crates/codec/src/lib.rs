@@ -2,7 +2,9 @@
 //!
 //! [`XorAppender`] grows a chunk sample by sample; [`decode`] turns a chunk into two columns. The layout is that of
 //! Prometheus' XOR chunk (`docs/format/xor-chunk.md`). [`DxEncoder`] packs finished columns into a chunk a third as
-//! long that decodes several times as fast, [`DxChunk`] reads it (`docs/format/dx-chunk.md`). This crate knows nothing
+//! long that decodes several times as fast, [`DxChunk`] reads it (`docs/format/dx-chunk.md`).
+//! [`HistogramEncoder`] and [`HistogramChunk`] do the same with native histograms (`docs/format/histogram-chunk.md`).
+//! [`ChunkEncoding`] reads chunks of every kind into `Columns`. This crate knows nothing
 //! of files, series or checksums.
 //!
 //! ```
@@ -31,13 +33,19 @@
 
 mod bits;
 mod dx;
+mod encoding;
 mod error;
+mod histogram;
 mod varint;
 mod xor_append;
 mod xor_decode;
 
 pub use dx::{DX_SAMPLES_MAX, DxChunk, DxEncoder, dx_kernel};
+pub use encoding::ChunkEncoding;
 pub use error::CodecError;
+pub use histogram::{
+    HISTOGRAM_PARTS_MAX, HISTOGRAM_SAMPLES_MAX, HistogramChunk, HistogramEncoder, put_histogram, take_histogram,
+};
 pub use xor_append::XorAppender;
 pub use xor_decode::{XorChunk, decode, decode_range};
 

@@ -271,7 +271,8 @@ fn what_the_format_page_forbids_is_refused() {
     refuses(&[98, 4, 0], "unknown kind");
     refuses(&[0, 6, 0], "unknown mode");
     refuses(&[0, 4, 0, 0], "behind a column");
-    refuses(&[97, 0, 0, 0, 0, 0, 0, 0], "not 8 bytes");
+    refuses(&[97, 0, 0, 0, 0, 0, 0, 0], "cut short: constant");
+    refuses(&[97, 0, 0, 0, 0, 0, 0, 0, 0, 0], "behind a column");
     refuses(&[0, 0, 58, 0], "bit width");
     refuses(&[0, 0, 65, 0], "bit width");
     refuses(&[0, 0, 4, 4, 0], "block flag");

@@ -338,3 +338,41 @@ fn mean_step(x: &[i64]) -> i64 {
         None => ((i128::from(last) - i128::from(first)) / i128::from(steps)) as i64,
     }
 }
+
+/// Writes columns one by one, for chunks that are made of the same columns; keeps its scratch memory.
+#[derive(Debug, Default)]
+pub(crate) struct ColumnWriter(Scratch);
+
+impl ColumnWriter {
+    /// Appends an integer column, of one integer at least.
+    pub(crate) fn put_integers(&mut self, integers: &[i64], out: &mut Vec<u8>) {
+        let Scratch { entries, nonzero, .. } = &mut self.0;
+        Kernel::best().run(PutIntegers { integers, entries, nonzero, out });
+    }
+
+    /// Appends a value column, of one value at least.
+    pub(crate) fn put_values(&mut self, values: &[f64], out: &mut Vec<u8>) {
+        let mut integers = std::mem::take(&mut self.0.integers);
+        let is_whole = put_values(values, &mut integers, &mut self.0.exceptions, out);
+        if !is_whole {
+            self.put_integers(&integers, out);
+        }
+        self.0.integers = integers;
+    }
+}
+
+struct PutIntegers<'a> {
+    integers: &'a [i64],
+    entries: &'a mut Vec<i64>,
+    nonzero: &'a mut Vec<i64>,
+    out: &'a mut Vec<u8>,
+}
+
+impl Work for PutIntegers<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        put_integers(self.integers, self.entries, self.nonzero, self.out);
+    }
+}

@@ -8,6 +8,8 @@ use crate::varint::{take_uvarint, take_varint};
 /// A block of no entries is two bytes.
 const BLOCK_BYTES_MIN: usize = 2;
 
+pub(super) const BYTES_BEHIND: CodecError = CodecError::Damaged { reason: "bytes behind a column" };
+
 /// A column whose front was read and found possible.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IntegerColumn<'a> {
@@ -23,6 +25,16 @@ impl<'a> IntegerColumn<'a> {
     /// `bytes` is the whole column, of `count >= 1` integers.
     #[inline]
     pub(super) fn parse(bytes: &'a [u8], count: usize) -> Result<Self, CodecError> {
+        let column = Self::parse_front(bytes, count)?;
+        if column.exact_line().is_some() && !column.blocks.is_empty() {
+            return Err(BYTES_BEHIND);
+        }
+        Ok(column)
+    }
+
+    /// The same if more may follow behind the column, of `count >= 1` integers.
+    #[inline]
+    pub(super) fn parse_front(bytes: &'a [u8], count: usize) -> Result<Self, CodecError> {
         let Some((&mode, mut rest)) = bytes.split_first() else {
             return Err(CodecError::Truncated { field: "mode", bytes: 0 });
         };
@@ -32,11 +44,8 @@ impl<'a> IntegerColumn<'a> {
         let start = if mode == mode::PLAIN { 0 } else { take_varint(&mut rest, "start")? };
         let has_slope = matches!(mode, mode::DELTAS_OF_DELTAS | mode::LINE | mode::EXACT_LINE);
         let slope = if has_slope { take_varint(&mut rest, "slope")? } else { 0 };
-        if matches!(mode, mode::CONSTANT | mode::EXACT_LINE) {
-            if !rest.is_empty() {
-                return Err(CodecError::Damaged { reason: "bytes behind a column" });
-            }
-        } else if rest.len() < count.div_ceil(BLOCK_SAMPLES) * BLOCK_BYTES_MIN {
+        let has_blocks = !matches!(mode, mode::CONSTANT | mode::EXACT_LINE);
+        if has_blocks && rest.len() < count.div_ceil(BLOCK_SAMPLES) * BLOCK_BYTES_MIN {
             return Err(CodecError::Truncated { field: "blocks", bytes: bytes.len() });
         }
         Ok(Self { mode, start, slope, count, blocks: rest })
@@ -47,15 +56,27 @@ impl<'a> IntegerColumn<'a> {
         matches!(self.mode, mode::CONSTANT | mode::EXACT_LINE).then_some((self.start, self.slope))
     }
 
-    /// Calls `sink` with each block's integers in turn; the second argument says how many of the lanes count.
-    ///
-    /// What lies behind them is arbitrary, and `sink` may leave anything in the lanes. Only for columns that are not an [`exact_line`](Self::exact_line).
+    /// Calls `sink` with each block's integers in turn; nothing may be left behind the last.
     #[inline]
     pub(super) fn for_each_block(
         &self,
         kernel: Kernel,
-        mut sink: impl FnMut(&mut Lanes, usize) -> Result<(), CodecError>,
+        sink: impl FnMut(&mut Lanes, usize) -> Result<(), CodecError>,
     ) -> Result<(), CodecError> {
+        let rest = self.walk_blocks(kernel, sink)?;
+        if rest.is_empty() { Ok(()) } else { Err(BYTES_BEHIND) }
+    }
+
+    /// Calls `sink` with each block's integers in turn; the second argument says how many of the lanes count. Returns the
+    /// bytes behind the last block.
+    ///
+    /// What lies behind them is arbitrary, and `sink` may leave anything in the lanes. Only for columns that are not an [`exact_line`](Self::exact_line).
+    #[inline]
+    pub(super) fn walk_blocks(
+        &self,
+        kernel: Kernel,
+        mut sink: impl FnMut(&mut Lanes, usize) -> Result<(), CodecError>,
+    ) -> Result<&'a [u8], CodecError> {
         let mut rest = self.blocks;
         let (mut start, mut slope) = (self.start, self.slope);
         let mut lanes = Lanes([0; BLOCK_SAMPLES]);
@@ -83,10 +104,12 @@ impl<'a> IntegerColumn<'a> {
             sink(&mut lanes, count)?;
             left -= count;
         }
-        if !rest.is_empty() {
-            return Err(CodecError::Damaged { reason: "bytes behind a column" });
-        }
-        Ok(())
+        Ok(rest)
+    }
+
+    /// The bytes behind the front: blocks, or what follows the column if it has none.
+    pub(super) fn behind_front(&self) -> &'a [u8] {
+        self.blocks
     }
 }
 
@@ -197,7 +220,7 @@ fn take_array<'a, const N: usize>(rest: &mut &'a [u8], field: &'static str) -> R
 
 /// A number that cannot exceed `max`.
 #[inline]
-pub(super) fn take_count(rest: &mut &[u8], max: usize, field: &'static str) -> Result<usize, CodecError> {
+pub(crate) fn take_count(rest: &mut &[u8], max: usize, field: &'static str) -> Result<usize, CodecError> {
     let count = take_uvarint(rest, field)?;
     usize::try_from(count)
         .ok()

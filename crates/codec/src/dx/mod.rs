@@ -12,10 +12,14 @@ mod integers;
 #[expect(unsafe_code, reason = "vector instructions, argued in the folder")]
 mod kernels;
 mod plan;
+mod read_columns;
 mod values;
 
 pub use chunk::DxChunk;
+pub(crate) use encode::ColumnWriter;
 pub use encode::DxEncoder;
+pub(crate) use integers::take_count;
+pub(crate) use read_columns::{take_integers, take_values};
 
 /// The largest number of samples in a DX chunk.
 pub const DX_SAMPLES_MAX: usize = 65_536;

@@ -1,26 +1,40 @@
 //! Reads a column of values.
 
 use super::decimal::{EXPONENT_MAX, POWERS, from_ordered, to_f64};
-use super::integers::{IntegerColumn, take_count};
+use super::integers::{BYTES_BEHIND, IntegerColumn, take_count};
 use super::kernels::Kernel;
 use super::kind;
 use crate::CodecError;
 use crate::varint::take_uvarint;
 use mytsdb_model::STALE_NAN_BITS;
 
-/// Appends `count` values; on error some may have been appended.
+/// Appends the `count` values of a whole column; on error some may have been appended.
 #[inline]
 pub(super) fn decode(bytes: &[u8], count: usize, kernel: Kernel, out: &mut Vec<f64>) -> Result<(), CodecError> {
+    let behind = decode_front(bytes, count, kernel, out)?;
+    if behind.is_empty() { Ok(()) } else { Err(BYTES_BEHIND) }
+}
+
+/// Appends `count` values from the front of `bytes` and returns what lies behind them; on error some may have been
+/// appended.
+#[inline]
+pub(super) fn decode_front<'a>(
+    bytes: &'a [u8],
+    count: usize,
+    kernel: Kernel,
+    out: &mut Vec<f64>,
+) -> Result<&'a [u8], CodecError> {
     let Some((&kind_byte, rest)) = bytes.split_first() else {
         return Err(CodecError::Truncated { field: "kind", bytes: 0 });
     };
     match kind_byte {
-        kind::ORDERED_BITS => decode_ordered(&IntegerColumn::parse(rest, count)?, count, kernel, out),
+        kind::ORDERED_BITS => decode_ordered(&IntegerColumn::parse_front(rest, count)?, count, kernel, out),
         kind::SAME_BITS => {
-            let bits: &[u8; 8] =
-                rest.try_into().map_err(|_| CodecError::Damaged { reason: "a constant that is not 8 bytes" })?;
+            let Some((bits, behind)) = rest.split_first_chunk::<8>() else {
+                return Err(CodecError::Truncated { field: "constant", bytes: rest.len() });
+            };
             out.resize(out.len() + count, f64::from_bits(u64::from_le_bytes(*bits)));
-            Ok(())
+            Ok(behind)
         }
         _ => {
             let (kind, exponent) = (kind_byte & 0b1110_0000, kind_byte & 0b1_1111);
@@ -29,12 +43,14 @@ pub(super) fn decode(bytes: &[u8], count: usize, kernel: Kernel, out: &mut Vec<f
             }
             let divisor = POWERS[usize::from(exponent)];
             if kind == kind::DECIMAL {
-                return decode_decimals(&IntegerColumn::parse(rest, count)?, count, divisor, kernel, out);
+                return decode_decimals(&IntegerColumn::parse_front(rest, count)?, count, divisor, kernel, out);
             }
             let exceptions = Exceptions::parse(rest, count, kind == kind::DECIMAL_WITH_BITS)?;
             let first = out.len();
-            decode_decimals(&IntegerColumn::parse(exceptions.behind, count)?, count, divisor, kernel, out)?;
-            exceptions.put(&mut out[first..])
+            let integers = IntegerColumn::parse_front(exceptions.behind, count)?;
+            let behind = decode_decimals(&integers, count, divisor, kernel, out)?;
+            exceptions.put(&mut out[first..])?;
+            Ok(behind)
         }
     }
 }
@@ -56,41 +72,41 @@ pub(super) fn same_value(bytes: &[u8], count: usize) -> Result<Option<f64>, Code
 }
 
 #[inline]
-fn decode_decimals(
-    integers: &IntegerColumn<'_>,
+fn decode_decimals<'a>(
+    integers: &IntegerColumn<'a>,
     count: usize,
     divisor: f64,
     kernel: Kernel,
     out: &mut Vec<f64>,
-) -> Result<(), CodecError> {
+) -> Result<&'a [u8], CodecError> {
     if let Some((start, step)) = integers.exact_line() {
         if step == 0 {
             out.resize(out.len() + count, to_f64(start) / divisor);
         } else {
             out.extend((0..count as i64).map(|i| to_f64(start.wrapping_add(step.wrapping_mul(i))) / divisor));
         }
-        return Ok(());
+        return Ok(integers.behind_front());
     }
     out.reserve(count);
-    integers.for_each_block(kernel, |lanes, count| {
+    integers.walk_blocks(kernel, |lanes, count| {
         kernel.quotients(count, divisor, lanes);
         out.extend(lanes.0[..count].iter().map(|&bits| f64::from_bits(bits as u64)));
         Ok(())
     })
 }
 
-fn decode_ordered(
-    integers: &IntegerColumn<'_>,
+fn decode_ordered<'a>(
+    integers: &IntegerColumn<'a>,
     count: usize,
     kernel: Kernel,
     out: &mut Vec<f64>,
-) -> Result<(), CodecError> {
+) -> Result<&'a [u8], CodecError> {
     if let Some((start, step)) = integers.exact_line() {
         out.extend((0..count as i64).map(|i| from_ordered(start.wrapping_add(step.wrapping_mul(i)))));
-        return Ok(());
+        return Ok(integers.behind_front());
     }
     out.reserve(count);
-    integers.for_each_block(kernel, |lanes, count| {
+    integers.walk_blocks(kernel, |lanes, count| {
         out.extend(lanes.0[..count].iter().map(|&integer| from_ordered(integer)));
         Ok(())
     })
