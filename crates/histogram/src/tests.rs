@@ -298,3 +298,14 @@ fn compensation_of_the_zero_bucket_survives_other_resolutions_and_thresholds() {
         }
     }
 }
+
+#[test]
+fn heap_bytes_are_those_of_all_lists() {
+    assert_eq!(FloatHistogram::default().heap_bytes(), 0);
+    assert_eq!(size_of::<Span>(), size_of::<f64>());
+    let mut h = custom(&[1.0, 2.0], &[3.0, 4.0, 5.0]);
+    assert_eq!(h.heap_bytes(), 8 * (1 + 3 + 2));
+    h.negative_buckets.reserve_exact(7);
+    h.negative_spans.reserve_exact(2);
+    assert_eq!(h.heap_bytes(), 8 * (1 + 3 + 2 + 7 + 2));
+}
