@@ -1,0 +1,58 @@
+//! What a listener counts.
+
+use mytsdb_telemetry::{Counter, Description, Gauge, Registry};
+
+const OPEN: Description = Description::new("mytsdb_connections", "Connections that have a place, by listener.");
+const ACCEPTED: Description =
+    Description::new("mytsdb_connections_accepted_total", "Connections that were given a place, by listener.");
+const ENDED: Description = Description::new(
+    "mytsdb_connections_ended_total",
+    "Connections that the server ended or turned away, by listener and reason.",
+);
+
+/// Why the server ends a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The head of a request did not arrive in time.
+    HeadTimeout,
+    /// No request, or nobody reads the answer, for too long.
+    IdleTimeout,
+    /// It was quiet, and another one needed its place.
+    Evicted,
+    /// All places are taken by busy connections.
+    Refused,
+}
+
+/// Handles of the metrics of one listener.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) open: Gauge,
+    pub(crate) accepted: Counter,
+    head_timeout: Counter,
+    idle_timeout: Counter,
+    evicted: Counter,
+    refused: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new(listener: &str, registry: &Registry) -> Self {
+        let ended = |reason| registry.counter(&ENDED, &[("listener", listener), ("reason", reason)]);
+        Self {
+            open: registry.gauge(&OPEN, &[("listener", listener)]),
+            accepted: registry.counter(&ACCEPTED, &[("listener", listener)]),
+            head_timeout: ended("head_timeout"),
+            idle_timeout: ended("idle_timeout"),
+            evicted: ended("evicted"),
+            refused: ended("refused"),
+        }
+    }
+
+    pub(crate) fn ended(&self, why: Ended) -> &Counter {
+        match why {
+            Ended::HeadTimeout => &self.head_timeout,
+            Ended::IdleTimeout => &self.idle_timeout,
+            Ended::Evicted => &self.evicted,
+            Ended::Refused => &self.refused,
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! A connection as the HTTP library sees it: it ends by itself when it is told to go or takes too long.
+
+use crate::head::Heads;
+use crate::metrics::Ended;
+use crate::place::Place;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// The bytes of a connection, and its place.
+///
+/// Reading fails once the connection has to go: it was quiet and another one needed its place, the head of a request
+/// took too long, or there was none for too long. Writing fails if the other side takes nothing for too long.
+#[derive(Debug)]
+pub struct Stream<S> {
+    io: S,
+    place: Place,
+    heads: Heads,
+    /// When the head that is on its way began.
+    head_began: Option<Instant>,
+    /// What was read and changed, from `passed` on not passed on yet.
+    changed: Vec<u8>,
+    passed: usize,
+    read_timer: Pin<Box<Sleep>>,
+    /// Set while the other side takes nothing: since when, and the timer that ends it.
+    write_timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Stream<S> {
+    pub(crate) fn new(io: S, place: Place) -> Self {
+        let heads = Heads::new(place.options().target_bytes_max);
+        let read_timer = Box::pin(sleep_until(Instant::now() + recheck(&place)));
+        Self { io, place, heads, head_began: None, changed: Vec::new(), passed: 0, read_timer, write_timer: None }
+    }
+
+    /// The place of this connection.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// When this connection has taken too long, and over what. `None` while a request is worked on.
+    fn due(&self) -> Option<(Instant, Ended)> {
+        if self.place.is_busy() {
+            return None;
+        }
+        let now = Instant::now();
+        let quiet_since = now.checked_sub(self.place.quiet_for()).unwrap_or(now);
+        let options = self.place.options();
+        Some(match self.head_began {
+            Some(began) => (began.max(quiet_since) + options.head_timeout, Ended::HeadTimeout),
+            None => (quiet_since + options.idle_timeout, Ended::IdleTimeout),
+        })
+    }
+
+    /// Ready when the connection has taken too long.
+    fn poll_due(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
+        loop {
+            let due = self.due();
+            if let Some((at, _)) = due
+                && at < self.read_timer.deadline()
+            {
+                self.read_timer.as_mut().reset(at);
+            }
+            ready!(self.read_timer.as_mut().poll(context));
+            let now = Instant::now();
+            match due {
+                Some((at, why)) if at <= now => return Poll::Ready(why),
+                Some((at, _)) => self.read_timer.as_mut().reset(at),
+                None => {
+                    let again = now + recheck(&self.place);
+                    self.read_timer.as_mut().reset(again);
+                }
+            }
+        }
+    }
+
+    /// Follows what `buf` holds from `start` on, and puts what is passed on in its place.
+    fn follow(&mut self, start: usize, buf: &mut ReadBuf<'_>) {
+        if let Some(changed) = self.heads.follow(&buf.filled()[start..]) {
+            buf.set_filled(start);
+            (self.changed, self.passed) = (changed, 0);
+            self.pass_on(buf);
+        }
+        self.head_began = self.heads.is_pending().then(|| self.head_began.unwrap_or_else(Instant::now));
+    }
+
+    fn pass_on(&mut self, buf: &mut ReadBuf<'_>) {
+        let rest = &self.changed[self.passed..];
+        let len = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..len]);
+        self.passed += len;
+        if self.passed == self.changed.len() {
+            (self.changed, self.passed) = (Vec::new(), 0);
+        }
+    }
+
+    /// Lets a write through unless the other side has taken nothing for too long.
+    fn watch_write<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.write_timer = None;
+            return written;
+        }
+        let idle_timeout = self.place.options().idle_timeout;
+        let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle_timeout)));
+        ready!(timer.as_mut().poll(context));
+        self.place.count_ended(Ended::IdleTimeout);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads the answer")))
+    }
+}
+
+/// How often a connection is looked at, whatever it does.
+fn recheck(place: &Place) -> Duration {
+    place.options().head_timeout.min(place.options().idle_timeout).max(Duration::from_millis(1))
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.place.poll_evicted(context) {
+            let reason = "another connection needed the place of this quiet one";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, reason)));
+        }
+        if this.passed < this.changed.len() {
+            this.pass_on(buf);
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            let start = buf.filled().len();
+            if let Poll::Ready(read) = Pin::new(&mut this.io).poll_read(context, buf) {
+                let ended = read.is_ok() && buf.filled().len() == start;
+                this.follow(start, buf);
+                // Bytes that are passed on as none at all must not look like the end.
+                if read.is_ok() && !ended && buf.filled().len() == start {
+                    continue;
+                }
+                return Poll::Ready(read);
+            }
+            let why = ready!(this.poll_due(context));
+            this.place.count_ended(why);
+            let reason = match why {
+                Ended::HeadTimeout => "the head of a request took too long",
+                _ => "there was no request for too long",
+            };
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)));
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write(context, bytes);
+        this.watch_write(context, written)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write_vectored(context, slices);
+        this.watch_write(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::options::ListenerOptions;
+    use crate::place::Table;
+    use mytsdb_telemetry::Registry;
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    const HEAD: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_mins(5);
+
+    fn table() -> Arc<Table> {
+        let options = ListenerOptions { connections_max: 1, target_bytes_max: Some(100), ..ListenerOptions::default() };
+        Table::new(options, Metrics::new("test", &Registry::new()))
+    }
+
+    fn connection(table: &Arc<Table>) -> (Stream<DuplexStream>, DuplexStream) {
+        let (io, client) = duplex(64);
+        (Stream::new(io, table.sit().unwrap()), client)
+    }
+
+    async fn ends_after(stream: &mut Stream<DuplexStream>) -> (Duration, String) {
+        let began = Instant::now();
+        let error = loop {
+            match stream.read(&mut [0; 100]).await {
+                Ok(0) => panic!("the client has not gone"),
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        (began.elapsed(), error.to_string())
+    }
+
+    #[track_caller]
+    fn check(ended: &(Duration, String), after: Duration, reason: &str) {
+        let late = ended.0.checked_sub(after).expect("it ended too early");
+        assert!(late < Duration::from_millis(20) && ended.1.contains(reason), "{ended:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_head_has_ten_seconds_however_it_drips() {
+        let (mut stream, mut client) = connection(&table());
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            for byte in b"GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaaaaa" {
+                if client.write_all(&[*byte]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_secs(3)).await;
+            }
+        });
+        check(&ends_after(&mut stream).await, Duration::from_mins(1) + HEAD, "head of a request");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_has_five_minutes_from_its_last_request() {
+        let table = table();
+        let (mut stream, _client) = connection(&table);
+        check(&ends_after(&mut stream).await, IDLE, "no request");
+        drop(stream);
+        let (mut stream, mut client) = connection(&table);
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let busy = stream.place().begin_request();
+        tokio::spawn(async move {
+            tokio::time::sleep(3 * IDLE).await;
+            drop(busy);
+        });
+        check(&ends_after(&mut stream).await, 4 * IDLE, "no request");
+        assert_eq!(table.metrics.ended(Ended::IdleTimeout).get(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_connection_makes_room_at_once() {
+        let table = table();
+        let (mut stream, _client) = connection(&table);
+        let waiting = tokio::spawn(async move { ends_after(&mut stream).await });
+        tokio::task::yield_now().await;
+        let (_second, _) = connection(&table);
+        check(&waiting.await.unwrap(), Duration::ZERO, "another connection");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_reads_ends_the_connection() {
+        let (mut stream, mut client) = connection(&table());
+        let began = Instant::now();
+        let reader = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_mins(4)).await;
+            client.read_exact(&mut [0; 10]).await.unwrap();
+            client
+        });
+        let error = stream.write_all(&[0; 1000]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed().as_secs(), 9 * 60);
+        drop(reader.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn small_buffers_get_changed_bytes_bit_by_bit() {
+        let (mut stream, mut client) = connection(&table());
+        client.write_all(b"GET /\"\"\" HTTP/1.1\r\n\r\n").await.unwrap();
+        drop(client);
+        let (mut all, mut byte) = (Vec::new(), [0; 2]);
+        loop {
+            match stream.read(&mut byte).await.unwrap() {
+                0 => break,
+                n => all.extend_from_slice(&byte[..n]),
+            }
+        }
+        assert_eq!(all, b"GET /%22%22%22 HTTP/1.1\r\n\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_piece_of_which_nothing_is_left_is_not_the_end() {
+        let (mut stream, mut client) = connection(&table());
+        let target = "x".repeat(300);
+        let writer = tokio::spawn(async move {
+            client.write_all(format!("GET /{target} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+        });
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        writer.await.unwrap();
+        assert_eq!(all.len(), "GET  HTTP/1.1\r\n\r\n".len() + 101);
+    }
+}
