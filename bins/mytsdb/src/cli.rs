@@ -95,6 +95,27 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "ADDRESS", env = "MYTSDB_OTLP_HTTP_LISTEN", help_heading = "Network")]
     pub(crate) otlp_http_listen: Option<SocketAddr>,
 
+    /// Most connections of each listener; when one more comes, the one that has been idle for longest makes room
+    /// [default: 512]
+    #[arg(long, value_name = "COUNT", env = "MYTSDB_MAX_CONNECTIONS", help_heading = "Network")]
+    pub(crate) max_connections: Option<usize>,
+
+    /// Longest the head of a request may take to arrive [default: 10s]
+    #[arg(long, value_name = "DURATION", env = "MYTSDB_CONNECTION_HEAD_TIMEOUT", help_heading = "Network")]
+    pub(crate) connection_head_timeout: Option<String>,
+
+    /// Longest a connection may be without a request, or its client not read an answer [default: 5m]
+    #[arg(long, value_name = "DURATION", env = "MYTSDB_CONNECTION_IDLE_TIMEOUT", help_heading = "Network")]
+    pub(crate) connection_idle_timeout: Option<String>,
+
+    /// Longest URL, in bytes and escaped, at most 65533 [default: 65533]
+    #[arg(long, value_name = "BYTES", env = "MYTSDB_HTTP_MAX_URL_BYTES", help_heading = "Network")]
+    pub(crate) http_max_url_bytes: Option<usize>,
+
+    /// Largest form, in bytes [default: 10485760]
+    #[arg(long, value_name = "BYTES", env = "MYTSDB_HTTP_MAX_FORM_BYTES", help_heading = "Network")]
+    pub(crate) http_max_form_bytes: Option<usize>,
+
     /// Largest OTLP message, in bytes after decompression [default: 67108864]
     #[arg(long, value_name = "BYTES", env = "MYTSDB_OTLP_MAX_MESSAGE_BYTES", help_heading = "Network")]
     pub(crate) otlp_max_message_bytes: Option<usize>,

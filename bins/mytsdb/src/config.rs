@@ -23,6 +23,11 @@ pub(crate) struct Config {
     pub(crate) http_listen: SocketAddr,
     pub(crate) otlp_grpc_listen: SocketAddr,
     pub(crate) otlp_http_listen: SocketAddr,
+    pub(crate) max_connections: usize,
+    pub(crate) connection_head_timeout: Duration,
+    pub(crate) connection_idle_timeout: Duration,
+    pub(crate) http_max_url_bytes: usize,
+    pub(crate) http_max_form_bytes: usize,
     pub(crate) otlp_max_message_bytes: usize,
     pub(crate) otlp_max_compressed_bytes: usize,
     pub(crate) otlp_max_compression_ratio: usize,
@@ -70,6 +75,11 @@ impl Config {
             http_listen: pick!(http_listen, SocketAddr::from(([127, 0, 0, 1], 9090))),
             otlp_grpc_listen: pick!(otlp_grpc_listen, SocketAddr::from(([127, 0, 0, 1], 4317))),
             otlp_http_listen: pick!(otlp_http_listen, SocketAddr::from(([127, 0, 0, 1], 4318))),
+            max_connections: pick!(max_connections, 512),
+            connection_head_timeout: millis(pick_ms!(connection_head_timeout, "connection-head-timeout", "10s")),
+            connection_idle_timeout: millis(pick_ms!(connection_idle_timeout, "connection-idle-timeout", "5m")),
+            http_max_url_bytes: pick!(http_max_url_bytes, mytsdb_http_api::ApiOptions::URL_BYTES_MAX),
+            http_max_form_bytes: pick!(http_max_form_bytes, 10 << 20),
             otlp_max_message_bytes: pick!(otlp_max_message_bytes, 64 << 20),
             otlp_max_compressed_bytes: pick!(otlp_max_compressed_bytes, 32 << 20),
             otlp_max_compression_ratio: pick!(otlp_max_compression_ratio, 200),
@@ -114,6 +124,11 @@ impl Config {
         for (flag, value) in [
             ("--max-series", self.max_series),
             ("--max-staged-samples", self.max_staged_samples),
+            ("--max-connections", self.max_connections),
+            ("--connection-head-timeout", self.connection_head_timeout.as_millis() as usize),
+            ("--connection-idle-timeout", self.connection_idle_timeout.as_millis() as usize),
+            ("--http-max-url-bytes", self.http_max_url_bytes),
+            ("--http-max-form-bytes", self.http_max_form_bytes),
             ("--otlp-max-message-bytes", self.otlp_max_message_bytes),
             ("--otlp-max-compressed-bytes", self.otlp_max_compressed_bytes),
             ("--otlp-max-compression-ratio", self.otlp_max_compression_ratio),
@@ -130,6 +145,10 @@ impl Config {
         }
         if u32::try_from(self.otlp_max_message_bytes).is_err() {
             bail!("--otlp-max-message-bytes must be below 4 GiB, which is what gRPC can frame");
+        }
+        let url_bytes_max = mytsdb_http_api::ApiOptions::URL_BYTES_MAX;
+        if self.http_max_url_bytes > url_bytes_max {
+            bail!("--http-max-url-bytes must not be above {url_bytes_max}, which is what HTTP parsers take");
         }
         Ok(())
     }
@@ -152,6 +171,11 @@ impl Config {
             ("http-listen", self.http_listen.to_string()),
             ("otlp-grpc-listen", self.otlp_grpc_listen.to_string()),
             ("otlp-http-listen", self.otlp_http_listen.to_string()),
+            ("max-connections", self.max_connections.to_string()),
+            ("connection-head-timeout", millis(self.connection_head_timeout.as_millis() as i64)),
+            ("connection-idle-timeout", millis(self.connection_idle_timeout.as_millis() as i64)),
+            ("http-max-url-bytes", self.http_max_url_bytes.to_string()),
+            ("http-max-form-bytes", self.http_max_form_bytes.to_string()),
             ("otlp-max-message-bytes", self.otlp_max_message_bytes.to_string()),
             ("otlp-max-compressed-bytes", self.otlp_max_compressed_bytes.to_string()),
             ("otlp-max-compression-ratio", self.otlp_max_compression_ratio.to_string()),

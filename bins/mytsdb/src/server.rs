@@ -6,10 +6,11 @@ use crate::config::Config;
 use crate::{logging, self_metrics};
 use anyhow::{Context, Result, bail};
 use mytsdb_engine::{Durability, Engine, EngineError, EngineOptions, Recovery};
-use mytsdb_http_api::{Api, ApiOptions};
+use mytsdb_http_api::{Api, ApiOptions, Fault};
 use mytsdb_ingest::{Ingest, IngestOptions};
 use mytsdb_ingest_grpc::GrpcOptions;
 use mytsdb_ingest_http::{HttpOptions, OtlpHttp};
+use mytsdb_listener::{Door, ListenerOptions, connections_within, raise_descriptor_limit};
 use mytsdb_promql::{MemoryBudget, QueryOptions, WorkerPool};
 use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
@@ -105,6 +106,9 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
     let otlp_http_address = otlp_http.local_addr()?;
     let (stop, stopping) = watch::channel(false);
+    let listener = listener_options(config);
+    // Only the API has URLs that people type.
+    let plain = ListenerOptions { target_bytes_max: None, ..listener.clone() };
     let (registry, ready) = (Registry::new(), Arc::new(AtomicBool::new(false)));
 
     let options = mytsdb_otlp::Options {
@@ -124,12 +128,21 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         vec![Box::new(translator.clone())],
         registry.clone(),
         ready.clone(),
-        api_options(config)?,
+        ApiOptions {
+            listener,
+            fault: Fault::new({
+                let storage = storage.clone();
+                move || storage.fault()
+            }),
+            otlp_grpc_port: grpc_address.port(),
+            ..api_options(config)?
+        },
     )?;
     let otlp = OtlpHttp::new(&registry);
     let api = api.merge(otlp.router("/api/v1/otlp/v1/metrics"));
     let http_server = tokio::spawn(mytsdb_http_api::serve(http, api, stopped(stopping.clone())));
-    let options = HttpOptions { shutdown_grace: DRAIN_MAX, ..HttpOptions::default() };
+    let door = Door::new("otlp_http", plain.clone(), &registry);
+    let options = HttpOptions { door, shutdown_grace: DRAIN_MAX };
     let otlp_server =
         mytsdb_ingest_http::serve(otlp_http, otlp.router("/v1/metrics"), options, stopped(stopping.clone()));
     let otlp_server = tokio::spawn(otlp_server);
@@ -164,7 +177,11 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     let grpc_server = tokio::spawn(mytsdb_ingest_grpc::serve(
         grpc,
         ingest,
-        GrpcOptions { shutdown_grace: DRAIN_MAX, ..GrpcOptions::default() },
+        GrpcOptions {
+            door: Door::new("otlp_grpc", plain, &registry),
+            shutdown_grace: DRAIN_MAX,
+            ..GrpcOptions::default()
+        },
         mytsdb_ingest_grpc::metrics(&registry),
         stopped(stopping),
     ));
@@ -215,11 +232,38 @@ fn query_pool() -> Result<Option<WorkerPool>> {
     pool.context("start threads for queries")
 }
 
+/// Listeners that share the limit of open files.
+const LISTENERS: u64 = 3;
+
+/// Bounds on the connections of each listener.
+fn listener_options(config: &Config) -> ListenerOptions {
+    let limit = raise_descriptor_limit();
+    let wanted = config.max_connections;
+    let spare_connections_max = ListenerOptions::default().spare_connections_max;
+    let room = connections_within(limit, LISTENERS, wanted.saturating_add(spare_connections_max));
+    let connections_max = wanted.min(room.saturating_sub(spare_connections_max).max(1));
+    if connections_max < wanted {
+        tracing::warn!(
+            wanted,
+            connections_max,
+            descriptors = limit,
+            "fewer connections than --max-connections: the limit of open files is too low"
+        );
+    }
+    ListenerOptions {
+        connections_max,
+        spare_connections_max,
+        head_timeout: config.connection_head_timeout,
+        idle_timeout: config.connection_idle_timeout,
+        target_bytes_max: Some(config.http_max_url_bytes),
+    }
+}
+
 fn api_options(config: &Config) -> Result<ApiOptions> {
     let flags = config.flags();
     let config_yaml = flags
         .iter()
-        .fold(String::new(), |text, (name, value)| text + &format!("{}: {value:?}\n", name.replace('-', "_")));
+        .fold(config_head(config), |text, (name, value)| text + &format!("{}: {value:?}\n", name.replace('-', "_")));
     Ok(ApiOptions {
         query: QueryOptions {
             lookback_ms: config.query_lookback_ms,
@@ -231,6 +275,8 @@ fn api_options(config: &Config) -> Result<ApiOptions> {
             ..QueryOptions::default()
         },
         query_timeout: config.query_timeout,
+        form_bytes_max: config.http_max_form_bytes,
+        forms_bytes_max: config.http_max_form_bytes.max(64 << 20),
         queries_running_max: config.query_max_concurrency,
         drain: DRAIN_MAX,
         retention: mytsdb_promql::format_duration_ms(config.retention_ms),
@@ -238,6 +284,12 @@ fn api_options(config: &Config) -> Result<ApiOptions> {
         flags,
         ..ApiOptions::default()
     })
+}
+
+/// What clients of Prometheus read of its configuration: how often there are samples at best.
+fn config_head(config: &Config) -> String {
+    let interval = config.self_metrics_interval.map_or(15_000, |interval| interval.as_millis() as i64);
+    format!("global:\n  scrape_interval: {}\n", mytsdb_promql::format_duration_ms(interval))
 }
 
 fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>> {

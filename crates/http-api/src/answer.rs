@@ -11,6 +11,17 @@ use http::{HeaderValue, Response, StatusCode, header};
 /// Most warnings, and most infos, that an answer carries.
 const REMARKS_MAX: usize = 10;
 
+const JSON: &str = "application/json";
+
+/// What stands around the data of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// The API's envelope, in JSON.
+    Envelope,
+    /// Nothing, and this content type.
+    Bare(&'static str),
+}
+
 /// What a handler says besides its data.
 #[derive(Debug, Default)]
 pub(crate) struct Remarks {
@@ -45,6 +56,7 @@ pub(crate) struct Answer {
     status: StatusCode,
     encoding: Encoding,
     retry_after: bool,
+    content_type: &'static str,
     content: Content,
 }
 
@@ -58,7 +70,7 @@ impl Answer {
     /// Runs a handler: it writes the data, the envelope is put around it.
     pub(crate) fn of(encoding: Encoding, handler: impl FnOnce(&mut Chunks) -> Result<Outcome, ApiError>) -> Self {
         let mut out = Chunks::new();
-        match write_enveloped(&mut out, handler) {
+        match write_framed(&mut out, Frame::Envelope, handler) {
             Ok(Written::Data) => Self::success(encoding, out.finish()),
             Ok(Written::NoContent) => Self::no_content(),
             Err(error) => Self::error(&error),
@@ -68,12 +80,29 @@ impl Answer {
     /// A whole answer, not encoded yet.
     pub(crate) fn success(encoding: Encoding, chunks: Vec<Bytes>) -> Self {
         let (encoding, chunks) = encoding.apply(chunks);
-        Self { status: StatusCode::OK, encoding, retry_after: false, content: Content::Whole(chunks) }
+        Self {
+            status: StatusCode::OK,
+            encoding,
+            retry_after: false,
+            content_type: JSON,
+            content: Content::Whole(chunks),
+        }
     }
 
     /// An answer whose chunks, encoded, arrive while it is sent.
     pub(crate) fn streamed(encoding: Encoding, body: StreamBody) -> Self {
-        Self { status: StatusCode::OK, encoding, retry_after: false, content: Content::Stream(body) }
+        Self {
+            status: StatusCode::OK,
+            encoding,
+            retry_after: false,
+            content_type: JSON,
+            content: Content::Stream(body),
+        }
+    }
+
+    /// The same with another content type than JSON.
+    pub(crate) fn typed(self, content_type: &'static str) -> Self {
+        Self { content_type, ..self }
     }
 
     pub(crate) fn no_content() -> Self {
@@ -81,6 +110,7 @@ impl Answer {
             status: StatusCode::NO_CONTENT,
             encoding: Encoding::Identity,
             retry_after: false,
+            content_type: JSON,
             content: Content::Whole(Vec::new()),
         }
     }
@@ -96,6 +126,7 @@ impl Answer {
             status: error.kind.status(),
             encoding: Encoding::Identity,
             retry_after: error.kind == ErrorKind::Overloaded,
+            content_type: JSON,
             content: Content::Whole(out.finish()),
         }
     }
@@ -109,7 +140,7 @@ impl Answer {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         if self.status != StatusCode::NO_CONTENT {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         }
         if let Some(encoding) = self.encoding.header() {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
@@ -121,18 +152,23 @@ impl Answer {
     }
 }
 
-/// What [`write_enveloped`] has written.
+/// What [`write_framed`] has written.
 pub(crate) enum Written {
     Data,
     /// Nothing to be sent.
     NoContent,
 }
 
-/// Runs a handler and puts the envelope around what it writes.
-pub(crate) fn write_enveloped(
+/// Runs a handler and puts the frame around what it writes.
+pub(crate) fn write_framed(
     out: &mut Chunks,
+    frame: Frame,
     handler: impl FnOnce(&mut Chunks) -> Result<Outcome, ApiError>,
 ) -> Result<Written, ApiError> {
+    if frame != Frame::Envelope {
+        return handler(out)
+            .map(|outcome| if matches!(outcome, Outcome::Data(_)) { Written::Data } else { Written::NoContent });
+    }
     out.raw("{\"status\":\"success\",\"data\":");
     let Outcome::Data(remarks) = handler(out)? else { return Ok(Written::NoContent) };
     write_remarks(out, "warning", &remarks.warnings);

@@ -8,14 +8,18 @@ use crate::json::Chunks;
 use crate::metadata::MetadataSource;
 use crate::options::ApiOptions;
 use crate::page::Page;
+use crate::params::FormBudget;
 use crate::request_metrics::RequestMetrics;
-use crate::{cors, lookup, metadata, page, probes, query, request_metrics, status, syntax, time};
+use crate::{
+    cors, features, federate, lookup, metadata, page, paths, probes, query, request_metrics, status, syntax, time,
+};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware;
+use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use mytsdb_go_regex::{AnchoredRegex, Limits};
 use mytsdb_promql::LabelStorage;
 use mytsdb_telemetry::Registry;
@@ -33,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) lookups: Gate,
     pub(crate) requests: RequestMetrics,
     pub(crate) page: Page,
+    pub(crate) forms: FormBudget,
     pub(crate) cors_origin: AnchoredRegex,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) stopping: AtomicBool,
@@ -73,11 +78,12 @@ impl Api {
             storage,
             requests: RequestMetrics::new(registry.clone()),
             registry,
-            options,
             metadata,
             queries,
             lookups,
-            page: Page::new(),
+            page: Page::new(options.otlp_grpc_port),
+            forms: FormBudget::new(options.forms_bytes_max),
+            options,
             cors_origin,
             ready,
             stopping: AtomicBool::new(false),
@@ -108,6 +114,8 @@ impl Api {
             .route("/status/runtimeinfo", fixed(status::runtime_info))
             .route("/status/flags", fixed(status::flags))
             .route("/status/config", fixed(status::config))
+            .route("/status/walreplay", fixed(status::wal_replay))
+            .route("/features", fixed(features::write))
             .route("/status/tsdb", form_less(status::tsdb))
             .route("/rules", empty(r#"{"groups":[]}"#))
             .route("/alerts", empty(r#"{"alerts":[]}"#))
@@ -116,6 +124,7 @@ impl Api {
             .route("/targets/metadata", empty("[]"))
             .route("/scrape_pools", empty(r#"{"scrapePools":[]}"#))
             .route("/notifications", empty("[]"))
+            .fallback(api_not_found)
             .layer(middleware::from_fn_with_state(Arc::clone(&self.0), when_ready))
             .layer(middleware::from_fn_with_state(Arc::clone(&self.0), cors::layer));
         Router::new()
@@ -123,6 +132,8 @@ impl Api {
             .route("/-/ready", get_only(get(probes::ready)))
             .route("/-/healthy", get_only(get(probes::healthy)))
             .route("/metrics", get_only(get(probes::metrics)))
+            .route("/version", get_only(get(status::version)))
+            .route("/federate", get_only(get(federate::answer)))
             .route("/", get_only(get(page::index)))
             .route("/query", get_only(get(page::index)))
             .route("/graph", get_only(get(page::index)))
@@ -131,6 +142,7 @@ impl Api {
             .fallback(not_found)
             .with_state(Arc::clone(&self.0))
             .merge(self.1.clone())
+            .layer(middleware::from_fn_with_state(Arc::clone(&self.0), paths::layer))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(middleware::from_fn_with_state(Arc::clone(&self.0), request_metrics::layer))
     }
@@ -142,7 +154,7 @@ where
     H: axum::handler::Handler<T, Arc<Shared>> + Clone,
     T: 'static,
 {
-    get(handler.clone()).post(handler).options(no_content).fallback(method_not_allowed)
+    get(handler.clone()).post(handler).options(no_content).head(not_for_forms).fallback(not_for_forms)
 }
 
 /// GET only, as clients of the reference implementation expect of these.
@@ -151,7 +163,7 @@ where
     H: axum::handler::Handler<T, Arc<Shared>>,
     T: 'static,
 {
-    get(handler).options(no_content).fallback(method_not_allowed)
+    get(handler).options(no_content).head(not_form_less).fallback(not_form_less)
 }
 
 /// Data that costs nothing to make.
@@ -177,15 +189,34 @@ fn empty(data: &'static str) -> MethodRouter<Arc<Shared>> {
 }
 
 fn get_only(router: MethodRouter<Arc<Shared>>) -> MethodRouter<Arc<Shared>> {
-    router.fallback(method_not_allowed)
+    router.fallback(not_get_only)
 }
 
 async fn no_content() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn method_not_allowed() -> Response<Body> {
-    plain(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n")
+async fn not_for_forms() -> Response<Body> {
+    method_not_allowed("GET, OPTIONS, POST")
+}
+
+async fn not_form_less() -> Response<Body> {
+    method_not_allowed("GET, OPTIONS")
+}
+
+async fn not_get_only() -> Response<Body> {
+    method_not_allowed("GET, HEAD")
+}
+
+fn method_not_allowed(allowed: &'static str) -> Response<Body> {
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// Browsers ask before they know whether a path exists.
+async fn api_not_found(method: Method) -> Response<Body> {
+    if method == Method::OPTIONS { StatusCode::NO_CONTENT.into_response() } else { not_found().await }
 }
 
 async fn not_found() -> Response<Body> {
@@ -200,8 +231,8 @@ fn panicked(payload: Box<dyn std::any::Any + Send>) -> Response<Body> {
 }
 
 /// Text without an envelope, for everything that is not the API proper.
-pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
+pub(crate) fn plain(status: StatusCode, text: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);

@@ -11,22 +11,18 @@ pub(crate) async fn layer(State(shared): State<Arc<Shared>>, request: Request, n
     let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("Origin"));
     headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = origin else { return response };
-    let allowed = if shared.options.cors_origin == ".*" {
-        HeaderValue::from_static("*")
-    } else if origin.to_str().is_ok_and(|text| shared.cors_origin.is_match(text)) {
-        origin
-    } else {
+    if !origin.to_str().is_ok_and(|text| shared.cors_origin.is_match(text)) {
         return response;
-    };
+    }
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static("Accept, Authorization, Content-Type, Origin"),
     );
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Date"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     response
 }

@@ -1,6 +1,6 @@
 //! The way of a job's answer to its client: whole if it is small, and while it is still being written if it is long.
 
-use crate::answer::{Answer, Outcome, Written, write_enveloped};
+use crate::answer::{Answer, Frame, Outcome, Written, write_framed};
 use crate::body::{StreamLimits, StreamWriter, stream};
 use crate::encoding::{Encoder, Encoding};
 use crate::error::ApiError;
@@ -16,6 +16,7 @@ const STREAMED_BYTES_MIN: usize = 256 << 10;
 /// Takes what a job writes and sends it.
 pub(crate) struct Delivery {
     encoding: Encoding,
+    frame: Frame,
     /// Lasts as long as the work, also when nobody waits for the answer any more; ends before the answer does, so that
     /// a client that has its answer finds the turn free.
     turn: Option<Turn>,
@@ -27,16 +28,21 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// A delivery, and where its answer will appear: whole, or as soon as it begins. It does not if the job panics.
-    pub(crate) fn new(encoding: Encoding, turn: Turn, limits: StreamLimits) -> (Self, oneshot::Receiver<Answer>) {
+    pub(crate) fn new(
+        (encoding, frame): (Encoding, Frame),
+        turn: Turn,
+        limits: StreamLimits,
+    ) -> (Self, oneshot::Receiver<Answer>) {
         let (sender, receiver) = oneshot::channel();
         let (turn, answer, limits) = (Some(turn), Some(sender), Some(limits));
-        (Self { encoding, turn, answer, limits, stream: None }, receiver)
+        (Self { encoding, frame, turn, answer, limits, stream: None }, receiver)
     }
 
     /// Runs a handler and delivers what it writes.
     pub(crate) fn of(mut self, handler: impl FnOnce(&mut Chunks) -> Result<Outcome, ApiError>) {
+        let frame = self.frame;
         let mut out = Chunks::with_outlet(&mut self);
-        let written = write_enveloped(&mut out, handler);
+        let written = write_framed(&mut out, frame, handler);
         let rest = out.finish();
         match written {
             Ok(Written::Data) => self.finish(rest),
@@ -47,7 +53,7 @@ impl Delivery {
 
     fn finish(mut self, rest: Vec<Bytes>) {
         let Some((mut encoder, mut writer)) = self.stream.take() else {
-            let whole = Answer::success(self.encoding, rest);
+            let whole = framed(Answer::success(self.encoding, rest), self.frame);
             return self.answer(whole);
         };
         let encoded: Vec<Bytes> = rest.into_iter().filter_map(|chunk| encoder.encode(chunk)).collect();
@@ -67,6 +73,13 @@ impl Delivery {
     }
 }
 
+fn framed(answer: Answer, frame: Frame) -> Answer {
+    match frame {
+        Frame::Envelope => answer,
+        Frame::Bare(content_type) => answer.typed(content_type),
+    }
+}
+
 impl Outlet for Delivery {
     fn offer(&mut self, full: &mut Vec<Bytes>) -> bool {
         if let Some(waiting) = &self.answer {
@@ -80,7 +93,7 @@ impl Outlet for Delivery {
         if let (Some(waiting), Some(limits)) = (self.answer.take(), self.limits.take()) {
             let (writer, body) = stream(limits);
             self.stream = Some((self.encoding.encoder(), writer));
-            if waiting.send(Answer::streamed(self.encoding, body)).is_err() {
+            if waiting.send(framed(Answer::streamed(self.encoding, body), self.frame)).is_err() {
                 return false;
             }
         }
@@ -109,7 +122,7 @@ mod tests {
     ) -> (http::HeaderMap, Result<Bytes, axum::Error>) {
         let gate = Gate::new("test", 1, 1, Duration::from_secs(1), &Registry::new());
         let turn = gate.enter(Duration::from_secs(1)).await.ok().unwrap();
-        let (delivery, answer) = Delivery::new(Encoding::Identity, turn, limits());
+        let (delivery, answer) = Delivery::new((Encoding::Identity, Frame::Envelope), turn, limits());
         let job = tokio::task::spawn_blocking(move || delivery.of(write));
         let response = answer.await.unwrap().into_response();
         let (head, body) = response.into_parts();
@@ -152,7 +165,7 @@ mod tests {
     async fn a_long_answer_stops_when_its_client_goes() {
         let gate = Gate::new("test", 1, 1, Duration::from_secs(1), &Registry::new());
         let turn = gate.enter(Duration::ZERO).await.ok().unwrap();
-        let (delivery, answer) = Delivery::new(Encoding::Gzip, turn, limits());
+        let (delivery, answer) = Delivery::new((Encoding::Gzip, Frame::Envelope), turn, limits());
         let job = tokio::task::spawn_blocking(move || {
             let mut count = 0;
             delivery.of(|out| {

@@ -28,6 +28,8 @@ pub(crate) enum ErrorKind {
     Canceled,
     Timeout,
     Internal,
+    /// `bad_data` to clients.
+    UrlTooLong,
     /// Too much at once: `timeout` to clients, with `Retry-After`.
     Overloaded,
 }
@@ -35,7 +37,7 @@ pub(crate) enum ErrorKind {
 impl ErrorKind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            ErrorKind::BadData => "bad_data",
+            ErrorKind::BadData | ErrorKind::UrlTooLong => "bad_data",
             ErrorKind::Execution => "execution",
             ErrorKind::Canceled => "canceled",
             ErrorKind::Timeout | ErrorKind::Overloaded => "timeout",
@@ -46,6 +48,7 @@ impl ErrorKind {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             ErrorKind::BadData => StatusCode::BAD_REQUEST,
+            ErrorKind::UrlTooLong => StatusCode::URI_TOO_LONG,
             ErrorKind::Execution => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorKind::Canceled => StatusCode::from_u16(499).expect("499 is a status code"),
             ErrorKind::Timeout | ErrorKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,

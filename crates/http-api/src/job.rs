@@ -1,7 +1,7 @@
 //! Work that may take long: it waits for its turn, runs off the connection threads, and stops when the client goes. What
 //! mostly takes microseconds is tried on the connection thread first.
 
-use crate::answer::{Answer, Outcome, Written, write_enveloped};
+use crate::answer::{Answer, Frame, Outcome, Written, write_framed};
 use crate::body::StreamLimits;
 use crate::delivery::Delivery;
 use crate::encoding::Encoding;
@@ -73,7 +73,8 @@ pub(crate) fn at_once(
     let mut brief = Brief;
     let mut out = Chunks::with_outlet(&mut brief);
     // What panics here does so again in `run`, which answers it.
-    let written = catch_unwind(AssertUnwindSafe(|| write_enveloped(&mut out, |out| work(&run, out)))).ok()?;
+    let written =
+        catch_unwind(AssertUnwindSafe(|| write_framed(&mut out, Frame::Envelope, |out| work(&run, out)))).ok()?;
     let whole = out.is_wanted() && matches!(written, Ok(Written::Data));
     let chunks = out.finish();
     drop(turn);
@@ -92,6 +93,17 @@ pub(crate) async fn run(
     encoding: Encoding,
     work: impl FnOnce(&Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
 ) -> Response<Body> {
+    run_framed(gate, options, timeout, (encoding, Frame::Envelope), work).await
+}
+
+/// [`run`] with another frame around the answer.
+pub(crate) async fn run_framed(
+    gate: &Gate,
+    options: &QueryOptions,
+    timeout: Duration,
+    (encoding, frame): (Encoding, Frame),
+    work: impl FnOnce(&Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
+) -> Response<Body> {
     let arrived = Instant::now();
     let turn = match gate.enter(timeout).await {
         Ok(turn) => turn,
@@ -102,7 +114,7 @@ pub(crate) async fn run(
     let mut guard = CancelOnDrop(Some(cancel.clone()));
     let limits = StreamLimits { hold: MemoryHold::new(options), deadline, cancel: cancel.clone() };
     let run = Run { cancel, queued: arrived.elapsed() };
-    let (delivery, answer) = Delivery::new(encoding, turn, limits);
+    let (delivery, answer) = Delivery::new((encoding, frame), turn, limits);
     let task = tokio::task::spawn_blocking(move || delivery.of(|out| work(&run, out)));
     if let Ok(answer) = answer.await {
         // From here on it is the body that stops the work when nobody reads it.

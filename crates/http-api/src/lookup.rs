@@ -4,17 +4,26 @@ use crate::answer::{Answer, Outcome, Remarks};
 use crate::api::Shared;
 use crate::encoding::Encoding;
 use crate::error::ApiError;
+use crate::form;
 use crate::job::{self, Run};
 use crate::json::Chunks;
 use crate::label_name;
-use crate::params::Params;
+use crate::params::{Forms, Params};
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use http::Response;
 use mytsdb_model::{Labels, Matcher, TimeRange};
-use mytsdb_promql::{LabelStorage, SelectHints, StorageError};
-use std::collections::BTreeSet;
+use mytsdb_promql::{LabelStorage, MemoryHold, SelectHints, SeriesSet, StorageError};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
+
+/// What a series that was selected takes, about.
+const SELECTED_BYTES: u64 = 16;
+/// What a selection takes beside its series, about.
+const SET_BYTES: u64 = 1 << 10;
+/// Series between two looks at the clock.
+const SERIES_PER_CHECK: usize = 1024;
 
 /// The parameters that all three take.
 struct Lookup {
@@ -22,11 +31,20 @@ struct Lookup {
     range: TimeRange,
     /// `None`: not given. `Some(0)`: none.
     limit: Option<usize>,
+    /// What the form takes of the budget for forms is given back when the lookup ends.
+    _params: Params,
 }
 
 impl Lookup {
-    fn read(params: &Params) -> Result<Self, ApiError> {
-        Ok(Self { limit: params.limit()?, range: params.range()?, selectors: params.selectors()? })
+    /// Errors of `match[]` come as `named` makes them: the three endpoints do not agree.
+    fn read(params: Params, named: fn(ApiError) -> ApiError) -> Result<Self, ApiError> {
+        let (limit, range) = (params.limit()?, params.range()?);
+        Ok(Self { limit, range, selectors: params.selectors().map_err(named)?, _params: params })
+    }
+
+    /// For `labels` and values: errors of `match[]` without the name of the parameter.
+    fn of_labels(params: Params) -> Result<Self, ApiError> {
+        Self::read(params, |error| error)
     }
 
     /// How many the storage is asked for, to notice that there are more.
@@ -36,41 +54,74 @@ impl Lookup {
 }
 
 pub(crate) async fn series(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    let read = |params: &Params| {
+    let read = |params: Params| {
+        if let Some(reason) = params.malformed() {
+            return Err(ApiError::bad_data(format!("error parsing form values: {reason}")));
+        }
         if params.all("match[]").next().is_none() {
             return Err(ApiError::bad_data("no match[] parameter provided"));
         }
-        Lookup::read(params)
+        Lookup::read(params, |error| ApiError::parameter("match[]", error.message))
     };
-    answer(shared, request, Answered::Later, read, |storage, lookup, run, out| {
+    let options = shared.options.query.clone();
+    answer(shared, request, (Answered::Later, Forms::UrlEncoded), read, move |storage, lookup, run, out| {
         let limit = lookup.limit.unwrap_or(0);
         let hints = SelectHints { func: Some("series"), ..SelectHints::new(lookup.range, &run.cancel) };
-        let select = |matchers| storage.select(&hints, matchers).map_err(|error| run.failure(error));
-        let bounded = |len: usize| if limit == 0 { len } else { len.min(limit) };
-        let len = if let [matchers] = &lookup.selectors[..] {
-            // In order and each once already.
-            let set = select(matchers)?;
-            out.list((0..bounded(set.len())).map(|index| set.labels(index)), Chunks::labels);
-            set.len()
-        } else {
-            let mut found: BTreeSet<Labels> = BTreeSet::new();
-            for matchers in &lookup.selectors {
-                run.cancel.check()?;
-                let set = select(matchers)?;
-                let asked = if limit == 0 { set.len() } else { set.len().min(Lookup::asked(limit)) };
-                found.extend((0..asked).map(|index| set.labels(index).clone()));
-            }
-            out.list(found.iter().take(bounded(found.len())), Chunks::labels);
-            found.len()
-        };
-        let truncated = limit > 0 && len > limit;
+        let mut hold = MemoryHold::new(&options);
+        let mut held_bytes = 0;
+        let mut sets = Vec::with_capacity(lookup.selectors.len());
+        for matchers in &lookup.selectors {
+            run.cancel.check()?;
+            let set = storage.select(&hints, matchers).map_err(|error| run.failure(error))?;
+            held_bytes += set.len() as u64 * SELECTED_BYTES + SET_BYTES;
+            hold.grow_to(held_bytes)?;
+            sets.push(set);
+        }
+        let truncated = write_series(&sets, limit, run, out)?;
         Ok(Outcome::Data(Remarks::truncated(truncated)))
     })
     .await
 }
 
+/// Writes the series of all sets, each once and in order; at most `limit` (0 = all). Says whether there were more. Holds
+/// one series of each set.
+fn write_series(sets: &[Box<dyn SeriesSet + '_>], limit: usize, run: &Run, out: &mut Chunks) -> Result<bool, ApiError> {
+    let limit = if limit == 0 { usize::MAX } else { limit };
+    // The next series of each set that is not at its end, least labels first.
+    let first = |set: usize| sets[set].labels(0);
+    let mut next: BinaryHeap<Reverse<(&Labels, usize, usize)>> =
+        (0..sets.len()).filter(|&set| !sets[set].is_empty()).map(|set| Reverse((first(set), set, 0))).collect();
+    let mut last: Option<&Labels> = None;
+    let (mut count, mut steps, mut more) = (0, 0, false);
+    out.raw("[");
+    while let Some(Reverse((labels, set, index))) = next.pop() {
+        steps += 1;
+        if steps % SERIES_PER_CHECK == 0 {
+            run.cancel.check()?;
+        }
+        if index + 1 < sets[set].len() {
+            next.push(Reverse((sets[set].labels(index + 1), set, index + 1)));
+        }
+        if last == Some(labels) {
+            continue;
+        }
+        more = count == limit;
+        if more || !out.is_wanted() {
+            break;
+        }
+        if count > 0 {
+            out.raw(",");
+        }
+        out.labels(labels);
+        last = Some(labels);
+        count += 1;
+    }
+    out.raw("]");
+    Ok(more)
+}
+
 pub(crate) async fn label_names(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    answer(shared, request, Answered::AtOnce, Lookup::read, |storage, lookup, run, out| {
+    answer(shared, request, (Answered::AtOnce, Forms::All), Lookup::of_labels, |storage, lookup, run, out| {
         let limit = lookup.limit.unwrap_or(0);
         let names = union(lookup, run, |matchers| {
             storage.label_names(lookup.range, matchers, Lookup::asked(limit), &run.cancel)
@@ -80,17 +131,19 @@ pub(crate) async fn label_names(State(shared): State<Arc<Shared>>, request: Requ
     .await
 }
 
-pub(crate) async fn label_values(
-    State(shared): State<Arc<Shared>>,
-    Path(name): Path<String>,
-    request: Request,
-) -> Response<Body> {
+pub(crate) async fn label_values(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    // By hand: a router's own reading refuses what is no UTF-8 in words of its own.
+    let segment = request.uri().path().rsplit('/').nth(1).unwrap_or("");
+    let Ok(name) = String::from_utf8(form::decode_path(segment.as_bytes())) else {
+        let bytes = form::decode_path(segment.as_bytes());
+        return Answer::error(&ApiError::bad_data(format!("invalid label name: {}", quoted(&bytes)))).into_response();
+    };
     let name = label_name::unescape(&name);
     if name.is_empty() {
         return Answer::error(&ApiError::bad_data(format!("invalid label name: {name:?}"))).into_response();
     }
     let values_max = shared.options.label_values_max;
-    answer(shared, request, Answered::AtOnce, Lookup::read, move |storage, lookup, run, out| {
+    answer(shared, request, (Answered::AtOnce, Forms::All), Lookup::of_labels, move |storage, lookup, run, out| {
         let limit = lookup.limit.unwrap_or(values_max);
         let asked = Lookup::asked(limit);
         let values =
@@ -98,6 +151,16 @@ pub(crate) async fn label_values(
         Ok(write_strings(out, values, limit))
     })
     .await
+}
+
+/// Bytes in quotes, those that are no UTF-8 as `\xff`.
+fn quoted(bytes: &[u8]) -> String {
+    let mut out = String::from("\"");
+    for chunk in bytes.utf8_chunks() {
+        out.extend(chunk.valid().escape_debug());
+        chunk.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+    }
+    out + "\""
 }
 
 /// What one selector after the other gives; of all series if there is no selector.
@@ -139,12 +202,12 @@ enum Answered {
 async fn answer(
     shared: Arc<Shared>,
     request: Request,
-    answered: Answered,
-    read: impl FnOnce(&Params) -> Result<Lookup, ApiError>,
+    (answered, forms): (Answered, Forms),
+    read: impl FnOnce(Params) -> Result<Lookup, ApiError>,
     find: impl Fn(&dyn LabelStorage, &Lookup, &Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
 ) -> Response<Body> {
     let encoding = Encoding::negotiate(request.headers());
-    let lookup = match Params::read(request).await.and_then(|params| read(&params)) {
+    let lookup = match Params::read(&shared, request, forms).await.and_then(read) {
         Ok(lookup) => lookup,
         Err(error) => return Answer::error(&error).into_response(),
     };

@@ -5,7 +5,7 @@ use crate::api::Shared;
 use crate::encoding::Encoding;
 use crate::error::ApiError;
 use crate::json::Chunks;
-use crate::params::Params;
+use crate::params::{Forms, Params};
 use crate::probes;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -49,21 +49,23 @@ fn of_otlp(meta: mytsdb_otlp::FamilyMetadata) -> FamilyMeta {
 
 pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     let encoding = Encoding::negotiate(request.headers());
-    let params = match Params::read(request).await {
+    let params = match Params::read(&shared, request, Forms::All).await {
         Ok(params) => params,
         Err(error) => return Answer::error(&error).into_response(),
     };
     Answer::of(encoding, |out| write(&shared, &params, out)).into_response()
 }
 
-/// Missing or negative: no limit.
-fn at_most(limit: Option<i64>) -> usize {
-    limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX)
+/// A limit of this endpoint, which words its errors by itself. -1 if it is missing.
+fn limit(params: &Params, name: &str) -> Result<i64, ApiError> {
+    params.integer(name).map_err(|_| ApiError::bad_data(format!("{name} must be a number"))).map(|n| n.unwrap_or(-1))
 }
 
 fn write(shared: &Shared, params: &Params, out: &mut Chunks) -> Result<Outcome, ApiError> {
-    let limit = at_most(params.integer("limit")?);
-    let limit_per_metric = at_most(params.integer("limit_per_metric")?);
+    // Negative: no limit. A metric always has something to say, so 0 is no limit there.
+    let families_max = usize::try_from(limit(params, "limit")?).unwrap_or(usize::MAX);
+    let per_metric_max = usize::try_from(limit(params, "limit_per_metric")?).ok().filter(|&n| n > 0);
+    let per_metric_max = per_metric_max.unwrap_or(usize::MAX);
     let mut families: BTreeMap<String, Vec<FamilyMeta>> = BTreeMap::new();
     let mut add = |name: String, meta: FamilyMeta| {
         let known = families.entry(name).or_default();
@@ -85,13 +87,13 @@ fn write(shared: &Shared, params: &Params, out: &mut Chunks) -> Result<Outcome, 
         }
     }
     out.raw("{");
-    for (i, (name, metas)) in families.iter().take(limit).enumerate() {
+    for (i, (name, metas)) in families.iter().take(families_max).enumerate() {
         if i > 0 {
             out.raw(",");
         }
         out.string(name);
         out.raw(":");
-        out.list(metas.iter().take(limit_per_metric), |out, meta| {
+        out.list(metas.iter().take(per_metric_max), |out, meta| {
             out.raw("{\"type\":");
             out.string(meta.kind);
             out.raw(",\"help\":");

@@ -1,7 +1,9 @@
 //! Settings of the API.
 
+use mytsdb_listener::ListenerOptions;
 use mytsdb_promql::QueryOptions;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Limits and facts that the API works with. The defaults are the server's.
@@ -21,8 +23,17 @@ pub struct ApiOptions {
     pub range_points_max: i64,
     /// Label values in an answer to a request without `limit`.
     pub label_values_max: usize,
-    /// Connections served at the same time; more wait to be accepted.
-    pub connections_max: usize,
+    /// Bounds on connections. The longest URL is its `target_bytes_max` (`--http-max-url-bytes`), at most
+    /// [`ApiOptions::URL_BYTES_MAX`] and that if there is none.
+    pub listener: ListenerOptions,
+    /// Largest form body (`--http-max-form-bytes`).
+    pub form_bytes_max: usize,
+    /// Bytes of all forms that are being read or worked on, the first 64 KiB of each not counted.
+    pub forms_bytes_max: usize,
+    /// Asked for what is wrong with the storage: what it says is why the server is not ready.
+    pub fault: Fault,
+    /// Port of the OTLP/gRPC receiver, which the page shows in its example.
+    pub otlp_grpc_port: u16,
     /// How long requests may take to finish once the server is told to stop.
     pub drain: Duration,
     /// Origins that browsers may send requests from: a regular expression over the whole `Origin` header.
@@ -37,6 +48,36 @@ pub struct ApiOptions {
     pub revision: String,
 }
 
+impl ApiOptions {
+    /// The longest URL that can be told from one that is too long, in bytes and escaped: one less than parsers take.
+    pub const URL_BYTES_MAX: usize = 65_533;
+
+    pub(crate) fn url_bytes_max(&self) -> usize {
+        self.listener.target_bytes_max.unwrap_or(Self::URL_BYTES_MAX).min(Self::URL_BYTES_MAX)
+    }
+}
+
+/// Says what is wrong with a storage that cannot be written any more; by default nothing ever is.
+#[derive(Clone, Default)]
+pub struct Fault(Option<Arc<dyn Fn() -> Option<String> + Send + Sync>>);
+
+impl Fault {
+    /// Asks `find`, which must not wait for anything.
+    pub fn new(find: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(find)))
+    }
+
+    pub(crate) fn find(&self) -> Option<String> {
+        self.0.as_ref().and_then(|find| find())
+    }
+}
+
+impl std::fmt::Debug for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Fault").field(&self.0.is_some()).finish()
+    }
+}
+
 impl Default for ApiOptions {
     fn default() -> Self {
         Self {
@@ -47,7 +88,11 @@ impl Default for ApiOptions {
             queue_wait_max: Duration::from_secs(10),
             range_points_max: 11_000,
             label_values_max: 30_000,
-            connections_max: 512,
+            listener: ListenerOptions { target_bytes_max: Some(Self::URL_BYTES_MAX), ..ListenerOptions::default() },
+            form_bytes_max: 10 << 20,
+            forms_bytes_max: 64 << 20,
+            fault: Fault::default(),
+            otlp_grpc_port: 4317,
             drain: Duration::from_secs(5),
             cors_origin: ".*".to_owned(),
             flags: BTreeMap::new(),

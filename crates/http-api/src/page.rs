@@ -3,10 +3,12 @@
 use crate::api::{Shared, plain};
 use crate::body::ChunkBody;
 use crate::encoding::Encoding;
+use crate::json::Chunks;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use mytsdb_promql::Function;
 use std::sync::Arc;
 
 /// Everything comes from this server, nothing is inline, nobody frames the page.
@@ -14,6 +16,10 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:;
      form-action 'none'; frame-ancestors 'none'";
 /// Where the version of the files is filled in.
 const VERSION_MARK: &str = "%VERSION%";
+/// Where the port of the OTLP/gRPC receiver is filled in.
+const PORT_MARK: &str = "%OTLP_GRPC_PORT%";
+/// The file that tells the page which functions there are; it is made of the parser's own table.
+const FUNCTIONS_FILE: &str = "functions.js";
 
 /// Name, media type and content of a file.
 type File = (&'static str, &'static str, &'static [u8]);
@@ -35,16 +41,44 @@ const INDEX: &str = include_str!("../ui/index.html");
 /// The page with the version of its files filled in.
 pub(crate) struct Page {
     index: Bytes,
+    functions: Bytes,
     /// Changes whenever any file does, so the files themselves may be cached for good.
     version: String,
 }
 
 impl Page {
-    pub(crate) fn new() -> Self {
-        let contents = FILES.iter().map(|(_, _, content)| *content).chain([INDEX.as_bytes()]);
+    pub(crate) fn new(otlp_grpc_port: u16) -> Self {
+        let functions = functions_module();
+        let index = INDEX.replace(PORT_MARK, &otlp_grpc_port.to_string());
+        let contents = FILES.iter().map(|(_, _, content)| *content).chain([index.as_bytes(), functions.as_bytes()]);
         let version = format!("{:016x}", fnv1a(contents.flatten()));
-        Self { index: Bytes::from(INDEX.replace(VERSION_MARK, &version)), version }
+        Self { index: Bytes::from(index.replace(VERSION_MARK, &version)), functions: Bytes::from(functions), version }
     }
+}
+
+/// `export const FUNCTIONS = [{"name":…,"signature":…}]` and the aggregations, as a module.
+fn functions_module() -> String {
+    let mut out = Chunks::new();
+    out.raw("export const FUNCTIONS = ");
+    out.list(&mytsdb_promql::FUNCTIONS, |out, function| {
+        out.raw("{\"name\":");
+        out.string(function.name);
+        out.raw(",\"signature\":");
+        out.string(&signature(function));
+        out.raw("}");
+    });
+    out.raw(";\n");
+    out.finish().iter().map(|chunk| String::from_utf8_lossy(chunk).into_owned()).collect()
+}
+
+/// `round(instant vector, scalar?) instant vector`
+fn signature(function: &Function) -> String {
+    let required = if function.variadic == 0 { function.args.len() } else { function.args.len().saturating_sub(1) };
+    let mut args: Vec<String> = function.args[..required].iter().map(|kind| kind.documented().to_owned()).collect();
+    if let Some(optional) = function.args.get(required) {
+        args.push(format!("{}{}", optional.documented(), if function.variadic == 1 { "?" } else { "…" }));
+    }
+    format!("{}({}) {}", function.name, args.join(", "), function.returns.documented())
 }
 
 /// FNV-1a, 64 bits: tells versions apart, protects against nothing.
@@ -62,13 +96,15 @@ pub(crate) async fn asset(
     Path((version, file)): Path<(String, String)>,
     request: Request,
 ) -> Response<Body> {
-    let Some((_, media_type, content)) = FILES.iter().find(|(name, _, _)| *name == file) else {
-        return plain(StatusCode::NOT_FOUND, "404 page not found\n");
+    let (media_type, content) = match FILES.iter().find(|(name, _, _)| *name == file) {
+        Some((_, media_type, content)) => (*media_type, Bytes::from_static(content)),
+        None if file == FUNCTIONS_FILE => ("text/javascript; charset=utf-8", shared.page.functions.clone()),
+        None => return plain(StatusCode::NOT_FOUND, "404 page not found\n"),
     };
     // A page from before an upgrade may ask with the old version; it must not keep what it gets.
     let current = version == shared.page.version;
     let caching = if current { "public, max-age=31536000, immutable" } else { "no-cache" };
-    respond(&shared.page, request.headers(), media_type, Bytes::from_static(content), caching)
+    respond(&shared.page, request.headers(), media_type, content, caching)
 }
 
 pub(crate) async fn icon(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
@@ -118,15 +154,28 @@ mod tests {
 
     #[test]
     fn the_page_names_only_files_that_exist() {
-        let page = Page::new();
+        let page = Page::new(4321);
         let index = std::str::from_utf8(&page.index).unwrap();
         assert!(!index.contains(VERSION_MARK));
+        assert!(index.contains("content=\"4321\""));
         let prefix = format!("ui/{}/", page.version);
         let named: Vec<&str> = index.split(&prefix).skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
         assert!(named.len() >= 4, "{named:?}");
         for name in named {
             assert!(FILES.iter().any(|(file, _, _)| *file == name), "{name}");
         }
+    }
+
+    #[test]
+    fn the_page_knows_every_function_with_its_signature() {
+        let module = functions_module();
+        for function in &mytsdb_promql::FUNCTIONS {
+            assert!(module.contains(&format!("{{\"name\":\"{}\",\"signature\":\"{}(", function.name, function.name)));
+        }
+        let of = |name| signature(mytsdb_promql::function(name).unwrap());
+        assert_eq!(of("round"), "round(instant vector, scalar?) instant vector");
+        assert_eq!(of("rate"), "rate(range vector) instant vector");
+        assert_eq!(of("time"), "time() scalar");
     }
 
     #[test]

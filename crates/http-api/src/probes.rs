@@ -16,7 +16,16 @@ pub(crate) async fn healthy() -> Response<Body> {
 }
 
 pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    if shared.is_ready() { plain(StatusCode::OK, "mytsdb is ready.\n") } else { not_ready(&shared) }
+    if !shared.is_ready() {
+        return not_ready(&shared);
+    }
+    match shared.options.fault.find() {
+        None => plain(StatusCode::OK, "mytsdb is ready.\n"),
+        Some(reason) => plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("Service Unavailable: nothing is stored any more: {reason}\n"),
+        ),
+    }
 }
 
 /// The answer to everything while the storage is being opened or closed.

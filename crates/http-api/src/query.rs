@@ -6,7 +6,7 @@ use crate::encoding::Encoding;
 use crate::error::ApiError;
 use crate::job::{self, Run};
 use crate::json::Chunks;
-use crate::params::Params;
+use crate::params::{Forms, Params};
 use crate::plan::write_plan;
 use crate::render::{MatrixWriter, truncate, write_value};
 use crate::time::now_ms;
@@ -27,7 +27,8 @@ enum When {
 
 /// A request with its parameters read; only the query's text is not looked at yet.
 struct QueryRequest {
-    text: String,
+    /// With the text of the query, and what its form takes of the budget for forms.
+    params: Params,
     when: When,
     limit: usize,
     timeout: Duration,
@@ -52,7 +53,7 @@ pub(crate) async fn instant(State(shared): State<Arc<Shared>>, request: Request)
 
 pub(crate) async fn range(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     answer(shared, request, |params, shared| {
-        let (start_ms, end_ms) = (params.time_ms("start")?, params.time_ms("end")?);
+        let (start_ms, end_ms) = (params.step_time_ms("start")?, params.step_time_ms("end")?);
         if end_ms < start_ms {
             return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
         }
@@ -84,7 +85,10 @@ async fn answer(
     when: impl FnOnce(&Params, &Shared) -> Result<When, ApiError>,
 ) -> Response<Body> {
     let encoding = Encoding::negotiate(request.headers());
-    let query = match Params::read(request).await.and_then(|params| QueryRequest::read(&params, &shared, when)) {
+    let query = match Params::read(&shared, request, Forms::All)
+        .await
+        .and_then(|params| QueryRequest::read(params, &shared, when))
+    {
         Ok(query) => query,
         Err(error) => return Answer::error(&error).into_response(),
     };
@@ -92,20 +96,21 @@ async fn answer(
     let timeout = query.timeout;
     let work = move |run: &Run, out: &mut Chunks| {
         let began = Instant::now();
-        let expr = mytsdb_promql::parse(&query.text).map_err(|error| ApiError::parse("query", &error))?;
+        let expr = mytsdb_promql::parse(query.params.get("query")).map_err(|error| ApiError::parse("query", &error))?;
         let parsed = began.elapsed();
         out.raw("{");
         let (summary, evaluated, truncated) = query.evaluate(&*storage, &expr, run, began, out)?;
         let mut remarks = Remarks::truncated(truncated);
-        remarks.warnings.extend(summary.annotations.warnings(&query.text, 0));
-        remarks.infos.extend(summary.annotations.infos(&query.text, 0));
+        remarks.warnings.extend(summary.annotations.warnings(query.params.get("query"), 0));
+        remarks.infos.extend(summary.annotations.infos(query.params.get("query"), 0));
         if query.stats != Stats::No {
             let timings = Timings { queued: run.queued, parsed, evaluated };
             write_stats(out, summary.stats, &timings, summary.plan.as_ref());
         }
         if query.stats == Stats::Deprecated {
-            let text = "the stats parameter should be \"true\" or \"all\"; other values are deprecated";
-            remarks.warnings.push(text.to_owned());
+            let value = query.params.get("stats");
+            let rest = "is deprecated and will be rejected in the next major release, use \"true\" or \"all\"";
+            remarks.warnings.push(format!("value {value:?} for parameter \"stats\" {rest}"));
         }
         out.raw("}");
         Ok(Outcome::Data(remarks))
@@ -115,15 +120,24 @@ async fn answer(
 
 impl QueryRequest {
     fn read(
-        params: &Params,
+        params: Params,
         shared: &Shared,
         when: impl FnOnce(&Params, &Shared) -> Result<When, ApiError>,
     ) -> Result<Self, ApiError> {
         let limit = params.limit()?.unwrap_or(0);
-        let when = when(params, shared)?;
-        let timeout = params.duration_ns("timeout")?.map(|ns| Duration::from_nanos(u64::try_from(ns).unwrap_or(0)));
+        let when = when(&params, shared)?;
+        let timeout = match params.duration_ns("timeout")? {
+            Some(ns @ ..=0) => {
+                let got = crate::time::format_go_duration(ns);
+                return Err(ApiError::parameter("timeout", format!("timeout must be positive, got {got}")));
+            }
+            ns => ns.map(|ns| Duration::from_nanos(ns.unsigned_abs())),
+        };
         let mut options = shared.options.query.clone();
-        if let Some(lookback_ns) = params.duration_ns("lookback_delta")?
+        let lookback_ns = params.duration_ns_with("lookback_delta", |reason| {
+            ApiError::bad_data(format!("error parsing lookback delta duration: {reason}"))
+        })?;
+        if let Some(lookback_ns) = lookback_ns
             && lookback_ns >= NS_PER_MS
         {
             options.lookback_ms = lookback_ns / NS_PER_MS;
@@ -136,7 +150,7 @@ impl QueryRequest {
         };
         options.profile = stats == Stats::All;
         let timeout = timeout.map_or(shared.options.query_timeout, |t| t.min(shared.options.query_timeout));
-        Ok(Self { text: params.get("query").to_owned(), when, limit, timeout, options, stats })
+        Ok(Self { params, when, limit, timeout, options, stats })
     }
 
     /// Evaluates the query and writes its value. Says when the evaluation had ended, counted from `began`, and whether

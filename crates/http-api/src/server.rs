@@ -1,32 +1,30 @@
 //! The server: accepts connections, bounds them, and lets them finish when told to stop.
 
-use crate::api::{Api, Shared};
+use crate::api::{Api, Shared, plain};
+use crate::body::Held;
 use crate::error::HttpApiError;
 use axum::Router;
 use axum::body::Body;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use mytsdb_listener::{Door, ListenerOptions, Stream};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 /// Most bytes of header names and values in a request.
 const HEADER_BYTES_MAX: usize = 16 << 10;
-/// Most bytes of a request's head: the headers, and a request line that may carry the longest query, escaped.
-const HEAD_BYTES_MAX: usize = HEADER_BYTES_MAX + 4 * mytsdb_promql::QUERY_BYTES_MAX;
-/// Longest time for a request's head to arrive; also how long an idle connection is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
+/// Most bytes of a request's head: the headers, and a request line with the longest URL.
+const HEAD_BYTES_MAX: usize = HEADER_BYTES_MAX + (68 << 10);
 /// Streams that one HTTP/2 connection may have open.
 const STREAMS_MAX: u32 = 128;
-/// Pause after a failed accept, which usually means that descriptors have run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What a [spare](mytsdb_listener::Place::is_spare) connection may ask for.
+const OF_HEALTH: [&str; 3] = ["/-/healthy", "/-/ready", "/metrics"];
 
 /// Serves `api` on `listener` until `shutdown` is done; then takes no more connections and gives those there are
 /// [`ApiOptions::drain`](crate::ApiOptions::drain) to finish what they are at. What is left then is cut off.
@@ -44,25 +42,25 @@ pub async fn serve(
     tracing::info!(%address, "HTTP API is listening");
     let shared = Arc::clone(&api.0);
     let router = api.router();
-    let places = Arc::new(Semaphore::new(shared.options.connections_max));
+    let options =
+        ListenerOptions { target_bytes_max: Some(shared.options.url_bytes_max()), ..shared.options.listener.clone() };
+    let connections_max = options.connections_max;
+    let door = Door::new("http", options, &shared.registry);
     let connections = GracefulShutdown::new();
     let mut tasks = tokio::task::JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let accepted = tokio::select! {
+        let stream = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &places) => accepted,
+            stream = door.accept(&listener) => stream,
         };
         // Finished tasks are taken out, so that the set does not grow with every connection ever made.
         while tasks.try_join_next().is_some() {}
-        let Some((stream, place)) = accepted else { continue };
-        let connection = connection(stream, router.clone());
-        let connection = connections.watch(connection);
+        let connection = connections.watch(connection(stream, router.clone(), connections_max));
         tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended early");
             }
-            drop(place);
         });
     }
     drop(listener);
@@ -79,49 +77,45 @@ async fn stop(shared: &Shared, connections: GracefulShutdown, mut tasks: tokio::
     tasks.shutdown().await;
 }
 
-/// The next connection and its place among those served; `None` if it failed.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
-    match listener.accept().await {
-        Ok((stream, _)) => {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "connection without TCP_NODELAY");
-            }
-            Some((stream, place))
-        }
-        Err(error) => {
-            tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
-        }
-    }
-}
-
 /// The future that serves one connection.
 fn connection(
-    stream: TcpStream,
+    stream: Stream<TcpStream>,
     router: Router,
+    connections_max: usize,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send {
+    let place = stream.place().clone();
     let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
-        let router = router.clone();
+        let (router, place) = (router.clone(), place.clone());
         async move {
-            if header_bytes(request.headers()) > HEADER_BYTES_MAX {
-                return Ok(too_large());
-            }
-            router.oneshot(request.map(Body::new)).await
+            let busy = place.begin_request();
+            let response = if header_bytes(request.headers()) > HEADER_BYTES_MAX {
+                too_large()
+            } else if place.is_spare() && !OF_HEALTH.contains(&request.uri().path()) {
+                too_many(connections_max)
+            } else {
+                router.oneshot(request.map(Body::new)).await?
+            };
+            // Until the last byte of the answer is written.
+            Ok::<_, std::convert::Infallible>(response.map(|body| Body::new(Held { body, _held: busy })))
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
+    // The stream keeps the time of heads.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEAD_BYTES_MAX as u32);
     builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned()
+}
+
+fn too_many(connections_max: usize) -> Response<Body> {
+    let text = format!("all {connections_max} connections are busy (--max-connections), come back later\n");
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {

@@ -14,8 +14,7 @@ pub(crate) const MAX_TIME_MS: i64 = i64::MAX / 4;
 pub(crate) fn parse_time_ms(text: &str) -> Result<i64, String> {
     let refuse = || format!("cannot parse {text:?} to a valid timestamp");
     if let Some(seconds) = parse_float(text) {
-        let ms = (seconds * 1000.0).round();
-        return if (MIN_TIME_MS as f64..=MAX_TIME_MS as f64).contains(&ms) { Ok(ms as i64) } else { Err(refuse()) };
+        return seconds_to_ms(seconds).ok_or_else(refuse);
     }
     match text {
         MIN_TIME => return Ok(MIN_TIME_MS),
@@ -27,6 +26,43 @@ pub(crate) fn parse_time_ms(text: &str) -> Result<i64, String> {
     }
     let time: Timestamp = text.parse().map_err(|_| refuse())?;
     Ok(time.as_nanosecond().div_euclid(1_000_000) as i64)
+}
+
+/// Seconds as Prometheus reads them: whole seconds, and a fraction that is rounded to milliseconds by itself.
+fn seconds_to_ms(seconds: f64) -> Option<i64> {
+    let (whole, fraction) = (seconds.trunc(), seconds.fract());
+    if !(MIN_TIME_MS as f64..=MAX_TIME_MS as f64).contains(&(whole * 1000.0)) {
+        return None;
+    }
+    let ns = ((fraction * 1000.0).round() / 1000.0 * 1e9) as i64;
+    Some(whole as i64 * 1000 + ns.div_euclid(1_000_000))
+}
+
+/// A duration as Go prints it, for texts of errors: `1h0m1.5s`, `-2ms`, `0s`.
+pub(crate) fn format_go_duration(ns: i64) -> String {
+    let sign = if ns < 0 { "-" } else { "" };
+    let ns = ns.unsigned_abs();
+    let decimal = |n: u64, unit: u64| {
+        let fraction = format!("{:0width$}", n % unit, width = unit.ilog10() as usize);
+        let fraction = fraction.trim_end_matches('0');
+        if unit == 1 || fraction.is_empty() { (n / unit).to_string() } else { format!("{}.{fraction}", n / unit) }
+    };
+    let text = match ns {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{ns}ns"),
+        1_000..1_000_000 => format!("{}µs", decimal(ns, 1_000)),
+        1_000_000..1_000_000_000 => format!("{}ms", decimal(ns, 1_000_000)),
+        _ => {
+            let (minutes, rest) = (ns / 60_000_000_000, ns % 60_000_000_000);
+            let seconds = decimal(rest, 1_000_000_000);
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => format!("{seconds}s"),
+                (0, minutes) => format!("{minutes}m{seconds}s"),
+                (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
+            }
+        }
+    };
+    format!("{sign}{text}")
 }
 
 /// Nanoseconds of a duration written as seconds or like `1h30m`.
@@ -98,6 +134,11 @@ mod tests {
             ("1435781451.7816", 1_435_781_451_782),
             ("-1.5", -1500),
             ("1e3", 1_000_000),
+            ("1700000000.0005", 1_700_000_000_000),
+            ("1700000000.0015", 1_700_000_000_001),
+            ("1543578564.705", 1_543_578_564_705),
+            ("-1700000000.0005", -1_700_000_000_000),
+            ("+300", 300_000),
             ("2015-07-01T20:10:51.781Z", 1_435_781_451_781),
             ("2015-07-01T20:10:51.781999999Z", 1_435_781_451_781),
             ("2015-07-01T22:10:51+02:00", 1_435_781_451_000),
@@ -133,6 +174,31 @@ mod tests {
             parse_duration_ns("1e10"),
             Err("cannot parse \"1e10\" to a valid duration. It overflows int64".to_owned())
         );
+    }
+
+    #[test]
+    fn every_millisecond_is_read_back() {
+        for ms in 0..1000 {
+            let expected = 1_700_000_000_000 + ms;
+            assert_eq!(parse_time_ms(&format!("1700000000.{ms:03}")), Ok(expected));
+            assert_eq!(parse_time_ms(&format!("-1700000000.{ms:03}")), Ok(-expected));
+        }
+    }
+
+    #[test]
+    fn durations_are_printed_as_go_does() {
+        for (ns, text) in [
+            (0, "0s"),
+            (-1_000_000_000, "-1s"),
+            (1, "1ns"),
+            (1_500, "1.5µs"),
+            (-2_000_000, "-2ms"),
+            (90_500_000_000, "1m30.5s"),
+            (3_601_000_000_000, "1h0m1s"),
+            (i64::MIN, "-2562047h47m16.854775808s"),
+        ] {
+            assert_eq!(format_go_duration(ns), text);
+        }
     }
 
     #[test]

@@ -277,9 +277,10 @@ async function loadMetrics() {
 /** How to send metrics here. */
 function collectorHelp() {
   const host = location.hostname.includes(":") ? `[${location.hostname}]` : location.hostname;
-  const yaml = `exporters:\n  otlp/mytsdb:\n    endpoint: ${host || "localhost"}:4317\n    tls: { insecure: true }\n\nservice:\n  pipelines:\n    metrics:\n      exporters: [otlp/mytsdb]\n`;
+  const port = document.querySelector('meta[name="otlp-grpc-port"]').content;
+  const yaml = `exporters:\n  otlp/mytsdb:\n    endpoint: ${host || "localhost"}:${port}\n    tls: { insecure: true }\n\nservice:\n  pipelines:\n    metrics:\n      exporters: [otlp/mytsdb]\n`;
   return [el("p", {}, "Point an OpenTelemetry Collector, or any OTLP/gRPC exporter, at this server:"), el("pre", {}, yaml),
-    el("p", {}, "Metrics show up here within seconds. The port is the one this server was told to take OTLP on, 4317 unless set otherwise.")];
+    el("p", {}, "Metrics show up here within seconds. The port is the one this server takes OTLP/gRPC on.")];
 }
 
 /** Below the picture of the server's own metrics, as long as there are no others. */

@@ -2,14 +2,10 @@
 
 import { el } from "./format.js";
 import { labelNames, labelValues } from "./api.js";
+import { FUNCTIONS } from "./functions.js";
 
-const FUNCTIONS = ("abs absent absent_over_time acos acosh asin asinh atan atanh avg_over_time ceil changes clamp clamp_max clamp_min cos cosh " +
-  "count_over_time day_of_month day_of_week day_of_year days_in_month deg delta deriv exp first_over_time floor histogram_avg " +
-  "histogram_count histogram_fraction histogram_quantile histogram_stddev histogram_stdvar histogram_sum hour idelta increase irate " +
-  "label_join label_replace last_over_time ln log10 log2 max_over_time min_over_time minute month pi predict_linear present_over_time " +
-  "quantile_over_time rad rate resets round scalar sgn sin sinh sort sort_desc sqrt stddev_over_time stdvar_over_time sum_over_time " +
-  "tan tanh time timestamp vector year").split(" ");
-const AGGREGATIONS = "sum avg count min max group stddev stdvar topk bottomk count_values quantile".split(" ");
+const FUNCTION_NAMES = new Set(FUNCTIONS.map(({ name }) => name));
+const AGGREGATIONS = "sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio".split(" ");
 const KEYWORDS = "by without on ignoring group_left group_right bool offset and or unless".split(" ");
 const SHOWN_MAX = 60;
 const HISTORY_MAX = 100;
@@ -30,7 +26,7 @@ function tokens(text) {
     else if (word) {
       if (braces > 0 || grouping) kind = "t-label";
       else if (KEYWORDS.includes(word)) kind = "t-kw";
-      else if (FUNCTIONS.includes(word) || AGGREGATIONS.includes(word)) kind = "t-fn";
+      else if (FUNCTION_NAMES.has(word) || AGGREGATIONS.includes(word)) kind = "t-fn";
       if (/^(by|without|on|ignoring|group_left|group_right)$/.test(word) && braces === 0) grouping = "next";
     } else if (all === "{") braces += 1;
     else if (all === "}") braces = Math.max(0, braces - 1);
@@ -60,7 +56,7 @@ function metricNear(text, before) {
   const braces = /([a-zA-Z_:][\w:]*)\s*\{[^}]*$/.exec(before);
   if (braces) return braces[1];
   const words = [...text.matchAll(/[a-zA-Z_:][\w:]*/g)].map(([word]) => word);
-  return words.find((word) => word.includes("_") && !FUNCTIONS.includes(word) && !KEYWORDS.includes(word)) ?? "";
+  return words.find((word) => word.includes("_") && !FUNCTION_NAMES.has(word) && !KEYWORDS.includes(word)) ?? "";
 }
 
 /** Higher is better; 0 does not match. Prefixes first, then word starts, then letters in order. */
@@ -177,7 +173,7 @@ export class Editor {
     if (found.kind === "name") {
       return [
         ...this.metrics().map((text) => ({ text, note: this.kindOf(text) || "metric", bonus: 0.2 })),
-        ...FUNCTIONS.map((text) => ({ text, note: "function", insert: `${text}(` })),
+        ...FUNCTIONS.map(({ name, signature }) => ({ text: name, note: signature.slice(name.length), insert: `${name}(` })),
         ...AGGREGATIONS.map((text) => ({ text, note: "aggregation", insert: `${text}(`, bonus: 0.1 })),
         ...KEYWORDS.map((text) => ({ text, note: "keyword", insert: `${text} ` })),
       ];

@@ -30,6 +30,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod connection;
 mod error;
 mod export;
 mod frame;

@@ -1,5 +1,6 @@
 //! Listens, serves, and stops without cutting requests off.
 
+use crate::connection::incoming;
 use crate::export::Exporter;
 use crate::service::MetricsService;
 use crate::status::CODE_NAMES;
@@ -12,7 +13,6 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 /// HTTP/2 windows: large requests should not wait for round trips.
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
@@ -55,7 +55,7 @@ pub async fn serve<A: Appender>(
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE));
     let exporter = Exporter { ingest, metrics };
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = incoming(options.door, listener);
     let (stopping, stopped) = oneshot::channel::<()>();
     let signal = async move {
         shutdown.await;

@@ -6,6 +6,7 @@ use crate::status::{code_name, from_refusal};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use mytsdb_ingest::{Appender, Encoding, Refusal, Unavailable};
+use mytsdb_listener::Place;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -45,10 +46,14 @@ impl<A: Appender> Service<Request<Body>> for MetricsService<A> {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let exporter = Arc::clone(&self.0);
+        let place = request.extensions().get::<Place>().cloned();
         Box::pin(async move {
+            let _busy = place.as_ref().map(Place::begin_request);
             let started = Instant::now();
             // State shared between requests is either atomic or repairs itself after a panic (the series cache).
-            let answer = AssertUnwindSafe(answer(&exporter, request)).catch_unwind().await.unwrap_or_else(|_| {
+            let spare = place.as_ref().is_some_and(Place::is_spare);
+            let answering = AssertUnwindSafe(answer(&exporter, request, spare)).catch_unwind();
+            let answer = answering.await.unwrap_or_else(|_| {
                 tracing::error!("a write request panicked; its sender is told to retry");
                 let message = "internal error, the request was not stored";
                 Err(from_refusal(&Refusal::unavailable(Unavailable::Internal, message)))
@@ -62,7 +67,14 @@ impl<A: Appender> Service<Request<Body>> for MetricsService<A> {
     }
 }
 
-async fn answer<A: Appender>(exporter: &Exporter<A>, request: Request<Body>) -> Result<Response<Body>, Status> {
+async fn answer<A: Appender>(
+    exporter: &Exporter<A>,
+    request: Request<Body>,
+    spare: bool,
+) -> Result<Response<Body>, Status> {
+    if spare {
+        return Err(from_refusal(&Refusal::overloaded("all connections are busy (--max-connections)")));
+    }
     let method = request.uri().path().rsplit('/').next().unwrap_or_default();
     if method != "Export" {
         return Err(Status::unimplemented(format!("method {method:?}")));

@@ -3,24 +3,20 @@
 use crate::{HttpIngestError, HttpOptions};
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use hyper_util::service::TowerToHyperService;
+use mytsdb_listener::Stream;
 use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 /// Most bytes of a request's head, and of a body that are read at once.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Streams that one HTTP/2 connection may have open.
 const STREAMS_MAX: u32 = 128;
-/// Pause after a failed accept, which usually means that descriptors have run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves `router` on `listener` until `shutdown` is done; then takes no more connections and gives those there are
 /// [`HttpOptions::shutdown_grace`] to finish what they are at. What is left then is cut off.
@@ -37,32 +33,21 @@ pub async fn serve(
 ) -> Result<(), HttpIngestError> {
     let address = listener.local_addr()?;
     tracing::info!(%address, "OTLP/HTTP is listening");
-    let places = Arc::new(Semaphore::new(options.connections_max));
     let connections = GracefulShutdown::new();
     let mut tasks = tokio::task::JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let place = Arc::clone(&places).acquire_owned();
-        let accepted = tokio::select! {
+        let stream = tokio::select! {
             () = &mut shutdown => break,
-            accepted = async { (place.await, listener.accept().await) } => accepted,
+            stream = options.door.accept(&listener) => stream,
         };
         // Finished tasks are taken out, so that the set does not grow with every connection ever made.
         while tasks.try_join_next().is_some() {}
-        let (place, stream) = match accepted {
-            (place, Ok((stream, _))) => (place, stream),
-            (_, Err(error)) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let connection = connections.watch(connection(stream, router.clone(), &options));
+        let connection = connections.watch(connection(stream, router.clone()));
         tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended early");
             }
-            drop(place);
         });
     }
     drop(listener);
@@ -75,22 +60,34 @@ pub async fn serve(
 
 /// The future that serves one connection.
 fn connection(
-    stream: TcpStream,
+    stream: Stream<TcpStream>,
     router: Router,
-    options: &HttpOptions,
 ) -> impl GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + use<> {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "connection without TCP_NODELAY");
-    }
+    let place = stream.place().clone();
     let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
-        router.clone().oneshot(request.map(Body::new))
+        let (router, place) = (router.clone(), place.clone());
+        async move {
+            // Answers are a few bytes: what is left to be written when this ends is in the connection's buffer.
+            let _busy = place.begin_request();
+            if place.is_spare() { Ok(too_many()) } else { router.oneshot(request.map(Body::new)).await }
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(options.head_timeout).max_buf_size(HEAD_BYTES_MAX);
+    // The stream keeps the time of heads.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEAD_BYTES_MAX as u32);
     builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned()
+}
+
+/// All connections are busy, this one is one too many.
+fn too_many() -> Response<Body> {
+    let mut response = Response::new(Body::from("all connections are busy (--max-connections), come back later\n"));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }

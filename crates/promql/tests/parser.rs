@@ -104,6 +104,21 @@ fn selectors_stand_alone_for_the_api() {
     assert_eq!(parse_selector("up{job=\"a\"}").unwrap().len(), 2);
     assert!(parse_selector("up offset 5m").is_err());
     assert!(parse_selector("rate(up[5m])").is_err());
+    for (text, error) in [
+        ("up+1", "1:3: parse error: unexpected <op:+>"),
+        ("up[5m]", "1:3: parse error: unexpected \"[\""),
+        ("sum(up)", "1:4: parse error: unexpected \"(\""),
+        ("1", "1:1: parse error: unexpected number \"1\""),
+        ("-up", "1:1: parse error: unexpected <op:->"),
+        ("(up)", "1:1: parse error: unexpected \"(\""),
+        ("up{", "1:4: parse error: unexpected end of input inside braces"),
+        ("up{a=\"b\"} {c=\"d\"}", "1:11: parse error: unexpected \"{\""),
+    ] {
+        assert_eq!(parse_selector(text).unwrap_err().to_string(), error, "{text}");
+    }
+    for text in ["rate", "sum", "up # x", "{}", "{a=~\".*\"}"] {
+        assert!(parse_selector(text).is_ok(), "{text}");
+    }
 }
 
 #[test]

@@ -28,6 +28,11 @@ impl EngineStorage {
         self.engine.get_or_init(|| engine);
     }
 
+    /// Why the engine takes no more samples, if that is so: its log is not what it should be.
+    pub fn fault(&self) -> Option<String> {
+        self.engine.get().and_then(|engine| engine.poisoned()).map(ToOwned::to_owned)
+    }
+
     fn engine(&self) -> Result<&Engine, StorageError> {
         self.engine.get().map(|engine| &**engine).ok_or_else(|| StorageError::new("the storage is being opened"))
     }

@@ -1,5 +1,9 @@
 //! The API over real connections: what endpoints answer, and how the transport behaves.
 
+mod answers;
+mod connections;
 mod endpoints;
+mod requests;
 mod server;
+mod store;
 mod transport;

@@ -31,11 +31,11 @@ fn wrong_methods_get_405_and_options_204() {
 fn browsers_of_any_origin_are_let_in_by_default() {
     let server = Server::with_samples();
     let answer = server.send("GET", "/api/v1/query?query=1", "Origin: https://grafana.example\r\n", "");
-    assert_eq!(answer.header("access-control-allow-origin"), "*");
+    assert_eq!(answer.header("access-control-allow-origin"), "https://grafana.example");
     assert_eq!(answer.header("access-control-allow-methods"), "GET, POST, OPTIONS");
     assert_eq!(answer.header("access-control-allow-headers"), "Accept, Authorization, Content-Type, Origin");
     assert_eq!(answer.header("access-control-expose-headers"), "Date");
-    assert_eq!(answer.header("vary"), "Origin, Accept-Encoding");
+    assert_eq!(answer.header("vary"), "Accept-Encoding, Origin");
     assert_eq!(server.get("/api/v1/query?query=1").header("access-control-allow-origin"), "");
 
     let options = ApiOptions { cors_origin: "https://.*\\.example".into(), ..ApiOptions::default() };
@@ -84,7 +84,6 @@ fn long_answers_are_sent_while_they_are_written() {
     let mut back = Vec::new();
     flate2::read::GzDecoder::new(&gzip.body[..]).read_to_end(&mut back).unwrap();
     assert_eq!((gzip.header("content-encoding").as_str(), back == plain.body), ("gzip", true));
-    assert_eq!(server.send("HEAD", &target, "", "").status, 200);
 }
 
 #[test]
@@ -207,18 +206,17 @@ fn oversized_requests_are_refused() {
     let answer = server.post("/api/v1/query", &long);
     assert_eq!(answer.status, 400);
     assert!(answer.text().contains("bad_data"), "{}", answer.text());
-    let huge = format!("query={}", "1".repeat(2 << 20));
+    let huge = format!("query={}", "1".repeat(11 << 20));
     let mut stream = server.connect();
     let head = format!(
         "POST /api/v1/query HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
         huge.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    // The server may answer and close before it has read everything.
-    stream.write_all(&huge.as_bytes()[..(1 << 20) + 100]).ok();
+    stream.write_all(huge.as_bytes()).unwrap();
     assert_eq!(
         read_answer(&mut stream).text(),
-        r#"{"status":"error","errorType":"bad_data","error":"form body is larger than 1048576 bytes"}"#
+        r#"{"status":"error","errorType":"bad_data","error":"form body is larger than 10485760 bytes (--http-max-form-bytes)"}"#
     );
     let headers = format!("X-Long: {}\r\n", "x".repeat(17 << 10));
     assert_eq!(server.send("GET", "/-/healthy", &headers, "").status, 431);

@@ -91,20 +91,32 @@ pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseError>
     Ok(expr)
 }
 
-/// Parses an instant selector like `up{job="x"}`, as the `match[]` parameters of the API have it.
+/// Parses an instant selector like `up{job="x"}`, as the `match[]` parameters of the API have it. Its matchers may all
+/// match the empty value, and so every series.
 ///
 /// # Errors
-/// The first error in the text, or that it is something else than a selector.
+/// The first error in the text, or that something else than a selector stands there.
 pub fn parse_selector(text: &str) -> Result<Vec<mytsdb_model::Matcher>, ParseError> {
-    match parse(text)? {
-        Expr::Vector(selector)
-            if selector.offset_ms == 0
-                && selector.offset_expr.is_none()
-                && selector.timestamp_ms.is_none()
-                && selector.at.is_none() =>
-        {
-            Ok(selector.matchers)
-        }
+    let mut parser = Parser::new(text, ParseOptions::ALL)?;
+    let mut expr = match parser.peek().kind {
+        TokenKind::End => return Err(parser.error(PosRange::default(), "unexpected end of input")),
+        TokenKind::LeftBrace
+        | TokenKind::Identifier
+        | TokenKind::MetricIdentifier
+        | TokenKind::Aggregate(_)
+        | TokenKind::Binary(BinaryOp::And | BinaryOp::Or | BinaryOp::Unless) => parser.vector_selector()?,
+        TokenKind::Keyword(keyword) if keyword.is_metric_name() => parser.vector_selector()?,
+        _ => return Err(parser.unexpected("", "")),
+    };
+    if !matches!(parser.peek().kind, TokenKind::End) {
+        return Err(parser.unexpected("", ""));
+    }
+    if let Expr::Vector(selector) = &mut expr {
+        selector.label_selector_only = true;
+    }
+    check::check(text, &mut expr)?;
+    match expr {
+        Expr::Vector(selector) => Ok(selector.matchers),
         other => Err(ParseError::new(text, other.pos(), "expected a plain vector selector")),
     }
 }
