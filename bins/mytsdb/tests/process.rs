@@ -172,3 +172,62 @@ fn a_wrong_start_says_what_to_do() {
     let error = refused(&["--config", "/nonexistent.yaml"]);
     assert!(error.contains("/nonexistent.yaml"), "{error}");
 }
+
+/// Kilobytes that the process has in memory.
+#[expect(clippy::disallowed_methods, reason = "the kernel's own figures, not stored data")]
+fn resident_kb(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse().unwrap()
+}
+
+#[test]
+fn three_thousand_half_open_connections_do_not_lock_health_out() {
+    const CONNECTIONS: usize = 3_000;
+    // Both ends are files; the client's are this process'.
+    assert!(mytsdb_listener::raise_descriptor_limit().is_none_or(|limit| limit > 2 * CONNECTIONS as u64 + 256));
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let http = server.http.trim_start_matches("http://").to_owned();
+    let half_requests: [(&str, &[u8]); 4] = [
+        (&http, b"GET /api/v1/query?query=1 HTTP/1.1\r\nHost: a"),
+        (&http, b"POST /api/v1/query HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n"),
+        (&server.grpc, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x40\x01\x04\0\0\0\x01abc"),
+        (&server.grpc, b"PRI * HTT"),
+    ];
+    let before_kb = resident_kb(&server);
+    let (mut open, mut slowest) = (Vec::with_capacity(CONNECTIONS), Duration::ZERO);
+    for i in 0..CONNECTIONS {
+        let (address, bytes) = half_requests[i % half_requests.len()];
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        std::io::Write::write_all(&mut stream, bytes).unwrap();
+        open.push(stream);
+        if i % 100 == 99 {
+            for path in ["/-/healthy", "/-/ready"] {
+                let began = Instant::now();
+                assert!(server.get(path).starts_with("mytsdb is "));
+                slowest = slowest.max(began.elapsed());
+            }
+        }
+    }
+    let more_kb = resident_kb(&server).saturating_sub(before_kb);
+    println!("slowest answer {slowest:?}, {more_kb} kB more");
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    assert!(more_kb < 64 << 10, "{more_kb} kB");
+    let metrics = server.get("/metrics");
+    for listener in ["http", "otlp_grpc"] {
+        let name = format!("mytsdb_connections_ended_total{{listener=\"{listener}\",reason=\"evicted\"}}");
+        let evicted = metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap();
+        assert!(evicted.trim().parse::<usize>().unwrap() > CONNECTIONS / 4, "{listener}: {evicted}");
+    }
+}
+
+#[test]
+fn the_page_and_the_configuration_are_of_this_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let port = server.grpc.rsplit(':').next().unwrap();
+    assert!(server.get("/").contains(&format!("name=\"otlp-grpc-port\" content=\"{port}\"")));
+    let config = server.get("/api/v1/status/config");
+    assert!(config.contains("global:\\n  scrape_interval: 5s\\n"), "{config}");
+}

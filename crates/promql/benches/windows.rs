@@ -8,7 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, QueryOptions, QueryValue, SelectHints, SeriesSet, Storage, StorageError, instant, parse, range,
+    Cancel, Finding, QueryOptions, QueryValue, SelectHints, SeriesSet, Storage, StorageError, instant, parse, range,
 };
 
 const SERIES: usize = 200;
@@ -51,12 +51,26 @@ impl SeriesSet for Set<'_> {
         out.values.extend_from_slice(&values[from..to]);
         Ok(())
     }
+
+    fn may_have_label(&self, _: &str) -> bool {
+        true
+    }
+
+    fn recall(&self, _: &[u8]) -> Option<Finding> {
+        None
+    }
+
+    fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 }
 
 impl Storage for Memory {
     fn select(&self, _: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         let found = self.0.iter().find(|(name, _)| matchers.iter().all(|m| m.matches(name)));
         Ok(Box::new(Set(&found.ok_or_else(|| StorageError::new("no such metric"))?.1)))
+    }
+
+    fn is_plain(&self) -> bool {
+        false
     }
 }
 

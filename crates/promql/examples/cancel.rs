@@ -7,7 +7,7 @@
 use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, QueryOptions, SelectHints, SeriesSet, Storage, StorageError, WorkerPool, instant, parse, range,
+    Cancel, Finding, QueryOptions, SelectHints, SeriesSet, Storage, StorageError, WorkerPool, instant, parse, range,
 };
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -37,11 +37,25 @@ impl SeriesSet for &Many {
         out.values.resize(out.timestamps_ms.len(), (index.wrapping_mul(2_654_435_761) % 1_000_003) as f64);
         Ok(())
     }
+
+    fn may_have_label(&self, _: &str) -> bool {
+        true
+    }
+
+    fn recall(&self, _: &[u8]) -> Option<Finding> {
+        None
+    }
+
+    fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 }
 
 impl Storage for Many {
     fn select(&self, _: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         Ok(Box::new(self))
+    }
+
+    fn is_plain(&self) -> bool {
+        false
     }
 }
 

@@ -44,9 +44,7 @@ pub trait Storage: Send + Sync {
     /// Whether every sample is a float without a start time and no series has a label `__type__` or `__unit__`.
     ///
     /// Then reading fewer series cannot hide a remark, and the planner may do so more often. `false` is always right.
-    fn is_plain(&self) -> bool {
-        false
-    }
+    fn is_plain(&self) -> bool;
 }
 
 /// A storage that also lists the labels of its series, which no query needs and an API does.
@@ -82,7 +80,8 @@ pub trait LabelStorage: Storage {
 /// What was found out about the labels of some series, for those who know its type.
 pub type Finding = Arc<dyn Any + Send + Sync>;
 
-/// The series of one selection; the samples stay in the storage until [`SeriesSet::read`].
+/// The series of one selection. No method but [`SeriesSet::is_empty`] has a default, so that what wraps a set cannot
+/// forget to hand one on. The samples stay in the storage until [`SeriesSet::read`].
 pub trait SeriesSet: Send + Sync {
     /// Number of series.
     fn len(&self) -> usize;
@@ -93,22 +92,18 @@ pub trait SeriesSet: Send + Sync {
     }
 
     /// Whether a series may have a label of this name: `false` only if none has. Cheap, or `true`.
-    fn may_have_label(&self, _name: &str) -> bool {
-        true
-    }
+    fn may_have_label(&self, name: &str) -> bool;
 
     /// Labels of series `index`, which is below [`SeriesSet::len`].
     fn labels(&self, index: usize) -> &Labels;
 
     /// What an equal selection, of the same series in the same order, was told to [remember](SeriesSet::remember) for
     /// `key`. `None` is always right.
-    fn recall(&self, _key: &[u8]) -> Option<Finding> {
-        None
-    }
+    fn recall(&self, key: &[u8]) -> Option<Finding>;
 
     /// Keeps for `key` what follows from the labels of the series and their order alone, and takes `bytes`, if the
     /// storage has room for it.
-    fn remember(&self, _key: &[u8], _finding: Finding, _bytes: usize) {}
+    fn remember(&self, key: &[u8], finding: Finding, bytes: usize);
 
     /// Appends the samples of series `index` in `range` to `out`, ascending and unique in time. `out` is cleared by
     /// the caller. Cost: decoding.

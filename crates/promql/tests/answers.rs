@@ -2,8 +2,8 @@
 
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, EvalError, QueryOptions, QueryValue, SelectHints, Series, SeriesSet, Storage, StorageError, TestStorage,
-    WorkerPool, instant, parse, range,
+    Cancel, EvalError, Finding, QueryOptions, QueryValue, SelectHints, Series, SeriesSet, Storage, StorageError,
+    TestStorage, WorkerPool, instant, parse, range,
 };
 use std::sync::Mutex;
 
@@ -97,12 +97,26 @@ impl SeriesSet for NoSeries {
     fn read(&self, _: usize, _: TimeRange, _: &mut mytsdb_columns::Columns) -> Result<(), StorageError> {
         unreachable!("there are no series")
     }
+
+    fn may_have_label(&self, _: &str) -> bool {
+        true
+    }
+
+    fn recall(&self, _: &[u8]) -> Option<Finding> {
+        None
+    }
+
+    fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 }
 
 impl Storage for Listening {
     fn select(&self, hints: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         self.0.lock().expect("nobody panics while holding it").push(hints.clone());
         Ok(Box::new(NoSeries))
+    }
+
+    fn is_plain(&self) -> bool {
+        false
     }
 }
 

@@ -3,7 +3,7 @@
 use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, EvalError, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, Storage, StorageError,
+    Cancel, EvalError, Finding, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, Storage, StorageError,
     WorkerPool, parse, range,
 };
 
@@ -50,6 +50,16 @@ impl SeriesSet for Set<'_> {
         }
         Ok(())
     }
+
+    fn may_have_label(&self, _: &str) -> bool {
+        true
+    }
+
+    fn recall(&self, _: &[u8]) -> Option<Finding> {
+        None
+    }
+
+    fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 }
 
 impl Storage for Coming {
@@ -58,6 +68,10 @@ impl Storage for Coming {
             own.overlaps(hints.range) && matchers.iter().all(|m| m.matches_labels(labels))
         };
         Ok(Box::new(Set(self.series.iter().filter(found).collect())))
+    }
+
+    fn is_plain(&self) -> bool {
+        false
     }
 }
 

@@ -3,7 +3,7 @@
 use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, EvalError, MemoryBudget, QueryOptions, QueryResult, SelectHints, SeriesSet, Storage, StorageError,
+    Cancel, EvalError, Finding, MemoryBudget, QueryOptions, QueryResult, SelectHints, SeriesSet, Storage, StorageError,
     WorkerPool, instant, parse, range,
 };
 use std::sync::Barrier;
@@ -44,12 +44,26 @@ impl<F: Fn(usize) + Send + Sync> SeriesSet for Set<'_, F> {
         out.values.extend((0..1_000).map(f64::from));
         Ok(())
     }
+
+    fn may_have_label(&self, _: &str) -> bool {
+        true
+    }
+
+    fn recall(&self, _: &[u8]) -> Option<Finding> {
+        None
+    }
+
+    fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 }
 
 impl<F: Fn(usize) + Send + Sync> Storage for Gated<F> {
     fn select(&self, hints: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         (self.select)(hints)?;
         Ok(Box::new(Set(self)))
+    }
+
+    fn is_plain(&self) -> bool {
+        false
     }
 }
 

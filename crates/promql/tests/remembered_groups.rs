@@ -65,11 +65,19 @@ impl SeriesSet for Set<'_> {
         }
         Ok(())
     }
+
+    fn may_have_label(&self, _: &str) -> bool {
+        true
+    }
 }
 
 impl Storage for Attentive {
     fn select(&self, _: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         Ok(Box::new(Set(self)))
+    }
+
+    fn is_plain(&self) -> bool {
+        false
     }
 }
 

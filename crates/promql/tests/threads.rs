@@ -3,8 +3,8 @@
 use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, EvalError, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, SeriesSink, SeriesView, Storage,
-    StorageError, WorkerPool, parse, range, range_into,
+    Cancel, EvalError, Finding, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, SeriesSink, SeriesView,
+    Storage, StorageError, WorkerPool, parse, range, range_into,
 };
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -50,11 +50,25 @@ impl SeriesSet for First<'_> {
     fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError> {
         self.0.read(index, range, out)
     }
+
+    fn may_have_label(&self, _: &str) -> bool {
+        true
+    }
+
+    fn recall(&self, _: &[u8]) -> Option<Finding> {
+        None
+    }
+
+    fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 }
 
 impl Storage for Alone<'_> {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         Ok(Box::new(First(self.0.select(hints, matchers)?)))
+    }
+
+    fn is_plain(&self) -> bool {
+        false
     }
 }
 
@@ -71,11 +85,25 @@ impl<F: Fn(usize) -> Result<(), StorageError> + Send + Sync> SeriesSet for Set<'
         out.values.extend([index as f64, index as f64 + 1.0]);
         Ok(())
     }
+
+    fn may_have_label(&self, _: &str) -> bool {
+        true
+    }
+
+    fn recall(&self, _: &[u8]) -> Option<Finding> {
+        None
+    }
+
+    fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 }
 
 impl<F: Fn(usize) -> Result<(), StorageError> + Send + Sync> Storage for Moody<F> {
     fn select(&self, _: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         Ok(Box::new(Set(self)))
+    }
+
+    fn is_plain(&self) -> bool {
+        false
     }
 }
 

@@ -127,3 +127,33 @@ impl SeriesSet for EngineSeriesSet<'_> {
         self.selection.read(index, range, &mut out.timestamps_ms, &mut out.values).map_err(StorageError::from_error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mytsdb_engine::{Batch, EngineOptions, ManualClock};
+    use mytsdb_io::{Call, FaultDisk, SimDisk};
+    use mytsdb_telemetry::Registry;
+
+    #[test]
+    fn a_log_that_could_not_be_synced_is_a_fault() {
+        let disk = Arc::new(FaultDisk::new(SimDisk::new()));
+        let clock = Arc::new(ManualClock::new(0));
+        let (engine, _) = Engine::open(disk.clone(), clock, EngineOptions::new("/data"), &Registry::new()).unwrap();
+        let engine = Arc::new(engine);
+        let storage = EngineStorage::default();
+        assert_eq!(storage.fault(), None, "a storage without an engine is not ready, and not at fault");
+        storage.open(Arc::clone(&engine));
+        let series = engine.resolve(&Labels::from_pairs([("__name__", "m")])).unwrap();
+        let append = |timestamp_ms| {
+            let mut batch = Batch::default();
+            batch.push(series, timestamp_ms, 1.0);
+            engine.append(batch)
+        };
+        append(0).unwrap();
+        assert_eq!(storage.fault(), None);
+        disk.fail_nth(Call::Sync, disk.count(Call::Sync) + 1, 5);
+        assert!(append(1).is_err());
+        assert!(storage.fault().is_some_and(|reason| !reason.is_empty()));
+    }
+}

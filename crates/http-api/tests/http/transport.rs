@@ -4,7 +4,9 @@ use crate::server::{Server, read_answer, samples};
 use mytsdb_columns::Columns;
 use mytsdb_http_api::ApiOptions;
 use mytsdb_model::{Labels, Matcher, TimeRange};
-use mytsdb_promql::{Cancel, LabelStorage, MemoryBudget, QueryOptions, SelectHints, SeriesSet, Storage, StorageError};
+use mytsdb_promql::{
+    Cancel, Finding, LabelStorage, MemoryBudget, QueryOptions, SelectHints, SeriesSet, Storage, StorageError,
+};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -238,6 +240,10 @@ impl Storage for Odd {
         let labels = (0..1000).map(|i| Labels::from_pairs([("n", format!("{i:04}"))])).collect();
         Ok(Box::new(OddSet(self, labels)))
     }
+
+    fn is_plain(&self) -> bool {
+        false
+    }
 }
 
 impl LabelStorage for Odd {
@@ -274,6 +280,16 @@ impl SeriesSet for OddSet<'_> {
         out.values.push(1.0);
         Ok(())
     }
+
+    fn may_have_label(&self, _: &str) -> bool {
+        true
+    }
+
+    fn recall(&self, _: &[u8]) -> Option<Finding> {
+        None
+    }
+
+    fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 }
 
 #[test]
@@ -392,6 +408,10 @@ fn search(cancel: &Cancel) -> StorageError {
 impl Storage for Endless {
     fn select(&self, hints: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         Err(search(&hints.cancel))
+    }
+
+    fn is_plain(&self) -> bool {
+        false
     }
 }
 

@@ -88,4 +88,8 @@ impl SeriesSet for MeteredSet<'_> {
         self.meter.samples.fetch_add((out.len() - before) as u64, Ordering::Relaxed);
         Ok(())
     }
+
+    fn may_have_label(&self, name: &str) -> bool {
+        self.inner.may_have_label(name)
+    }
 }

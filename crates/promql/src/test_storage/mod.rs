@@ -7,7 +7,7 @@ pub use load::{LoadedSample, LoadedSeries, parse_load};
 
 use crate::error::StorageError;
 use crate::options::Cancel;
-use crate::storage::{LabelStorage, SelectHints, SeriesSet, Storage};
+use crate::storage::{Finding, LabelStorage, SelectHints, SeriesSet, Storage};
 use mytsdb_columns::Columns;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::{Labels, Matcher, TimeRange, is_stale_nan};
@@ -154,6 +154,16 @@ impl SeriesSet for TestSet<'_> {
         }
         Ok(())
     }
+
+    fn may_have_label(&self, _: &str) -> bool {
+        true
+    }
+
+    fn recall(&self, _: &[u8]) -> Option<Finding> {
+        None
+    }
+
+    fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 }
 
 fn matches(labels: &Labels, matchers: &[Matcher]) -> bool {
