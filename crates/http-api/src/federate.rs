@@ -11,8 +11,9 @@ use crate::time::now_ms;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use mytsdb_columns::Columns;
 use mytsdb_model::{LABEL_NAME, Labels, Matcher, TimeRange, is_stale_nan};
-use mytsdb_promql::{Columns, LabelStorage, MemoryHold, SelectHints, format_general};
+use mytsdb_promql::{LabelStorage, MemoryHold, SelectHints, format_general};
 use std::fmt::Write;
 use std::sync::Arc;
 
