@@ -14,7 +14,6 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use mytsdb_columns::Columns;
 use mytsdb_model::{LABEL_NAME, Labels, Matcher, TimeRange, is_stale_nan};
 use mytsdb_promql::{LabelStorage, MemoryHold, SelectHints, format_general};
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// What a sample takes while it is held, its labels not counted, about.
@@ -169,8 +168,7 @@ fn put_sample(line: &mut String, name: &str, sample: &Newest, names: Names) {
         put_quoted(line, value);
     }
     let value = format_general(sample.value);
-    // Writing to a string does not fail.
-    let _ = writeln!(line, "}} {value} {}", sample.timestamp_ms);
+    line.push_str(&["} ", &value, " ", &sample.timestamp_ms.to_string(), "\n"].concat());
 }
 
 fn is_classic(name: &str, is_metric: bool) -> bool {

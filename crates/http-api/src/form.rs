@@ -100,12 +100,11 @@ pub(crate) fn multipart(body: &[u8], boundary: &str) -> Option<Vec<(String, Stri
         }
         rest = rest.strip_prefix(b"\r\n")?;
         // A part without headers begins with the empty line.
-        let (head, content) = match rest.strip_prefix(b"\r\n") {
-            Some(content) => (&b""[..], content),
-            None => {
-                let end = find(rest, b"\r\n\r\n")?;
-                (&rest[..end], &rest[end + 4..])
-            }
+        let (head, content) = if let Some(content) = rest.strip_prefix(b"\r\n") {
+            (&b""[..], content)
+        } else {
+            let end = find(rest, b"\r\n\r\n")?;
+            (&rest[..end], &rest[end + 4..])
         };
         let end = find(content, delimiter)?;
         if let Some(name) = field_name(&String::from_utf8_lossy(head)) {

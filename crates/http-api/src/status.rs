@@ -226,9 +226,9 @@ fn write_top<'a>(
     out.list(top.into_sorted_vec(), |out, (Reverse(n), name, value)| {
         out.raw("{\"name\":");
         if value.is_empty() {
-            out.string(name)
+            out.string(name);
         } else {
-            out.string(&format!("{name}={value}"))
+            out.string(&format!("{name}={value}"));
         }
         out.raw(",\"value\":");
         out.integer(n);

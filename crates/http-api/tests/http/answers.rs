@@ -1,5 +1,7 @@
 //! What is answered: statuses, texts, shapes and headers, as clients compare them.
 
+#![expect(clippy::unwrap_used, reason = "whatever fails here fails the test that asked")]
+
 use crate::server::Server;
 use crate::store::{store, store_at};
 use mytsdb_http_api::{ApiOptions, Fault};

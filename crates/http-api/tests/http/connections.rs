@@ -47,7 +47,9 @@ fn busy_connections_leave_a_few_places_for_health() {
     let half_a_form = "POST /api/v1/query HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-www-form-urlencoded\r\n\
                        Content-Length: 100\r\n\r\nquery=";
     let mut busy: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
-    busy.iter_mut().for_each(|stream| stream.write_all(half_a_form.as_bytes()).unwrap());
+    for stream in &mut busy {
+        stream.write_all(half_a_form.as_bytes()).unwrap();
+    }
     let began = Instant::now();
     // The two are busy once their heads have been read.
     while server.get("/api/v1/query?query=1&time=0").status != 503 {

@@ -1,5 +1,7 @@
 //! How requests are read: forms, URLs, times and parameters as clients really write them.
 
+#![expect(clippy::unwrap_used, reason = "whatever fails here fails the test that asked")]
+
 use crate::server::{Answer, Server, read_answer};
 use crate::store::{scalar, store};
 use mytsdb_http_api::ApiOptions;

@@ -1,5 +1,7 @@
 //! A small store of metrics as clients meet them: dotted names, quotes in values, counters.
 
+#![expect(clippy::unwrap_used, reason = "whatever fails here fails the test that asked")]
+
 use mytsdb_model::Labels;
 use mytsdb_promql::{LabelStorage, TestStorage};
 use std::sync::Arc;
