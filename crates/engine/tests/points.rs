@@ -129,7 +129,9 @@ impl Sent {
             let (all, good): (Vec<i64>, _) = (described(false).into_iter().collect(), described(true));
             let (mut fill, mut times) = (COMPANION_FILL_MIN, Vec::new());
             companion_times(&all, STEP_MS, &mut fill, |at| good.contains(&all[at]), |time| times.push(time));
-            times.into_iter().for_each(|time| put(model, &mut outcome, (*series, time), 1.0));
+            for time in times {
+                put(model, &mut outcome, (*series, time), 1.0);
+            }
         }
         outcome
     }
@@ -179,7 +181,9 @@ fn a_resend_of_points_is_a_duplicate_and_a_point_may_not_contradict_itself() {
     let refs: Vec<_> = (0..3).map(|s| engine.resolve(&labels(s)).unwrap()).collect();
     let point = |values: &[(usize, f64)]| {
         let mut batch = Batch::default();
-        values.iter().for_each(|&(series, value)| batch.push(refs[series], NOW_MS, value));
+        for &(series, value) in values {
+            batch.push(refs[series], NOW_MS, value);
+        }
         batch.end_point_of(0);
         engine.append(batch).unwrap()
     };
