@@ -15,7 +15,8 @@ const TABLE_HEAD: [&str; 2] = ["crate", "may import"];
 ///
 /// # Errors
 ///
-/// If an edge, a crate or a row is found on one side only; every finding is printed with its fix.
+/// If an edge, a crate or a row is found on one side only, or if a permission is used by nobody; every finding is
+/// printed with its fix.
 pub(crate) fn run() -> anyhow::Result<()> {
     let path = root().join(PAGE);
     let page = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -136,6 +137,12 @@ fn compare(table: &Table, edges: &Edges) -> Vec<String> {
         findings.extend(allowed.iter().filter(|import| !edges.contains_key(*import)).map(|import| {
             format!("{name} -> {import}: {PAGE} allows an import of no crate\n  fix: correct the name or remove it")
         }));
+        let Some(imports) = edges.get(name) else { continue };
+        let used = |import: &&String| imports.code.contains(*import) || imports.tests.contains(*import);
+        let known = allowed.iter().filter(|import| edges.contains_key(*import));
+        findings.extend(known.filter(|import| !used(import)).map(|import| {
+            format!("{name} -> {import}: {PAGE} allows an import that nobody uses\n  fix: remove it from the row")
+        }));
     }
     findings
 }
@@ -193,7 +200,14 @@ text
     #[test]
     fn edges_in_the_table_pass() {
         check(&[("model", &[]), ("wal", &["model"]), ("mytsdb", &["model", "wal"])], &[]);
-        check(&[("model", &[]), ("wal", &[]), ("mytsdb", &[])], &[]);
+    }
+
+    #[test]
+    fn a_permission_that_nobody_uses_is_found() {
+        check(&[("model", &[]), ("wal", &[]), ("mytsdb", &[])], &["wal -> model"]);
+        let mut edges = edges(&[("model", &[]), ("wal", &[]), ("mytsdb", &[])]);
+        edges.get_mut("wal").unwrap().tests.insert("model".to_owned());
+        assert_eq!(compare(&parse_table(TABLE).unwrap(), &edges), [""; 0]);
     }
 
     #[test]
@@ -213,7 +227,7 @@ text
 
     #[test]
     fn a_crate_without_a_row_and_a_row_without_a_crate_are_found() {
-        check(&[("model", &[]), ("wal", &[]), ("mytsdb", &[]), ("cache", &[])], &["cache"]);
+        check(&[("model", &[]), ("wal", &["model"]), ("mytsdb", &[]), ("cache", &[])], &["cache"]);
         check(&[("wal", &[]), ("mytsdb", &[])], &["model", "wal -> model"]);
     }
 
