@@ -1,8 +1,11 @@
 //! `cargo xtask tidy`: house rules that neither rustfmt nor clippy knows; each finding comes with its fix.
 
+mod imports;
+mod paths;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use std::fmt;
 use std::path::Path;

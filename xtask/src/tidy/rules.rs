@@ -1,6 +1,6 @@
 //! The rules: each a function from a file to its findings.
 
-use super::{File, Finding};
+use super::{File, Finding, imports, paths};
 
 /// Lines above which a source file is refused.
 const LINES_MAX: usize = 1_000;
@@ -60,6 +60,8 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         files.iter().flat_map(|file| per_file.iter().flat_map(move |rule| rule(file))).collect();
     findings.extend(licence(files));
+    findings.extend(imports::circles(files));
+    findings.extend(paths::missing_paths(files));
     findings
 }
 
