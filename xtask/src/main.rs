@@ -8,6 +8,7 @@
 mod ci;
 mod collector;
 mod conformance;
+mod docs;
 mod e2e;
 mod fuzz;
 mod go;
@@ -28,6 +29,7 @@ usage: cargo xtask COMMAND
                                         the gate: fmt, clippy, tests, docs, layers, tidy, loom; on request more
   test [ARGS]                           cargo test over the workspace, doc tests included
   layers                                crate edges against the table in docs/architecture.md
+  docs                                  writes docs/settings.md anew from the table of settings
   tidy                                  headers, file sizes, banned words, stray binaries; prints the fix
   loom                                  the concurrency models, then the weakened ones, which must fail
   fuzz [--seconds N] [TARGET ...]       the libFuzzer targets, N seconds each
@@ -57,6 +59,7 @@ fn run(arguments: &[&str]) -> anyhow::Result<ExitCode> {
         ["ci", flags @ ..] => done(ci::run(flags)),
         ["test", arguments @ ..] => done(test::run(arguments)),
         ["layers"] => done(layers::run()),
+        ["docs"] => done(docs::run()),
         ["tidy"] => done(tidy::run()),
         ["loom"] => done(loom::run()),
         ["fuzz", flags @ ..] => done(fuzz::run(flags)),

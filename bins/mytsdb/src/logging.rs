@@ -1,6 +1,6 @@
 //! Where log lines go: standard error, in one of two forms.
 
-use crate::cli::LogFormat;
+use crate::settings::LogFormat;
 use anyhow::{Context, Result};
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;

@@ -9,7 +9,7 @@ const QUERY_BYTES_MAX: u64 = 4 << 30;
 const QUERY_BYTES_MIN: u64 = 64 << 20;
 
 /// Bytes that all queries may hold together by default: a quarter of the memory, and not more than 4 GiB.
-pub(crate) fn query_bytes_default() -> u64 {
+fn query_bytes_default() -> u64 {
     let limits = [
         read("/proc/meminfo").and_then(|text| mem_total_bytes(&text)),
         // A container's limit; "max" is none.
@@ -17,6 +17,11 @@ pub(crate) fn query_bytes_default() -> u64 {
     ];
     let memory = limits.into_iter().flatten().min();
     memory.map_or(QUERY_BYTES_MAX, |bytes| (bytes / 4).clamp(QUERY_BYTES_MIN, QUERY_BYTES_MAX))
+}
+
+/// The same as text, as a person would write it.
+pub(crate) fn query_bytes_text() -> String {
+    query_bytes_default().to_string()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the kernel's own figures, not stored data")]

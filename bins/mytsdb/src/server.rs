@@ -1,11 +1,10 @@
 //! Wiring: opens the store, starts the listeners, and takes everything down in order.
 
-use crate::cli::DurabilityArg;
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::settings::Config;
 use crate::{logging, self_metrics};
 use anyhow::{Context, Result, bail};
-use mytsdb_engine::{Durability, Engine, EngineError, EngineOptions, Recovery};
+use mytsdb_engine::{Engine, EngineError, EngineOptions, Recovery};
 use mytsdb_http_api::{Api, ApiOptions, Fault};
 use mytsdb_ingest::{Ingest, IngestOptions};
 use mytsdb_ingest_grpc::GrpcOptions;
@@ -61,12 +60,9 @@ async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener> {
 fn open_engine(config: &Config, registry: &Registry) -> Result<Engine> {
     let data_dir = std::path::absolute(&config.data_dir).context("--data-dir")?;
     let options = EngineOptions {
-        durability: match config.durability {
-            DurabilityArg::Fsync => Durability::Fsync,
-            DurabilityArg::Interval => Durability::Interval,
-        },
-        retention_ms: config.retention_ms,
-        future_tolerance_ms: config.future_tolerance_ms,
+        durability: config.durability,
+        retention_ms: config.retention.ms(),
+        future_tolerance_ms: config.future_tolerance.ms(),
         series_max: config.max_series,
         staged_samples_max: config.max_staged_samples,
         selection_cache_bytes: config.selection_cache_bytes,
@@ -112,9 +108,9 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     let (registry, ready) = (Registry::new(), Arc::new(AtomicBool::new(false)));
 
     let options = mytsdb_otlp::Options {
-        promotion: mytsdb_otlp::Promotion::Only(config.otlp_promote_resource_attributes.clone()),
-        limits: config.series_limits,
-        lookback_ms: config.query_lookback_ms,
+        promotion: mytsdb_otlp::Promotion::Only(config.otlp_promote_resource_attribute.clone()),
+        limits: series_limits(config),
+        lookback_ms: config.query_lookback.ms(),
         cache_entries_max: config.max_series.saturating_mul(2),
         fingerprint_seed: random_seed(),
         ..mytsdb_otlp::Options::default()
@@ -164,9 +160,9 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         move || maintain(&engine, &maintenance_stopping)
     })?;
     let (stop_self_metrics, self_metrics_stopping) = mpsc::channel::<()>();
-    let self_metrics = match config.self_metrics_interval {
-        None => None,
-        Some(interval) => Some(thread("self-metrics", {
+    let self_metrics = match config.self_metrics_interval.duration() {
+        Duration::ZERO => None,
+        interval => Some(thread("self-metrics", {
             let (engine, registry, instance) = (engine.clone(), registry.clone(), http_address.to_string());
             move || self_metrics::run(&engine, &registry, &SystemClock, &instance, interval, &self_metrics_stopping)
         })?),
@@ -225,6 +221,16 @@ fn ingest_options(config: &Config) -> IngestOptions {
     }
 }
 
+fn series_limits(config: &Config) -> mytsdb_otlp::Limits {
+    mytsdb_otlp::Limits {
+        label_count_max: config.max_labels_per_series,
+        name_bytes_max: config.max_label_name_bytes,
+        value_bytes_max: config.max_label_value_bytes,
+        labels_bytes_max: config.max_labels_bytes,
+        bucket_count_max: config.max_buckets_per_point,
+    }
+}
+
 /// The threads that help queries: with the one that a query runs on, as many as there are cores.
 fn query_pool() -> Result<Option<WorkerPool>> {
     let helpers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) - 1;
@@ -253,20 +259,16 @@ fn listener_options(config: &Config) -> ListenerOptions {
     ListenerOptions {
         connections_max,
         spare_connections_max,
-        head_timeout: config.connection_head_timeout,
-        idle_timeout: config.connection_idle_timeout,
+        head_timeout: config.connection_head_timeout.duration(),
+        idle_timeout: config.connection_idle_timeout.duration(),
         target_bytes_max: Some(config.http_max_url_bytes),
     }
 }
 
 fn api_options(config: &Config) -> Result<ApiOptions> {
-    let flags = config.flags();
-    let config_yaml = flags
-        .iter()
-        .fold(config_head(config), |text, (name, value)| text + &format!("{}: {value:?}\n", name.replace('-', "_")));
     Ok(ApiOptions {
         query: QueryOptions {
-            lookback_ms: config.query_lookback_ms,
+            lookback_ms: config.query_lookback.ms(),
             max_samples: config.query_max_samples,
             // A query that could never have enough is told so, instead of to come back.
             max_bytes: config.query_max_total_bytes.min(QueryOptions::default().max_bytes),
@@ -274,21 +276,24 @@ fn api_options(config: &Config) -> Result<ApiOptions> {
             pool: query_pool()?,
             ..QueryOptions::default()
         },
-        query_timeout: config.query_timeout,
+        query_timeout: config.query_timeout.duration(),
         form_bytes_max: config.http_max_form_bytes,
         forms_bytes_max: config.http_max_form_bytes.max(64 << 20),
         queries_running_max: config.query_max_concurrency,
         drain: DRAIN_MAX,
-        retention: mytsdb_promql::format_duration_ms(config.retention_ms),
-        config_yaml,
-        flags,
+        retention: mytsdb_promql::format_duration_ms(config.retention.ms()),
+        config_yaml: config_head(config) + &config.yaml(),
+        flags: config.flags(),
         ..ApiOptions::default()
     })
 }
 
 /// What clients of Prometheus read of its configuration: how often there are samples at best.
 fn config_head(config: &Config) -> String {
-    let interval = config.self_metrics_interval.map_or(15_000, |interval| interval.as_millis() as i64);
+    let interval = match config.self_metrics_interval.ms() {
+        0 => 15_000,
+        ms => ms,
+    };
     format!("global:\n  scrape_interval: {}\n", mytsdb_promql::format_duration_ms(interval))
 }
 

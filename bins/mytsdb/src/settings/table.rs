@@ -1,0 +1,127 @@
+//! The table of settings. A new setting is a row here and the place that uses `config.NAME`, nothing else.
+//!
+//! A row: the help, then `NAME: TYPE = "WORD FOR THE VALUE", DEFAULT, { fields of Row that differ from the usual };`.
+//! The flag is `--name`, the environment variable `MYTSDB_NAME`, the key in the file `name`. `cargo xtask docs` writes
+//! `docs/settings.md` anew.
+
+use super::row::Default::{Computed, Nothing, Text};
+use super::row::settings;
+use super::value::{LogFormat, Millis};
+use mytsdb_engine::Durability;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+settings! {
+    "Storage" {
+        /// Folder for everything that is stored; created if missing
+        data_dir: PathBuf = "DIR", Text("./data"), {};
+
+        /// When a write is acknowledged
+        durability: Durability = "MODE", Text("fsync"), {};
+
+        /// How long samples are kept, such as 15d or 1y; older ones are refused and deleted
+        retention: Millis = "DURATION", Text("15d"), { least: "2h", because: "the span of one block" };
+
+        /// How far ahead of this machine's clock a sample may be
+        future_tolerance: Millis = "DURATION", Text("10m"), {};
+
+        /// Most series with recent samples; past it new series are refused, known ones go on
+        max_series: usize = "COUNT", Text("2000000"), { least: "1" };
+
+        /// Most samples that wait for the log; past it senders are told to come back
+        max_staged_samples: usize = "COUNT", Text("8000000"), { least: "1" };
+
+        /// Memory for remembering which series satisfy the matchers of earlier queries; 0 for none
+        selection_cache_bytes: usize = "BYTES", Text("67108864"), {};
+    }
+
+    "Network" {
+        /// Address of the page and the Prometheus HTTP API
+        http_listen: SocketAddr = "ADDRESS", Text("127.0.0.1:9090"), {};
+
+        /// Address of the OTLP/gRPC receiver
+        otlp_grpc_listen: SocketAddr = "ADDRESS", Text("127.0.0.1:4317"), {};
+
+        /// Address of the OTLP/HTTP server
+        otlp_http_listen: SocketAddr = "ADDRESS", Text("127.0.0.1:4318"), {};
+
+        /// Most connections of each listener; when one more comes, the one that has been idle for longest makes room
+        max_connections: usize = "COUNT", Text("512"), { least: "1" };
+
+        /// Longest the head of a request may take to arrive
+        connection_head_timeout: Millis = "DURATION", Text("10s"), { least: "1ms" };
+
+        /// Longest a connection may be without a request, or its client not read an answer
+        connection_idle_timeout: Millis = "DURATION", Text("5m"), { least: "1ms" };
+
+        /// Longest URL, in bytes and escaped, at most 65533
+        http_max_url_bytes: usize = "BYTES", Text("65533"),
+            { least: "1", most: "65533", because: "which is what HTTP parsers take" };
+
+        /// Largest form, in bytes
+        http_max_form_bytes: usize = "BYTES", Text("10485760"), { least: "1" };
+
+        /// Largest OTLP message, in bytes after decompression
+        otlp_max_message_bytes: usize = "BYTES", Text("67108864"),
+            { least: "1", most: "4294967295", because: "which is what gRPC can frame" };
+
+        /// Largest compressed OTLP message as it arrives, in bytes
+        otlp_max_compressed_bytes: usize = "BYTES", Text("33554432"), { least: "1" };
+
+        /// Most bytes that a byte of compressed OTLP may become, above the first MiB
+        otlp_max_compression_ratio: usize = "RATIO", Text("200"), { least: "1" };
+
+        /// Most bytes of OTLP messages that are being worked on; past it senders wait, then come back
+        otlp_max_in_flight_bytes: usize = "BYTES", Text("268435456"), { least: "1" };
+
+        /// Resource attribute that becomes a label of its series; may be given more than once
+        otlp_promote_resource_attribute: Vec<String> = "ATTRIBUTE", Nothing, {};
+    }
+
+    "Limits of a series" {
+        /// Most labels of a series, its name included
+        max_labels_per_series: usize = "COUNT", Text("64"), {};
+
+        /// Longest label name, in bytes
+        max_label_name_bytes: usize = "BYTES", Text("256"), {};
+
+        /// Longest label value, in bytes
+        max_label_value_bytes: usize = "BYTES", Text("2048"), {};
+
+        /// Most bytes of all label names and values of a series
+        max_labels_bytes: usize = "BYTES", Text("8192"), {};
+
+        /// Most buckets of a histogram point or quantiles of a summary point
+        max_buckets_per_point: usize = "COUNT", Text("1024"), {};
+    }
+
+    "Queries" {
+        /// Longest a query may run
+        query_timeout: Millis = "DURATION", Text("2m"), { least: "1ms" };
+
+        /// Most samples a query may hold at once
+        query_max_samples: u64 = "COUNT", Text("50000000"), { least: "1" };
+
+        /// Most bytes that all running queries may hold together; past it they are told to come back
+        query_max_total_bytes: u64 = "BYTES",
+            Computed { told: "a quarter of the memory, at most 4294967296", text: crate::memory::query_bytes_text },
+            { least: "1" };
+
+        /// Most queries that run at the same time; others wait
+        query_max_concurrency: usize = "COUNT", Text("20"), { least: "1" };
+
+        /// How long a selector looks back for a sample
+        query_lookback: Millis = "DURATION", Text("5m"), { least: "1ms" };
+    }
+
+    "Operation" {
+        /// How often the server stores its own metrics; 0 turns it off
+        self_metrics_interval: Millis = "DURATION", Text("5s"), {};
+
+        /// What to log: error, warn, info, debug, or a filter such as mytsdb_engine=debug
+        log: String = "FILTER", Text("info"), {};
+
+        /// How log lines look
+        log_format: LogFormat = "FORMAT", Text("text"), {};
+    }
+}

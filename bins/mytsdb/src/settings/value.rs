@@ -1,0 +1,210 @@
+//! Types of settings: how each is read from text and shown.
+
+use anyhow::Context;
+use mytsdb_engine::Durability;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Something that a setting may be.
+pub(crate) trait Value: Sized {
+    /// May be given more than once.
+    const MANY: bool = false;
+    /// The only values, if they are few.
+    const CHOICES: &'static [Choice] = &[];
+
+    /// Reads what was given; one text unless `MANY`.
+    ///
+    /// # Errors
+    ///
+    /// What is expected instead.
+    fn read(given: &[OsString]) -> anyhow::Result<Self>;
+
+    /// The texts that would be read as this value; one unless `MANY`.
+    fn show(&self) -> Vec<String>;
+
+    /// What bounds are compared by: a count, bytes or milliseconds.
+    fn amount(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// One of the few values of a setting.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+}
+
+/// A span of time in whole milliseconds, never negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Millis(i64);
+
+impl Millis {
+    pub(crate) fn ms(self) -> i64 {
+        self.0
+    }
+
+    pub(crate) fn duration(self) -> Duration {
+        Duration::from_millis(self.0.unsigned_abs())
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// Lines that a person reads.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn text(given: &[OsString]) -> anyhow::Result<&str> {
+    given.last().context("a value is missing")?.to_str().context("the value is not UTF-8")
+}
+
+fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(given: &[OsString]) -> anyhow::Result<T> {
+    text(given)?.parse().context("expected a whole number")
+}
+
+impl Value for usize {
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        number(given)
+    }
+
+    fn show(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+
+    fn amount(&self) -> Option<u64> {
+        Some(*self as u64)
+    }
+}
+
+impl Value for u64 {
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        number(given)
+    }
+
+    fn show(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+
+    fn amount(&self) -> Option<u64> {
+        Some(*self)
+    }
+}
+
+impl Value for Millis {
+    /// `15d`, `1h30m`, `500ms` or `0`, as Prometheus writes durations.
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        match text(given)? {
+            "0" => Ok(Millis(0)),
+            text => mytsdb_promql::parse_duration_ms(text)
+                .map(Millis)
+                .map_err(|error| anyhow::anyhow!("{error}"))
+                .context("write it as 15d, 1h30m or 500ms"),
+        }
+    }
+
+    fn show(&self) -> Vec<String> {
+        vec![format!("{}ms", self.0)]
+    }
+
+    fn amount(&self) -> Option<u64> {
+        Some(self.0.unsigned_abs())
+    }
+}
+
+impl Value for PathBuf {
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        Ok(given.last().context("a value is missing")?.into())
+    }
+
+    fn show(&self) -> Vec<String> {
+        vec![self.display().to_string()]
+    }
+}
+
+impl Value for SocketAddr {
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        text(given)?.parse().context("expected an address and a port, such as 127.0.0.1:9090")
+    }
+
+    fn show(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+}
+
+impl Value for String {
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        Ok(text(given)?.to_owned())
+    }
+
+    fn show(&self) -> Vec<String> {
+        vec![self.clone()]
+    }
+}
+
+impl Value for Vec<String> {
+    const MANY: bool = true;
+
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        given.iter().map(|item| Ok(item.to_str().context("the value is not UTF-8")?.to_owned())).collect()
+    }
+
+    fn show(&self) -> Vec<String> {
+        self.clone()
+    }
+}
+
+/// The variant whose name is given; `variants` are in the order of `T::CHOICES`.
+fn choose<T: Value + Copy>(given: &[OsString], variants: &[T]) -> anyhow::Result<T> {
+    let text = text(given)?;
+    let index = T::CHOICES.iter().position(|choice| choice.name == text);
+    index.and_then(|index| variants.get(index)).copied().with_context(|| {
+        let names: Vec<&str> = T::CHOICES.iter().map(|choice| choice.name).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+impl Value for Durability {
+    const CHOICES: &'static [Choice] = &[
+        Choice { name: "fsync", help: "After the log is synced to disk: an acknowledged sample survives a power cut" },
+        Choice {
+            name: "interval",
+            help: "After the log is written: it survives a crash of the process; \
+                   a power cut costs at most the last 250 ms",
+        },
+    ];
+
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        choose(given, &[Durability::Fsync, Durability::Interval])
+    }
+
+    fn show(&self) -> Vec<String> {
+        let name = match self {
+            Durability::Fsync => "fsync",
+            Durability::Interval => "interval",
+        };
+        vec![name.to_owned()]
+    }
+}
+
+impl Value for LogFormat {
+    const CHOICES: &'static [Choice] =
+        &[Choice { name: "text", help: "For people" }, Choice { name: "json", help: "One JSON object a line" }];
+
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        choose(given, &[LogFormat::Text, LogFormat::Json])
+    }
+
+    fn show(&self) -> Vec<String> {
+        let name = match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        vec![name.to_owned()]
+    }
+}
