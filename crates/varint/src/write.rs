@@ -1,4 +1,5 @@
 //! Writes the shortest form.
+#![expect(clippy::inline_always, reason = "the log is 6 % slower where the compiler decides otherwise")]
 
 use crate::zigzag;
 
@@ -15,7 +16,7 @@ pub const fn uvarint_bytes(value: u64) -> usize {
 ///
 /// # Panics
 /// If the slice ends first; [`VARINT_BYTES_MAX`] bytes are always enough.
-#[inline]
+#[inline(always)]
 pub fn write(out: &mut [u8], at: usize, mut value: u64) -> usize {
     if value < 0x80 {
         out[at] = value as u8;
