@@ -15,6 +15,10 @@ impl Limits {
     /// Longest accepted pattern unless somebody says otherwise: a MiB.
     pub const PATTERN_BYTES_DEFAULT: usize = 1 << 20;
 
+    /// What is accepted unless somebody says otherwise.
+    pub const DEFAULT: Limits =
+        Limits { pattern_bytes_max: Self::PATTERN_BYTES_DEFAULT, setting: "--query-max-pattern-bytes" };
+
     /// Memory of any compiled pattern.
     const COMPILED_BYTES_MIN: usize = 1 << 20;
     /// Memory for each byte of a longer one: a byte that stands for itself takes some thirty.
@@ -39,6 +43,6 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { pattern_bytes_max: Self::PATTERN_BYTES_DEFAULT, setting: "--query-max-pattern-bytes" }
+        Self::DEFAULT
     }
 }

@@ -69,7 +69,7 @@ impl Expr {
     pub fn pos(&self) -> PosRange {
         match self {
             Expr::Aggregate(e) => e.pos,
-            Expr::Binary(e) => e.lhs.pos().to(e.rhs.pos()),
+            Expr::Binary(e) => e.pos(),
             Expr::Call(e) => e.pos,
             Expr::Matrix(e) => e.pos(),
             Expr::Subquery(e) => e.pos(),
@@ -85,13 +85,7 @@ impl Expr {
     pub fn value_type(&self) -> ValueType {
         match self {
             Expr::Aggregate(_) | Expr::Vector(_) => ValueType::Vector,
-            Expr::Binary(e) => {
-                if e.lhs.value_type() == ValueType::Scalar && e.rhs.value_type() == ValueType::Scalar {
-                    ValueType::Scalar
-                } else {
-                    ValueType::Vector
-                }
-            }
+            Expr::Binary(e) => e.value_type(),
             Expr::Call(e) => e.function.returns,
             Expr::Matrix(_) | Expr::Subquery(_) => ValueType::Matrix,
             Expr::Number(_) => ValueType::Scalar,
@@ -207,7 +201,10 @@ impl AggregateOp {
 }
 
 /// `lhs op modifiers rhs`
-#[derive(Debug, Clone, PartialEq)]
+///
+/// `a + b + c` leans to the left: the operand `lhs` of an operator is the operator before. Such a chain may be long, so
+/// whatever looks at syntax trees follows [`BinaryExpr::chain`] instead of calling itself for `lhs`.
+#[derive(Debug)]
 pub struct BinaryExpr {
     /// The operator.
     pub op: BinaryOp,
@@ -219,6 +216,10 @@ pub struct BinaryExpr {
     pub matching: Option<VectorMatching>,
     /// `bool`: comparisons give 0 or 1 instead of filtering.
     pub return_bool: bool,
+    /// First byte of the left operand. Rewriting an operand does not move it.
+    pub(crate) start: usize,
+    /// Both operands are scalars. Rewriting an operand does not change its type.
+    pub(crate) scalar: bool,
 }
 
 /// The binary operators.

@@ -29,12 +29,20 @@ pub(crate) struct Lexer<'a> {
     refusal: String,
 }
 
+/// Most tokens of a query. Each may become a node of some 250 bytes.
+const TOKENS_MAX: usize = 1 << 18;
+
 /// All tokens of `input`; the last one is [`TokenKind::End`] or [`TokenKind::Error`], for which there is a reason.
 pub(crate) fn tokens(input: &str, unquoted_names: bool) -> (Vec<Token>, String) {
     let mut lexer = Lexer { unquoted_names, ..Lexer::new(input) };
-    let mut out = Vec::with_capacity(input.len() / 3 + 2);
+    // Most of a long text are values of labels.
+    let mut out = Vec::with_capacity((input.len() / 3 + 2).min(4_096));
     loop {
-        let token = lexer.next_token();
+        let mut token = lexer.next_token();
+        if out.len() == TOKENS_MAX && !matches!(token.kind, TokenKind::End | TokenKind::Error) {
+            token = Token { kind: TokenKind::Error, pos: PosRange::new(token.pos.start, input.len()) };
+            lexer.refusal = format!("query has more than {TOKENS_MAX} words and signs, which is the limit");
+        }
         let last = matches!(token.kind, TokenKind::End | TokenKind::Error);
         out.push(token);
         if last {

@@ -20,6 +20,7 @@
 mod annotations;
 mod ast;
 mod budget;
+mod chain;
 mod error;
 mod eval;
 mod functions;
@@ -53,8 +54,8 @@ pub use literal::{format_duration_ms, parse_duration_ms};
 pub use number_text::{format_fixed, format_general, format_open_metrics};
 pub use options::{Cancel, Optimisations, QueryOptions};
 pub use parser::{
-    DEPTH_MAX, HistogramItem, ParseOptions, QUERY_BYTES_MAX, SequenceItem, SeriesDescription, StartTimes, parse,
-    parse_selector, parse_series_description, parse_start_times, parse_with,
+    DEPTH_MAX, HistogramItem, ParseOptions, QUERY_BYTES_MAX, SequenceItem, SeriesDescription, StartTimes, TextLimits,
+    parse, parse_selector, parse_selector_with, parse_series_description, parse_start_times, parse_with,
 };
 pub use plan::{Plan, PlanNode};
 pub use pos::{LineColumn, PosRange};

@@ -12,6 +12,30 @@ use mytsdb_model::{LABEL_NAME, Matcher};
 use std::cmp::Ordering;
 use std::fmt;
 
+/// The text of `expr`, cut off behind `bytes_max` bytes. Cost: hardly more than what is left of it.
+pub(crate) fn text_within(expr: &Expr, bytes_max: usize) -> String {
+    struct Cut {
+        text: String,
+        bytes_max: usize,
+    }
+    impl fmt::Write for Cut {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let left = self.bytes_max - self.text.len();
+            if text.len() <= left {
+                self.text.push_str(text);
+                return Ok(());
+            }
+            self.text.push_str(&text[..text.floor_char_boundary(left)]);
+            self.text.push_str("...");
+            Err(fmt::Error)
+        }
+    }
+    let mut cut = Cut { text: String::new(), bytes_max };
+    // An error only says that there was more.
+    let (Ok(()) | Err(fmt::Error)) = fmt::Write::write_fmt(&mut cut, format_args!("{expr}"));
+    cut.text
+}
+
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -23,7 +47,11 @@ impl fmt::Display for Expr {
                 }
                 write!(f, "{})", e.expr)
             }
-            Expr::Binary(e) => write!(f, "{} {} {}", e.lhs, binary_operator(e), e.rhs),
+            Expr::Binary(e) => {
+                let (leftmost, operators) = e.chain();
+                write!(f, "{leftmost}")?;
+                operators.into_iter().try_for_each(|e| write!(f, " {} {}", binary_operator(e), e.rhs))
+            }
             Expr::Call(e) => call(f, e),
             Expr::Matrix(e) => f.write_str(&matrix(e)),
             Expr::Subquery(e) => write!(f, "{}{}", e.expr, subquery_suffix(e)),

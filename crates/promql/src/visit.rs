@@ -1,6 +1,6 @@
-//! Walks over a syntax tree in pre-order.
+//! Walks over a syntax tree in pre-order, however high it is.
 
-use crate::ast::Expr;
+use crate::ast::{BinaryExpr, Expr};
 
 impl Expr {
     /// The direct children, in the order of evaluation.
@@ -18,34 +18,37 @@ impl Expr {
 
     /// Calls `visit` for this node and, where it returns `true`, for the nodes below.
     pub fn walk(&self, visit: &mut dyn FnMut(&Expr) -> bool) {
-        if visit(self) {
-            for child in self.children() {
-                child.walk(visit);
+        let mut next = vec![self];
+        while let Some(node) = next.pop() {
+            if visit(node) {
+                next.extend(node.children().into_iter().rev());
             }
         }
     }
 
     /// As [`Expr::walk`], and `visit` may change the node.
     pub fn walk_mut(&mut self, visit: &mut dyn FnMut(&mut Expr) -> bool) {
-        if !visit(self) {
-            return;
+        let mut next = vec![self];
+        while let Some(node) = next.pop() {
+            if visit(node) {
+                next.extend(node.children_mut().into_iter().rev());
+            }
         }
+    }
+
+    /// [`Expr::children`], to be changed.
+    pub(crate) fn children_mut(&mut self) -> Vec<&mut Expr> {
         match self {
-            Expr::Aggregate(e) => {
-                if let Some(param) = &mut e.param {
-                    param.walk_mut(visit);
-                }
-                e.expr.walk_mut(visit);
-            }
+            Expr::Aggregate(e) => e.param.iter_mut().chain(std::iter::once(&mut e.expr)).collect(),
             Expr::Binary(e) => {
-                e.lhs.walk_mut(visit);
-                e.rhs.walk_mut(visit);
+                let BinaryExpr { lhs, rhs, .. } = &mut **e;
+                vec![lhs, rhs]
             }
-            Expr::Call(e) => e.args.iter_mut().for_each(|arg| arg.walk_mut(visit)),
-            Expr::Subquery(e) => e.expr.walk_mut(visit),
-            Expr::Paren(e) => e.expr.walk_mut(visit),
-            Expr::Unary(e) => e.expr.walk_mut(visit),
-            Expr::Matrix(_) | Expr::Number(_) | Expr::String(_) | Expr::Vector(_) => {}
+            Expr::Call(e) => e.args.iter_mut().collect(),
+            Expr::Subquery(e) => vec![&mut e.expr],
+            Expr::Paren(e) => vec![&mut e.expr],
+            Expr::Unary(e) => vec![&mut e.expr],
+            Expr::Matrix(_) | Expr::Number(_) | Expr::String(_) | Expr::Vector(_) => Vec::new(),
         }
     }
 }

@@ -199,6 +199,13 @@ impl<'a> Context<'a> {
         self.hold(samples)
     }
 
+    /// [`Context::hold_row`] for a row that was counted before and has become smaller, so that no limit is exceeded.
+    pub fn count_row(&self, labels: &Labels, cells: &Cells) {
+        let samples = cells.weight();
+        self.counters.row_bytes.fetch_add(row_bytes(labels, cells, samples), Ordering::Relaxed);
+        self.counters.held.fetch_add(samples, Ordering::Relaxed);
+    }
+
     /// Takes back what [`Context::hold_row`] counted.
     pub fn release_row(&self, labels: &Labels, cells: &Cells) {
         let samples = cells.weight();

@@ -1,14 +1,14 @@
 //! The walk over the syntax tree: which node becomes which rows.
 
 use super::aggregate::eval_aggregate;
-use super::binary::{eval_scalars, eval_vector_scalar, eval_vectors};
+use super::binary::{eval_on, eval_scalars, eval_vector_scalar};
 use super::cells::Cells;
+use super::chain::{eval_chain, eval_scalar_chain};
 use super::context::{Context, Scratch};
 use super::functions::{eval_call, settle_names};
 use super::grid::Grid;
 use super::rows::{Rows, Vector};
 use super::selector::{SampleField, select_instant};
-use super::shared;
 use crate::ast::{BinaryExpr, Expr, UnaryExpr, ValueType};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
@@ -76,7 +76,7 @@ impl Scalar {
 
 /// Evaluates an expression of type scalar.
 pub(crate) fn eval_scalar<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Scalar, EvalError> {
-    shared::eval_planned_scalar(context, expr, grid)
+    eval_scalar_chain(context, expr, grid)
 }
 
 /// The same without a look at the plan for `expr` itself.
@@ -101,7 +101,7 @@ pub(super) fn eval_scalar_node<'a>(context: &'a Context<'a>, expr: &'a Expr, gri
 /// Evaluates an expression of type instant vector.
 pub(crate) fn eval_vector<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Vector<'a>, EvalError> {
     context.cancel.check()?;
-    shared::eval_planned(context, expr, grid)
+    eval_chain(context, expr, grid)
 }
 
 /// The same without a look at the plan for `expr` itself.
@@ -120,19 +120,13 @@ pub(super) fn eval_node<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid
 }
 
 fn eval_binary<'a>(context: &'a Context<'a>, binary: &'a BinaryExpr, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    match (binary.lhs.value_type(), binary.rhs.value_type()) {
-        (ValueType::Vector, ValueType::Vector) => eval_vectors(context, binary, grid),
-        (ValueType::Vector, _) => {
-            let vector = eval_vector(context, &binary.lhs, grid)?;
-            let scalar = eval_scalar(context, &binary.rhs, grid)?;
-            eval_vector_scalar(context, binary, vector, scalar, false)
-        }
-        _ => {
-            let scalar = eval_scalar(context, &binary.lhs, grid)?;
-            let vector = eval_vector(context, &binary.rhs, grid)?;
-            eval_vector_scalar(context, binary, vector, scalar, true)
-        }
+    if binary.lhs.value_type() == ValueType::Vector {
+        let vector = eval_vector(context, &binary.lhs, grid)?;
+        return eval_on(context, binary, vector, grid);
     }
+    let scalar = eval_scalar(context, &binary.lhs, grid)?;
+    let vector = eval_vector(context, &binary.rhs, grid)?;
+    eval_vector_scalar(context, binary, vector, scalar, true)
 }
 
 fn eval_unary<'a>(context: &'a Context<'a>, unary: &'a UnaryExpr, grid: Grid) -> Result<Vector<'a>, EvalError> {
@@ -171,6 +165,10 @@ impl<F: Fn(&mut Cells, &mut Scratch<'_>, usize) + Sync> Rows for MappedRows<'_, 
 
     fn steps(&self) -> usize {
         self.inner.steps()
+    }
+
+    fn height(&self) -> usize {
+        1 + self.inner.height()
     }
 
     fn labels(&self, index: usize) -> &Labels {

@@ -37,7 +37,7 @@ pub(super) fn prepare(expr: &Expr, bounds: Bounds, default_step_ms: i64) -> Resu
         Err(error)
     } else {
         let span = TimeRange { mint: bounds.start_ms, maxt: bounds.end_ms };
-        check_extensions(&expr, None, span, default_step_ms)?;
+        check_extensions(&expr, span, default_step_ms)?;
         Ok(expr)
     }
 }
@@ -128,33 +128,36 @@ fn seconds(expr: &DurationExpr, bounds: Bounds) -> Result<f64, EvalError> {
 
 /// `anchored` and `smoothed` only below functions that know them, unless a subquery without a single step within `span`
 /// stands around.
-fn check_extensions(
-    expr: &Expr,
-    function: Option<&str>,
-    span: TimeRange,
-    default_step_ms: i64,
-) -> Result<(), EvalError> {
-    let visit = |expr, function, span| check_extensions(expr, function, span, default_step_ms);
-    match expr {
-        Expr::Matrix(matrix) => match function {
-            Some(name) => check_extension(name, matrix.selector.anchored, matrix.selector.smoothed),
-            None => Ok(()),
-        },
-        Expr::Call(call) => call.args.iter().try_for_each(|arg| visit(arg, Some(call.function.name), span)),
-        Expr::Paren(paren) => visit(&paren.expr, function, span),
-        Expr::Subquery(subquery) => {
-            let span = subquery_span(subquery, span, default_step_ms);
-            if span.mint > span.maxt { Ok(()) } else { visit(&subquery.expr, None, span) }
+fn check_extensions(expr: &Expr, span: TimeRange, default_step_ms: i64) -> Result<(), EvalError> {
+    let mut next = vec![(expr, None, span)];
+    while let Some((expr, function, span)) = next.pop() {
+        match expr {
+            Expr::Matrix(matrix) => {
+                if let Some(name) = function {
+                    check_extension(name, matrix.selector.anchored, matrix.selector.smoothed)?;
+                }
+            }
+            Expr::Call(call) => next.extend(call.args.iter().rev().map(|arg| (arg, Some(call.function.name), span))),
+            Expr::Paren(paren) => next.push((&paren.expr, function, span)),
+            Expr::Subquery(subquery) => {
+                let span = subquery_span(subquery, span, default_step_ms);
+                if span.mint <= span.maxt {
+                    next.push((&subquery.expr, None, span));
+                }
+            }
+            _ => next.extend(expr.children().into_iter().rev().map(|child| (child, None, span))),
         }
-        _ => expr.children().into_iter().try_for_each(|child| visit(child, None, span)),
     }
+    Ok(())
 }
 
 /// Places of the selectors of which only counts and sums of histograms are looked at.
 ///
 /// There Prometheus decodes histograms without buckets and, as resets could not be found later, notes them in the hints.
 pub(super) fn summarised_selectors(expr: &Expr) -> HashSet<PosRange> {
-    fn visit(expr: &Expr, summarised: bool, out: &mut HashSet<PosRange>) {
+    let mut out = HashSet::new();
+    let mut next = vec![(expr, false)];
+    while let Some((expr, summarised)) = next.pop() {
         match expr {
             // Around any of these the buckets matter, and then they are taken to matter everywhere below, even to a
             // function that only counts.
@@ -170,24 +173,25 @@ pub(super) fn summarised_selectors(expr: &Expr) -> HashSet<PosRange> {
             }
             Expr::Call(call) => {
                 let inner = summarised || only_counts(call.function.name);
-                call.args.iter().for_each(|arg| visit(arg, inner, out));
+                next.extend(call.args.iter().map(|arg| (arg, inner)));
             }
-            _ => expr.children().into_iter().for_each(|child| visit(child, summarised, out)),
+            _ => next.extend(expr.children().into_iter().map(|child| (child, summarised))),
         }
     }
-    fn only_counts(function: &str) -> bool {
-        matches!(
-            function,
-            "histogram_count" | "histogram_sum" | "histogram_avg" | "absent" | "timestamp" | "start_timestamp"
-        )
-    }
-    fn needs_buckets(function: &str) -> bool {
-        function == "changes" || (function.starts_with("histogram_") && !only_counts(function))
-    }
-    fn compares_buckets(op: BinaryOp) -> bool {
-        matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper | BinaryOp::Eq | BinaryOp::NotEq)
-    }
-    let mut out = HashSet::new();
-    visit(expr, false, &mut out);
     out
+}
+
+fn only_counts(function: &str) -> bool {
+    matches!(
+        function,
+        "histogram_count" | "histogram_sum" | "histogram_avg" | "absent" | "timestamp" | "start_timestamp"
+    )
+}
+
+fn needs_buckets(function: &str) -> bool {
+    function == "changes" || (function.starts_with("histogram_") && !only_counts(function))
+}
+
+fn compares_buckets(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper | BinaryOp::Eq | BinaryOp::NotEq)
 }

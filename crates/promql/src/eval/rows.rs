@@ -19,6 +19,8 @@ pub(crate) trait Rows: Sync {
     fn len(&self) -> usize;
     /// Steps of each row.
     fn steps(&self) -> usize;
+    /// How many rows are read one within the other to read one of these.
+    fn height(&self) -> usize;
     /// Labels of row `index`, without those that describe the metric if the rows are [`Rows::nameless`].
     fn labels(&self, index: usize) -> &Labels;
     /// The labels that describe the metric are gone, although [`Rows::labels`] may have them.
@@ -62,6 +64,14 @@ impl<'a> Vector<'a> {
         match self {
             Vector::Lazy(rows) => rows.steps(),
             Vector::Kept(rows) => rows.first().map_or(0, |row| row.cells.len()),
+        }
+    }
+
+    /// How many rows are read one within the other to read one of these; 0 if they are in memory.
+    pub fn height(&self) -> usize {
+        match self {
+            Vector::Lazy(rows) => rows.height(),
+            Vector::Kept(_) => 0,
         }
     }
 

@@ -258,6 +258,10 @@ impl Rows for LeftOut<'_, '_> {
         self.inner.steps()
     }
 
+    fn height(&self) -> usize {
+        1 + self.inner.height()
+    }
+
     fn labels(&self, index: usize) -> &Labels {
         self.inner.source_labels(self.rows[index])
     }
@@ -298,6 +302,10 @@ impl Rows for SampledRows<'_> {
 
     fn steps(&self) -> usize {
         self.steps
+    }
+
+    fn height(&self) -> usize {
+        1 + self.inner.height()
     }
 
     fn labels(&self, index: usize) -> &Labels {

@@ -98,6 +98,10 @@ impl Rows for SelectedRows<'_> {
         self.grid.count
     }
 
+    fn height(&self) -> usize {
+        1
+    }
+
     fn labels(&self, index: usize) -> &Labels {
         self.set.labels(index)
     }
@@ -239,6 +243,10 @@ impl Samples for SelectedSamples<'_> {
         self.set.len()
     }
 
+    fn height(&self) -> usize {
+        1
+    }
+
     fn labels(&self, index: usize) -> &Labels {
         self.set.labels(index)
     }
@@ -323,6 +331,10 @@ struct SubquerySamples<'a> {
 impl Samples for SubquerySamples<'_> {
     fn len(&self) -> usize {
         self.inner.len()
+    }
+
+    fn height(&self) -> usize {
+        1 + self.inner.height()
     }
 
     fn labels(&self, index: usize) -> &Labels {

@@ -194,11 +194,17 @@ fn eval_counted<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Res
 
 fn eval_scalar_counted<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Scalar, EvalError> {
     let scalar = eval_scalar_node(context, expr, grid)?;
-    if let Scalar::Steps(values) = &scalar {
+    hold_scalar(context, &scalar)?;
+    Ok(scalar)
+}
+
+/// Counts the numbers of all steps.
+pub(super) fn hold_scalar(context: &Context<'_>, scalar: &Scalar) -> Result<(), EvalError> {
+    if let Scalar::Steps(values) = scalar {
         context.cancel.check()?;
         context.hold_bytes(size_of_val(&values[..]) as u64)?;
     }
-    Ok(scalar)
+    Ok(())
 }
 
 fn eval_once<'a>(
@@ -266,6 +272,10 @@ impl Rows for SharedRows {
         self.0.first().map_or(0, |row| row.cells.len())
     }
 
+    fn height(&self) -> usize {
+        1
+    }
+
     fn labels(&self, index: usize) -> &Labels {
         &self.0[index].labels
     }
@@ -297,6 +307,10 @@ impl Rows for Repeated<'_> {
 
     fn steps(&self) -> usize {
         self.count
+    }
+
+    fn height(&self) -> usize {
+        1 + self.inner.height()
     }
 
     fn labels(&self, index: usize) -> &Labels {

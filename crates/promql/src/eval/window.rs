@@ -15,6 +15,8 @@ use std::ops::Range;
 /// Series whose samples are read on demand.
 pub(crate) trait Samples: Sync {
     fn len(&self) -> usize;
+    /// How many rows are read one within the other to read one of these series.
+    fn height(&self) -> usize;
     fn labels(&self, index: usize) -> &Labels;
     /// The labels that describe the metric are gone, although [`Samples::labels`] may have them.
     fn nameless(&self) -> bool {

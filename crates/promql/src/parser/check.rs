@@ -1,6 +1,7 @@
 //! The type check: what the grammar cannot say, in the order in which errors are reported.
 
 use crate::ast::{AggregateExpr, AggregateOp, BinaryExpr, Call, Cardinality, Expr, ValueType, VectorSelector};
+use crate::chain::take_apart;
 use crate::error::ParseError;
 use crate::pos::PosRange;
 use crate::token::quote;
@@ -12,7 +13,7 @@ type Checked = Result<ValueType, ParseError>;
 pub(super) fn check(text: &str, expr: &mut Expr) -> Checked {
     match expr {
         Expr::Aggregate(e) => aggregate(text, e),
-        Expr::Binary(e) => binary(text, e),
+        Expr::Binary(_) => chain(text, expr),
         Expr::Call(e) => call(text, e),
         Expr::Matrix(e) => {
             selector(text, &e.selector)?;
@@ -87,10 +88,24 @@ fn operator_pos(text: &str, e: &BinaryExpr) -> PosRange {
     PosRange::new(start, end)
 }
 
-fn binary(text: &str, e: &mut BinaryExpr) -> Checked {
-    let left = check(text, &mut e.lhs)?;
+/// A chain of operators, from the left. What is wrong first ends it; the tree is whole again then.
+fn chain(text: &str, expr: &mut Expr) -> Checked {
+    let (mut operand, mut operators) = take_apart(expr);
+    let mut checked = check(text, &mut operand);
+    while let Some(mut operator) = operators.pop() {
+        operator.lhs = operand;
+        if let Ok(left) = checked {
+            checked = binary(text, &mut operator, left);
+        }
+        operand = Expr::Binary(operator);
+    }
+    *expr = operand;
+    checked
+}
+
+/// One operator, whose left operand is checked.
+fn binary(text: &str, e: &mut BinaryExpr, left: ValueType) -> Checked {
     let right = check(text, &mut e.rhs)?;
-    // Positions of long chains of operators are costly, so they are looked up only for an error.
     let err = |pos, message: String| Err(ParseError::new(text, pos, message));
     if e.return_bool && !e.op.is_comparison() {
         return err(operator_pos(text, e), "bool modifier can only be used on comparison operators".into());

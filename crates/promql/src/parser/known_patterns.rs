@@ -1,5 +1,6 @@
 //! Regex matchers that were compiled before: dashboards send the same ones again and again.
 
+use mytsdb_go_regex::Limits;
 use mytsdb_model::{MatchOp, Matcher, ModelError};
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -14,18 +15,18 @@ type Known = HashMap<(MatchOp, String, String), Matcher>;
 
 static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 
-/// As [`Matcher::new`]. Compiling a pattern costs some 100 us, a copy of a compiled one less than 1 us; copies share the
+/// As [`Matcher::within`]. Compiling a pattern costs some 100 us, a copy of a compiled one less than 1 us; copies share the
 /// program, but not the memory that matching needs.
-pub(super) fn matcher(op: MatchOp, name: String, pattern: String) -> Result<Matcher, ModelError> {
+pub(super) fn matcher(limits: &Limits, op: MatchOp, name: String, pattern: String) -> Result<Matcher, ModelError> {
     let plain = matches!(op, MatchOp::Equal | MatchOp::NotEqual);
-    if plain || pattern.len() > PATTERN_BYTES_MAX || pattern.contains('{') {
-        return Matcher::new(op, name, pattern);
+    if plain || pattern.len() > PATTERN_BYTES_MAX.min(limits.pattern_bytes_max) || pattern.contains('{') {
+        return Matcher::within(limits, op, name, pattern);
     }
     let key = (op, name, pattern);
     if let Some(known) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Ok(known.clone());
     }
-    let matcher = Matcher::new(op, key.1.clone(), key.2.clone())?;
+    let matcher = Matcher::within(limits, op, key.1.clone(), key.2.clone())?;
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if known.len() >= KNOWN_MAX {
         known.clear();
@@ -42,11 +43,11 @@ mod tests {
     fn a_known_pattern_matches_like_a_new_one() {
         for i in 0..2 * KNOWN_MAX {
             let pattern = format!("a{}.*", i % (KNOWN_MAX + 7));
-            let known = matcher(MatchOp::Regex, "x".into(), pattern.clone()).unwrap();
+            let known = matcher(&Limits::default(), MatchOp::Regex, "x".into(), pattern.clone()).unwrap();
             assert_eq!(known, Matcher::new(MatchOp::Regex, "x", pattern.clone()).unwrap());
             assert!(known.matches(&format!("{}b", &pattern[..pattern.len() - 2])) && !known.matches("b"));
         }
-        assert!(matcher(MatchOp::Regex, "x".into(), "(".into()).is_err());
-        assert!(!matcher(MatchOp::NotRegex, "x".into(), "a0.*".into()).unwrap().matches("a0"));
+        assert!(matcher(&Limits::default(), MatchOp::Regex, "x".into(), "(".into()).is_err());
+        assert!(!matcher(&Limits::default(), MatchOp::NotRegex, "x".into(), "a0.*".into()).unwrap().matches("a0"));
     }
 }

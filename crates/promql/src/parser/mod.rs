@@ -21,16 +21,43 @@ pub use series::{
     HistogramItem, SequenceItem, SeriesDescription, StartTimes, parse_series_description, parse_start_times,
 };
 
-/// Longest accepted query, in bytes.
-pub const QUERY_BYTES_MAX: usize = 16 << 10;
+/// Longest query that is accepted unless [`TextLimits`] say otherwise, in bytes: dashboards name thousands of values.
+pub const QUERY_BYTES_MAX: usize = 4 << 20;
 
-/// Most levels of nesting in a syntax tree.
-pub const DEPTH_MAX: usize = 300;
+/// Most levels of nesting in a syntax tree: parentheses, functions, signs, subqueries and `^`. The operators of a chain
+/// like `a + b + c` are one level, however many there are.
+pub const DEPTH_MAX: usize = 450;
 
 /// The refusal of a text without tokens.
 const NO_EXPRESSION: &str = "no expression found in input";
 
-/// Which parts of the language are accepted beyond the stable ones.
+/// How long the texts of a query may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextLimits {
+    /// The whole query, in bytes.
+    pub query_bytes_max: usize,
+    /// The flag that sets it, for the refusal.
+    pub query_setting: &'static str,
+    /// A single regular expression.
+    pub pattern: mytsdb_go_regex::Limits,
+}
+
+impl TextLimits {
+    /// What is accepted unless somebody says otherwise.
+    pub const DEFAULT: TextLimits = TextLimits {
+        query_bytes_max: QUERY_BYTES_MAX,
+        query_setting: "--query-max-text-bytes",
+        pattern: mytsdb_go_regex::Limits::DEFAULT,
+    };
+}
+
+impl Default for TextLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Which parts of the language are accepted beyond the stable ones, and how long texts may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseOptions {
     /// Functions and aggregations that Prometheus calls experimental.
@@ -41,6 +68,8 @@ pub struct ParseOptions {
     pub fill_modifiers: bool,
     /// Names without quotes that have letters of any script, and dots behind the first character.
     pub unquoted_names: bool,
+    /// How long the query and its patterns may be.
+    pub limits: TextLimits,
 }
 
 impl ParseOptions {
@@ -50,6 +79,7 @@ impl ParseOptions {
         duration_expressions: false,
         fill_modifiers: false,
         unquoted_names: false,
+        limits: TextLimits::DEFAULT,
     };
     /// Everything but unquoted names, which make texts legal that Prometheus refuses; the default.
     pub const ALL: ParseOptions = ParseOptions {
@@ -57,6 +87,7 @@ impl ParseOptions {
         duration_expressions: true,
         fill_modifiers: true,
         unquoted_names: false,
+        limits: TextLimits::DEFAULT,
     };
 }
 
@@ -97,7 +128,15 @@ pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseError>
 /// # Errors
 /// The first error in the text, or that something else than a selector stands there.
 pub fn parse_selector(text: &str) -> Result<Vec<mytsdb_model::Matcher>, ParseError> {
-    let mut parser = Parser::new(text, ParseOptions::ALL)?;
+    parse_selector_with(text, ParseOptions::ALL)
+}
+
+/// As [`parse_selector`], within other limits.
+///
+/// # Errors
+/// See [`parse_selector`].
+pub fn parse_selector_with(text: &str, options: ParseOptions) -> Result<Vec<mytsdb_model::Matcher>, ParseError> {
+    let mut parser = Parser::new(text, options)?;
     let mut expr = match parser.peek().kind {
         TokenKind::End => return Err(parser.error(PosRange::default(), "unexpected end of input")),
         TokenKind::LeftBrace
@@ -139,8 +178,12 @@ type Parsed<T> = Result<T, ParseError>;
 
 impl<'a> Parser<'a> {
     fn new(input: &'a str, options: ParseOptions) -> Parsed<Self> {
-        if input.len() > QUERY_BYTES_MAX {
-            let message = format!("query of {} bytes exceeds the limit of {QUERY_BYTES_MAX} bytes", input.len());
+        let TextLimits { query_bytes_max, query_setting, .. } = options.limits;
+        if input.len() > query_bytes_max {
+            let message = format!(
+                "query of {} bytes exceeds the limit of {query_bytes_max} bytes ({query_setting})",
+                input.len()
+            );
             return Err(ParseError::new(input, PosRange::default(), message));
         }
         let (tokens, refusal) = lexer::tokens(input, options.unquoted_names);
@@ -228,12 +271,13 @@ impl<'a> Parser<'a> {
             if op.precedence() < precedence {
                 break;
             }
-            let below = self.height;
+            // The operators of a chain are one level.
+            let below = if matches!(lhs, Expr::Binary(_)) { self.height - 1 } else { self.height };
             self.advance();
             let (return_bool, matching) = self.binary_modifiers()?;
             let rhs = self.binary(if op == BinaryOp::Pow { op.precedence() } else { op.precedence() + 1 })?;
             self.grow(below.max(self.height))?;
-            lhs = Expr::Binary(Box::new(BinaryExpr { op, lhs, rhs, matching: Some(matching), return_bool }));
+            lhs = Expr::Binary(Box::new(BinaryExpr::new(op, lhs, rhs, matching, return_bool)));
         }
         self.depth -= 1;
         Ok(lhs)

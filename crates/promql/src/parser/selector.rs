@@ -104,7 +104,8 @@ impl Parser<'_> {
         let name = self.label_name(label)?;
         let text = String::from_utf8(unquote(value.text(self.input)))
             .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
-        known_patterns::matcher(op, name, text).map_err(|e| self.error(label.pos.to(value.pos), e.to_string()))
+        known_patterns::matcher(&self.options.limits.pattern, op, name, text)
+            .map_err(|e| self.error(label.pos.to(value.pos), e.to_string()))
     }
 
     /// `[range]` or `[range:step]` behind `expr`.

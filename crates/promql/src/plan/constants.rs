@@ -1,24 +1,55 @@
 //! Constant folding, and idioms that stand for something simpler.
 
-use super::{Facts, children_mut, is_schema};
-use crate::ast::{AggregateExpr, AggregateOp, BinaryOp, Expr, NumberLiteral, ParenExpr, ValueType};
+use super::{Facts, Notes, is_schema, shortened};
+use crate::ast::{AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, Expr, NumberLiteral, ParenExpr, ValueType};
+use crate::chain::{placeholder, take_apart};
 use crate::eval::{largest, operate_on_numbers, smallest};
 
 /// Replaces scalar expressions whose value is known by their value. They keep their place in the query.
-pub(super) fn fold(expr: &mut Expr, facts: Facts, notes: &mut Vec<String>) {
-    // Who is folded as a whole is told as a whole.
-    let Some(value) = constant(expr, facts) else {
-        for child in children_mut(expr) {
-            fold(child, facts, notes);
-        }
+pub(super) fn fold(expr: &mut Expr, facts: Facts, notes: &mut Notes) {
+    if matches!(expr, Expr::Binary(_)) {
+        fold_chain(expr, facts, notes);
         return;
-    };
+    }
+    // Who is folded as a whole is told as a whole.
+    match constant(expr, facts) {
+        Some(value) => replace(expr, value, notes),
+        None => expr.children_mut().into_iter().for_each(|child| fold(child, facts, notes)),
+    }
+}
+
+/// Folds as many operators of a chain as have a known value, from the left, and the operands of all others.
+fn fold_chain(expr: &mut Expr, facts: Facts, notes: &mut Notes) {
+    let (mut operand, mut operators) = take_apart(expr);
+    let mut known = constant(&operand, facts);
+    if known.is_none() {
+        fold(&mut operand, facts, notes);
+    }
+    while let Some(mut operator) = operators.pop() {
+        let value = known.and_then(|left| Some((left, constant(&operator.rhs, facts)?)));
+        if let (Some(value), None) = (known, value) {
+            replace(&mut operand, value, notes);
+        }
+        known = value.map(|(left, right)| operate_on_numbers(operator.op, left, right));
+        if known.is_none() {
+            fold(&mut operator.rhs, facts, notes);
+        }
+        operator.lhs = operand;
+        operand = Expr::Binary(operator);
+    }
+    if let Some(value) = known {
+        replace(&mut operand, value, notes);
+    }
+    *expr = operand;
+}
+
+fn replace(expr: &mut Expr, value: f64, notes: &mut Notes) {
     if matches!(expr, Expr::Number(_)) {
         return;
     }
     let folded = Expr::Number(NumberLiteral { value, duration: false, pos: expr.pos() });
     if !matches!(expr.unwrap_parens(), Expr::Number(_)) {
-        notes.push(format!("constant: {expr} is {folded}"));
+        notes.push(|| format!("constant: {} is {folded}", shortened(expr)));
     }
     *expr = folded;
 }
@@ -34,7 +65,10 @@ fn constant(expr: &Expr, facts: Facts) -> Option<f64> {
             Some(if unary.negative { -value } else { value })
         }
         Expr::Binary(binary) => {
-            Some(operate_on_numbers(binary.op, constant(&binary.lhs, facts)?, constant(&binary.rhs, facts)?))
+            let (leftmost, operators) = binary.chain();
+            operators.into_iter().try_fold(constant(leftmost, facts)?, |left, operator| {
+                Some(operate_on_numbers(operator.op, left, constant(&operator.rhs, facts)?))
+            })
         }
         Expr::Call(call) => match call.function.name {
             "pi" => Some(std::f64::consts::PI),
@@ -55,23 +89,42 @@ fn constant(expr: &Expr, facts: Facts) -> Option<f64> {
 }
 
 /// Takes away `* 1` and `/ 1` where there is neither a name nor a histogram that they would change.
-pub(super) fn simplify(expr: &mut Expr, notes: &mut Vec<String>) {
-    for child in children_mut(expr) {
-        simplify(child, notes);
+pub(super) fn simplify(expr: &mut Expr, notes: &mut Notes) {
+    let (mut operand, mut operators) = take_apart(expr);
+    operand.children_mut().into_iter().for_each(|child| simplify(child, notes));
+    while let Some(mut operator) = operators.pop() {
+        operator.lhs = operand;
+        simplify(&mut operator.rhs, notes);
+        operand = simpler(operator, notes);
     }
-    let Expr::Binary(binary) = &*expr else { return };
+    *expr = operand;
+}
+
+fn simpler(mut binary: Box<BinaryExpr>, notes: &mut Notes) -> Expr {
     let is_one = |side: &Expr| matches!(side, Expr::Number(number) if number.value == 1.0);
-    let kept = match binary.op {
-        BinaryOp::Mul | BinaryOp::Div if is_one(&binary.rhs) => &binary.lhs,
-        BinaryOp::Mul if is_one(&binary.lhs) => &binary.rhs,
-        _ => return,
+    let keeps_left = match binary.op {
+        BinaryOp::Mul | BinaryOp::Div if is_one(&binary.rhs) => true,
+        BinaryOp::Mul if is_one(&binary.lhs) => false,
+        _ => return Expr::Binary(binary),
     };
+    let pos = binary.pos();
+    let kept = if keeps_left { &binary.lhs } else { &binary.rhs };
     if kept.value_type() != ValueType::Vector || !is_nameless(kept) {
-        return;
+        return Expr::Binary(binary);
     }
-    notes.push(format!("same value: {expr} is {kept}"));
-    // Parentheses in the operation's place, which remarks may point at.
-    *expr = Expr::Paren(Box::new(ParenExpr { pos: expr.pos(), expr: kept.clone() }));
+    notes.push(|| {
+        let sides = [&binary.lhs, &binary.rhs].map(shortened);
+        format!("same value: {} {} {} is {}", sides[0], binary.op.as_str(), sides[1], shortened(kept))
+    });
+    let kept = std::mem::replace(if keeps_left { &mut binary.lhs } else { &mut binary.rhs }, placeholder());
+    // Parentheses in the operation's place, which remarks may point at; never more than one pair, however long the chain.
+    match kept {
+        Expr::Paren(mut paren) => {
+            paren.pos = pos;
+            Expr::Paren(paren)
+        }
+        expr => Expr::Paren(Box::new(ParenExpr { expr, pos })),
+    }
 }
 
 fn is_nameless(expr: &Expr) -> bool {

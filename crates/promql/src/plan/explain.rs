@@ -1,7 +1,7 @@
 //! The plan of a query for people: a tree of what is evaluated, how, and what it took.
 
 use super::constants::folds;
-use super::{Decisions, Facts, address};
+use super::{Decisions, Facts, address, is_planned, shortened};
 use crate::ast::{AggregateExpr, AggregateOp, BinaryExpr, Call, Expr, ValueType, VectorSelector};
 use crate::error::EvalError;
 use crate::options::{Cancel, QueryOptions};
@@ -55,6 +55,8 @@ struct Builder<'d> {
     decisions: &'d Decisions,
     options: &'d QueryOptions,
     next: usize,
+    /// All nodes are shown; else only the outermost one.
+    whole: bool,
     /// Number of each node that is shown.
     ids: HashMap<usize, usize>,
 }
@@ -62,7 +64,7 @@ struct Builder<'d> {
 impl Plan {
     /// The plan of `expr`, with what its meters have counted.
     pub(crate) fn of(expr: &Expr, decisions: &Decisions, options: &QueryOptions) -> Plan {
-        let mut builder = Builder { decisions, options, next: 1, ids: HashMap::new() };
+        let mut builder = Builder { decisions, options, next: 1, whole: is_planned(expr), ids: HashMap::new() };
         let root = builder.node(expr.unwrap_parens(), true);
         Plan { rewrites: decisions.rewrites.clone(), root, took: None }
     }
@@ -81,6 +83,9 @@ impl Plan {
         options: &QueryOptions,
         cancel: &Cancel,
     ) -> Result<Plan, EvalError> {
+        if !is_planned(expr) {
+            return Ok(self);
+        }
         let mut found = Vec::new();
         let mut error = None;
         expr.walk(&mut |node| {
@@ -188,13 +193,9 @@ impl Builder<'_> {
         self.ids.insert(address(expr), id);
         let strategies = self.strategies(expr, root);
         let shown = |child: &&Expr| !matches!(child, Expr::Number(_) | Expr::String(_));
-        let children: Vec<PlanNode> = expr
-            .children()
-            .into_iter()
-            .map(Expr::unwrap_parens)
-            .filter(shown)
-            .map(|child| self.node(child, false))
-            .collect();
+        let below = if self.whole { expr.children() } else { Vec::new() };
+        let children: Vec<PlanNode> =
+            below.into_iter().map(Expr::unwrap_parens).filter(shown).map(|child| self.node(child, false)).collect();
         let decision = self.decisions.of(expr);
         let meter = decision.and_then(|decision| self.decisions.meter(decision));
         let took = meter.and_then(super::Meter::took);
@@ -203,7 +204,7 @@ impl Builder<'_> {
         PlanNode {
             id,
             operator: operator(expr),
-            expression: expr.to_string(),
+            expression: shortened(expr),
             pushed_matchers: self.pushed(expr),
             strategies,
             estimated_series: None,
@@ -253,6 +254,7 @@ impl Builder<'_> {
             Expr::Paren(_) | Expr::Number(_) | Expr::String(_) => "",
         };
         out.extend((!how.is_empty()).then(|| how.to_owned()));
+        out.extend((!self.whole).then(|| "not planned and not shown in full, there are too many nodes".to_owned()));
         out.extend((root && !is_eager(expr)).then(|| "rows made for the result".to_owned()));
         out
     }

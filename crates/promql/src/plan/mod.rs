@@ -66,10 +66,55 @@ pub(crate) struct Decisions {
 /// What the passes did that change the tree.
 #[derive(Debug, Default)]
 pub(crate) struct Rewrites {
-    /// In words.
-    notes: Vec<String>,
+    notes: Notes,
     /// Selectors, which stay where they are when the tree is moved, and the matchers handed to them.
     pushed: Vec<(usize, String)>,
+}
+
+/// What was done, in words.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    texts: Vec<String>,
+    bytes: usize,
+}
+
+impl Notes {
+    /// Adds what `text` makes, unless there is much already.
+    fn push(&mut self, text: impl FnOnce() -> String) {
+        if self.bytes < NOTES_BYTES_MAX {
+            let text = text();
+            self.bytes += text.len();
+            self.texts.push(text);
+        }
+    }
+}
+
+/// What is done later to a query of thousands of operators nobody reads.
+const NOTES_BYTES_MAX: usize = 64 << 10;
+
+/// The text of an expression, as far as people read it.
+fn shortened(expr: &Expr) -> String {
+    crate::printer::text_within(expr, TEXT_BYTES_MAX)
+}
+
+const TEXT_BYTES_MAX: usize = 4 << 10;
+
+/// Higher or larger trees are evaluated as they are, but for constants: the passes compare nodes with each other, and
+/// call themselves for each level, operators of chains included.
+const PLANNED_HEIGHT_MAX: usize = 600;
+const PLANNED_NODES_MAX: usize = 20_000;
+
+/// Whether the passes look at `expr`. Cost: a visit of each node.
+fn is_planned(expr: &Expr) -> bool {
+    let (mut next, mut nodes) = (vec![(expr, 1)], 0);
+    while let Some((expr, height)) = next.pop() {
+        nodes += 1;
+        if height > PLANNED_HEIGHT_MAX || nodes > PLANNED_NODES_MAX {
+            return false;
+        }
+        next.extend(expr.children().into_iter().map(|child| (child, height + 1)));
+    }
+    true
 }
 
 /// The name of a node: where it is.
@@ -89,7 +134,7 @@ pub(crate) fn rewrite(expr: &mut Expr, options: &QueryOptions, facts: Facts) -> 
     if options.optimisations.simplify && facts.plain && !options.delayed_name_removal {
         constants::simplify(expr, &mut done.notes);
     }
-    if options.optimisations.push_matchers {
+    if options.optimisations.push_matchers && is_planned(expr) {
         push::push_matchers(expr, facts.plain, &mut done);
     }
     done
@@ -103,8 +148,8 @@ pub(crate) fn decide(
     summarised: &HashSet<crate::pos::PosRange>,
     rewrites: Rewrites,
 ) -> Decisions {
-    let mut decisions = Decisions { rewrites: rewrites.notes, pushed: rewrites.pushed, ..Decisions::default() };
-    if options.optimise {
+    let mut decisions = Decisions { rewrites: rewrites.notes.texts, pushed: rewrites.pushed, ..Decisions::default() };
+    if options.optimise && is_planned(expr) {
         let once = if options.optimisations.once { invariant::roots(expr) } else { HashSet::new() };
         if options.optimisations.share_subtrees {
             for (node, share) in shared::shares(expr, &once, summarised) {
@@ -155,19 +200,6 @@ impl Decisions {
             };
             true
         });
-    }
-}
-
-/// The direct children, in the order of [`Expr::children`].
-fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
-    match expr {
-        Expr::Aggregate(e) => e.param.iter_mut().chain(std::iter::once(&mut e.expr)).collect(),
-        Expr::Binary(e) => vec![&mut e.lhs, &mut e.rhs],
-        Expr::Call(e) => e.args.iter_mut().collect(),
-        Expr::Subquery(e) => vec![&mut e.expr],
-        Expr::Paren(e) => vec![&mut e.expr],
-        Expr::Unary(e) => vec![&mut e.expr],
-        Expr::Matrix(_) | Expr::Number(_) | Expr::String(_) | Expr::Vector(_) => Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@
 //!   left out. Where samples may be histograms, that is hardly any node; see `Storage::is_plain`.
 
 use super::constants::{folds, groups_lack_names};
-use super::{Rewrites, address, children_mut, is_schema};
+use super::{Rewrites, address, is_schema, shortened};
 use crate::ast::{
     AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, Call, Cardinality, Expr, ValueType, VectorMatching,
     VectorSelector,
@@ -26,7 +26,7 @@ pub(super) fn push_matchers(expr: &mut Expr, plain: bool, done: &mut Rewrites) {
     if let Expr::Binary(binary) = expr {
         across(binary, plain, done);
     }
-    for child in children_mut(expr) {
+    for child in expr.children_mut() {
         push_matchers(child, plain, done);
     }
 }
@@ -50,9 +50,9 @@ fn across(binary: &mut BinaryExpr, plain: bool, done: &mut Rewrites) {
     let (left, right) = (useful(&binary.lhs, &matching), useful(&binary.rhs, &matching));
     let mut hand_on = |matchers: Vec<Matcher>, expr: &mut Expr| {
         for matcher in matchers.into_iter().take(PUSHED_MAX) {
-            let before = expr.to_string();
+            let before = shortened(expr);
             if accepts(expr, matcher.name(), plain) && add(expr, &matcher, &mut done.pushed) {
-                done.notes.push(format!("matcher: {matcher} handed to {before}"));
+                done.notes.push(|| format!("matcher: {matcher} handed to {before}"));
             }
         }
     };

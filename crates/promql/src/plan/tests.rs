@@ -71,7 +71,7 @@ fn a_folded_constant_keeps_its_place() {
 #[test]
 fn multiplying_by_one_goes_away_where_there_is_no_name() {
     simplifies_to("sum(a) * 1", "(sum(a))");
-    simplifies_to("(2 - 1) * max by (job) (a) / 1", "((max by (job) (a)))");
+    simplifies_to("(2 - 1) * max by (job) (a) / 1", "(max by (job) (a))");
     simplifies_to("a * 1", "a * 1");
     simplifies_to("sum by (__name__) (a) * 1", "sum by (__name__) (a) * 1");
     simplifies_to("topk(2, a) * 1", "topk(2, a) * 1");

@@ -160,6 +160,10 @@ impl Rows for JoinedRows<'_> {
         self.grid.count
     }
 
+    fn height(&self) -> usize {
+        1 + self.many.height()
+    }
+
     fn labels(&self, index: usize) -> &Labels {
         match &self.names {
             Some(names) => &names[index],

@@ -61,13 +61,13 @@ impl<'m> Signatures<'m> {
     }
 }
 
-/// Operates on two vectors.
-pub(crate) fn eval_vectors<'a>(
+/// Operates on two vectors, of which the right one is evaluated here.
+pub(super) fn eval_vectors<'a>(
     context: &'a Context<'a>,
     binary: &'a BinaryExpr,
+    lhs: Vector<'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let lhs = eval_vector(context, &binary.lhs, grid)?;
     let matching = binary.matching.as_ref().unwrap_or(&PLAIN_MATCHING);
     if !context.options.optimise {
         let lhs = lhs.keep(context)?;
@@ -90,7 +90,7 @@ pub(crate) fn eval_vectors<'a>(
 }
 
 /// Matching without a word about it.
-static PLAIN_MATCHING: LazyLock<VectorMatching> = LazyLock::new(VectorMatching::default);
+pub(super) static PLAIN_MATCHING: LazyLock<VectorMatching> = LazyLock::new(VectorMatching::default);
 
 /// Operates on two vectors in memory.
 pub(super) fn eval_kept<'a>(
@@ -341,7 +341,7 @@ fn combine(
     count: usize,
     remark: &mut dyn FnMut(usize, Annotations),
 ) -> (Row, Vec<bool>) {
-    let pos = binary.lhs.pos().to(binary.rhs.pos());
+    let pos = binary.pos();
     let mut cells = Cells::empty(count);
     let mut matched = vec![false; count];
     let arithmetic_only = !left.cells.has_histograms() && !right.cells.has_histograms() && changes_quantity(binary.op);

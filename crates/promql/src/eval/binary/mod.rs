@@ -7,18 +7,21 @@ mod matching;
 mod operate;
 mod restrict;
 mod set;
+mod union;
 
-pub(super) use matching::{eval_vectors, shown};
+pub(super) use matching::shown;
+pub(super) use union::Union;
 
 use columns::Operand;
 use operate::{Outcome, operate};
 
 use super::cells::{Cell, Cells, EMPTY, FLOAT, HISTOGRAM};
 use super::context::Context;
-use super::expr::{Scalar, map_rows};
+use super::expr::{Scalar, eval_scalar, map_rows};
+use super::grid::Grid;
 use super::remarks;
 use super::rows::Vector;
-use crate::ast::{BinaryExpr, BinaryOp};
+use crate::ast::{BinaryExpr, BinaryOp, ValueType};
 use crate::error::EvalError;
 
 /// Arithmetic and comparisons of two floats; a comparison gives 1 or 0.
@@ -63,6 +66,20 @@ pub(crate) fn changes_quantity(op: BinaryOp) -> bool {
     )
 }
 
+/// Operates on a vector, the left operand, and the right one, which is evaluated here.
+pub(super) fn eval_on<'a>(
+    context: &'a Context<'a>,
+    binary: &'a BinaryExpr,
+    lhs: Vector<'a>,
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
+    if binary.rhs.value_type() == ValueType::Vector {
+        return matching::eval_vectors(context, binary, lhs, grid);
+    }
+    let scalar = eval_scalar(context, &binary.rhs, grid)?;
+    eval_vector_scalar(context, binary, lhs, scalar, false)
+}
+
 /// Operates on two scalars.
 pub(super) fn eval_scalars(op: BinaryOp, lhs: &Scalar, rhs: &Scalar, count: usize) -> Scalar {
     lhs.zip(rhs, count, |a, b| arithmetic(op, a, b))
@@ -78,7 +95,7 @@ pub(super) fn eval_vector_scalar<'a>(
 ) -> Result<Vector<'a>, EvalError> {
     let (op, return_bool) = (binary.op, binary.return_bool);
     let drops_name = return_bool || changes_quantity(op);
-    let pos = binary.lhs.pos().to(binary.rhs.pos());
+    let pos = binary.pos();
     let optimise = context.options.optimise;
     if swapped && matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
         return refuse_trims(context, binary, &vector);
@@ -119,7 +136,7 @@ fn refuse_trims<'a>(
         }
         Ok(())
     })?;
-    let (op, pos) = (binary.op.as_str(), binary.lhs.pos().to(binary.rhs.pos()));
+    let (op, pos) = (binary.op.as_str(), binary.pos());
     for (kind, name) in [(FLOAT, "float"), (HISTOGRAM, "histogram")] {
         if last.contains(&kind) {
             context.annotate(|a| remarks::incompatible_types(a, op, "float", name, pos));

@@ -79,6 +79,10 @@ impl Rows for RestrictedRows<'_> {
         self.grid.count
     }
 
+    fn height(&self) -> usize {
+        1 + self.inner.height()
+    }
+
     fn labels(&self, index: usize) -> &Labels {
         self.inner.source_labels(index)
     }

@@ -188,6 +188,17 @@ fn shifts(expr: &Expr, around: Shift, out: &mut Vec<Shift>) {
         Expr::Subquery(subquery) => {
             shifts(&subquery.expr, within(subquery.timestamp_ms, subquery.offset_ms), out);
         }
+        Expr::Binary(binary) => {
+            let before = out.len();
+            let (leftmost, operators) = binary.chain();
+            shifts(leftmost, around, out);
+            for operator in operators.into_iter().filter(|operator| operator.value_type() == ValueType::Vector) {
+                shifts(&operator.rhs, around, out);
+                if out.len() == before {
+                    out.push(around);
+                }
+            }
+        }
         _ => {
             let before = out.len();
             expr.children().into_iter().for_each(|child| shifts(child, around, out));

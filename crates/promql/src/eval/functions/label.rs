@@ -60,6 +60,10 @@ impl Rows for Relabelled<'_> {
         self.inner.steps()
     }
 
+    fn height(&self) -> usize {
+        1 + self.inner.height()
+    }
+
     fn labels(&self, index: usize) -> &Labels {
         &self.names[index].0
     }

@@ -200,6 +200,10 @@ impl Rows for RangeRows<'_> {
         self.vector.grid.count
     }
 
+    fn height(&self) -> usize {
+        1 + self.vector.samples.height()
+    }
+
     fn labels(&self, index: usize) -> &Labels {
         self.vector.samples.labels(index)
     }
