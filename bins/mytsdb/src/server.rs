@@ -10,7 +10,7 @@ use mytsdb_ingest::{Ingest, IngestOptions};
 use mytsdb_ingest_grpc::GrpcOptions;
 use mytsdb_ingest_http::{HttpOptions, OtlpHttp};
 use mytsdb_listener::{Door, ListenerOptions, connections_within, raise_descriptor_limit};
-use mytsdb_promql::{MemoryBudget, QueryOptions, WorkerPool};
+use mytsdb_promql::{MemoryBudget, QueryOptions, TextLimits, WorkerPool};
 use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
 use std::io::Write;
@@ -265,6 +265,13 @@ fn listener_options(config: &Config) -> ListenerOptions {
     }
 }
 
+fn text_limits(config: &Config) -> TextLimits {
+    let mut limits = TextLimits::DEFAULT;
+    limits.query_bytes_max = config.query_max_text_bytes;
+    limits.pattern.pattern_bytes_max = config.query_max_pattern_bytes;
+    limits
+}
+
 fn api_options(config: &Config) -> Result<ApiOptions> {
     Ok(ApiOptions {
         query: QueryOptions {
@@ -274,6 +281,7 @@ fn api_options(config: &Config) -> Result<ApiOptions> {
             max_bytes: config.query_max_total_bytes.min(QueryOptions::default().max_bytes),
             memory: Some(MemoryBudget::new(config.query_max_total_bytes, "--query-max-total-bytes")),
             pool: query_pool()?,
+            texts: text_limits(config),
             ..QueryOptions::default()
         },
         query_timeout: config.query_timeout.duration(),

@@ -3,6 +3,7 @@
 use crate::literals::Literals;
 use crate::parser;
 use crate::required::Required;
+use crate::trie::Trie;
 use crate::{Limits, RegexError};
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
@@ -21,6 +22,7 @@ pub struct AnchoredRegex {
 #[derive(Debug, Clone)]
 enum Program {
     Listed(Literals),
+    Tree(Trie),
     Automaton { regex: Regex, required: Required },
 }
 
@@ -32,12 +34,13 @@ impl AnchoredRegex {
     pub fn new(pattern: &str, limits: &Limits) -> Result<Self, RegexError> {
         limits.check(pattern)?;
         let hir = parser::parse(pattern)?.hir;
-        let program = match Literals::of(&hir, pattern.len()) {
-            Some(literals) => Program::Listed(literals),
-            None => Program::Automaton {
-                required: Required::of(&hir),
-                regex: compiled(hir, pattern.len(), WhichCaptures::Implicit)?,
-            },
+        let program = if let Some(literals) = Literals::of(&hir, pattern.len()) {
+            Program::Listed(literals)
+        } else if let Some(trie) = Trie::of(&hir, pattern.len()) {
+            Program::Tree(trie)
+        } else {
+            let required = Required::of(&hir);
+            Program::Automaton { required, regex: compiled(hir, pattern.len(), WhichCaptures::Implicit)? }
         };
         Ok(Self { program })
     }
@@ -46,6 +49,7 @@ impl AnchoredRegex {
     pub fn is_match(&self, text: &str) -> bool {
         match &self.program {
             Program::Listed(literals) => literals.contain(text),
+            Program::Tree(trie) => trie.is_match(text),
             Program::Automaton { regex, required } => {
                 required.are_in(text) && (required.is_all || regex.is_match(text))
             }
@@ -61,10 +65,21 @@ impl AnchoredRegex {
         }
     }
 
+    /// Memory that the pattern takes, about. More is needed while texts are matched.
+    pub fn heap_bytes(&self) -> usize {
+        match &self.program {
+            Program::Listed(Literals::Exact(all) | Literals::Folded(all)) => {
+                all.iter().map(|text| text.capacity() + size_of::<String>()).sum()
+            }
+            Program::Tree(trie) => trie.heap_bytes(),
+            Program::Automaton { regex, .. } => regex.memory_usage(),
+        }
+    }
+
     /// A literal that every matching text starts with; may be empty.
     pub fn prefix(&self) -> &str {
         match &self.program {
-            Program::Listed(_) => "",
+            Program::Listed(_) | Program::Tree(_) => "",
             Program::Automaton { required, .. } => &required.prefix,
         }
     }

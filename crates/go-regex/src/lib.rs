@@ -23,6 +23,7 @@ mod parser;
 mod replacer;
 mod required;
 mod script;
+mod trie;
 
 pub use anchored::AnchoredRegex;
 pub use error::RegexError;

@@ -96,7 +96,7 @@ async fn answer(
     let timeout = query.timeout;
     let work = move |run: &Run, out: &mut Chunks| {
         let began = Instant::now();
-        let expr = mytsdb_promql::parse(query.params.get("query")).map_err(|error| ApiError::parse("query", &error))?;
+        let expr = query.params.expression().map_err(|error| ApiError::parse("query", &error))?;
         let parsed = began.elapsed();
         out.raw("{");
         let (summary, evaluated, truncated) = query.evaluate(&*storage, &expr, run, began, out)?;

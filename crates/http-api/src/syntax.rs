@@ -89,7 +89,7 @@ async fn answer(
         Err(error) => return Answer::error(&error).into_response(),
     };
     let work = move |_: &job::Run, out: &mut Chunks| {
-        let expr = mytsdb_promql::parse(params.get("query")).map_err(|error| refuse(&error))?;
+        let expr = params.expression().map_err(|error| refuse(&error))?;
         write(&expr, out)
     };
     job::run(&shared.lookups, &shared.options.query, shared.options.query_timeout, encoding, work).await

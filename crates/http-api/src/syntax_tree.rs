@@ -7,7 +7,7 @@ use mytsdb_promql::{
     VectorSelector, format_fixed,
 };
 
-/// One node and all below. Recursion is bounded by the parser's `DEPTH_MAX`.
+/// One node and all below. Recursion is bounded by the parser's `DEPTH_MAX`; chains of operators are none.
 pub(crate) fn write_expr(out: &mut Chunks, expr: &Expr) {
     match expr {
         Expr::Aggregate(e) => {
@@ -56,21 +56,27 @@ pub(crate) fn write_expr(out: &mut Chunks, expr: &Expr) {
     }
 }
 
+/// A chain of operators, from the outermost one: each has the one before it as its left operand.
 fn write_binary(out: &mut Chunks, e: &BinaryExpr) {
-    out.raw("{\"bool\":");
-    write_bool(out, e.return_bool);
-    out.raw(",\"lhs\":");
-    write_expr(out, &e.lhs);
-    out.raw(",\"matching\":");
-    match &e.matching {
-        Some(matching) => write_matching(out, matching),
-        None => out.raw("null"),
+    let (leftmost, operators) = e.chain();
+    for operator in operators.iter().rev() {
+        out.raw("{\"bool\":");
+        write_bool(out, operator.return_bool);
+        out.raw(",\"lhs\":");
     }
-    out.raw(",\"op\":");
-    out.string(e.op.as_str());
-    out.raw(",\"rhs\":");
-    write_expr(out, &e.rhs);
-    out.raw(",\"type\":\"binaryExpr\"}");
+    write_expr(out, leftmost);
+    for operator in operators {
+        out.raw(",\"matching\":");
+        match &operator.matching {
+            Some(matching) => write_matching(out, matching),
+            None => out.raw("null"),
+        }
+        out.raw(",\"op\":");
+        out.string(operator.op.as_str());
+        out.raw(",\"rhs\":");
+        write_expr(out, &operator.rhs);
+        out.raw(",\"type\":\"binaryExpr\"}");
+    }
 }
 
 fn write_matching(out: &mut Chunks, matching: &VectorMatching) {

@@ -2,8 +2,8 @@
 
 use crate::budget::MemoryBudget;
 use crate::error::EvalError;
+use crate::parser::TextLimits;
 use crate::worker_pool::WorkerPool;
-use mytsdb_go_regex::Limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -37,8 +37,9 @@ pub struct QueryOptions {
     pub memory: Option<MemoryBudget>,
     /// Note in [`QueryResult::plan`](crate::QueryResult) how the query was evaluated and what each part took.
     pub profile: bool,
-    /// How long the patterns of `label_replace` may be.
-    pub pattern_limits: Limits,
+    /// How long texts may be: here the patterns of `label_replace`. [`ParseOptions::within`](crate::ParseOptions::within)
+    /// holds the parser to the same limits.
+    pub texts: TextLimits,
 }
 
 /// The passes of the planner. None changes an answer, a remark or an error, but for limits that are met later.
@@ -100,7 +101,7 @@ impl Default for QueryOptions {
             optimisations: Optimisations::ALL,
             memory: None,
             profile: false,
-            pattern_limits: Limits::default(),
+            texts: TextLimits::DEFAULT,
         }
     }
 }

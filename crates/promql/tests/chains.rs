@@ -217,7 +217,7 @@ fn the_first_wrong_operator_of_a_chain_is_told() {
 fn texts_and_patterns_have_limits_of_their_own() {
     let limits = TextLimits { query_bytes_max: 30, ..TextLimits::DEFAULT };
     let limits = TextLimits { pattern: mytsdb_go_regex::Limits { pattern_bytes_max: 5, ..limits.pattern }, ..limits };
-    let options = ParseOptions { limits, ..ParseOptions::ALL };
+    let options = ParseOptions::within(limits);
     assert!(parse_with("a{x=~\"12345\"}", options).is_ok());
     assert_eq!(
         parse_with("a{x=~\"123456\"}", options).unwrap_err().to_string(),
@@ -227,7 +227,7 @@ fn texts_and_patterns_have_limits_of_their_own() {
         parse_with(&"a".repeat(31), options).unwrap_err().to_string(),
         "1:1: parse error: query of 31 bytes exceeds the limit of 30 bytes (--query-max-text-bytes)"
     );
-    let query = QueryOptions { pattern_limits: limits.pattern, ..QueryOptions::default() };
+    let query = QueryOptions { texts: limits, ..QueryOptions::default() };
     let replaced = "label_replace(a, \"d\", \"$1\", \"x\", \"(.*)..\")";
     assert_eq!(
         ask(&storage(1), replaced, &query).unwrap_err(),

@@ -90,6 +90,9 @@ fn large_patterns_are_refused() {
     assert!(survive(format!("{{x=~\"{}\"}}", "a".repeat(2 << 20))).unwrap_err().contains("--query-max-pattern-bytes"));
     assert!(survive("label_replace(a, \"d\", \"$1\", \"x\", \"((.{1000}){1000})\")".into()).is_err());
     survive("a{x=~\"(a*)*(a*)*(a*)*b\"}".into()).unwrap();
+    let many: Vec<String> = (0..60_000).map(|i| format!("x=~\"{i}.*\\\\pL\"")).collect();
+    let error = survive(format!("a{{{}}}", many.join(","))).unwrap_err();
+    assert!(error.contains("regular expressions of the query take more than the limit"), "{error}");
 }
 
 #[test]

@@ -107,6 +107,12 @@ settings! {
             Computed { told: "a quarter of the memory, at most 4294967296", text: crate::memory::query_bytes_text },
             { least: "1" };
 
+        /// Longest query or selector, in bytes
+        query_max_text_bytes: usize = "BYTES", Text("4194304"), { least: "1" };
+
+        /// Longest regular expression in a query, in bytes
+        query_max_pattern_bytes: usize = "BYTES", Text("1048576"), { least: "1" };
+
         /// Most queries that run at the same time; others wait
         query_max_concurrency: usize = "COUNT", Text("20"), { least: "1" };
 

@@ -105,3 +105,43 @@ fn hostile_patterns_take_linear_time() {
         }
     }
 }
+
+#[test]
+fn long_alternations_of_open_texts_are_trees() {
+    let values: Vec<String> = (0..20_000).map(|i| format!("10.0.{}.{}:9100", i / 250, i % 250)).collect();
+    for pattern in [format!("1|{}", values.join("|")), format!("(?i)(node-)?({})", values.join("|"))] {
+        let regex = new(&pattern);
+        assert!(matches!(regex.program, Program::Tree(_)));
+        assert!(regex.heap_bytes() < 40 << 20, "{}", regex.heap_bytes());
+        assert!(regex.is_match("10.0.79.249:9100") && regex.is_match("10x0é7\n9:9100"));
+        assert!(!regex.is_match("10.0.79.250:9100") && !regex.is_match("10..0.1.1:9100") && !regex.is_match("10"));
+        assert_eq!(regex.is_match("1"), !pattern.starts_with('('));
+        assert_eq!(regex.is_match("NODE-10.0.0.0:9100"), pattern.starts_with('('));
+    }
+    // What cannot be a tree is an automaton.
+    let open = new(&format!("{}|x.*", values[..50].join("|")));
+    assert!(
+        matches!(open.program, Program::Automaton { .. }) && open.is_match("xyz") && open.is_match("10.0.0.7:9100")
+    );
+}
+
+#[test]
+fn trees_decide_as_automata_do() {
+    let parts = ["a", ".", "[a-c]", "[^b]", "(?:a|b.)", "(?:x|.y)?", "[ab]{1,2}", "(?-s:.)", "é", "(?i:k)", ""];
+    // Far from random, and different for each length.
+    let branch =
+        |i: usize| (0..1 + i % 5).map(|at| parts[(i * 7 + at * (3 + i % 4)) % parts.len()]).collect::<String>();
+    let branches: Vec<String> = (0..400).map(branch).collect();
+    let tree = new(&branches.join("|"));
+    assert!(matches!(tree.program, Program::Tree(_)));
+    let automata: Vec<AnchoredRegex> = branches.iter().map(|branch| new(branch)).collect();
+    let chars = ['a', 'b', 'c', 'x', 'y', 'k', 'K', '\u{212a}', 'é', '\n'];
+    let mut matched = 0;
+    for i in 0..10_000_usize {
+        let text: String = (0..i % 7).map(|at| chars[(i / 7 + i * at / 3 + at) % chars.len()]).collect();
+        let expected = automata.iter().any(|regex| regex.is_match(&text));
+        assert_eq!(tree.is_match(&text), expected, "{text:?}");
+        matched += usize::from(expected);
+    }
+    assert!((1_000..9_900).contains(&matched), "{matched}");
+}

@@ -244,3 +244,28 @@ fn a_connection_kept_alive_reads_the_next_url_as_typed_too() {
     stream.write_all(b"GET /api/v1/query?query=\"x\"&time=0 HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
     assert!(String::from_utf8_lossy(&read_answer(&mut stream).body).contains(r#"[0,"x"]"#));
 }
+
+#[test]
+fn long_chains_and_long_alternations_are_answered() {
+    let server = server();
+    let form = |query: &str| format!("query={}&time=300", query.replace('+', "%2B").replace('=', "%3D"));
+    let terms = vec!["1"; 1_000].join("+");
+    assert_eq!(server.post("/api/v1/query", &form(&terms)).text(), scalar(300, "1000"));
+    let pairs = format!("{}1{}", "(".repeat(400), ")".repeat(400));
+    assert_eq!(server.post("/api/v1/query", &form(&pairs)).text(), scalar(300, "1"));
+    let values: Vec<String> = (0..1_900).map(|i| format!("10.0.{}.{}:9100", i / 250, i % 250)).collect();
+    let counted = format!("count(conn_total{{job=~\"a|{}\"}})", values.join("|"));
+    let answer = server.post("/api/v1/query", &form(&counted)).text();
+    assert!(answer.contains(r#""value":[300,"1"]"#), "{answer}");
+    let sums: Vec<String> = (0..500).map(|i| format!("sum(conn_total{{job=\"{i}\"}} or vector(1))")).collect();
+    assert!(
+        server.post("/api/v1/query", &form(&sums.join(" or "))).text().contains(r#""metric":{},"value":[300,"1"]"#)
+    );
+    for endpoint in ["format_query", "parse_query"] {
+        let answer = server.post(&format!("/api/v1/{endpoint}"), &form(&vec!["a"; 10_000].join("+")));
+        assert_eq!(answer.status, 200, "{endpoint}");
+    }
+    let tree = server.post("/api/v1/parse_query", &form("a+b+c")).text();
+    assert!(tree.starts_with(r#"{"status":"success","data":{"bool":false,"lhs":{"bool":false,"lhs":{"#), "{tree}");
+    assert!(tree.find(r#""value":"b""#) < tree.find(r#""value":"c""#), "{tree}");
+}

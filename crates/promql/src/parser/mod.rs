@@ -89,6 +89,11 @@ impl ParseOptions {
         unquoted_names: false,
         limits: TextLimits::DEFAULT,
     };
+
+    /// [`ParseOptions::ALL`] for texts within `limits`.
+    pub const fn within(limits: TextLimits) -> ParseOptions {
+        ParseOptions { limits, ..ParseOptions::ALL }
+    }
 }
 
 impl Default for ParseOptions {
@@ -172,6 +177,8 @@ pub(crate) struct Parser<'a> {
     aggregations: usize,
     /// Height of the tree that was returned last.
     height: usize,
+    /// Memory of the regular expressions so far.
+    pattern_bytes: usize,
 }
 
 type Parsed<T> = Result<T, ParseError>;
@@ -187,7 +194,7 @@ impl<'a> Parser<'a> {
             return Err(ParseError::new(input, PosRange::default(), message));
         }
         let (tokens, refusal) = lexer::tokens(input, options.unquoted_names);
-        Ok(Self { input, tokens, refusal, at: 0, options, depth: 0, aggregations: 0, height: 0 })
+        Ok(Self { input, tokens, refusal, at: 0, options, depth: 0, aggregations: 0, height: 0, pattern_bytes: 0 })
     }
 
     fn peek(&self) -> &Token {

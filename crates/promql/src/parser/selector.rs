@@ -6,9 +6,13 @@ use crate::ast::{AtBound, DurationExpr, Expr, MatrixSelector, SubqueryExpr, Vect
 use crate::literal::unquote;
 use crate::pos::PosRange;
 use crate::token::{Keyword, Token, TokenKind};
+use mytsdb_go_regex::AnchoredRegex;
 use mytsdb_model::{MatchOp, Matcher};
 
 const NOT_A_SELECTOR: &str = "must be preceded by an instant vector selector or range vector selector or a subquery";
+
+/// Most memory of all compiled regular expressions of a query. One of a dozen bytes takes some kilobytes.
+const PATTERNS_BYTES_MAX: usize = 256 << 20;
 
 impl Parser<'_> {
     pub(super) fn vector_selector(&mut self) -> Parsed<Expr> {
@@ -100,12 +104,20 @@ impl Parser<'_> {
         })
     }
 
-    fn matcher(&self, op: MatchOp, label: &Token, value: &Token) -> Parsed<Matcher> {
+    fn matcher(&mut self, op: MatchOp, label: &Token, value: &Token) -> Parsed<Matcher> {
         let name = self.label_name(label)?;
         let text = String::from_utf8(unquote(value.text(self.input)))
             .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
-        known_patterns::matcher(&self.options.limits.pattern, op, name, text)
-            .map_err(|e| self.error(label.pos.to(value.pos), e.to_string()))
+        let pos = label.pos.to(value.pos);
+        let matcher = known_patterns::matcher(&self.options.limits.pattern, op, name, text)
+            .map_err(|e| self.error(pos, e.to_string()))?;
+        self.pattern_bytes += matcher.regex().map_or(0, AnchoredRegex::heap_bytes);
+        if self.pattern_bytes > PATTERNS_BYTES_MAX {
+            let message =
+                format!("regular expressions of the query take more than the limit of {PATTERNS_BYTES_MAX} bytes");
+            return Err(self.error(pos, message));
+        }
+        Ok(matcher)
     }
 
     /// `[range]` or `[range:step]` behind `expr`.

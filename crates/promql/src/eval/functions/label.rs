@@ -115,7 +115,7 @@ pub(super) fn replace<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) 
     let replacement = String::from_utf8_lossy(string_arg(&call.args[2])?).into_owned();
     let src = String::from_utf8_lossy(string_arg(&call.args[3])?).into_owned();
     let pattern = String::from_utf8_lossy(string_arg(&call.args[4])?);
-    let replacer = Replacer::new(&pattern, &context.options.pattern_limits).map_err(|e| refused(&pattern, &e))?;
+    let replacer = Replacer::new(&pattern, &context.options.texts.pattern).map_err(|e| refused(&pattern, &e))?;
     let inner = eval_vector(context, &call.args[0], grid)?;
     // Few values of a label come many times.
     let mut known: HashMap<String, Option<String>> = HashMap::new();
