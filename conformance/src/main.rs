@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod compliance_suite;
+mod expressions;
 mod histogram_suite;
 mod parser_suite;
 mod peer;
@@ -18,7 +19,7 @@ use score::{Options, Score};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: mytsdb-conformance promqltest|parser|histogram|compliance [--dir DIR] [--filter TEXT] [--verbose]\n       \
+const USAGE: &str = "usage: mytsdb-conformance promqltest|cases|expressions|parser|histogram|compliance [--dir DIR] [--filter TEXT] [--verbose]\n       \
      mytsdb-conformance promqltest --storage test|engine-head|engine-blocks|engine-restart|engine-late ...\n       \
      mytsdb-conformance peer --prometheus PATH [--queries N] [--seed S]";
 
@@ -59,6 +60,8 @@ fn run() -> anyhow::Result<Score> {
     // What Prometheus' own tests say is of its release; the compliance suite's answers are of no one release.
     let (folder, runner): (_, fn(&std::path::Path, &Options) -> anyhow::Result<Score>) = match suite.as_str() {
         "promqltest" => ("prometheus-3.16/promqltest", promqltest::run),
+        "cases" => ("../cases/query", promqltest::run),
+        "expressions" => ("../cases", expressions::run),
         "parser" => ("prometheus-3.16/promql-tables", parser_suite::run),
         "histogram" => ("prometheus-3.16/histogram-tables", histogram_suite::run),
         "compliance" => ("promql-compliance", compliance_suite::run),

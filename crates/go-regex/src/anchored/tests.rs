@@ -129,8 +129,7 @@ fn long_alternations_of_open_texts_are_trees() {
 fn trees_decide_as_automata_do() {
     let parts = ["a", ".", "[a-c]", "[^b]", "(?:a|b.)", "(?:x|.y)?", "[ab]{1,2}", "(?-s:.)", "é", "(?i:k)", ""];
     // Far from random, and different for each length.
-    let branch =
-        |i: usize| (0..1 + i % 5).map(|at| parts[(i * 7 + at * (3 + i % 4)) % parts.len()]).collect::<String>();
+    let branch = |i: usize| (0..=i % 5).map(|at| parts[(i * 7 + at * (3 + i % 4)) % parts.len()]).collect::<String>();
     let branches: Vec<String> = (0..400).map(branch).collect();
     let tree = new(&branches.join("|"));
     assert!(matches!(tree.program, Program::Tree(_)));

@@ -1,18 +1,20 @@
 //! The walk over the syntax tree: which node becomes which rows.
 
 use super::aggregate::eval_aggregate;
-use super::binary::{eval_on, eval_scalars, eval_vector_scalar};
+use super::binary::{Union, eval_on, eval_scalars, eval_vector_scalar};
 use super::cells::Cells;
-use super::chain::{eval_chain, eval_scalar_chain};
-use super::context::{Context, Scratch};
+use super::context::{Context, Held, Scratch};
 use super::functions::{eval_call, settle_names};
 use super::grid::Grid;
 use super::rows::{Rows, Vector};
 use super::selector::{SampleField, select_instant};
-use crate::ast::{BinaryExpr, Expr, UnaryExpr, ValueType};
+use super::shared::{eval_planned, eval_planned_scalar, hold_scalar};
+use crate::ast::{BinaryExpr, BinaryOp, Expr, UnaryExpr, ValueType};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
+use std::iter::Peekable;
 use std::ops::Range;
+use std::time::Instant;
 
 /// A number for each step.
 #[derive(Debug, Clone)]
@@ -206,4 +208,115 @@ pub(crate) fn map_rows<'a>(
     let delayed = context.options.delayed_name_removal;
     let rows = Vector::Lazy(Box::new(MappedRows { inner, drops_name, delayed, f }));
     if settled { Ok(rows) } else { settle_names(context, rows) }
+}
+
+/// Rows that are read one within the other at most; more are kept in memory. A call on each thread's stack.
+const HEIGHT_MAX: usize = 256;
+
+/// The operator of `expr` if it follows another one, and nothing special was decided about it.
+fn link<'a>(context: &Context<'_>, expr: &'a Expr) -> Option<&'a BinaryExpr> {
+    let Expr::Binary(binary) = expr else { return None };
+    let follows = matches!(binary.lhs, Expr::Binary(_)) && binary.lhs.value_type() == binary.value_type();
+    let plain = || context.decisions.of(expr).is_none_or(|decision| !decision.once && decision.share.is_none());
+    (follows && plain()).then_some(binary)
+}
+
+/// The operand that is evaluated first, and the operators on it.
+fn links<'a>(context: &Context<'_>, mut expr: &'a Expr) -> (&'a Expr, Vec<(&'a Expr, &'a BinaryExpr)>) {
+    let mut links = Vec::new();
+    while let Some(binary) = link(context, expr) {
+        links.push((expr, binary));
+        expr = &binary.lhs;
+    }
+    links.reverse();
+    (expr, links)
+}
+
+/// Evaluates a vector as planned.
+fn eval_chain<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Vector<'a>, EvalError> {
+    let (first, links) = links(context, expr);
+    if links.is_empty() {
+        let vector = eval_planned(context, first, grid)?;
+        return lowered(context, vector, None);
+    }
+    let began = Instant::now();
+    // Nobody else is computing, and nothing is kept for later.
+    let before = context.kept.keys().is_empty().then(|| context.held());
+    let mut vector = lowered(context, eval_planned(context, first, grid)?, None)?;
+    let mut links = links.into_iter().peekable();
+    while let Some((expr, binary)) = links.next() {
+        context.cancel.check()?;
+        if context.options.optimise && links.peek().is_some_and(|(_, next)| continues(binary, next)) {
+            vector = union(context, vector, (expr, binary), &mut links, (grid, began))?;
+            continue;
+        }
+        vector = lowered(context, eval_on(context, binary, vector, grid)?, before.as_ref())?;
+        note(context, expr, began, vector.len());
+    }
+    Ok(vector)
+}
+
+/// Whether `next` is an `or` like `before`.
+fn continues(before: &BinaryExpr, next: &BinaryExpr) -> bool {
+    before.op == BinaryOp::Or && next.op == BinaryOp::Or && before.matching == next.matching
+}
+
+/// `a or b or c`: what was seen before is looked up once for each row, however many operands there are.
+fn union<'a>(
+    context: &'a Context<'a>,
+    first: Vector<'a>,
+    (expr, binary): (&'a Expr, &'a BinaryExpr),
+    links: &mut Peekable<impl Iterator<Item = (&'a Expr, &'a BinaryExpr)>>,
+    (grid, began): (Grid, Instant),
+) -> Result<Vector<'a>, EvalError> {
+    let mut union = Union::new(context, binary, grid);
+    union.add(first)?;
+    let mut next = Some((expr, binary));
+    while let Some((expr, operator)) = next {
+        union.add(eval_vector(context, &operator.rhs, grid)?)?;
+        note(context, expr, began, union.len());
+        next = links.next_if(|(_, next)| continues(binary, next));
+    }
+    union.finish()
+}
+
+fn note(context: &Context<'_>, expr: &Expr, began: Instant, rows: usize) {
+    let decision = context.decisions.of(expr);
+    if let Some(meter) = decision.and_then(|decision| context.decisions.meter(decision)) {
+        meter.evaluated(began.elapsed(), rows);
+    }
+}
+
+/// The same rows, in memory if they are made of too many others. Then all that is held since `before` are those.
+fn lowered<'a>(context: &'a Context<'a>, vector: Vector<'a>, before: Option<&Held>) -> Result<Vector<'a>, EvalError> {
+    if vector.height() <= HEIGHT_MAX {
+        return Ok(vector);
+    }
+    let rows = vector.keep(context)?;
+    if let Some(before) = before {
+        context.back_to(before);
+        for row in &rows {
+            context.hold_row(&row.labels, &row.cells)?;
+        }
+    }
+    Ok(Vector::Kept(rows))
+}
+
+/// Evaluates a scalar as planned.
+fn eval_scalar_chain<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Scalar, EvalError> {
+    debug_assert_eq!(expr.value_type(), ValueType::Scalar);
+    let (first, links) = links(context, expr);
+    let began = Instant::now();
+    let mut scalar = eval_planned_scalar(context, first, grid)?;
+    if links.is_empty() {
+        return Ok(scalar);
+    }
+    for (expr, binary) in links {
+        context.cancel.check()?;
+        let rhs = eval_scalar(context, &binary.rhs, grid)?;
+        scalar = eval_scalars(binary.op, &scalar, &rhs, grid.count);
+        note(context, expr, began, 1);
+    }
+    hold_scalar(context, &scalar)?;
+    Ok(scalar)
 }

@@ -5,7 +5,6 @@ mod best;
 mod binary;
 mod blocks;
 mod cells;
-mod chain;
 mod context;
 mod count_values;
 mod expr;

@@ -7,10 +7,9 @@ mod matching;
 mod operate;
 mod restrict;
 mod set;
-mod union;
 
 pub(super) use matching::shown;
-pub(super) use union::Union;
+pub(super) use restrict::Union;
 
 use columns::Operand;
 use operate::{Outcome, operate};
