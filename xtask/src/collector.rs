@@ -14,7 +14,7 @@ const BUILDER: &str = "go.opentelemetry.io/collector/cmd/builder@v0.160.0";
 /// The builder's own configuration, relative to the root; its hash is part of the cache key.
 const BUILDER_CONFIG: &str = "deploy/otel-collector/builder.yaml";
 
-/// The Collector's path; builds it first (some two minutes, with downloads) if the cache has none.
+/// The Collector's path; builds it first (some eight minutes of processor time, and downloads) if the cache has none.
 ///
 /// # Errors
 ///

@@ -97,7 +97,7 @@ impl<'a> Judge<'a> {
             let accepts = |at: usize| {
                 let first = runs.partition_point(|run| run.0 < times[at]);
                 runs[first..].iter().take_while(|run| run.0 == times[at]).flat_map(|run| run.1.clone()).any(|row| {
-                    self.accepts_row(earlier.clone(), batch, row).unwrap_or_else(|error| {
+                    self.accepts_row(earlier, batch, row).unwrap_or_else(|error| {
                         failed = Some(error);
                         false
                     })
@@ -157,7 +157,7 @@ impl<'a> Judge<'a> {
     /// Whether a row will be stored, or is already. Rows of several have been judged.
     fn accepts_row<'b>(
         &mut self,
-        earlier: impl Iterator<Item = &'b Batch> + Clone,
+        earlier: &(impl Iterator<Item = &'b Batch> + Clone),
         batch: &Batch,
         row: u32,
     ) -> Result<bool, EngineError> {
@@ -177,11 +177,16 @@ impl<'a> Judge<'a> {
     }
 
     /// The first value of the row's series and time among the rows before it, none of which is of a point of several.
-    fn scan<'b>(&mut self, earlier: impl Iterator<Item = &'b Batch> + Clone, batch: &Batch, row: usize) -> Option<u64> {
+    fn scan<'b>(
+        &mut self,
+        earlier: &(impl Iterator<Item = &'b Batch> + Clone),
+        batch: &Batch,
+        row: usize,
+    ) -> Option<u64> {
         let (series, timestamp_ms) = (batch.refs[row], batch.timestamps_ms[row]);
         let cost = row + earlier.clone().map(Batch::len).sum::<usize>();
         if cost > self.scan_left {
-            self.make_table(earlier);
+            self.make_table(earlier.clone());
             self.note(batch, 0..batch.len());
             return self.table.get_or_insert_default().get(&(series, timestamp_ms)).copied();
         }
@@ -197,7 +202,8 @@ impl<'a> Judge<'a> {
             }
             None
         };
-        earlier.map(|before| find(before, before.len())).find(Option::is_some).flatten().or_else(|| find(batch, row))
+        let mut before = earlier.clone().map(|before| find(before, before.len()));
+        before.find(Option::is_some).flatten().or_else(|| find(batch, row))
     }
 
     /// The value that head or blocks have at a row's time.

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 use std::io::Read;
 
-/// Compressed bytes beyond which the ratio of sizes is bounded: small requests may be as repetitive as they like.
-const RATIO_FREE_BYTES: usize = 1 << 20;
+/// Decompressed bytes beyond which the ratio of sizes is bounded: small requests may be as repetitive as they like, for
+/// room is taken before it is filled.
+const RATIO_FREE_BYTES: usize = 8 << 20;
 
 /// log2 of the largest window a zstd frame may ask for: 64 MiB, as large as a message.
 const ZSTD_WINDOW_LOG_MAX: u32 = 26;
@@ -257,7 +258,8 @@ mod tests {
 
     #[test]
     fn bombs_stop_at_the_limit_and_name_it() {
-        let zeros = vec![0; 3 << 20];
+        let zeros = vec![0; 9 << 20];
+        let roomy = IngestOptions { max_message_bytes: 12 << 20, ..IngestOptions::default() };
         let too_much = |refusal: &Refusal, wanted: &str| match refusal {
             Refusal::TooLarge { flag, message, .. } => assert!(*flag == wanted && message.contains(flag), "{refusal}"),
             other => panic!("{other}"),
@@ -265,9 +267,15 @@ mod tests {
         for (packed, encoding) in packings(&zeros) {
             let ratio = Cap { bytes: 1 << 20, limit: 200, flag: "--otlp-max-compression-ratio" };
             too_much(&inflate(&packed, encoding, ratio).unwrap_err(), "--otlp-max-compression-ratio");
-            if packed.len() < 5000 {
-                too_much(&undo(&packed, encoding).unwrap_err(), "--otlp-max-compression-ratio");
+            let by_size = Cap::new(packed.len(), &roomy);
+            if packed.len() < RATIO_FREE_BYTES / roomy.max_compression_ratio {
+                too_much(&inflate(&packed, encoding, by_size).unwrap_err(), "--otlp-max-compression-ratio");
             }
+            too_much(&undo(&packed, encoding).unwrap_err(), "--otlp-max-message-bytes");
+        }
+        for (packed, encoding) in packings(&zeros[..RATIO_FREE_BYTES]) {
+            let whole = inflate(&packed, encoding, Cap::new(packed.len(), &roomy));
+            assert_eq!(whole.unwrap().len(), RATIO_FREE_BYTES, "{encoding:?}: small enough for any ratio");
         }
         let noise: Vec<u8> = (0..5u32 << 17).flat_map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
         for (packed, encoding) in packings(&noise) {

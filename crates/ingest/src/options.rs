@@ -9,7 +9,7 @@ pub struct IngestOptions {
     pub max_message_bytes: usize,
     /// Bytes of a compressed request as it arrives (`--otlp-max-compressed-bytes`).
     pub max_compressed_bytes: usize,
-    /// Decompressed bytes per compressed byte, above the first MiB (`--otlp-max-compression-ratio`).
+    /// Decompressed bytes per compressed byte, above the first 8 MiB (`--otlp-max-compression-ratio`).
     pub max_compression_ratio: usize,
     /// Bytes of all requests that are being worked on (`--otlp-max-in-flight-bytes`); at least one request of the
     /// largest size always fits.

@@ -68,7 +68,7 @@ settings! {
         /// Largest compressed OTLP message as it arrives, in bytes
         otlp_max_compressed_bytes: usize = "BYTES", Text("33554432"), { least: "1" };
 
-        /// Most bytes that a byte of compressed OTLP may become, above the first MiB
+        /// Most bytes that a byte of compressed OTLP may become, above the first 8 MiB
         otlp_max_compression_ratio: usize = "RATIO", Text("200"), { least: "1" };
 
         /// Most bytes of OTLP messages that are being worked on; past it senders wait, then come back
