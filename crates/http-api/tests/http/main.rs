@@ -3,6 +3,7 @@
 mod answers;
 mod connections;
 mod endpoints;
+mod lookups;
 mod requests;
 mod server;
 mod store;

@@ -93,3 +93,48 @@ impl SeriesSet for MeteredSet<'_> {
         self.inner.may_have_label(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two series that know what they are asked.
+    struct Knowing(Labels);
+
+    impl SeriesSet for Knowing {
+        fn len(&self) -> usize {
+            2
+        }
+
+        fn may_have_label(&self, name: &str) -> bool {
+            name == "there"
+        }
+
+        fn labels(&self, _: usize) -> &Labels {
+            &self.0
+        }
+
+        fn recall(&self, key: &[u8]) -> Option<Finding> {
+            (key == b"known").then(|| std::sync::Arc::new(7_u32) as Finding)
+        }
+
+        fn remember(&self, _: &[u8], _: Finding, _: usize) {}
+
+        fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError> {
+            out.timestamps_ms.push(range.mint + index as i64);
+            out.values.push(1.0);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn counting_samples_changes_nothing_that_an_evaluation_asks() {
+        let meter = Meter::default();
+        let set = MeteredSet { inner: Box::new(Knowing(Labels::empty())), meter: &meter };
+        assert!(set.may_have_label("there") && !set.may_have_label("absent"));
+        assert!(set.recall(b"known").is_some() && set.recall(b"new").is_none());
+        let mut columns = Columns::default();
+        set.read(1, TimeRange::new(5, 9), &mut columns).unwrap();
+        assert_eq!((columns.timestamps_ms, set.len(), meter.samples()), (vec![6], 2, 1));
+    }
+}
