@@ -9,7 +9,7 @@ use mytsdb_http_api::{Api, ApiOptions, Fault};
 use mytsdb_ingest::{Ingest, IngestOptions};
 use mytsdb_ingest_grpc::GrpcOptions;
 use mytsdb_ingest_http::{HttpOptions, OtlpHttp};
-use mytsdb_listener::{Door, ListenerOptions, connections_within, raise_descriptor_limit};
+use mytsdb_listener::{Acceptor, ListenerOptions, connections_within, raise_descriptor_limit};
 use mytsdb_promql::{MemoryBudget, QueryOptions, TextLimits, WorkerPool};
 use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
@@ -137,8 +137,8 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     let otlp = OtlpHttp::new(&registry);
     let api = api.merge(otlp.router("/api/v1/otlp/v1/metrics"));
     let http_server = tokio::spawn(mytsdb_http_api::serve(http, api, stopped(stopping.clone())));
-    let door = Door::new("otlp_http", plain.clone(), &registry);
-    let options = HttpOptions { door, shutdown_grace: DRAIN_MAX };
+    let acceptor = Acceptor::new("otlp_http", plain.clone(), &registry);
+    let options = HttpOptions { acceptor, shutdown_grace: DRAIN_MAX };
     let otlp_server =
         mytsdb_ingest_http::serve(otlp_http, otlp.router("/v1/metrics"), options, stopped(stopping.clone()));
     let otlp_server = tokio::spawn(otlp_server);
@@ -174,7 +174,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         grpc,
         ingest,
         GrpcOptions {
-            door: Door::new("otlp_grpc", plain, &registry),
+            acceptor: Acceptor::new("otlp_grpc", plain, &registry),
             shutdown_grace: DRAIN_MAX,
             ..GrpcOptions::default()
         },

@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use mytsdb_listener::{Door, ListenerOptions, Stream};
+use mytsdb_listener::{Acceptor, ListenerOptions, Stream};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ const HEADER_BYTES_MAX: usize = 16 << 10;
 const HEAD_BYTES_MAX: usize = HEADER_BYTES_MAX + (68 << 10);
 /// Streams that one HTTP/2 connection may have open.
 const STREAMS_MAX: u32 = 128;
-/// What a [spare](mytsdb_listener::Place::is_spare) connection may ask for.
+/// What a [spare](mytsdb_listener::Slot::is_spare) connection may ask for.
 const OF_HEALTH: [&str; 3] = ["/-/healthy", "/-/ready", "/metrics"];
 
 /// Serves `api` on `listener` until `shutdown` is done; then takes no more connections and gives those there are
@@ -45,14 +45,14 @@ pub async fn serve(
     let options =
         ListenerOptions { target_bytes_max: Some(shared.options.url_bytes_max()), ..shared.options.listener.clone() };
     let connections_max = options.connections_max;
-    let door = Door::new("http", options, &shared.registry);
+    let acceptor = Acceptor::new("http", options, &shared.registry);
     let connections = GracefulShutdown::new();
     let mut tasks = tokio::task::JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let stream = tokio::select! {
             () = &mut shutdown => break,
-            stream = door.accept(&listener) => stream,
+            stream = acceptor.accept(&listener) => stream,
         };
         // Finished tasks are taken out, so that the set does not grow with every connection ever made.
         while tasks.try_join_next().is_some() {}
@@ -83,14 +83,14 @@ fn connection(
     router: Router,
     connections_max: usize,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send {
-    let place = stream.place().clone();
+    let slot = stream.slot().clone();
     let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
-        let (router, place) = (router.clone(), place.clone());
+        let (router, slot) = (router.clone(), slot.clone());
         async move {
-            let busy = place.begin_request();
+            let busy = slot.begin_request();
             let response = if header_bytes(request.headers()) > HEADER_BYTES_MAX {
                 too_large()
-            } else if place.is_spare() && !OF_HEALTH.contains(&request.uri().path()) {
+            } else if slot.is_spare() && !OF_HEALTH.contains(&request.uri().path()) {
                 too_many(connections_max)
             } else {
                 router.oneshot(request.map(Body::new)).await?

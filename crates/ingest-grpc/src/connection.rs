@@ -1,7 +1,7 @@
 //! Connections of a bounded listener in the form that the gRPC library takes.
 
 use futures_util::stream::{Stream as Incoming, unfold};
-use mytsdb_listener::{Door, Place, Stream};
+use mytsdb_listener::{Acceptor, Slot, Stream};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,21 +10,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::server::Connected;
 
 /// Connections as they come, without an end.
-pub(crate) fn incoming(door: Door, listener: TcpListener) -> impl Incoming<Item = io::Result<Connection>> {
-    unfold((door, listener), |(door, listener)| async {
-        let stream = door.accept(&listener).await;
-        Some((Ok(Connection(stream)), (door, listener)))
+pub(crate) fn incoming(acceptor: Acceptor, listener: TcpListener) -> impl Incoming<Item = io::Result<Connection>> {
+    unfold((acceptor, listener), |(acceptor, listener)| async {
+        let stream = acceptor.accept(&listener).await;
+        Some((Ok(Connection(stream)), (acceptor, listener)))
     })
 }
 
-/// A connection; its requests know its place.
+/// A connection; its requests know its slot.
 pub(crate) struct Connection(Stream<TcpStream>);
 
 impl Connected for Connection {
-    type ConnectInfo = Place;
+    type ConnectInfo = Slot;
 
-    fn connect_info(&self) -> Place {
-        self.0.place().clone()
+    fn connect_info(&self) -> Slot {
+        self.0.slot().clone()
     }
 }
 

@@ -1,14 +1,14 @@
 //! Bounds on connections.
 
-use mytsdb_listener::{Door, ListenerOptions};
+use mytsdb_listener::{Acceptor, ListenerOptions};
 use mytsdb_telemetry::Registry;
 use std::time::Duration;
 
 /// Settings of the server; bounds on requests are [`IngestOptions`](mytsdb_ingest::IngestOptions).
 #[derive(Debug, Clone)]
 pub struct GrpcOptions {
-    /// Gives connections their places.
-    pub door: Door,
+    /// Accepts connections and bounds them.
+    pub acceptor: Acceptor,
     /// Concurrent requests per connection.
     pub max_streams_per_connection: u32,
     /// How long requests that are being worked on may still take once shutdown is asked for.
@@ -17,7 +17,7 @@ pub struct GrpcOptions {
 
 impl Default for GrpcOptions {
     fn default() -> Self {
-        let door = Door::new("otlp_grpc", ListenerOptions::default(), &Registry::new());
-        Self { door, max_streams_per_connection: 256, shutdown_grace: Duration::from_secs(10) }
+        let acceptor = Acceptor::new("otlp_grpc", ListenerOptions::default(), &Registry::new());
+        Self { acceptor, max_streams_per_connection: 256, shutdown_grace: Duration::from_secs(10) }
     }
 }

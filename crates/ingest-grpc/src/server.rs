@@ -55,7 +55,7 @@ pub async fn serve<A: Appender>(
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE));
     let exporter = Exporter { ingest, metrics };
-    let incoming = incoming(options.door, listener);
+    let incoming = incoming(options.acceptor, listener);
     let (stopping, stopped) = oneshot::channel::<()>();
     let signal = async move {
         shutdown.await;

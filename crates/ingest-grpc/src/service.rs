@@ -6,7 +6,7 @@ use crate::status::{code_name, from_refusal};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use mytsdb_ingest::{Appender, Encoding, Refusal, Unavailable};
-use mytsdb_listener::Place;
+use mytsdb_listener::Slot;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -46,12 +46,12 @@ impl<A: Appender> Service<Request<Body>> for MetricsService<A> {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let exporter = Arc::clone(&self.0);
-        let place = request.extensions().get::<Place>().cloned();
+        let slot = request.extensions().get::<Slot>().cloned();
         Box::pin(async move {
-            let _busy = place.as_ref().map(Place::begin_request);
+            let _busy = slot.as_ref().map(Slot::begin_request);
             let started = Instant::now();
             // State shared between requests is either atomic or repairs itself after a panic (the series cache).
-            let spare = place.as_ref().is_some_and(Place::is_spare);
+            let spare = slot.as_ref().is_some_and(Slot::is_spare);
             let answering = AssertUnwindSafe(answer(&exporter, request, spare)).catch_unwind();
             let answer = answering.await.unwrap_or_else(|_| {
                 tracing::error!("a write request panicked; its sender is told to retry");

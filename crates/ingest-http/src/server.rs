@@ -39,7 +39,7 @@ pub async fn serve(
     loop {
         let stream = tokio::select! {
             () = &mut shutdown => break,
-            stream = options.door.accept(&listener) => stream,
+            stream = options.acceptor.accept(&listener) => stream,
         };
         // Finished tasks are taken out, so that the set does not grow with every connection ever made.
         while tasks.try_join_next().is_some() {}
@@ -63,13 +63,13 @@ fn connection(
     stream: Stream<TcpStream>,
     router: Router,
 ) -> impl GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + use<> {
-    let place = stream.place().clone();
+    let slot = stream.slot().clone();
     let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
-        let (router, place) = (router.clone(), place.clone());
+        let (router, slot) = (router.clone(), slot.clone());
         async move {
             // Answers are a few bytes: what is left to be written when this ends is in the connection's buffer.
-            let _busy = place.begin_request();
-            if place.is_spare() { Ok(too_many()) } else { router.oneshot(request.map(Body::new)).await }
+            let _busy = slot.begin_request();
+            if slot.is_spare() { Ok(too_many()) } else { router.oneshot(request.map(Body::new)).await }
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());

@@ -1,20 +1,20 @@
 //! Accepts connections for a server and keeps them within bounds: in number, in time, and in what a request line is.
 //!
-//! Half-open and idle connections are what a network has most of, and no HTTP library bounds them in number. A [`Door`]
-//! gives every connection a place, ends those that take too long over a request's head or do nothing, and makes room
+//! Half-open and idle connections are what a network has most of, and no HTTP library bounds them in number. An [`Acceptor`]
+//! gives every connection a slot, ends those that take too long over a request's head or do nothing, and makes room
 //! for new ones by ending the one that has been quiet for longest. It is *not* a server: what a connection says is the
 //! business of the library that reads the [`Stream`].
 //!
 //! ```
-//! use mytsdb_listener::{Door, ListenerOptions};
+//! use mytsdb_listener::{Acceptor, ListenerOptions};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-//! let door = Door::new("http", ListenerOptions::default(), &mytsdb_telemetry::Registry::new());
+//! let acceptor = Acceptor::new("http", ListenerOptions::default(), &mytsdb_telemetry::Registry::new());
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 //! let client = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
-//! let stream = door.accept(&listener).await;
-//! let busy = stream.place().begin_request();
-//! assert!(!stream.place().is_spare());
+//! let stream = acceptor.accept(&listener).await;
+//! let busy = stream.slot().begin_request();
+//! assert!(!stream.slot().is_spare());
 //! # drop((client, busy));
 //! # Ok::<(), std::io::Error>(())
 //! # })?;
@@ -22,20 +22,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod acceptor;
 mod descriptors;
-mod door;
 mod head;
 mod http1;
 mod http2;
 mod metrics;
 mod options;
-mod place;
+mod slot;
 mod stream;
 
+pub use acceptor::Acceptor;
 pub use descriptors::{connections_within, raise_descriptor_limit};
-pub use door::Door;
 pub use options::ListenerOptions;
-pub use place::{Busy, Place};
+pub use slot::{Busy, Slot};
 pub use stream::Stream;
 
 /// Compiles the README's example.

@@ -2,9 +2,9 @@
 
 use mytsdb_telemetry::{Counter, Description, Gauge, Registry};
 
-const OPEN: Description = Description::new("mytsdb_connections", "Connections that have a place, by listener.");
+const OPEN: Description = Description::new("mytsdb_connections", "Open connections, by listener.");
 const ACCEPTED: Description =
-    Description::new("mytsdb_connections_accepted_total", "Connections that were given a place, by listener.");
+    Description::new("mytsdb_connections_accepted_total", "Connections that were accepted, by listener.");
 const ENDED: Description = Description::new(
     "mytsdb_connections_ended_total",
     "Connections that the server ended or turned away, by listener and reason.",
@@ -17,9 +17,9 @@ pub(crate) enum Ended {
     HeadTimeout,
     /// No request, or nobody reads the answer, for too long.
     IdleTimeout,
-    /// It was quiet, and another one needed its place.
+    /// It was quiet, and another one needed its slot.
     Evicted,
-    /// All places are taken by busy connections.
+    /// Busy connections have all slots.
     Refused,
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// Settings of a [`Door`](crate::Door).
+/// Settings of an [`Acceptor`](crate::Acceptor).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerOptions {
     /// Connections at the same time (`--max-connections`).
     pub connections_max: usize,
-    /// Connections beyond that while all of them are busy. They are [spare](crate::Place::is_spare): a server answers
+    /// Connections beyond that while all of them are busy. They are [spare](crate::Slot::is_spare): a server answers
     /// them with little more than its health.
     pub spare_connections_max: usize,
     /// Time for a request's head to arrive, from its first byte (`--connection-head-timeout`).

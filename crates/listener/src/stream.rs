@@ -2,7 +2,7 @@
 
 use crate::head::Heads;
 use crate::metrics::Ended;
-use crate::place::Place;
+use crate::slot::Slot;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The bytes of a connection, and its place.
+/// The bytes of a connection, and its slot.
 ///
-/// Reading fails once the connection has to go: it was quiet and another one needed its place, the head of a request
+/// Reading fails once the connection has to go: it was quiet and another one needed its slot, the head of a request
 /// took too long, or there was none for too long. Writing fails if the other side takes nothing for too long.
 #[derive(Debug)]
 pub struct Stream<S> {
     io: S,
-    place: Place,
+    slot: Slot,
     heads: Heads,
     /// When the head that is on its way began.
     head_began: Option<Instant>,
@@ -30,32 +30,32 @@ pub struct Stream<S> {
 }
 
 impl<S> Stream<S> {
-    pub(crate) fn new(io: S, place: Place) -> Self {
-        let heads = Heads::new(place.options().target_bytes_max);
-        let read_timer = Box::pin(sleep_until(Instant::now() + recheck(&place)));
-        Self { io, place, heads, head_began: None, changed: Vec::new(), passed: 0, read_timer, write_timer: None }
+    pub(crate) fn new(io: S, slot: Slot) -> Self {
+        let heads = Heads::new(slot.options().target_bytes_max);
+        let read_timer = Box::pin(sleep_until(Instant::now() + recheck(&slot)));
+        Self { io, slot, heads, head_began: None, changed: Vec::new(), passed: 0, read_timer, write_timer: None }
     }
 
-    /// The place of this connection.
-    pub fn place(&self) -> &Place {
-        &self.place
+    /// The slot of this connection.
+    pub fn slot(&self) -> &Slot {
+        &self.slot
     }
 
-    /// When this connection has taken too long, and over what. `None` while a request is worked on.
+    /// When this connection has by_id too long, and over what. `None` while a request is worked on.
     fn due(&self) -> Option<(Instant, Ended)> {
-        if self.place.is_busy() {
+        if self.slot.is_busy() {
             return None;
         }
         let now = Instant::now();
-        let quiet_since = now.checked_sub(self.place.quiet_for()).unwrap_or(now);
-        let options = self.place.options();
+        let quiet_since = now.checked_sub(self.slot.quiet_for()).unwrap_or(now);
+        let options = self.slot.options();
         Some(match self.head_began {
             Some(began) => (began.max(quiet_since) + options.head_timeout, Ended::HeadTimeout),
             None => (quiet_since + options.idle_timeout, Ended::IdleTimeout),
         })
     }
 
-    /// Ready when the connection has taken too long.
+    /// Ready when the connection has by_id too long.
     fn poll_due(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
         loop {
             let due = self.due();
@@ -70,14 +70,14 @@ impl<S> Stream<S> {
                 Some((at, why)) if at <= now => return Poll::Ready(why),
                 Some((at, _)) => self.read_timer.as_mut().reset(at),
                 None => {
-                    let again = now + recheck(&self.place);
+                    let again = now + recheck(&self.slot);
                     self.read_timer.as_mut().reset(again);
                 }
             }
         }
     }
 
-    /// Follows what `buf` holds from `start` on, and puts what is passed on in its place.
+    /// Follows what `buf` holds from `start` on, and puts what is passed on in its slot.
     fn follow(&mut self, start: usize, buf: &mut ReadBuf<'_>) {
         if let Some(changed) = self.heads.follow(&buf.filled()[start..]) {
             buf.set_filled(start);
@@ -97,30 +97,30 @@ impl<S> Stream<S> {
         }
     }
 
-    /// Lets a write through unless the other side has taken nothing for too long.
+    /// Lets a write through unless the other side has by_id nothing for too long.
     fn watch_write<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.write_timer = None;
             return written;
         }
-        let idle_timeout = self.place.options().idle_timeout;
+        let idle_timeout = self.slot.options().idle_timeout;
         let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle_timeout)));
         ready!(timer.as_mut().poll(context));
-        self.place.count_ended(Ended::IdleTimeout);
+        self.slot.count_ended(Ended::IdleTimeout);
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads the answer")))
     }
 }
 
 /// How often a connection is looked at, whatever it does.
-fn recheck(place: &Place) -> Duration {
-    place.options().head_timeout.min(place.options().idle_timeout).max(Duration::from_millis(1))
+fn recheck(slot: &Slot) -> Duration {
+    slot.options().head_timeout.min(slot.options().idle_timeout).max(Duration::from_millis(1))
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.place.poll_evicted(context) {
-            let reason = "another connection needed the place of this quiet one";
+        if this.slot.poll_evicted(context) {
+            let reason = "another connection needed the slot of this quiet one";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, reason)));
         }
         if this.passed < this.changed.len() {
@@ -139,7 +139,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
                 return Poll::Ready(read);
             }
             let why = ready!(this.poll_due(context));
-            this.place.count_ended(why);
+            this.slot.count_ended(why);
             let reason = match why {
                 Ended::HeadTimeout => "the head of a request took too long",
                 _ => "there was no request for too long",
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
     use crate::options::ListenerOptions;
-    use crate::place::Table;
+    use crate::slot::Connections;
     use mytsdb_telemetry::Registry;
     use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -192,14 +192,14 @@ mod tests {
     const HEAD: Duration = Duration::from_secs(10);
     const IDLE: Duration = Duration::from_mins(5);
 
-    fn table() -> Arc<Table> {
+    fn connections() -> Arc<Connections> {
         let options = ListenerOptions { connections_max: 1, target_bytes_max: Some(100), ..ListenerOptions::default() };
-        Table::new(options, Metrics::new("test", &Registry::new()))
+        Connections::new(options, Metrics::new("test", &Registry::new()))
     }
 
-    fn connection(table: &Arc<Table>) -> (Stream<DuplexStream>, DuplexStream) {
+    fn connection(connections: &Arc<Connections>) -> (Stream<DuplexStream>, DuplexStream) {
         let (io, client) = duplex(64);
-        (Stream::new(io, table.sit().unwrap()), client)
+        (Stream::new(io, connections.admit().unwrap()), client)
     }
 
     async fn ends_after(stream: &mut Stream<DuplexStream>) -> (Duration, String) {
@@ -222,7 +222,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn half_a_head_has_ten_seconds_however_it_drips() {
-        let (mut stream, mut client) = connection(&table());
+        let (mut stream, mut client) = connection(&connections());
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_mins(1)).await;
             for byte in b"GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaaaaa" {
@@ -237,34 +237,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_connection_has_five_minutes_from_its_last_request() {
-        let table = table();
-        let (mut stream, _client) = connection(&table);
+        let connections = connections();
+        let (mut stream, _client) = connection(&connections);
         check(&ends_after(&mut stream).await, IDLE, "no request");
         drop(stream);
-        let (mut stream, mut client) = connection(&table);
+        let (mut stream, mut client) = connection(&connections);
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-        let busy = stream.place().begin_request();
+        let busy = stream.slot().begin_request();
         tokio::spawn(async move {
             tokio::time::sleep(3 * IDLE).await;
             drop(busy);
         });
         check(&ends_after(&mut stream).await, 4 * IDLE, "no request");
-        assert_eq!(table.metrics.ended(Ended::IdleTimeout).get(), 2);
+        assert_eq!(connections.metrics.ended(Ended::IdleTimeout).get(), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_quiet_connection_makes_room_at_once() {
-        let table = table();
-        let (mut stream, _client) = connection(&table);
+        let connections = connections();
+        let (mut stream, _client) = connection(&connections);
         let waiting = tokio::spawn(async move { ends_after(&mut stream).await });
         tokio::task::yield_now().await;
-        let (_second, _) = connection(&table);
+        let (_second, _) = connection(&connections);
         check(&waiting.await.unwrap(), Duration::ZERO, "another connection");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_nobody_reads_ends_the_connection() {
-        let (mut stream, mut client) = connection(&table());
+        let (mut stream, mut client) = connection(&connections());
         let began = Instant::now();
         let reader = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_mins(4)).await;
@@ -279,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn small_buffers_get_changed_bytes_bit_by_bit() {
-        let (mut stream, mut client) = connection(&table());
+        let (mut stream, mut client) = connection(&connections());
         client.write_all(b"GET /\"\"\" HTTP/1.1\r\n\r\n").await.unwrap();
         drop(client);
         let (mut all, mut byte) = (Vec::new(), [0; 2]);
@@ -294,7 +294,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_piece_of_which_nothing_is_left_is_not_the_end() {
-        let (mut stream, mut client) = connection(&table());
+        let (mut stream, mut client) = connection(&connections());
         let target = "x".repeat(300);
         let writer = tokio::spawn(async move {
             client.write_all(format!("GET /{target} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
