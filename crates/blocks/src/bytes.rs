@@ -1,5 +1,7 @@
 //! Reads integers from the front of a slice, believing nothing.
 
+use mytsdb_varint::{take_uvarint, take_varint};
+
 /// A position in a slice. Every read advances it, or returns `None` because the slice or 64 bits are used up.
 pub(crate) struct Take<'a> {
     rest: &'a [u8],
@@ -56,18 +58,7 @@ impl<'a> Take<'a> {
 
     #[inline]
     pub(crate) fn uvarint(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
-            if shift == 63 && byte > 1 {
-                return None;
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
+        take_uvarint(&mut self.rest).ok()
     }
 
     #[inline]
@@ -77,38 +68,6 @@ impl<'a> Take<'a> {
 
     #[inline]
     pub(crate) fn varint(&mut self) -> Option<i64> {
-        let folded = self.uvarint()?;
-        Some((folded >> 1) as i64 ^ -((folded & 1) as i64))
-    }
-}
-
-pub(crate) fn put_uvarint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-pub(crate) fn put_varint(out: &mut Vec<u8>, value: i64) {
-    put_uvarint(out, ((value as u64) << 1) ^ ((value >> 63) as u64));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn extremes_survive_and_overlong_varints_are_refused() {
-        for value in [0, -1, 63, -65, i64::MAX, i64::MIN] {
-            let mut bytes = Vec::new();
-            put_varint(&mut bytes, value);
-            assert_eq!(Take::new(&bytes).varint(), Some(value));
-            assert_eq!(Take::new(&bytes[..bytes.len() - 1]).varint(), None);
-        }
-        let mut bytes = vec![0xff; 9];
-        bytes.push(2);
-        assert_eq!(Take::new(&bytes).uvarint(), None);
-        assert_eq!(Take::new(&[0x80; 11]).uvarint(), None);
+        take_varint(&mut self.rest).ok()
     }
 }

@@ -33,10 +33,10 @@ fn is_guide(file: &File) -> bool {
 }
 
 fn is_path(text: &str) -> bool {
-    let placeholder = |part: &str| part.len() > 1 && part.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let is_to_be_filled_in = |part: &str| part.len() > 1 && part.chars().all(|c| c.is_ascii_uppercase() || c == '_');
     FOLDERS.iter().any(|folder| text.starts_with(folder))
         && !text.contains([' ', '*', '<', '{'])
-        && !text.split(['/', '.', '-']).any(|part| placeholder(part) && part != "README")
+        && !text.split(['/', '.', '-']).any(|part| is_to_be_filled_in(part) && part != "README")
 }
 
 /// Targets of Markdown links that stay in the repository.

@@ -3,10 +3,11 @@
 //! `label count, (name, value)*, chunk count, first offset, (time delta, span, samples, encoding, size, CRC)*`; the field
 //! table is in `docs/format/block.md`.
 
-use crate::bytes::{Take, put_uvarint, put_varint};
+use crate::bytes::Take;
 use crate::chunk::{ChunkEncoding, ChunkMeta, ChunkRef, StatsPlace};
 use crate::layout::HEADER_BYTES;
 use mytsdb_model::TimeRange;
+use mytsdb_varint::{put_uvarint, put_varint};
 
 /// Least size of a chunk's part of an entry: five one-byte fields and the CRC.
 const CHUNK_BYTES_MIN: usize = 9;

@@ -4,13 +4,14 @@ use super::footer::Footer;
 use super::series_entry::{take_chunks, take_labels};
 use super::stats;
 use super::times::{TimeColumn, TimeColumns};
-use crate::bytes::{Take, put_uvarint};
+use crate::bytes::Take;
 use crate::chunk::{ChunkData, ChunkMeta, ChunkStats, StatsPlace};
 use crate::layout::Section;
 use crate::{BlockError, BlockMeta};
 use mytsdb_index::{IndexError, PackedIndex};
 use mytsdb_io::Mapped;
 use mytsdb_model::{Labels, TimeRange};
+use mytsdb_varint::put_uvarint;
 use std::path::{Path, PathBuf};
 
 /// Little-endian u32s of the file.

@@ -4,10 +4,11 @@
 
 use super::stats;
 use super::times::TimeColumns;
-use crate::bytes::{Take, put_uvarint, put_varint};
+use crate::bytes::Take;
 use crate::chunk::{ChunkEncoding, ChunkMeta, ChunkRef, StatsPlace};
 use crate::layout::HEADER_BYTES;
 use mytsdb_model::TimeRange;
+use mytsdb_varint::{put_uvarint, put_varint};
 
 /// Least size of a chunk's part of an entry: encoding, flags, column, size and the CRC.
 const CHUNK_BYTES_MIN: usize = 8;

@@ -1,7 +1,8 @@
 //! Statistics of a chunk's values: computed, written as a few small integers, and read.
 
-use crate::bytes::{Take, put_uvarint, put_varint};
+use crate::bytes::Take;
 use crate::chunk::ChunkStats;
+use mytsdb_varint::{put_uvarint, put_varint};
 
 /// Chunks of fewer samples are decoded as fast as statistics are read.
 pub(super) const SAMPLES_MIN: usize = 16;

@@ -2,6 +2,7 @@
 
 use super::{corrupt, u32_at};
 use crate::IndexError;
+use mytsdb_varint::{put_uvarint, take_uvarint};
 
 /// Texts of a group.
 const GROUP: usize = 8;
@@ -15,13 +16,13 @@ pub(super) fn put(out: &mut Vec<u8>, texts: &[&str]) -> Option<()> {
         let start = u32::try_from(out.len() - groups_at).ok()?;
         out[starts_at + 4 * number..][..4].copy_from_slice(&start.to_le_bytes());
         let mut before = group[0].as_bytes();
-        put_uvarint(out, before.len());
+        put_uvarint(out, before.len() as u64);
         out.extend_from_slice(before);
         for text in &group[1..] {
             let text = text.as_bytes();
             let shared = before.iter().zip(text).take_while(|(a, b)| a == b).count();
-            put_uvarint(out, shared);
-            put_uvarint(out, text.len() - shared);
+            put_uvarint(out, shared as u64);
+            put_uvarint(out, (text.len() - shared) as u64);
             out.extend_from_slice(&text[shared..]);
             before = text;
         }
@@ -29,27 +30,9 @@ pub(super) fn put(out: &mut Vec<u8>, texts: &[&str]) -> Option<()> {
     Some(())
 }
 
-fn put_uvarint(out: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// A number below 2^35; `None` at the end of the bytes or for more.
 #[inline]
-fn take_uvarint(rest: &mut &[u8]) -> Option<usize> {
-    let mut value = 0u64;
-    for shift in (0..35).step_by(7) {
-        let (&byte, behind) = rest.split_first()?;
-        *rest = behind;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value as usize);
-        }
-    }
-    None
+fn take_usize(rest: &mut &[u8]) -> Option<usize> {
+    usize::try_from(take_uvarint(rest).ok()?).ok()
 }
 
 /// A dictionary, read in place.
@@ -99,8 +82,8 @@ impl<'a> Dictionary<'a> {
         let parts = &mut parts[..=number % GROUP];
         let mut len = 0;
         for (at, part) in parts.iter_mut().enumerate() {
-            let shared = if at == 0 { Some(0) } else { take_uvarint(&mut rest).filter(|&shared| shared <= len) };
-            let own = take_uvarint(&mut rest).and_then(|len| rest.split_at_checked(len));
+            let shared = if at == 0 { Some(0) } else { take_usize(&mut rest).filter(|&shared| shared <= len) };
+            let own = take_usize(&mut rest).and_then(|len| rest.split_at_checked(len));
             let (shared, (own, behind)) = shared.zip(own).ok_or_else(fault)?;
             *part = (shared, own);
             len = shared + own.len();
@@ -145,7 +128,7 @@ impl<'a> Dictionary<'a> {
 
     fn first_of(&self, group: usize) -> Result<&'a [u8], IndexError> {
         let mut rest = self.group(group)?;
-        let first = take_uvarint(&mut rest).and_then(|len| rest.get(..len));
+        let first = take_usize(&mut rest).and_then(|len| rest.get(..len));
         first.ok_or_else(|| corrupt(self.offset, "first value of a group"))
     }
 
@@ -203,10 +186,10 @@ impl Walk<'_> {
             self.rest = self.dictionary.group(self.number / GROUP)?;
             self.text.clear();
         } else {
-            let shared = take_uvarint(&mut self.rest).filter(|&shared| shared <= self.text.len());
+            let shared = take_usize(&mut self.rest).filter(|&shared| shared <= self.text.len());
             self.text.truncate(shared.ok_or_else(|| corrupt(self.dictionary.offset, "value"))?);
         }
-        let own = take_uvarint(&mut self.rest).and_then(|len| self.rest.split_at_checked(len));
+        let own = take_usize(&mut self.rest).and_then(|len| self.rest.split_at_checked(len));
         let (own, behind) = own.ok_or_else(|| corrupt(self.dictionary.offset, "value leaves the dictionary"))?;
         self.text.extend_from_slice(own);
         self.rest = behind;
