@@ -3,7 +3,7 @@
 //! `cargo bench -p mytsdb-engine`. Data: gauges with two decimals, 15 s apart; answers are compared.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use mytsdb_engine::{Batch, Durability, Engine, EngineOptions, ManualClock};
+use mytsdb_engine::{Batch, Companion, Durability, Engine, EngineOptions, ManualClock};
 use mytsdb_model::{Labels, Matcher, SeriesRef, TimeRange};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -40,18 +40,44 @@ fn round(refs: &[SeriesRef], round: i64) -> Batch {
     batch
 }
 
+/// What a batch is made of.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// Rows that are points by themselves.
+    Rows,
+    /// The same, with a series that describes them.
+    Companion,
+    /// Points of ten rows, as histograms have them.
+    Points,
+}
+
+fn shaped(refs: &[SeriesRef], number: i64, shape: Shape) -> Batch {
+    let (info, refs) = refs.split_last().expect("series");
+    let mut batch = round(refs, number);
+    let rows = 0..batch.len() as u32;
+    match shape {
+        Shape::Rows => {}
+        Shape::Companion => {
+            batch.companions.push(Companion { series: *info, value: 1.0, step_ms: 10 * STEP_MS, rows });
+        }
+        Shape::Points => batch.points.extend(rows.step_by(10).map(|row| row..row + 10)),
+    }
+    batch
+}
+
 fn append(c: &mut Criterion) {
     let mut group = c.benchmark_group("append");
-    for series in [1_000, 100_000] {
+    let shapes = [(Shape::Rows, ""), (Shape::Companion, ", described"), (Shape::Points, " in points of 10")];
+    for (series, (shape, name)) in [1_000, 100_000].into_iter().flat_map(|series| shapes.map(|shape| (series, shape))) {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let (engine, refs) = open(&dir, series);
+        let (engine, refs) = open(&dir, series + 1);
         let mut next = 0;
         group.throughput(Throughput::Elements(series as u64));
-        group.sample_size(20).bench_function(format!("{series} series"), |b| {
+        group.sample_size(20).bench_function(format!("{series} series{name}"), |b| {
             b.iter_batched(
                 || {
                     next += 1;
-                    round(&refs, next)
+                    shaped(&refs, next, shape)
                 },
                 |batch| {
                     let outcome = engine.append(batch).expect("stored");

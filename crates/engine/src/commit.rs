@@ -24,11 +24,13 @@ pub(crate) struct Staged {
 pub(crate) struct Committer {
     pub(crate) wal: Wal,
     sealer: Sealer,
+    /// The number of the group under way.
+    group: u64,
 }
 
 impl Committer {
     pub(crate) fn new(wal: Wal) -> Self {
-        Self { wal, sealer: Sealer::default() }
+        Self { wal, sealer: Sealer::default(), group: 0 }
     }
 }
 
@@ -88,7 +90,8 @@ impl Engine {
         };
         // One list of blocks for the whole group: none is added before the group ends, see `flush_before`.
         let mut stored_values = StoredValues::new(self.blocks.list(), self.options.block_ms);
-        self.judge(&mut admitted, &mut stored_values);
+        committer.group += 1;
+        self.judge(committer.group, &mut admitted, &mut stored_values);
         let logged = self.log(&mut committer, &admitted);
         match logged {
             Ok(()) => self.apply(admitted, &mut committer.sealer, stored_values),
@@ -105,17 +108,17 @@ impl Engine {
     }
 
     /// Takes out the points of several rows that are in conflict, and adds the samples of companions.
-    fn judge(&self, admitted: &mut [Admitted], stored_values: &mut StoredValues) {
+    fn judge(&self, group: u64, admitted: &mut [Admitted], stored_values: &mut StoredValues) {
         if admitted.iter().all(|a| a.batch.points.is_empty() && a.batch.companions.is_empty()) {
             return;
         }
         let catalog = self.catalog.read();
         let row_count = admitted.iter().map(|a| a.batch.len()).sum();
-        let mut judge = Judge::new(&catalog, stored_values, self.blocks.maxt_ms(), row_count);
+        let mut judge = Judge::new(&catalog, stored_values, self.blocks.maxt_ms(), (group, row_count));
         for at in 0..admitted.len() {
             let (earlier, rest) = admitted.split_at_mut(at);
             let (earlier, this) = (earlier.iter().map(|a| &a.batch), &mut rest[0]);
-            let verdict = judge.points(earlier.clone(), &this.batch);
+            let verdict = judge.points(&earlier, &this.batch);
             this.failed = verdict.failed;
             if this.failed.is_none() {
                 let rows: Vec<u32> = verdict.gone.iter().map(|&row| this.row_of(row)).collect();

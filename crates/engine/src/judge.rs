@@ -8,6 +8,9 @@
 //! Invariant J: a row is accepted if the head and the blocks have its value at its time; if they have none, and the first
 //! accepted row of the group with its series and time has its value, or is the row itself. Rows are looked at in the
 //! order in which they are logged and applied, by the thread that applies them, so applying comes to the same end.
+//!
+//! Mostly every row of a point is newer than all that its series has, in the group too, and a mark in the series tells
+//! that. Only from the first point of which that is not true, a table of the group's rows is kept.
 
 use crate::append::COMPANION_FILL_MIN;
 use crate::block_set::StoredValues;
@@ -27,6 +30,10 @@ pub(crate) struct Judge<'a> {
     catalog: &'a Catalog,
     stored_values: &'a mut StoredValues,
     blocks_maxt_ms: i64,
+    /// The number of this group.
+    group: u64,
+    /// Rows are marked in their series: there are points of several.
+    marks: bool,
     /// The first accepted value of each series and time of the group, once it is worth having.
     table: Option<HashMap<(SeriesRef, i64), u64, FixedState>>,
     /// Rows that may still be gone through without a table.
@@ -43,32 +50,49 @@ pub(crate) struct Verdict {
 }
 
 impl<'a> Judge<'a> {
-    /// A judge of a group of so many rows, over what is stored before it.
+    /// A judge of a group of so many rows, over what is stored before it. No two groups have the same number, and none 0.
     pub(crate) fn new(
         catalog: &'a Catalog,
         stored_values: &'a mut StoredValues,
         blocks_maxt_ms: i64,
-        row_count: usize,
+        (group, row_count): (u64, usize),
     ) -> Self {
-        Self { catalog, stored_values, blocks_maxt_ms, table: None, scan_left: row_count * SCANNED_PER_ROW }
+        Self {
+            catalog,
+            stored_values,
+            blocks_maxt_ms,
+            group,
+            marks: false,
+            table: None,
+            scan_left: row_count * SCANNED_PER_ROW,
+        }
     }
 
     /// Judges the points of several rows of `batch`, before which the group has `earlier`, judged already.
-    pub(crate) fn points<'b>(&mut self, earlier: impl Iterator<Item = &'b Batch>, batch: &Batch) -> Verdict {
+    pub(crate) fn points<'b>(&mut self, earlier: &(impl Iterator<Item = &'b Batch> + Clone), batch: &Batch) -> Verdict {
         let mut verdict = Verdict::default();
         if batch.points.is_empty() {
-            if self.table.is_some() {
-                self.note(batch, 0..batch.len());
-            }
+            self.know(batch, 0..batch.len());
             return verdict;
         }
-        self.make_table(earlier);
+        if !self.marks {
+            self.marks = true;
+            earlier.clone().for_each(|before| self.know(before, 0..before.len()));
+        }
         let mut noted = Vec::new();
         for point in batch.each_point() {
             let rows = point.start as usize..point.end as usize;
             if rows.len() == 1 {
-                self.note(batch, rows);
+                self.know(batch, rows);
                 continue;
+            }
+            if self.table.is_none() {
+                if self.outrun(batch, rows.clone()) {
+                    continue;
+                }
+                // All points before this one are accepted.
+                self.make_table(earlier.clone());
+                self.note(batch, 0..rows.start);
             }
             match self.accepts_point(batch, rows, &mut noted) {
                 Ok(true) => {}
@@ -80,6 +104,29 @@ impl<'a> Judge<'a> {
             }
         }
         verdict
+    }
+
+    /// Notes rows that are no point of several. Without a table it is enough to mark those that outrun their series: a
+    /// later row in conflict with one of them, or with one that does not, does not outrun it either.
+    fn know(&mut self, batch: &Batch, rows: Range<usize>) {
+        if self.table.is_some() {
+            self.note(batch, rows);
+        } else if self.marks {
+            for row in rows {
+                self.outruns(batch, row);
+            }
+        }
+    }
+
+    /// Whether each of some rows is newer than all that head, blocks and the rows before it have of its series.
+    fn outrun(&self, batch: &Batch, mut rows: Range<usize>) -> bool {
+        rows.all(|row| self.outruns(batch, row))
+    }
+
+    fn outruns(&self, batch: &Batch, row: usize) -> bool {
+        let timestamp_ms = batch.timestamps_ms[row];
+        let series = self.catalog.get(batch.refs[row]).filter(|_| timestamp_ms > self.blocks_maxt_ms);
+        series.is_some_and(|series| series.outruns(self.group, timestamp_ms))
     }
 
     /// Appends the samples of `batch`'s companions, whose points have been judged.
@@ -111,9 +158,7 @@ impl<'a> Judge<'a> {
                 batch.push(companion.series, timestamp_ms, companion.value);
             }
         }
-        if self.table.is_some() {
-            self.note(batch, judged..batch.len());
-        }
+        self.know(batch, judged..batch.len());
         Ok(())
     }
 
@@ -176,7 +221,7 @@ impl<'a> Judge<'a> {
         Ok(first.is_none_or(|first| first == bits))
     }
 
-    /// The first value of the row's series and time among the rows before it, none of which is of a point of several.
+    /// The first value of the row's series and time among the rows before it, of which no point is refused any more.
     fn scan<'b>(
         &mut self,
         earlier: &(impl Iterator<Item = &'b Batch> + Clone),

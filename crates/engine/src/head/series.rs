@@ -45,11 +45,19 @@ impl Frozen {
 }
 
 #[derive(Debug, Default)]
+struct Judged {
+    group: u64,
+    maxt_ms: i64,
+}
+
+#[derive(Debug, Default)]
 struct State {
     open: XorAppender,
     recent: Recent,
     /// The newest sample ever appended in order since the series came into the head, flushed or not.
     newest: Option<Sample>,
+    /// The newest row of a group that was judged before it is logged, and the number of that group.
+    judged: Judged,
     sealed: Vec<SealedChunk>,
     late: Option<Box<Late>>,
 }
@@ -110,6 +118,18 @@ impl MemSeries {
     ) -> Result<Option<f64>, CodecError> {
         let state = self.state.lock();
         state.value_at(timestamp_ms, state.is_newer(timestamp_ms), stored_value)
+    }
+
+    /// Whether a time is after every sample that was appended in order, and after every row of `group`, which is not 0, that
+    /// this was asked of before. Such a row is in conflict with nothing in the head or the group.
+    pub(crate) fn outruns(&self, group: u64, timestamp_ms: i64) -> bool {
+        let mut state = self.state.lock();
+        let first = state.judged.group != group || timestamp_ms > state.judged.maxt_ms;
+        let outruns = first && state.is_newer(timestamp_ms);
+        if outruns {
+            state.judged = Judged { group, maxt_ms: timestamp_ms };
+        }
+        outruns
     }
 
     /// The times of the samples in memory; `TimeRange::EMPTY` if there are none.
