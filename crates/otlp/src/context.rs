@@ -1,10 +1,10 @@
 //! What is worked out once per resource, scope and metric, and only if a point of it is not in the cache.
 
 use crate::labels::{LabelList, LabelRules, LabelsError, ResourceLabels, scope_labels};
-use crate::metadata::FamilyKind;
 use crate::metric_name::{metadata_unit, metric_name};
 use crate::wire::{Metric, MetricData, Temporality};
 use crate::{Options, RefusalReason, Refused};
+use mytsdb_intake::FamilyKind;
 use std::cell::OnceCell;
 
 /// A value that is worked out at first use; malformed bytes fail the request, a refusal is kept for all its points.

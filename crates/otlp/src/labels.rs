@@ -250,47 +250,6 @@ pub(crate) fn freeze(limits: &Limits, base: &LabelList, special: &[(&str, &str)]
         .filter(|(_, value)| !value.is_empty())
         .collect();
     pairs.sort_unstable();
-    check_limits(limits, &pairs)?;
+    limits.check(&pairs)?;
     Ok(Labels::from_sorted(pairs))
-}
-
-fn check_limits(limits: &Limits, pairs: &[(&str, &str)]) -> Result<(), Refused> {
-    let refuse = |message: String| {
-        let metric = pairs.iter().find(|(name, _)| *name == LABEL_NAME).map_or("", |(_, value)| value);
-        let shown = &metric[..metric.floor_char_boundary(128)];
-        Err(Refused::new(RefusalReason::Limit, format!("metric {shown:?}: {message}")))
-    };
-    if pairs.len() > limits.label_count_max {
-        return refuse(format!(
-            "{} labels, the limit is {} (--max-labels-per-series)",
-            pairs.len(),
-            limits.label_count_max
-        ));
-    }
-    let mut total = 0;
-    for (name, value) in pairs {
-        let shown = &name[..name.floor_char_boundary(64)];
-        if name.len() > limits.name_bytes_max {
-            return refuse(format!(
-                "label name {shown:?}... has {} bytes, the limit is {} (--max-label-name-bytes)",
-                name.len(),
-                limits.name_bytes_max
-            ));
-        }
-        if value.len() > limits.value_bytes_max {
-            return refuse(format!(
-                "value of label {shown:?} has {} bytes, the limit is {} (--max-label-value-bytes)",
-                value.len(),
-                limits.value_bytes_max
-            ));
-        }
-        total += name.len() + value.len();
-    }
-    if total > limits.labels_bytes_max {
-        return refuse(format!(
-            "labels have {total} bytes, the limit is {} (--max-labels-bytes)",
-            limits.labels_bytes_max
-        ));
-    }
-    Ok(())
 }

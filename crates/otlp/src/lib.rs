@@ -43,14 +43,11 @@
 
 mod context;
 mod error;
-mod fingerprint;
 mod label_name;
 mod labels;
-mod metadata;
 mod metric_name;
 mod options;
 mod points;
-mod series_cache;
 mod sink;
 #[cfg(test)]
 mod tables;
@@ -62,11 +59,10 @@ mod unit;
 pub mod wire;
 
 pub use error::OtlpError;
-pub use metadata::{FamilyKind, FamilyMetadata, Metadata};
-pub use options::{Limits, Options, Promotion, TranslationStrategy};
-pub use series_cache::SeriesCache;
+pub use mytsdb_intake::{FamilyKind, FamilyMetadata, Limits, Metadata, RefusalReason, Refusals, Refused, SeriesCache};
+pub use options::{Options, Promotion, TranslationStrategy};
 pub use sink::{Sink, TargetInfo};
-pub use translation::{RefusalReason, Refusals, Refused, Translation};
+pub use translation::Translation;
 pub use translator::Translator;
 
 /// Runs the README's example.

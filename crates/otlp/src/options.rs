@@ -1,5 +1,7 @@
 //! How requests are translated, and the bounds that hold.
 
+use mytsdb_intake::Limits;
+
 /// What happens to names on their way into labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TranslationStrategy {
@@ -38,33 +40,6 @@ pub enum Promotion {
 impl Default for Promotion {
     fn default() -> Self {
         Self::Only(Vec::new())
-    }
-}
-
-/// Bounds on one series or point; what exceeds one is refused with a message that names the bound's flag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Labels per series, the name included (`--max-labels-per-series`).
-    pub label_count_max: usize,
-    /// Bytes of a label's name (`--max-label-name-bytes`).
-    pub name_bytes_max: usize,
-    /// Bytes of a label's value (`--max-label-value-bytes`).
-    pub value_bytes_max: usize,
-    /// Bytes of all names and values of a series (`--max-labels-bytes`).
-    pub labels_bytes_max: usize,
-    /// Buckets of a histogram point, quantiles of a summary point (`--max-buckets-per-point`).
-    pub bucket_count_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            label_count_max: 64,
-            name_bytes_max: 256,
-            value_bytes_max: 2 << 10,
-            labels_bytes_max: 8 << 10,
-            bucket_count_max: 1024,
-        }
     }
 }
 

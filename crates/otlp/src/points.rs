@@ -1,13 +1,12 @@
 //! The points of one metric, kind by kind: value, series, samples.
 
 use crate::context::{MetricContext, ResourceContext, ScopeContext};
-use crate::fingerprint::{chain, chain_number};
 use crate::labels::{LabelsError, freeze, point_labels};
-use crate::series_cache::{Found, Shard};
 use crate::wire::{
     AttributeRun, Attributes, HistogramPoint, NO_RECORDED_VALUE, NumberPoint, SummaryPoint, gather_attributes,
 };
 use crate::{OtlpError, RefusalReason, Refused, Sink, Translation, Translator};
+use mytsdb_intake::{Found, Shard, chain, chain_number};
 use mytsdb_model::{LABEL_NAME, SeriesRef, stale_nan};
 
 /// Nanoseconds to milliseconds, rounded down; every `u64` fits.

@@ -1,14 +1,13 @@
 //! Walks a request, finds the series of each point through the cache, and hands samples to the sink.
 
 use crate::context::{MetricContext, ResourceContext, ScopeContext, kind_number, metric_refusal};
-use crate::fingerprint::{chain, chain_number};
 use crate::labels::{LabelRules, LabelsError, freeze};
-use crate::metadata::FamilyKind;
 use crate::points::Pass;
-use crate::series_cache::{Found, Shard};
 use crate::wire::{Metric, MetricData, ResourceMetrics, ScopeMetrics, resource_metrics};
 use crate::{Metadata, Options, OtlpError, Refused, SeriesCache, Sink, TargetInfo, Translation};
+use mytsdb_intake::{FamilyKind, Found, Shard, chain, chain_number};
 use mytsdb_model::LABEL_NAME;
+use std::sync::Arc;
 
 /// Tells `target_info` from data points in fingerprints.
 const TARGET_INFO: u128 = u128::from_le_bytes(*b"target_info\0\0\0\0\0");
@@ -20,8 +19,8 @@ const TARGET_INFO: u128 = u128::from_le_bytes(*b"target_info\0\0\0\0\0");
 pub struct Translator {
     pub(crate) options: Options,
     pub(crate) rules: LabelRules,
-    pub(crate) cache: SeriesCache,
-    pub(crate) metadata: Metadata,
+    pub(crate) cache: Arc<SeriesCache>,
+    pub(crate) metadata: Arc<Metadata>,
 }
 
 impl Translator {
@@ -29,8 +28,8 @@ impl Translator {
     pub fn new(options: Options) -> Self {
         Self {
             rules: LabelRules::from(&options),
-            cache: SeriesCache::new(options.cache_entries_max),
-            metadata: Metadata::new(options.metadata_families_max),
+            cache: Arc::new(SeriesCache::new(options.cache_entries_max)),
+            metadata: Arc::new(Metadata::new(options.metadata_families_max)),
             options,
         }
     }
@@ -40,13 +39,13 @@ impl Translator {
         &self.options
     }
 
-    /// What is known of metric families.
-    pub fn metadata(&self) -> &Metadata {
+    /// What is known of metric families; shared with the translations of other protocols.
+    pub fn metadata(&self) -> &Arc<Metadata> {
         &self.metadata
     }
 
-    /// The series cache, for its size.
-    pub fn cache(&self) -> &SeriesCache {
+    /// The series cache; shared with the translations of other protocols, so that there is one bound for all.
+    pub fn cache(&self) -> &Arc<SeriesCache> {
         &self.cache
     }
 

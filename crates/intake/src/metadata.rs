@@ -84,7 +84,8 @@ impl Metadata {
         self.len() == 0
     }
 
-    pub(crate) fn record(&self, family: &str, kind: FamilyKind, help: &str, unit: &str) {
+    /// Notes what was said of `family`; of a long help the first KiB.
+    pub fn record(&self, family: &str, kind: FamilyKind, help: &str, unit: &str) {
         let help = &help[..help.floor_char_boundary(HELP_BYTES_MAX)];
         let same = |known: &FamilyMetadata| known.kind == kind && known.help == help && known.unit == unit;
         let families = self.families.read().unwrap_or_else(PoisonError::into_inner);

@@ -8,16 +8,22 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// The fingerprint of `bytes`, bound to everything `parent` covers.
 #[inline]
-pub(crate) fn chain(parent: u128, bytes: &[u8]) -> u128 {
+pub fn chain(parent: u128, bytes: &[u8]) -> u128 {
     // The low half of the parent seeds the hash, the high half is mixed in after it, so that all 128 bits count.
     let hash = xxh3_128_with_seed(bytes, parent as u64);
     let high = u128::from((parent >> 64) as u64);
     hash ^ high.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
 }
 
+/// The fingerprint of `bytes` alone.
+#[inline]
+pub fn hash(seed: u64, bytes: &[u8]) -> u128 {
+    xxh3_128_with_seed(bytes, seed)
+}
+
 /// The fingerprint of a number, bound to everything `parent` covers.
 #[inline]
-pub(crate) fn chain_number(parent: u128, number: u128) -> u128 {
+pub fn chain_number(parent: u128, number: u128) -> u128 {
     chain(parent, &number.to_le_bytes())
 }
 

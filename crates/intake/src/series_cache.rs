@@ -1,6 +1,6 @@
 //! From the fingerprint of a point to the series its samples go to.
 //!
-//! One shard per group of resources, so that a request keeps to few shards, and within a shard entries in order of
+//! One shard per group of resources (or of series, where a protocol has no resources), and within a shard entries in order of
 //! arrival: the entry behind the last hit is tried first, because senders repeat their points in the same order. A
 //! steady sender thus costs a compare per point instead of a hash probe.
 //!
@@ -32,9 +32,9 @@ struct Entry {
     epoch: u32,
 }
 
-/// Entries of some resources; used under its lock.
+/// Some of the entries; used under its lock.
 #[derive(Debug, Default)]
-pub(crate) struct Shard {
+pub struct Shard {
     entries: Vec<Entry>,
     refs: Vec<SeriesRef>,
     slots: HashTable<u32>,
@@ -44,16 +44,18 @@ pub(crate) struct Shard {
 
 /// What the cache knows about a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
+pub enum Found {
+    /// No entry.
     Nothing,
     /// The entry is from another epoch: its references must be touched before use.
     Old(Slot),
+    /// The entry is of this epoch: its references can be used.
     Current(Slot),
 }
 
 /// Names an entry of a shard until the shard is cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slot(usize);
+pub struct Slot(usize);
 
 impl SeriesCache {
     /// An empty cache for at most `entries_max` entries and references.
@@ -62,7 +64,7 @@ impl SeriesCache {
     }
 
     /// Prepares for a request in the engine's `epoch`; a full cache starts anew. Returns the epoch as entries store it.
-    pub(crate) fn begin(&self, epoch: u64) -> u32 {
+    pub fn begin(&self, epoch: u64) -> u32 {
         if self.total.load(Relaxed) >= self.entries_max {
             for index in 0..SHARD_COUNT {
                 let mut shard = self.lock(index);
@@ -82,9 +84,9 @@ impl SeriesCache {
         self.len() == 0
     }
 
-    /// The shard of a resource, locked.
-    pub(crate) fn shard(&self, resource: u128) -> MutexGuard<'_, Shard> {
-        self.lock((resource >> 64) as usize % SHARD_COUNT)
+    /// The shard of a resource, or of a series by itself, locked.
+    pub fn shard(&self, fingerprint: u128) -> MutexGuard<'_, Shard> {
+        self.lock((fingerprint >> 64) as usize % SHARD_COUNT)
     }
 
     fn lock(&self, index: usize) -> MutexGuard<'_, Shard> {
@@ -98,7 +100,7 @@ impl SeriesCache {
     }
 
     /// Remembers `refs` for a fingerprint that `shard` does not hold; forgets it at once if the cache is full.
-    pub(crate) fn insert(&self, shard: &mut Shard, key: u128, refs: &[SeriesRef], epoch: u32) {
+    pub fn insert(&self, shard: &mut Shard, key: u128, refs: &[SeriesRef], epoch: u32) {
         let cost = if refs.len() == 1 { 1 } else { 1 + refs.len() };
         // Reserve first: two shards that grow at the same time must not pass the bound together.
         if self.total.fetch_add(cost, Relaxed) + cost > self.entries_max {
@@ -162,6 +164,9 @@ impl Shard {
     }
 
     /// Gives an entry other references, as many as it had, and brings it into `epoch`.
+    ///
+    /// # Panics
+    /// If they are more or fewer: their number is part of the key.
     pub fn replace(&mut self, slot: Slot, refs: &[SeriesRef], epoch: u32) {
         let entry = &mut self.entries[slot.0];
         assert!(entry.count as usize == refs.len(), "the number of series is part of the key");

@@ -1,0 +1,108 @@
+//! What of a request was refused, and why.
+
+use std::fmt;
+
+/// Why a point was refused, coarse enough to be a metric's label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// Names, values or bounds that cannot be a series, or text that is not UTF-8.
+    Invalid,
+    /// Delta or unspecified temporality.
+    Temporality,
+    /// A kind of point that is not stored.
+    Unsupported,
+    /// More or longer labels, or more buckets, than allowed.
+    Limit,
+    /// The store takes no new series.
+    SeriesLimit,
+    /// The store refused the sample (too old, too far ahead, in conflict with a stored one).
+    Sample,
+}
+
+impl RefusalReason {
+    /// All reasons, in the order of [`Refusals::count`]'s columns.
+    pub const ALL: [Self; 6] =
+        [Self::Invalid, Self::Temporality, Self::Unsupported, Self::Limit, Self::SeriesLimit, Self::Sample];
+
+    /// The snake-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Temporality => "temporality",
+            Self::Unsupported => "unsupported",
+            Self::Limit => "limit",
+            Self::SeriesLimit => "series_limit",
+            Self::Sample => "sample",
+        }
+    }
+}
+
+/// Why one point, or one new series, is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The reason's kind.
+    pub reason: RefusalReason,
+    /// A sentence for the sender.
+    pub message: String,
+}
+
+impl Refused {
+    /// A refusal with a sentence for the sender.
+    pub fn new(reason: RefusalReason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Different messages that are kept per request; refusals beyond are only counted.
+const MESSAGES_MAX: usize = 5;
+
+/// Bytes of a message or warning that are kept.
+const MESSAGE_BYTES_MAX: usize = 512;
+
+/// How many points were refused, and the first different messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusals {
+    counts: [u64; RefusalReason::ALL.len()],
+    messages: Vec<String>,
+}
+
+impl Refusals {
+    /// Counts `points` refused points.
+    pub fn add(&mut self, reason: RefusalReason, points: u64, message: &str) {
+        if points == 0 {
+            return;
+        }
+        self.counts[reason as usize] += points;
+        push_message(&mut self.messages, message, MESSAGES_MAX);
+    }
+
+    /// All refused points.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The points refused for `reason`.
+    pub fn count(&self, reason: RefusalReason) -> u64 {
+        self.counts[reason as usize]
+    }
+
+    /// The first different messages, at most five, each cut at 512 bytes.
+    pub fn messages(&self) -> &[String] {
+        &self.messages
+    }
+}
+
+/// Adds a message that is not in the list yet, cut at 512 bytes, unless there are `max` already.
+pub fn push_message(list: &mut Vec<String>, message: &str, max: usize) {
+    let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
+    if list.len() < max && !list.iter().any(|m| m == message) {
+        list.push(message.to_owned());
+    }
+}
