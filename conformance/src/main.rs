@@ -8,6 +8,7 @@
 mod compliance_suite;
 mod expressions;
 mod histogram_suite;
+mod otlp_suite;
 mod parser_suite;
 mod peer;
 mod promqltest;
@@ -19,7 +20,7 @@ use score::{Options, Score};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: mytsdb-conformance promqltest|cases|expressions|parser|histogram|compliance [--dir DIR] [--filter TEXT] [--verbose]\n       \
+const USAGE: &str = "usage: mytsdb-conformance promqltest|cases|expressions|parser|histogram|otlp|compliance [--dir DIR] [--filter TEXT] [--verbose]\n       \
      mytsdb-conformance promqltest --storage test|engine-head|engine-blocks|engine-restart|engine-late ...\n       \
      mytsdb-conformance peer --prometheus PATH [--queries N] [--seed S]";
 
@@ -64,6 +65,7 @@ fn run() -> anyhow::Result<Score> {
         "expressions" => ("../cases", expressions::run),
         "parser" => ("prometheus-3.16/promql-tables", parser_suite::run),
         "histogram" => ("prometheus-3.16/histogram-tables", histogram_suite::run),
+        "otlp" => ("prometheus-3.16/otlp-tables", otlp_suite::run),
         "compliance" => ("promql-compliance", compliance_suite::run),
         other => bail!("unknown suite {other:?}\n{USAGE}"),
     };

@@ -50,6 +50,14 @@ pub enum HistogramError {
         /// The value found.
         count: f64,
     },
+    /// The buckets of integers hold more or fewer observations than the count says.
+    #[error("{in_buckets} observations found in buckets, but the count is {count}")]
+    CountMismatch {
+        /// Observations in all buckets.
+        in_buckets: f64,
+        /// All observations.
+        count: f64,
+    },
     /// The zero bucket's width is below zero or not a number.
     #[error("the zero threshold {0} is not a width")]
     BadZeroThreshold(f64),

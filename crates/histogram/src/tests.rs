@@ -309,3 +309,24 @@ fn heap_bytes_are_those_of_all_lists() {
     h.negative_spans.reserve_exact(2);
     assert_eq!(h.heap_bytes(), 8 * (1 + 3 + 2 + 7 + 2));
 }
+
+#[test]
+fn counts_of_integers_add_up_but_for_observations_of_nan() {
+    let of = |count: f64, sum: f64| FloatHistogram {
+        count,
+        sum,
+        zero_count: 1.0,
+        positive_spans: vec![Span { offset: 0, length: 2 }],
+        positive_buckets: vec![2.0, 3.0],
+        negative_spans: vec![Span { offset: 0, length: 1 }],
+        negative_buckets: vec![4.0],
+        ..FloatHistogram::default()
+    };
+    assert_eq!(of(10.0, 1.0).validate_integers(), Ok(()));
+    let mismatch = |count| Err(HistogramError::CountMismatch { in_buckets: 10.0, count });
+    assert_eq!(of(9.0, 1.0).validate_integers(), mismatch(9.0));
+    assert_eq!(of(11.0, 1.0).validate_integers(), mismatch(11.0));
+    assert_eq!(of(11.0, f64::NAN).validate_integers(), Ok(()), "one of them was NaN");
+    assert_eq!(of(9.0, f64::NAN).validate_integers(), mismatch(9.0));
+    assert_eq!(of(9.0, mytsdb_model::stale_nan()).validate_integers(), Ok(()));
+}

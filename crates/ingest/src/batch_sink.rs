@@ -2,8 +2,9 @@
 
 use crate::Appender;
 use mytsdb_engine::{Batch, Companion, EngineError, Outcome};
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef};
-use mytsdb_otlp::{RefusalReason, Refusals, Refused, Sink, TargetInfo};
+use mytsdb_otlp::{Exemplar, RefusalReason, Refusals, Refused, Sink, TargetInfo};
 use std::ops::Range;
 
 /// The sink of one request: gathers its samples into a batch. Samples come in by its [`Sink`].
@@ -55,9 +56,20 @@ impl<A: Appender> Sink for BatchSink<'_, A> {
     }
 
     #[inline]
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, _: i64, value: f64) {
         self.batch.push(series, timestamp_ms, value);
     }
+
+    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram) -> Result<(), Refused> {
+        let message = "exponential histograms are not stored, let the SDK send explicit bucket histograms";
+        Err(Refused::new(RefusalReason::Unsupported, message))
+    }
+
+    fn wants_exemplars(&self) -> bool {
+        false
+    }
+
+    fn append_exemplar(&mut self, _: Exemplar) {}
 
     #[inline]
     fn end_point(&mut self) {
@@ -118,7 +130,7 @@ mod tests {
         let info = |series| Some(TargetInfo { series: SeriesRef(series), step_ms: 7 });
         for (rows, resource) in [(1, None), (3, Some(info(8))), (2, Some(None)), (1, Some(info(9)))] {
             for _ in 0..rows {
-                sink.append(SeriesRef(1), 0, 0.0);
+                sink.append(SeriesRef(1), 0, 0, 0.0);
             }
             sink.end_point();
             if let Some(target_info) = resource {

@@ -3,9 +3,10 @@
 //! Data: 5 resource attributes, 4 point attributes, 20 points per metric, about 174 bytes a point; series are fixed.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_otlp::wire::{Metric, NumberPoint, NumberValue, ResourceMetrics, ScopeMetrics, resource_metrics};
-use mytsdb_otlp::{Options, Refused, Sink, TargetInfo, Translator};
+use mytsdb_otlp::{Exemplar, Options, Refused, Sink, TargetInfo, Translator};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{self as proto, metric::Data, number_data_point};
@@ -76,7 +77,14 @@ impl Sink for Columns {
     fn touch(&mut self, _: SeriesRef) -> bool {
         true
     }
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
+    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram) -> Result<(), Refused> {
+        Ok(())
+    }
+    fn wants_exemplars(&self) -> bool {
+        false
+    }
+    fn append_exemplar(&mut self, _: Exemplar) {}
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, _: i64, value: f64) {
         self.refs.push(series);
         self.timestamps_ms.push(timestamp_ms);
         self.values.push(value);

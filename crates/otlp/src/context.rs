@@ -155,13 +155,6 @@ pub(crate) fn metric_refusal(options: &Options, metric: &Metric<'_>) -> Option<R
         let message = format!("invalid temporality and type combination for metric {:?}{hint}", name());
         return Some(Refused::new(RefusalReason::Temporality, message));
     }
-    if matches!(metric.data, MetricData::ExponentialHistogram { .. }) {
-        let message = format!(
-            "metric {:?}: exponential histograms are not stored, let the SDK send explicit bucket histograms",
-            name()
-        );
-        return Some(Refused::new(RefusalReason::Unsupported, message));
-    }
     None
 }
 

@@ -4,9 +4,12 @@ use crate::Options;
 
 /// The rules for label names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LabelNamer {
+pub struct LabelNamer {
+    /// Whether names keep every character.
     pub utf8_allowed: bool,
+    /// Whether a name that starts with a single `_` gets `key` in front.
     pub underscore_sanitization: bool,
+    /// Whether runs of `_` stay as long as they are.
     pub preserve_multiple_underscores: bool,
 }
 

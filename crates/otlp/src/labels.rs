@@ -64,7 +64,7 @@ pub(crate) struct ResourceLabels {
 }
 
 /// Reads attributes as text, ascending by key, equal keys in the order they were sent.
-fn read_attributes(attributes: Attributes<'_>) -> Result<LabelList, LabelsError> {
+pub(crate) fn read_attributes(attributes: Attributes<'_>) -> Result<LabelList, LabelsError> {
     let mut list = LabelList::new();
     for attribute in attributes {
         let attribute = attribute?;

@@ -6,7 +6,8 @@
 //!
 //! ```
 //! use mytsdb_model::{Labels, SeriesRef};
-//! use mytsdb_otlp::{Options, Refused, Sink, TargetInfo, Translator};
+//! use mytsdb_histogram::FloatHistogram;
+//! use mytsdb_otlp::{Exemplar, Options, Refused, Sink, TargetInfo, Translator};
 //!
 //! #[derive(Default)]
 //! struct Print(Vec<Labels>);
@@ -16,9 +17,12 @@
 //!         Ok(SeriesRef(self.0.len() as u64))
 //!     }
 //!     fn touch(&mut self, _: SeriesRef) -> bool { true }
-//!     fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
-//!         assert_eq!((series, timestamp_ms, value), (SeriesRef(1), 1_700_000_000_000, 42.0));
+//!     fn append(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64) {
+//!         assert_eq!((series, timestamp_ms, start_ms, value), (SeriesRef(1), 1_700_000_000_000, 0, 42.0));
 //!     }
+//!     fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram) -> Result<(), Refused> { Ok(()) }
+//!     fn wants_exemplars(&self) -> bool { false }
+//!     fn append_exemplar(&mut self, _: Exemplar) {}
 //!     fn end_point(&mut self) {}
 //!     fn end_resource(&mut self, _: Option<TargetInfo>) {}
 //! }
@@ -43,14 +47,17 @@
 
 mod context;
 mod error;
+mod exemplars;
+pub mod histograms;
 mod label_name;
 mod labels;
 mod metric_name;
+mod native_points;
+#[cfg(test)]
+mod native_tests;
 mod options;
 mod points;
 mod sink;
-#[cfg(test)]
-mod tables;
 #[cfg(test)]
 mod tests;
 mod translation;
@@ -59,9 +66,11 @@ mod unit;
 pub mod wire;
 
 pub use error::OtlpError;
+pub use label_name::LabelNamer;
+pub use metric_name::{NameKind, metadata_unit, metric_name};
 pub use mytsdb_intake::{FamilyKind, FamilyMetadata, Limits, Metadata, RefusalReason, Refusals, Refused, SeriesCache};
 pub use options::{Options, Promotion, TranslationStrategy};
-pub use sink::{Sink, TargetInfo};
+pub use sink::{Exemplar, Sink, TargetInfo};
 pub use translation::Translation;
 pub use translator::Translator;
 

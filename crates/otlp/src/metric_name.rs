@@ -6,9 +6,12 @@ use crate::wire::MetricData;
 
 /// What of a metric's kind shows in its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NameKind {
+pub enum NameKind {
+    /// A sum that never falls; its name ends in `total`.
     MonotonicSum,
+    /// A gauge; its name ends in `ratio` if its unit is `1`.
     Gauge,
+    /// Everything else.
     Other,
 }
 
@@ -26,7 +29,7 @@ impl From<MetricData> for NameKind {
 ///
 /// # Errors
 /// A sentence, if nothing usable is left of the name.
-pub(crate) fn metric_name(
+pub fn metric_name(
     strategy: TranslationStrategy,
     namespace: &str,
     name: &str,
@@ -49,7 +52,7 @@ pub(crate) fn metric_name(
 }
 
 /// The unit in metadata.
-pub(crate) fn metadata_unit(strategy: TranslationStrategy, unit: &str) -> String {
+pub fn metadata_unit(strategy: TranslationStrategy, unit: &str) -> String {
     unit_name(unit, strategy.allows_utf8())
 }
 

@@ -62,6 +62,10 @@ pub struct Options {
     pub label_name_preserve_multiple_underscores: bool,
     /// Whether each resource yields a `target_info` series.
     pub target_info: bool,
+    /// Whether histogram points with explicit bounds become native histograms with custom buckets instead of classic ones.
+    pub custom_bucket_histograms: bool,
+    /// Whether series carry `__type__` and `__unit__`.
+    pub type_and_unit_labels: bool,
     /// Whether points of delta temporality are stored as they are instead of refused.
     pub accept_delta: bool,
     /// Whether a number point without a value is stored as 0, which Prometheus does, instead of refused as the
@@ -90,6 +94,8 @@ impl Default for Options {
             label_name_underscore_sanitization: true,
             label_name_preserve_multiple_underscores: true,
             target_info: true,
+            custom_bucket_histograms: false,
+            type_and_unit_labels: false,
             accept_delta: false,
             missing_value_is_zero: false,
             lookback_ms: 300_000,

@@ -1,17 +1,19 @@
 //! The points of one metric, kind by kind: value, series, samples.
 
 use crate::context::{MetricContext, ResourceContext, ScopeContext};
+use crate::exemplars::exemplars;
 use crate::labels::{LabelsError, freeze, point_labels};
 use crate::wire::{
-    AttributeRun, Attributes, HistogramPoint, NO_RECORDED_VALUE, NumberPoint, SummaryPoint, gather_attributes,
+    AttributeRun, Attributes, HistogramPoint, MetricData, NO_RECORDED_VALUE, NumberPoint, SummaryPoint,
+    gather_attributes,
 };
 use crate::{OtlpError, RefusalReason, Refused, Sink, Translation, Translator};
-use mytsdb_intake::{Found, Shard, chain, chain_number};
+use mytsdb_intake::{FamilyKind, Found, Shard, chain, chain_number};
 use mytsdb_model::{LABEL_NAME, SeriesRef, stale_nan};
 
 /// Nanoseconds to milliseconds, rounded down; every `u64` fits.
 #[inline]
-fn to_ms(time_unix_nano: u64) -> i64 {
+pub(crate) fn to_ms(time_unix_nano: u64) -> i64 {
     (time_unix_nano / 1_000_000) as i64
 }
 
@@ -32,24 +34,20 @@ pub(crate) struct Pass<'a, S> {
 }
 
 /// What of a metric's surroundings a point needs.
-struct Place<'a> {
-    resource: &'a ResourceContext<'a>,
-    scope: &'a ScopeContext<'a>,
-    metric: &'a MetricContext<'a>,
+pub(crate) struct Place<'a> {
+    pub resource: &'a ResourceContext<'a>,
+    pub scope: &'a ScopeContext<'a>,
+    pub metric: &'a MetricContext<'a>,
 }
 
 /// The series that one point fans out to, in the order of its samples.
-enum Shape<'a> {
-    Number,
+pub(crate) enum Shape<'a> {
+    /// One series of the family's name: numbers and native histograms.
+    Single,
     /// `sum?`, `count`, one per bound, `+Inf`.
-    Histogram {
-        has_sum: bool,
-        bounds: &'a [u8],
-    },
+    Histogram { has_sum: bool, bounds: &'a [u8] },
     /// `sum`, `count`, one per quantile.
-    Summary {
-        quantiles: &'a [(f64, f64)],
-    },
+    Summary { quantiles: &'a [(f64, f64)] },
 }
 
 impl<'a, S: Sink> Pass<'a, S> {
@@ -75,6 +73,8 @@ impl<'a, S: Sink> Pass<'a, S> {
         metric: &MetricContext<'_>,
     ) -> Result<(), OtlpError> {
         let place = Place { resource, scope, metric };
+        // A gauge has no observations of which one could be an example.
+        let keeps_exemplars = matches!(metric.metric.data, MetricData::Sum { .. });
         for bytes in metric.metric.points() {
             let bytes = bytes?;
             let point = NumberPoint::parse(bytes)?;
@@ -99,9 +99,25 @@ impl<'a, S: Sink> Pass<'a, S> {
             };
             if let Some(series) = series {
                 let timestamp_ms = to_ms(point.time_unix_nano);
-                self.sink.append(series, timestamp_ms, value);
+                self.sink.append(series, timestamp_ms, to_ms(point.start_time_unix_nano), value);
+                if point.has_exemplars && keeps_exemplars && self.sink.wants_exemplars() {
+                    self.exemplars(bytes, NumberPoint::EXEMPLARS, |_| Some(series))?;
+                }
                 self.accept();
             }
+        }
+        Ok(())
+    }
+
+    /// Hands the exemplars of the current point to the sink.
+    pub(crate) fn exemplars(
+        &mut self,
+        point: &[u8],
+        field: u32,
+        series: impl Fn(f64) -> Option<SeriesRef>,
+    ) -> Result<(), OtlpError> {
+        for exemplar in exemplars(point, field, series)? {
+            self.sink.append_exemplar(exemplar);
         }
         Ok(())
     }
@@ -137,7 +153,7 @@ impl<'a, S: Sink> Pass<'a, S> {
         found: Found,
         attributes: Attributes<'_>,
     ) -> Result<Option<SeriesRef>, OtlpError> {
-        let resolved = self.resolve(shard, place, key, found, attributes, &Shape::Number)?;
+        let resolved = self.resolve(shard, place, key, found, attributes, &Shape::Single)?;
         Ok(if resolved { self.refs.first().copied() } else { None })
     }
 
@@ -180,13 +196,13 @@ impl<'a, S: Sink> Pass<'a, S> {
             if !self.find_series(shard, &place, bytes, point.attributes, shape_key, &shape)? {
                 continue;
             }
-            let timestamp_ms = to_ms(point.time_unix_nano);
+            let (timestamp_ms, start_ms) = (to_ms(point.time_unix_nano), to_ms(point.start_time_unix_nano));
             let stale = point.flags & NO_RECORDED_VALUE != 0;
             let shown = |value: f64| if stale { stale_nan() } else { value };
             let mut refs = self.refs.iter().copied();
             let mut append = |value: f64| {
                 let series = refs.next().expect("as many series as samples: both follow from the shape");
-                self.sink.append(series, timestamp_ms, shown(value));
+                self.sink.append(series, timestamp_ms, start_ms, shown(value));
             };
             if let Some(sum) = point.sum {
                 append(sum);
@@ -198,9 +214,31 @@ impl<'a, S: Sink> Pass<'a, S> {
                 append(cumulative as f64);
             }
             append(point.count as f64);
+            if point.has_exemplars && self.sink.wants_exemplars() {
+                self.bucket_exemplars(bytes, &point, bound_count, has_sum)?;
+            }
             self.accept();
         }
         Ok(())
+    }
+
+    /// An exemplar belongs to the first bucket whose bound is not below its value.
+    fn bucket_exemplars(
+        &mut self,
+        bytes: &[u8],
+        point: &HistogramPoint<'_>,
+        bound_count: usize,
+        has_sum: bool,
+    ) -> Result<(), OtlpError> {
+        let refs = std::mem::take(&mut self.refs);
+        let buckets = &refs[1 + usize::from(has_sum)..];
+        let bucket = |value: f64| {
+            let below = point.explicit_bounds.doubles().take(bound_count).take_while(|bound| *bound < value).count();
+            buckets.get(if value.is_nan() { bound_count } else { below }).copied()
+        };
+        let done = self.exemplars(bytes, HistogramPoint::EXEMPLARS, bucket);
+        self.refs = refs;
+        done
     }
 
     /// Summary points: sum, count and quantiles.
@@ -237,12 +275,12 @@ impl<'a, S: Sink> Pass<'a, S> {
                 self.find_series(shard, &place, bytes, point.attributes, shape_key, &shape)?
             };
             if found {
-                let timestamp_ms = to_ms(point.time_unix_nano);
+                let (timestamp_ms, start_ms) = (to_ms(point.time_unix_nano), to_ms(point.start_time_unix_nano));
                 let stale = point.flags & NO_RECORDED_VALUE != 0;
                 let values =
                     [point.sum, point.count as f64].into_iter().chain(quantiles.iter().map(|(_, value)| *value));
                 for (series, value) in self.refs.iter().zip(values) {
-                    self.sink.append(*series, timestamp_ms, if stale { stale_nan() } else { value });
+                    self.sink.append(*series, timestamp_ms, start_ms, if stale { stale_nan() } else { value });
                 }
                 self.accept();
             }
@@ -252,7 +290,7 @@ impl<'a, S: Sink> Pass<'a, S> {
     }
 
     #[inline]
-    fn accept(&mut self) {
+    pub(crate) fn accept(&mut self) {
         self.sink.end_point();
         self.out.accepted_points += 1;
     }
@@ -262,13 +300,13 @@ impl<'a, S: Sink> Pass<'a, S> {
     }
 
     #[cold]
-    fn refuse_named(&mut self, place: &Place<'_>, reason: RefusalReason, what: &str) {
+    pub(crate) fn refuse_named(&mut self, place: &Place<'_>, reason: RefusalReason, what: &str) {
         let message = format!("metric {:?}: {what}", place.metric.shown_name());
         self.out.refused.add(reason, 1, &message);
     }
 
     /// Leaves the series of a point of several samples in `self.refs`; false if the point is refused.
-    fn find_series(
+    pub(crate) fn find_series(
         &mut self,
         shard: &mut Shard,
         place: &Place<'_>,
@@ -354,17 +392,21 @@ impl<'a, S: Sink> Pass<'a, S> {
         let limits = &translator.options.limits;
         self.refs.clear();
         let (sink, refs) = (&mut *self.sink, &mut self.refs);
+        let described = translator.options.type_and_unit_labels;
+        let kind = if described && family.kind != FamilyKind::Unknown { family.kind.as_str() } else { "" };
+        let unit = if described { family.unit.as_str() } else { "" };
         let mut add = |suffix: &str, special: Option<(&str, &str)>| {
             let name = format!("{}{suffix}", family.name);
-            let labels = match special {
-                None => freeze(limits, &base, &[(LABEL_NAME, &name)]),
-                Some(special) => freeze(limits, &base, &[(LABEL_NAME, &name), special]),
-            };
+            // What is empty is no label, and hides none that the point has.
+            let fixed =
+                [Some((LABEL_NAME, name.as_str())), Some(("__type__", kind)), Some(("__unit__", unit)), special];
+            let fixed: Vec<_> = fixed.into_iter().flatten().filter(|(_, value)| !value.is_empty()).collect();
+            let labels = freeze(limits, &base, &fixed);
             refs.push(labels.and_then(|labels| sink.resolve(&labels)).map_err(LabelsError::Refused)?);
             Ok::<(), LabelsError>(())
         };
         match shape {
-            Shape::Number => add("", None)?,
+            Shape::Single => add("", None)?,
             Shape::Histogram { has_sum, bounds } => {
                 let bounds: Vec<f64> = bounds.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
                 if bounds.iter().any(|b| !b.is_finite()) || !bounds.is_sorted_by(|a, b| a < b) {

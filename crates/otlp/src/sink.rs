@@ -1,6 +1,7 @@
 //! Where translated samples go.
 
 use crate::Refused;
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef};
 
 /// Takes the samples of one request, in the order of its points.
@@ -14,8 +15,27 @@ pub trait Sink {
     /// Whether `series`, resolved in an earlier epoch, is still good; if so it stays good through this one.
     fn touch(&mut self, series: SeriesRef) -> bool;
 
-    /// Takes one sample of the current point.
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64);
+    /// Takes one sample of the current point. What is counted began at `start_ms`; 0 if that is not known.
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64);
+
+    /// Takes a native histogram, which is the only sample of the current point, or the marker that ends a series.
+    /// `start_ms` is as for [`append`](Self::append). Its parts fit together, but nobody has added up its counts.
+    ///
+    /// # Errors
+    /// If it cannot be stored; nothing is kept then, and the point is refused with that message.
+    fn append_histogram(
+        &mut self,
+        series: SeriesRef,
+        timestamp_ms: i64,
+        start_ms: i64,
+        histogram: FloatHistogram,
+    ) -> Result<(), Refused>;
+
+    /// Whether exemplars are kept; those of points are read only then.
+    fn wants_exemplars(&self) -> bool;
+
+    /// Takes an exemplar of the current point, after its samples. Nothing of it can cost the point.
+    fn append_exemplar(&mut self, exemplar: Exemplar);
 
     /// Ends the current point: all samples since the last end belong to it.
     fn end_point(&mut self);
@@ -33,4 +53,17 @@ pub struct TargetInfo {
     pub series: SeriesRef,
     /// The time from one of its samples to the next in milliseconds, > 0: half the lookback, so that none is missed.
     pub step_ms: i64,
+}
+
+/// One observation of a series, with what its labels do not say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exemplar {
+    /// The series of the point; of a histogram with classic buckets that of the bucket into which the value falls.
+    pub series: SeriesRef,
+    /// Milliseconds since the Unix epoch; `None` if the sender did not say.
+    pub timestamp_ms: Option<i64>,
+    /// The observed value.
+    pub value: f64,
+    /// `trace_id`, `span_id` and attributes.
+    pub labels: Labels,
 }

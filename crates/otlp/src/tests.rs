@@ -1,9 +1,10 @@
 //! Requests through the whole translator: outcomes of points, the cache, limits, odd encodings.
 
-use crate::{Limits, Options, RefusalReason, Refused, Sink, TargetInfo, Translation, Translator};
+use crate::{Exemplar, Limits, Options, RefusalReason, Refused, Sink, TargetInfo, Translation, Translator};
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef, companion_times, is_stale_nan};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use opentelemetry_proto::tonic::metrics::v1::summary_data_point::ValueAtQuantile;
@@ -13,13 +14,16 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
-use serde_json::Value;
 
 /// Keeps everything; series get ascending references.
 #[derive(Default)]
 pub(crate) struct MemorySink {
     pub series: Vec<Labels>,
     pub samples: Vec<(SeriesRef, i64, f64)>,
+    /// Of samples of both kinds, in order.
+    pub starts: Vec<i64>,
+    pub histograms: Vec<(SeriesRef, i64, FloatHistogram)>,
+    pub exemplars: Vec<Exemplar>,
     pub point_ends: Vec<usize>,
     pub resource_start: usize,
     pub resolved: usize,
@@ -49,8 +53,29 @@ impl Sink for MemorySink {
         !self.forgotten.contains(&series)
     }
 
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64) {
         self.samples.push((series, timestamp_ms, value));
+        self.starts.push(start_ms);
+    }
+
+    fn append_histogram(
+        &mut self,
+        series: SeriesRef,
+        timestamp_ms: i64,
+        start_ms: i64,
+        histogram: FloatHistogram,
+    ) -> Result<(), Refused> {
+        self.histograms.push((series, timestamp_ms, histogram));
+        self.starts.push(start_ms);
+        Ok(())
+    }
+
+    fn wants_exemplars(&self) -> bool {
+        true
+    }
+
+    fn append_exemplar(&mut self, exemplar: Exemplar) {
+        self.exemplars.push(exemplar);
     }
 
     fn end_point(&mut self) {
@@ -81,128 +106,9 @@ impl MemorySink {
     }
 }
 
-/// `{"a": "1"}` or OTLP's list of keys and values.
-pub(crate) fn key_values(json: &Value) -> Vec<KeyValue> {
-    match json {
-        Value::Object(map) => map.iter().map(|(k, v)| kv(k, v.as_str().unwrap())).collect(),
-        Value::Array(list) => list
-            .iter()
-            .map(|pair| kv(pair["key"].as_str().unwrap(), pair["value"]["stringValue"].as_str().unwrap()))
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
 fn kv(key: &str, value: &str) -> KeyValue {
     let value = Some(AnyValue { value: Some(any_value::Value::StringValue(value.into())) });
     KeyValue { key: key.into(), value, ..Default::default() }
-}
-
-/// The OTLP/JSON of the conformance tables: strings only as attribute values.
-pub(crate) fn json_request(json: &Value) -> ExportMetricsServiceRequest {
-    let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
-    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    ExportMetricsServiceRequest {
-        resource_metrics: list(&json["resourceMetrics"])
-            .iter()
-            .map(|rm| ResourceMetrics {
-                resource: Some(Resource {
-                    attributes: key_values(&rm["resource"]["attributes"]),
-                    ..Default::default()
-                }),
-                scope_metrics: list(&rm["scopeMetrics"])
-                    .iter()
-                    .map(|sm| ScopeMetrics {
-                        scope: Some(InstrumentationScope {
-                            name: text(&sm["scope"]["name"]),
-                            version: text(&sm["scope"]["version"]),
-                            attributes: key_values(&sm["scope"]["attributes"]),
-                            ..Default::default()
-                        }),
-                        metrics: list(&sm["metrics"]).iter().map(json_metric).collect(),
-                        schema_url: text(&sm["schemaUrl"]),
-                    })
-                    .collect(),
-                ..Default::default()
-            })
-            .collect(),
-    }
-}
-
-fn json_u64(value: &Value) -> u64 {
-    value.as_str().map_or_else(|| value.as_u64().unwrap_or(0), |text| text.parse().unwrap())
-}
-
-fn json_metric(json: &Value) -> Metric {
-    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    let points = |data: &Value| data["dataPoints"].as_array().cloned().unwrap_or_default();
-    let temporality = |data: &Value| data["aggregationTemporality"].as_i64().unwrap_or(0) as i32;
-    let number = |p: &Value| NumberDataPoint {
-        attributes: key_values(&p["attributes"]),
-        time_unix_nano: json_u64(&p["timeUnixNano"]),
-        flags: p["flags"].as_u64().unwrap_or(0) as u32,
-        value: match (&p["asDouble"], &p["asInt"]) {
-            (Value::Number(v), _) => Some(Number::AsDouble(v.as_f64().unwrap())),
-            (_, Value::Null) => None,
-            (_, v) => Some(Number::AsInt(json_u64(v) as i64)),
-        },
-        ..Default::default()
-    };
-    let data = if let Some(gauge) = json.get("gauge") {
-        Some(Data::Gauge(Gauge { data_points: points(gauge).iter().map(number).collect() }))
-    } else if let Some(sum) = json.get("sum") {
-        Some(Data::Sum(Sum {
-            data_points: points(sum).iter().map(number).collect(),
-            aggregation_temporality: temporality(sum),
-            is_monotonic: sum["isMonotonic"].as_bool().unwrap_or(false),
-        }))
-    } else if let Some(histogram) = json.get("histogram") {
-        let point = |p: &Value| HistogramDataPoint {
-            attributes: key_values(&p["attributes"]),
-            time_unix_nano: json_u64(&p["timeUnixNano"]),
-            count: json_u64(&p["count"]),
-            sum: p["sum"].as_f64(),
-            bucket_counts: p["bucketCounts"].as_array().into_iter().flatten().map(json_u64).collect(),
-            explicit_bounds: p["explicitBounds"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect(),
-            ..Default::default()
-        };
-        Some(Data::Histogram(Histogram {
-            data_points: points(histogram).iter().map(point).collect(),
-            aggregation_temporality: temporality(histogram),
-        }))
-    } else if let Some(histogram) = json.get("exponentialHistogram") {
-        Some(Data::ExponentialHistogram(ExponentialHistogram {
-            data_points: points(histogram).iter().map(|_| ExponentialHistogramDataPoint::default()).collect(),
-            aggregation_temporality: temporality(histogram),
-        }))
-    } else {
-        json.get("summary").map(|summary| {
-            let point = |p: &Value| SummaryDataPoint {
-                attributes: key_values(&p["attributes"]),
-                time_unix_nano: json_u64(&p["timeUnixNano"]),
-                count: json_u64(&p["count"]),
-                sum: p["sum"].as_f64().unwrap_or(0.0),
-                quantile_values: p["quantileValues"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .map(|q| ValueAtQuantile {
-                        quantile: q["quantile"].as_f64().unwrap(),
-                        value: q["value"].as_f64().unwrap(),
-                    })
-                    .collect(),
-                ..Default::default()
-            };
-            Data::Summary(Summary { data_points: points(summary).iter().map(point).collect() })
-        })
-    };
-    Metric {
-        name: text(&json["name"]),
-        description: text(&json["description"]),
-        unit: text(&json["unit"]),
-        data,
-        ..Default::default()
-    }
 }
 
 fn point(attributes: &[(&str, &str)], seconds: u64, value: f64) -> NumberDataPoint {
@@ -384,21 +290,23 @@ fn each_bad_point_is_counted_and_its_neighbours_stay() {
         })),
         ..Default::default()
     };
+    let scaled = |scale| ExponentialHistogramDataPoint { scale, ..Default::default() };
     let exponential = Metric {
         name: "e".into(),
         data: Some(Data::ExponentialHistogram(ExponentialHistogram {
-            data_points: vec![ExponentialHistogramDataPoint::default(); 2],
+            data_points: vec![scaled(-5), scaled(-4)],
             aggregation_temporality: 2,
         })),
         ..Default::default()
     };
-    let bytes = request(&[], vec![gauge("g", points), sum(1), sum(0), exponential]);
+    let empty = Metric { name: "n".into(), ..Default::default() };
+    let bytes = request(&[], vec![gauge("g", points), sum(1), sum(0), exponential, empty]);
     let (sink, out) = translate(Options::default(), &bytes);
     assert_eq!(sink.shown(), [r#"{__name__="g", ok="1"} 1 @1000"#, r#"{__name__="g", ok="2"} 2 @1000"#]);
-    assert_eq!(out.accepted_points, 2);
+    assert_eq!((out.accepted_points, sink.histograms.len()), (3, 1));
     let counts = RefusalReason::ALL.map(|r| (r.as_str(), out.refused.count(r)));
     let want =
-        [("invalid", 2), ("temporality", 6), ("unsupported", 2), ("limit", 4), ("series_limit", 0), ("sample", 0)];
+        [("invalid", 3), ("temporality", 6), ("unsupported", 0), ("limit", 4), ("series_limit", 0), ("sample", 0)];
     assert_eq!(counts, want);
     let messages = out.refused.messages();
     assert_eq!(messages.len(), 5, "the first five different ones");

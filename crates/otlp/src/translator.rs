@@ -108,11 +108,13 @@ fn translate_metric<S: Sink>(
     let points_before = pass.points_seen;
     match metric.data {
         MetricData::Gauge | MetricData::Sum { .. } => pass.number_points(shard, resource, scope, &context)?,
-        MetricData::Histogram { .. } => pass.histogram_points(shard, resource, scope, &context)?,
-        MetricData::Summary => pass.summary_points(shard, resource, scope, &context)?,
-        MetricData::ExponentialHistogram { .. } | MetricData::None => {
-            unreachable!("refused above")
+        MetricData::Histogram { .. } if pass.translator.options.custom_bucket_histograms => {
+            pass.custom_histogram_points(shard, resource, scope, &context)?;
         }
+        MetricData::Histogram { .. } => pass.histogram_points(shard, resource, scope, &context)?,
+        MetricData::ExponentialHistogram { .. } => pass.exponential_points(shard, resource, scope, &context)?,
+        MetricData::Summary => pass.summary_points(shard, resource, scope, &context)?,
+        MetricData::None => unreachable!("refused above"),
     }
     if pass.points_seen == points_before {
         pass.out.warn(&format!("metric {:?} has no data points", context.shown_name()));

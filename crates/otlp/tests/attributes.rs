@@ -1,7 +1,8 @@
 //! Attributes that become labels: keys that fall together, what is empty, values of every type, odd alphabets.
 
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef};
-use mytsdb_otlp::{Options, Promotion, Refused, Sink, TargetInfo, Translation, Translator};
+use mytsdb_otlp::{Exemplar, Options, Promotion, Refused, Sink, TargetInfo, Translation, Translator};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
@@ -23,7 +24,14 @@ impl Sink for Series {
     fn touch(&mut self, _: SeriesRef) -> bool {
         true
     }
-    fn append(&mut self, _: SeriesRef, _: i64, _: f64) {}
+    fn append(&mut self, _: SeriesRef, _: i64, _: i64, _: f64) {}
+    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram) -> Result<(), Refused> {
+        Ok(())
+    }
+    fn wants_exemplars(&self) -> bool {
+        false
+    }
+    fn append_exemplar(&mut self, _: Exemplar) {}
     fn end_point(&mut self) {}
     fn end_resource(&mut self, _: Option<TargetInfo>) {}
 }

@@ -3,12 +3,14 @@
 //! proptest prints the failing case; `PROPTEST_RNG_SEED` replays a run and `PROPTEST_CASES` deepens it.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_otlp::wire::{
-    AnyValue, Attributes, HistogramPoint, Metric, MetricData, NumberPoint, NumberValue, Resource, ResourceMetrics,
-    Scope, ScopeMetrics, SummaryPoint, Temporality, gather_attributes, resource_metrics,
+    AnyValue, Attributes, ExemplarView, ExponentialPoint, HistogramPoint, Metric, MetricData, NumberPoint, NumberValue,
+    Repeated, Resource, ResourceMetrics, Scope, ScopeMetrics, SummaryPoint, Temporality, gather_attributes,
+    resource_metrics,
 };
-use mytsdb_otlp::{Options, OtlpError, Refused, Sink, TargetInfo, Translator};
+use mytsdb_otlp::{Exemplar, Options, OtlpError, Refused, Sink, TargetInfo, Translator};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{self as common, any_value::Value};
 use opentelemetry_proto::tonic::metrics::v1::{self as proto, metric::Data, number_data_point};
@@ -73,6 +75,26 @@ fn walk_attributes(attributes: Attributes<'_>, facts: &mut Facts) -> Result<(), 
     Ok(())
 }
 
+fn number(value: Option<NumberValue>) -> String {
+    match value {
+        None => "none".to_owned(),
+        Some(NumberValue::Int(i)) => i.to_string(),
+        Some(NumberValue::Double(d)) => format!("{:x}", d.to_bits()),
+    }
+}
+
+fn walk_exemplars(point: &[u8], field: u32, has: bool, facts: &mut Facts) -> Result<(), OtlpError> {
+    let mut count = 0;
+    for bytes in Repeated::new(point, field) {
+        let e = ExemplarView::parse(bytes?)?;
+        count += 1;
+        facts.line(format_args!("e {} {} {:?} {:?}", e.time_unix_nano, number(e.value), e.trace_id, e.span_id));
+        walk_attributes(e.attributes(), facts)?;
+    }
+    assert_eq!(has, count > 0);
+    Ok(())
+}
+
 fn walk_metric(metric: &Metric<'_>, facts: &mut Facts) -> Result<(), OtlpError> {
     let (name, description, unit) = (text(metric.name), text(metric.description), text(metric.unit));
     facts.line(format_args!("metric {name:?} {description:?} {unit:?} {:?}", metric.data));
@@ -81,12 +103,9 @@ fn walk_metric(metric: &Metric<'_>, facts: &mut Facts) -> Result<(), OtlpError> 
         match metric.data {
             MetricData::Gauge | MetricData::Sum { .. } => {
                 let p = NumberPoint::parse(bytes)?;
-                let value = match p.value {
-                    None => "none".to_owned(),
-                    Some(NumberValue::Int(i)) => i.to_string(),
-                    Some(NumberValue::Double(d)) => format!("{:x}", d.to_bits()),
-                };
-                facts.line(format_args!("number {} {value} {}", p.time_unix_nano, p.flags));
+                let (start, time, value) = (p.start_time_unix_nano, p.time_unix_nano, number(p.value));
+                facts.line(format_args!("number {start} {time} {value} {}", p.flags));
+                walk_exemplars(bytes, NumberPoint::EXEMPLARS, p.has_exemplars, facts)?;
                 assert!(!p.attributes.scattered, "prost writes attributes in one run");
                 walk_attributes(p.attributes.decode(), facts)?;
                 let mut gathered = Vec::new();
@@ -98,20 +117,38 @@ fn walk_metric(metric: &Metric<'_>, facts: &mut Facts) -> Result<(), OtlpError> 
                 let bounds: Vec<u64> = p.explicit_bounds.iter().collect();
                 let counts: Vec<u64> = p.bucket_counts.iter().collect();
                 let sum = p.sum.map(f64::to_bits);
-                facts
-                    .line(format_args!("h {} {} {sum:?} {counts:?} {bounds:?} {}", p.time_unix_nano, p.count, p.flags));
+                let (start, time, count) = (p.start_time_unix_nano, p.time_unix_nano, p.count);
+                facts.line(format_args!("h {start} {time} {count} {sum:?} {counts:?} {bounds:?} {}", p.flags));
+                walk_exemplars(bytes, HistogramPoint::EXEMPLARS, p.has_exemplars, facts)?;
                 walk_attributes(p.attributes.decode(), facts)?;
             }
             MetricData::Summary => {
                 let p = SummaryPoint::parse(bytes)?;
-                facts.line(format_args!("s {} {} {:x} {}", p.time_unix_nano, p.count, p.sum.to_bits(), p.flags));
+                let (start, time, count) = (p.start_time_unix_nano, p.time_unix_nano, p.count);
+                facts.line(format_args!("s {start} {time} {count} {:x} {}", p.sum.to_bits(), p.flags));
                 for quantile in p.quantiles() {
                     let (q, v) = quantile?;
                     facts.line(format_args!("q {:x} {:x}", q.to_bits(), v.to_bits()));
                 }
                 walk_attributes(p.attributes.decode(), facts)?;
             }
-            MetricData::ExponentialHistogram { .. } | MetricData::None => facts.line(format_args!("other")),
+            MetricData::ExponentialHistogram { .. } => {
+                let p = ExponentialPoint::parse(bytes)?;
+                let (start, time, count) = (p.start_time_unix_nano, p.time_unix_nano, p.count);
+                let (sum, threshold) = (p.sum.map(f64::to_bits), p.zero_threshold.unwrap_or(0.0).to_bits());
+                facts.line(format_args!(
+                    "x {start} {time} {count} {sum:?} {} {} {threshold:x} {}",
+                    p.scale, p.zero_count, p.flags
+                ));
+                for side in [&p.positive, &p.negative] {
+                    let counts: Vec<u64> = side.counts().collect();
+                    assert_eq!((counts.len(), counts.is_empty()), (side.len(), side.is_empty()));
+                    facts.line(format_args!("{} {counts:?}", side.offset));
+                }
+                walk_exemplars(bytes, ExponentialPoint::EXEMPLARS, p.has_exemplars, facts)?;
+                walk_attributes(p.attributes.decode(), facts)?;
+            }
+            MetricData::None => facts.line(format_args!("other")),
         }
     }
     Ok(())
@@ -148,6 +185,18 @@ fn prost_attributes(attributes: &[common::KeyValue], facts: &mut Facts) {
     }
 }
 
+fn prost_exemplars(exemplars: &[proto::Exemplar], facts: &mut Facts) {
+    for e in exemplars {
+        let value = match e.value {
+            None => "none".to_owned(),
+            Some(proto::exemplar::Value::AsInt(i)) => i.to_string(),
+            Some(proto::exemplar::Value::AsDouble(d)) => format!("{:x}", d.to_bits()),
+        };
+        facts.line(format_args!("e {} {value} {:?} {:?}", e.time_unix_nano, e.trace_id, e.span_id));
+        prost_attributes(&e.filtered_attributes, facts);
+    }
+}
+
 fn prost_metric(metric: &proto::Metric, facts: &mut Facts) {
     let temporality = |number| match number {
         1 => Temporality::Delta,
@@ -178,7 +227,8 @@ fn prost_metric(metric: &proto::Metric, facts: &mut Facts) {
             Some(number_data_point::Value::AsInt(i)) => i.to_string(),
             Some(number_data_point::Value::AsDouble(d)) => format!("{:x}", d.to_bits()),
         };
-        facts.line(format_args!("number {} {value} {}", p.time_unix_nano, p.flags));
+        facts.line(format_args!("number {} {} {value} {}", p.start_time_unix_nano, p.time_unix_nano, p.flags));
+        prost_exemplars(&p.exemplars, facts);
         prost_attributes(&p.attributes, facts);
     }
     match &metric.data {
@@ -186,21 +236,38 @@ fn prost_metric(metric: &proto::Metric, facts: &mut Facts) {
             for p in &h.data_points {
                 let bounds: Vec<u64> = p.explicit_bounds.iter().map(|b| b.to_bits()).collect();
                 let (sum, counts) = (p.sum.map(f64::to_bits), &p.bucket_counts);
-                facts
-                    .line(format_args!("h {} {} {sum:?} {counts:?} {bounds:?} {}", p.time_unix_nano, p.count, p.flags));
+                let (start, time, count) = (p.start_time_unix_nano, p.time_unix_nano, p.count);
+                facts.line(format_args!("h {start} {time} {count} {sum:?} {counts:?} {bounds:?} {}", p.flags));
+                prost_exemplars(&p.exemplars, facts);
                 prost_attributes(&p.attributes, facts);
             }
         }
         Some(Data::Summary(s)) => {
             for p in &s.data_points {
-                facts.line(format_args!("s {} {} {:x} {}", p.time_unix_nano, p.count, p.sum.to_bits(), p.flags));
+                let (start, time, count) = (p.start_time_unix_nano, p.time_unix_nano, p.count);
+                facts.line(format_args!("s {start} {time} {count} {:x} {}", p.sum.to_bits(), p.flags));
                 for q in &p.quantile_values {
                     facts.line(format_args!("q {:x} {:x}", q.quantile.to_bits(), q.value.to_bits()));
                 }
                 prost_attributes(&p.attributes, facts);
             }
         }
-        Some(Data::ExponentialHistogram(e)) => e.data_points.iter().for_each(|_| facts.line(format_args!("other"))),
+        Some(Data::ExponentialHistogram(e)) => {
+            for p in &e.data_points {
+                let (start, time, count) = (p.start_time_unix_nano, p.time_unix_nano, p.count);
+                let (sum, threshold) = (p.sum.map(f64::to_bits), p.zero_threshold.to_bits());
+                facts.line(format_args!(
+                    "x {start} {time} {count} {sum:?} {} {} {threshold:x} {}",
+                    p.scale, p.zero_count, p.flags
+                ));
+                for side in [&p.positive, &p.negative] {
+                    let side = side.clone().unwrap_or_default();
+                    facts.line(format_args!("{} {:?}", side.offset, side.bucket_counts));
+                }
+                prost_exemplars(&p.exemplars, facts);
+                prost_attributes(&p.attributes, facts);
+            }
+        }
         _ => {}
     }
 }
@@ -228,12 +295,20 @@ fn attributes() -> impl Strategy<Value = Vec<common::KeyValue>> {
 }
 
 fn exemplars() -> impl Strategy<Value = Vec<proto::Exemplar>> {
-    let one = (attributes(), any::<u64>()).prop_map(|(filtered_attributes, time_unix_nano)| proto::Exemplar {
-        filtered_attributes,
-        time_unix_nano,
-        trace_id: vec![1; 16],
-        ..Default::default()
-    });
+    let value = prop_oneof![
+        any::<i64>().prop_map(proto::exemplar::Value::AsInt),
+        any::<f64>().prop_map(proto::exemplar::Value::AsDouble)
+    ];
+    let ids = (prop::collection::vec(any::<u8>(), 0..17), prop::collection::vec(any::<u8>(), 0..9));
+    let one = (attributes(), any::<u64>(), prop::option::of(value), ids).prop_map(
+        |(filtered_attributes, time_unix_nano, value, (trace_id, span_id))| proto::Exemplar {
+            filtered_attributes,
+            time_unix_nano,
+            value,
+            span_id,
+            trace_id,
+        },
+    );
     prop::collection::vec(one, 0..2)
 }
 
@@ -256,11 +331,12 @@ fn number_point() -> impl Strategy<Value = proto::NumberDataPoint> {
 
 fn histogram_point() -> impl Strategy<Value = proto::HistogramDataPoint> {
     let lists = (prop::collection::vec(any::<u64>(), 0..5), prop::collection::vec(any::<f64>(), 0..5));
-    (attributes(), any::<(u64, u64, u32, Option<f64>, Option<f64>)>(), lists, exemplars()).prop_map(
-        |(attributes, (time_unix_nano, count, flags, sum, min), (bucket_counts, explicit_bounds), exemplars)| {
+    (attributes(), any::<([u64; 2], u64, u32, Option<f64>, Option<f64>)>(), lists, exemplars()).prop_map(
+        |(attributes, (times, count, flags, sum, min), (bucket_counts, explicit_bounds), exemplars)| {
             proto::HistogramDataPoint {
                 attributes,
-                time_unix_nano,
+                start_time_unix_nano: times[0],
+                time_unix_nano: times[1],
                 count,
                 sum,
                 bucket_counts,
@@ -268,7 +344,44 @@ fn histogram_point() -> impl Strategy<Value = proto::HistogramDataPoint> {
                 exemplars,
                 flags,
                 min,
-                ..Default::default()
+                max: min,
+            }
+        },
+    )
+}
+
+fn exponential_point() -> impl Strategy<Value = proto::ExponentialHistogramDataPoint> {
+    let side = || {
+        let small = prop::collection::vec(prop_oneof![Just(0), 0..300_u64, any::<u64>()], 0..6);
+        let buckets = (-20..20_i32, small).prop_map(|(offset, bucket_counts)| {
+            proto::exponential_histogram_data_point::Buckets { offset, bucket_counts }
+        });
+        prop::option::of(buckets)
+    };
+    let numbers = any::<([u64; 2], u64, u64, u32, Option<f64>, f64)>();
+    (attributes(), numbers, any::<i32>(), (side(), side()), exemplars()).prop_map(
+        |(
+            attributes,
+            (times, count, zero_count, flags, sum, zero_threshold),
+            scale,
+            (positive, negative),
+            exemplars,
+        )| {
+            proto::ExponentialHistogramDataPoint {
+                attributes,
+                start_time_unix_nano: times[0],
+                time_unix_nano: times[1],
+                count,
+                sum,
+                scale: scale >> (scale & 31),
+                zero_count,
+                positive,
+                negative,
+                flags,
+                exemplars,
+                min: sum,
+                max: sum,
+                zero_threshold,
             }
         },
     )
@@ -304,10 +417,11 @@ fn metric() -> impl Strategy<Value = proto::Metric> {
         }),
         prop::collection::vec(summary_point(), 0..3)
             .prop_map(|data_points| Data::Summary(proto::Summary { data_points })),
-        (0..3i32).prop_map(|aggregation_temporality| Data::ExponentialHistogram(proto::ExponentialHistogram {
-            data_points: vec![proto::ExponentialHistogramDataPoint { scale: 3, ..Default::default() }],
-            aggregation_temporality,
-        })),
+        (prop::collection::vec(exponential_point(), 0..3), 0..3i32).prop_map(
+            |(data_points, aggregation_temporality)| {
+                Data::ExponentialHistogram(proto::ExponentialHistogram { data_points, aggregation_temporality })
+            }
+        ),
     ];
     ("[a-z.]{0,8}", ".{0,8}", "[a-zA-Z/1%]{0,4}", prop::option::of(data)).prop_map(|(name, description, unit, data)| {
         proto::Metric { name, description, unit, data, ..Default::default() }
@@ -378,7 +492,15 @@ impl Sink for Count {
     fn touch(&mut self, _: SeriesRef) -> bool {
         true
     }
-    fn append(&mut self, _: SeriesRef, _: i64, _: f64) {}
+    fn append(&mut self, _: SeriesRef, _: i64, _: i64, _: f64) {}
+    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, histogram: FloatHistogram) -> Result<(), Refused> {
+        assert!(histogram.is_stale() || histogram.validate().is_ok());
+        Ok(())
+    }
+    fn wants_exemplars(&self) -> bool {
+        true
+    }
+    fn append_exemplar(&mut self, _: Exemplar) {}
     fn end_point(&mut self) {
         self.1 += 1;
     }
@@ -400,7 +522,7 @@ proptest! {
 
     #[test]
     fn the_order_of_fields_does_not_matter(request in request(), mut seed in any::<u64>()) {
-        let levels = [1 << 1, 1 << 1 | 1 << 2, 1 << 1 | 1 << 2, 1 << 5 | 1 << 7 | 1 << 9 | 1 << 11];
+        let levels = [1 << 1, 1 << 1 | 1 << 2, 1 << 1 | 1 << 2, 1 << 5 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 11];
         let bytes = reorder(&request.encode_to_vec(), &levels, &mut seed);
         prop_assert_eq!(&ExportMetricsServiceRequest::decode(&bytes[..]).unwrap(), &request.clone());
         let (mut ours, mut theirs) = (Facts::default(), Facts::default());

@@ -70,6 +70,16 @@ impl<'a> Reader<'a> {
         Err(ProtobufError::VarintTooLong)
     }
 
+    /// A signed integer of 32 bits in zigzag form; higher bits are cut off, as protobuf has it.
+    ///
+    /// # Errors
+    /// As for [`varint`](Self::varint).
+    #[inline]
+    pub fn sint32(&mut self) -> Result<i32, ProtobufError> {
+        let raw = self.varint()? as u32;
+        Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
+    }
+
     /// Eight bytes, little-endian.
     ///
     /// # Errors

@@ -2,16 +2,20 @@
 //!
 //! Protobuf's rules hold: fields come in any order, the last of a repeated scalar wins, repeated embedded messages of
 //! singular kind merge (which is what concatenating their bytes means), packed and unpacked arrays mix, unknown fields
-//! are skipped. What is skipped (exemplars, unknown fields) is checked for length only. Every read is bounds-checked,
+//! are skipped. What is skipped (unknown fields) is checked for length only. Every read is bounds-checked,
 //! and no allocation is larger than the request.
 
 mod any_value;
+mod exemplar;
+mod exponential;
 mod messages;
 mod points;
 mod reader;
 
 pub(crate) use any_value::TextError;
 pub use any_value::{AnyValue, NESTING_MAX};
+pub use exemplar::ExemplarView;
+pub use exponential::{ExponentialBuckets, ExponentialPoint};
 pub use messages::{
     Attributes, KeyValue, Metric, MetricData, Repeated, Resource, ResourceMetrics, Scope, ScopeMetrics, Temporality,
     resource_metrics,

@@ -30,7 +30,7 @@ impl<'a> AttributeRun<'a> {
 }
 
 /// Collects an attribute run while fields pass by.
-struct RunBuilder {
+pub(super) struct RunBuilder {
     start: usize,
     end: usize,
     scattered: bool,
@@ -38,12 +38,12 @@ struct RunBuilder {
 
 impl RunBuilder {
     #[inline]
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { start: usize::MAX, end: 0, scattered: false }
     }
 
     #[inline]
-    fn add(&mut self, start: usize, end: usize) {
+    pub(super) fn add(&mut self, start: usize, end: usize) {
         if self.start == usize::MAX {
             self.start = start;
         } else if self.end != start {
@@ -54,7 +54,7 @@ impl RunBuilder {
     }
 
     #[inline]
-    fn finish(self, point: &[u8], field: u32) -> AttributeRun<'_> {
+    pub(super) fn finish(self, point: &[u8], field: u32) -> AttributeRun<'_> {
         AttributeRun { bytes: point.get(self.start..self.end).unwrap_or(&[]), scattered: self.scattered, field }
     }
 }
@@ -103,17 +103,23 @@ impl NumberValue {
 pub struct NumberPoint<'a> {
     /// The encoded attributes.
     pub attributes: AttributeRun<'a>,
+    /// When what is counted began, in nanoseconds since the Unix epoch; 0 if that is not known.
+    pub start_time_unix_nano: u64,
     /// Nanoseconds since the Unix epoch.
     pub time_unix_nano: u64,
     /// The value, if there is one.
     pub value: Option<NumberValue>,
     /// See [`NO_RECORDED_VALUE`].
     pub flags: u32,
+    /// Whether there are exemplars, in field [`Self::EXEMPLARS`].
+    pub has_exemplars: bool,
 }
 
 impl<'a> NumberPoint<'a> {
     /// Number of the attributes field.
     pub const ATTRIBUTES: u32 = 7;
+    /// Number of the exemplars field.
+    pub const EXEMPLARS: u32 = 5;
 
     /// Reads one point.
     ///
@@ -123,7 +129,8 @@ impl<'a> NumberPoint<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, OtlpError> {
         let mut reader = Reader::new(bytes);
         let mut run = RunBuilder::new();
-        let (mut time_unix_nano, mut value, mut flags) = (0, None, 0);
+        let (mut start_time_unix_nano, mut time_unix_nano, mut value, mut flags) = (0, 0, None, 0);
+        let mut has_exemplars = false;
         let mut at = 0;
         while let Some(tag) = reader.tag()? {
             match tag {
@@ -131,17 +138,21 @@ impl<'a> NumberPoint<'a> {
                     reader.bytes()?;
                     run.add(at, reader.position());
                 }
-                FIXED_2 => drop(reader.fixed64()?),
+                FIXED_2 => start_time_unix_nano = reader.fixed64()?,
                 FIXED_3 => time_unix_nano = reader.fixed64()?,
                 FIXED_4 => value = Some(NumberValue::Double(reader.double()?)),
                 FIXED_6 => value = Some(NumberValue::Int(reader.fixed64()? as i64)),
                 VARINT_8 => flags = reader.varint()? as u32,
-                BYTES_5 => drop(reader.bytes()?),
+                BYTES_5 => {
+                    reader.bytes()?;
+                    has_exemplars = true;
+                }
                 _ => reader.skip(tag, 0b1_1111_1100)?,
             }
             at = reader.position();
         }
-        Ok(Self { attributes: run.finish(bytes, Self::ATTRIBUTES), time_unix_nano, value, flags })
+        let attributes = run.finish(bytes, Self::ATTRIBUTES);
+        Ok(Self { attributes, start_time_unix_nano, time_unix_nano, value, flags, has_exemplars })
     }
 }
 
@@ -197,6 +208,8 @@ impl<'a> Fixed64s<'a> {
 pub struct HistogramPoint<'a> {
     /// The encoded attributes.
     pub attributes: AttributeRun<'a>,
+    /// When what is counted began, in nanoseconds since the Unix epoch; 0 if that is not known.
+    pub start_time_unix_nano: u64,
     /// Nanoseconds since the Unix epoch.
     pub time_unix_nano: u64,
     /// All observations.
@@ -209,11 +222,15 @@ pub struct HistogramPoint<'a> {
     pub explicit_bounds: Fixed64s<'a>,
     /// See [`NO_RECORDED_VALUE`].
     pub flags: u32,
+    /// Whether there are exemplars, in field [`Self::EXEMPLARS`].
+    pub has_exemplars: bool,
 }
 
 impl<'a> HistogramPoint<'a> {
     /// Number of the attributes field.
     pub const ATTRIBUTES: u32 = 9;
+    /// Number of the exemplars field.
+    pub const EXEMPLARS: u32 = 8;
 
     /// Reads one point.
     ///
@@ -230,7 +247,8 @@ impl<'a> HistogramPoint<'a> {
                     reader.bytes()?;
                     run.add(at, reader.position());
                 }
-                FIXED_2 | FIXED_11 | FIXED_12 => {
+                FIXED_2 => point.start_time_unix_nano = reader.fixed64()?,
+                FIXED_11 | FIXED_12 => {
                     reader.fixed64()?;
                 }
                 FIXED_3 => point.time_unix_nano = reader.fixed64()?,
@@ -240,7 +258,10 @@ impl<'a> HistogramPoint<'a> {
                 FIXED_6 => point.bucket_counts.add(reader.fixed64()?),
                 BYTES_7 => point.explicit_bounds.add_packed(reader.bytes()?)?,
                 FIXED_7 => point.explicit_bounds.add(reader.fixed64()?),
-                BYTES_8 => drop(reader.bytes()?),
+                BYTES_8 => {
+                    reader.bytes()?;
+                    point.has_exemplars = true;
+                }
                 VARINT_10 => point.flags = reader.varint()? as u32,
                 _ => reader.skip(tag, 0b1_1111_1111_1100)?,
             }
@@ -257,6 +278,8 @@ pub struct SummaryPoint<'a> {
     bytes: &'a [u8],
     /// The encoded attributes.
     pub attributes: AttributeRun<'a>,
+    /// When what is counted began, in nanoseconds since the Unix epoch; 0 if that is not known.
+    pub start_time_unix_nano: u64,
     /// Nanoseconds since the Unix epoch.
     pub time_unix_nano: u64,
     /// All observations.
@@ -278,8 +301,15 @@ impl<'a> SummaryPoint<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, OtlpError> {
         let mut reader = Reader::new(bytes);
         let mut run = RunBuilder::new();
-        let mut point =
-            Self { bytes, attributes: AttributeRun::default(), time_unix_nano: 0, count: 0, sum: 0.0, flags: 0 };
+        let mut point = Self {
+            bytes,
+            attributes: AttributeRun::default(),
+            start_time_unix_nano: 0,
+            time_unix_nano: 0,
+            count: 0,
+            sum: 0.0,
+            flags: 0,
+        };
         let mut at = 0;
         while let Some(tag) = reader.tag()? {
             match tag {
@@ -287,7 +317,7 @@ impl<'a> SummaryPoint<'a> {
                     reader.bytes()?;
                     run.add(at, reader.position());
                 }
-                FIXED_2 => drop(reader.fixed64()?),
+                FIXED_2 => point.start_time_unix_nano = reader.fixed64()?,
                 FIXED_3 => point.time_unix_nano = reader.fixed64()?,
                 FIXED_4 => point.count = reader.fixed64()?,
                 FIXED_5 => point.sum = reader.double()?,
