@@ -1,7 +1,7 @@
 //! Wiring: opens the store, starts the listeners, and takes everything down in order.
 
 use crate::clock::SystemClock;
-use crate::settings::Config;
+use crate::settings::{Config, Feature};
 use crate::{logging, self_metrics};
 use anyhow::{Context, Result, bail};
 use mytsdb_engine::{Engine, EngineError, EngineOptions, Recovery};
@@ -273,7 +273,9 @@ fn text_limits(config: &Config) -> TextLimits {
 }
 
 fn api_options(config: &Config) -> Result<ApiOptions> {
+    let enabled = |feature| config.enable_feature.contains(&feature);
     Ok(ApiOptions {
+        unquoted_names: enabled(Feature::UnquotedNames),
         query: QueryOptions {
             lookback_ms: config.query_lookback.ms(),
             max_samples: config.query_max_samples,
@@ -281,6 +283,8 @@ fn api_options(config: &Config) -> Result<ApiOptions> {
             max_bytes: config.query_max_total_bytes.min(QueryOptions::default().max_bytes),
             memory: Some(MemoryBudget::new(config.query_max_total_bytes, "--query-max-total-bytes")),
             pool: query_pool()?,
+            use_start_timestamps: enabled(Feature::UseStartTimestamps),
+            delayed_name_removal: enabled(Feature::DelayedNameRemoval),
             texts: text_limits(config),
             ..QueryOptions::default()
         },

@@ -105,3 +105,13 @@ impl From<StorageError> for ApiError {
         Self::new(ErrorKind::Internal, error.to_string())
     }
 }
+
+/// Bytes in quotes, those that are no UTF-8 as `\xff`.
+pub(crate) fn quoted(bytes: &[u8]) -> String {
+    let mut out = String::from("\"");
+    for chunk in bytes.utf8_chunks() {
+        out.extend(chunk.valid().escape_debug());
+        out.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    out + "\""
+}

@@ -2,8 +2,12 @@
 
 use crate::api::Shared;
 use crate::json::Chunks;
+use crate::options::ApiOptions;
 
 type Feature = (&'static str, bool);
+
+const DELAYED_NAME_REMOVAL: &str = "delayed_name_removal";
+const UNQUOTED_NAMES: &str = "unquoted_utf8_names";
 
 const API: [Feature; 10] = [
     ("admin", false),
@@ -18,14 +22,17 @@ const API: [Feature; 10] = [
     ("time_range_series", true),
 ];
 const PROMETHEUS: [Feature; 3] = [("agent_mode", false), ("auto_reload_config", false), ("server_mode", true)];
-const PROMQL: [Feature; 18] = [
+/// What depends on settings is filled in by [`promql`].
+const PROMQL: [Feature; 21] = [
     ("anchored", true),
     ("at_modifier", true),
     ("bool", true),
     ("by", true),
-    ("delayed_name_removal", false),
+    (DELAYED_NAME_REMOVAL, false),
     ("duration_expr", true),
     ("fill", true),
+    ("fill_left", true),
+    ("fill_right", true),
     ("group_left", true),
     ("group_right", true),
     ("ignoring", true),
@@ -36,6 +43,7 @@ const PROMQL: [Feature; 18] = [
     ("per_step_stats", false),
     ("smoothed", true),
     ("subqueries", true),
+    (UNQUOTED_NAMES, false),
     ("without", true),
 ];
 const OPERATORS: [&str; 35] = [
@@ -77,18 +85,26 @@ const OPERATORS: [&str; 35] = [
 ];
 
 /// An object of objects of booleans, as Prometheus has it.
-pub(crate) fn write(_: &Shared, out: &mut Chunks) {
+pub(crate) fn write(shared: &Shared, out: &mut Chunks) {
     out.raw("{");
     group(out, "api", API);
     out.raw(",");
     group(out, "prometheus", PROMETHEUS);
     out.raw(",");
-    group(out, "promql", PROMQL);
+    group(out, "promql", promql(&shared.options));
     out.raw(",");
     group(out, "promql_functions", mytsdb_promql::FUNCTIONS.iter().map(|f| (f.name, true)));
     out.raw(",");
     group(out, "promql_operators", OPERATORS.map(|name| (name, true)));
     out.raw("}");
+}
+
+fn promql(options: &ApiOptions) -> [Feature; 21] {
+    PROMQL.map(|(name, fixed)| match name {
+        DELAYED_NAME_REMOVAL => (name, options.query.delayed_name_removal),
+        UNQUOTED_NAMES => (name, options.unquoted_names),
+        _ => (name, fixed),
+    })
 }
 
 fn group(out: &mut Chunks, name: &str, features: impl IntoIterator<Item = Feature>) {

@@ -3,7 +3,7 @@
 use crate::answer::{Answer, Outcome, Remarks};
 use crate::api::Shared;
 use crate::encoding::Encoding;
-use crate::error::ApiError;
+use crate::error::{ApiError, quoted};
 use crate::form;
 use crate::job::{self, Run};
 use crate::json::Chunks;
@@ -151,16 +151,6 @@ pub(crate) async fn label_values(State(shared): State<Arc<Shared>>, request: Req
         Ok(write_strings(out, values, limit))
     })
     .await
-}
-
-/// Bytes in quotes, those that are no UTF-8 as `\xff`.
-fn quoted(bytes: &[u8]) -> String {
-    let mut out = String::from("\"");
-    for chunk in bytes.utf8_chunks() {
-        out.extend(chunk.valid().escape_debug());
-        out.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
-    }
-    out + "\""
 }
 
 /// What one selector after the other gives; of all series if there is no selector.

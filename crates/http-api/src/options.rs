@@ -1,7 +1,7 @@
 //! Settings of the API.
 
 use mytsdb_listener::ListenerOptions;
-use mytsdb_promql::QueryOptions;
+use mytsdb_promql::{ParseOptions, QueryOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,10 @@ use std::time::Duration;
 /// Limits and facts that the API works with. The defaults are the server's.
 #[derive(Debug, Clone)]
 pub struct ApiOptions {
-    /// Limits of one evaluation.
+    /// Limits and switches of one evaluation.
     pub query: QueryOptions,
+    /// Names without quotes may have letters of any script, and dots behind the first character.
+    pub unquoted_names: bool,
     /// Longest time from a query's arrival to its answer; the `timeout` parameter can only shorten it.
     pub query_timeout: Duration,
     /// Queries that are worked on at the same time; as many lookups of series and labels again.
@@ -52,6 +54,11 @@ impl ApiOptions {
     /// The longest URL that can be told from one that is too long, in bytes and escaped: one less than parsers take.
     pub const URL_BYTES_MAX: usize = 65_533;
 
+    /// What the texts of queries and selectors may be.
+    pub(crate) fn language(&self) -> ParseOptions {
+        ParseOptions { unquoted_names: self.unquoted_names, ..ParseOptions::within(self.query.texts) }
+    }
+
     pub(crate) fn url_bytes_max(&self) -> usize {
         self.listener.target_bytes_max.unwrap_or(Self::URL_BYTES_MAX).min(Self::URL_BYTES_MAX)
     }
@@ -82,6 +89,7 @@ impl Default for ApiOptions {
     fn default() -> Self {
         Self {
             query: QueryOptions::default(),
+            unquoted_names: false,
             query_timeout: Duration::from_mins(2),
             queries_running_max: 20,
             queries_waiting_max: 100,

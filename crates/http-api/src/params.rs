@@ -8,7 +8,7 @@ use axum::body::{Body, HttpBody};
 use http::{Method, Request, header};
 use http_body_util::BodyExt;
 use mytsdb_model::{Matcher, TimeRange};
-use mytsdb_promql::{Expr, ParseError, ParseOptions, TextLimits};
+use mytsdb_promql::{Expr, ParseError, ParseOptions};
 use std::num::IntErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,35 +57,35 @@ impl FormBudget {
 pub(crate) struct Params {
     pairs: Vec<(String, String)>,
     malformed: Option<String>,
-    /// Limits of the queries and selectors among the values.
-    texts: TextLimits,
+    /// What the queries and selectors among the values may be.
+    language: ParseOptions,
     _form: Option<OwnedSemaphorePermit>,
 }
 
 impl Params {
     /// Reads the URL, and for a POST the body if it is a form.
     pub(crate) async fn read(shared: &Shared, request: Request<Body>, forms: Forms) -> Result<Self, ApiError> {
-        let texts = shared.options.query.texts;
+        let language = shared.options.language();
         let (head, body) = request.into_parts();
         let (mut url, url_malformed) = form::pairs(head.uri.query().unwrap_or("").as_bytes());
         let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
         let is = |kind: &str| content_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(kind);
         if head.method != Method::POST {
-            return Ok(Self { pairs: url, malformed: url_malformed, texts, _form: None });
+            return Ok(Self { pairs: url, malformed: url_malformed, language, _form: None });
         }
         if is("application/x-www-form-urlencoded") {
             let (bytes, held) = read_form(shared, body).await?;
             let (mut pairs, malformed) = form::pairs(&bytes);
             pairs.append(&mut url);
-            return Ok(Self { pairs, malformed: malformed.or(url_malformed), texts, _form: held });
+            return Ok(Self { pairs, malformed: malformed.or(url_malformed), language, _form: held });
         }
         let boundary = form::boundary(content_type).filter(|_| forms == Forms::All && is("multipart/form-data"));
         let Some(boundary) = boundary else {
-            return Ok(Self { pairs: url, malformed: url_malformed, texts, _form: None });
+            return Ok(Self { pairs: url, malformed: url_malformed, language, _form: None });
         };
         let (bytes, held) = read_form(shared, body).await?;
         url.extend(form::multipart(&bytes, boundary).unwrap_or_default());
-        Ok(Self { pairs: url, malformed: url_malformed, texts, _form: held })
+        Ok(Self { pairs: url, malformed: url_malformed, language, _form: held })
     }
 
     /// What is wrong with the first pair that was left out.
@@ -169,18 +169,18 @@ impl Params {
 
     /// The selectors of `match[]`, each as its matchers. Errors do not name the parameter.
     pub(crate) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
-        self.all("match[]").map(|text| selector(text, self.texts)).collect()
+        self.all("match[]").map(|text| selector(text, self.language)).collect()
     }
 
     /// The expression of `query`.
     pub(crate) fn expression(&self) -> Result<Expr, ParseError> {
-        mytsdb_promql::parse_with(self.get("query"), ParseOptions::within(self.texts))
+        mytsdb_promql::parse_with(self.get("query"), self.language)
     }
 }
 
-fn selector(text: &str, texts: TextLimits) -> Result<Vec<Matcher>, ApiError> {
-    let matchers = mytsdb_promql::parse_selector_with(text, ParseOptions::within(texts))
-        .map_err(|error| ApiError::bad_data(error.to_string()))?;
+fn selector(text: &str, language: ParseOptions) -> Result<Vec<Matcher>, ApiError> {
+    let matchers =
+        mytsdb_promql::parse_selector_with(text, language).map_err(|error| ApiError::bad_data(error.to_string()))?;
     if matchers.iter().all(Matcher::matches_empty) {
         return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
     }

@@ -3,7 +3,7 @@
 use crate::answer::{Answer, Outcome, Remarks};
 use crate::api::Shared;
 use crate::encoding::Encoding;
-use crate::error::ApiError;
+use crate::error::{ApiError, quoted};
 use crate::job::{self, Run};
 use crate::json::Chunks;
 use crate::params::{Forms, Params};
@@ -12,12 +12,14 @@ use crate::render::{MatrixWriter, truncate, write_value};
 use crate::time::now_ms;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use http::Response;
+use http::{HeaderMap, Response};
 use mytsdb_promql::{EvalError, Expr, Plan, QueryOptions, QueryResult, QueryStats, Summary};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const NS_PER_MS: i64 = 1_000_000;
+/// Says for one query whether start timestamps are used; overrides the option.
+const USE_START_TIMESTAMPS: &str = "X-Prometheus-Use-Start-Timestamps";
 
 /// Times of an evaluation.
 enum When {
@@ -74,6 +76,21 @@ pub(crate) async fn range(State(shared): State<Arc<Shared>>, request: Request) -
     .await
 }
 
+/// What the header says, if it is there and says anything; the words for true and false are Go's.
+fn use_start_timestamps(headers: &HeaderMap) -> Result<Option<bool>, ApiError> {
+    let value = headers.get(USE_START_TIMESTAMPS).map_or(&b""[..], |value| value.as_bytes());
+    match value {
+        b"" => Ok(None),
+        b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True" => Ok(Some(true)),
+        b"0" | b"f" | b"F" | b"false" | b"FALSE" | b"False" => Ok(Some(false)),
+        _ => {
+            let got = quoted(value);
+            let reason = format!("strconv.ParseBool: parsing {got}: invalid syntax");
+            Err(ApiError::bad_data(format!("error parsing {USE_START_TIMESTAMPS} header: {reason}")))
+        }
+    }
+}
+
 /// `11,000`
 fn thousands(n: i64) -> String {
     if n < 1000 { n.to_string() } else { format!("{},{:03}", thousands(n / 1000), n % 1000) }
@@ -85,9 +102,10 @@ async fn answer(
     when: impl FnOnce(&Params, &Shared) -> Result<When, ApiError>,
 ) -> Response<Body> {
     let encoding = Encoding::negotiate(request.headers());
+    let use_start_timestamps = use_start_timestamps(request.headers());
     let query = match Params::read(&shared, request, Forms::All)
         .await
-        .and_then(|params| QueryRequest::read(params, &shared, when))
+        .and_then(|params| QueryRequest::read(params, &shared, when, use_start_timestamps))
     {
         Ok(query) => query,
         Err(error) => return Answer::error(&error).into_response(),
@@ -123,6 +141,7 @@ impl QueryRequest {
         params: Params,
         shared: &Shared,
         when: impl FnOnce(&Params, &Shared) -> Result<When, ApiError>,
+        use_start_timestamps: Result<Option<bool>, ApiError>,
     ) -> Result<Self, ApiError> {
         let limit = params.limit()?.unwrap_or(0);
         let when = when(&params, shared)?;
@@ -149,6 +168,9 @@ impl QueryRequest {
             _ => Stats::Deprecated,
         };
         options.profile = stats == Stats::All;
+        if let Some(use_start_timestamps) = use_start_timestamps? {
+            options.use_start_timestamps = use_start_timestamps;
+        }
         let timeout = timeout.map_or(shared.options.query_timeout, |t| t.min(shared.options.query_timeout));
         Ok(Self { params, when, limit, timeout, options, stats })
     }

@@ -51,12 +51,14 @@ fn argument(row: &'static Row) -> Arg {
         let choices = row.choices.iter().map(|choice| PossibleValue::new(choice.name).help(choice.help));
         PossibleValuesParser::new(choices).into()
     };
+    let separator = (row.many && !row.choices.is_empty()).then_some(',');
     let argument = Arg::new(row.key)
         .long(row.name())
         .value_name(row.value)
         .help(help)
         .help_heading(row.heading)
         .value_parser(parser)
+        .value_delimiter(separator)
         .action(if row.many { ArgAction::Append } else { ArgAction::Set });
     match row.variable() {
         Some(variable) => argument.env(variable),

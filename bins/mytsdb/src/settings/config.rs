@@ -106,6 +106,19 @@ mod tests {
     }
 
     #[test]
+    fn features_are_given_by_name_several_at_once_or_one_by_one() {
+        use crate::settings::Feature::{DelayedNameRemoval, UnquotedNames, UseStartTimestamps};
+        let flags = ["--enable-feature=use-start-timestamps,promql-unquoted-utf8-names", "--enable-feature"];
+        let config = with_file("", &[&flags[..], &["promql-delayed-name-removal"]].concat()).unwrap();
+        assert_eq!(config.enable_feature, [UseStartTimestamps, UnquotedNames, DelayedNameRemoval]);
+        let again = with_file(&config.yaml(), &[]).unwrap();
+        assert_eq!(again.enable_feature, config.enable_feature);
+        assert_eq!(with_file("", &[]).unwrap().enable_feature, []);
+        assert!(error("enable_feature: [use-start]\n", &[]).contains("expected one of use-start-timestamps, promql-"));
+        assert!(command().try_get_matches_from(["mytsdb", "--enable-feature", "x"]).is_err());
+    }
+
+    #[test]
     fn bounds_and_defaults_are_those_of_the_crates_they_are_for() {
         let config = with_file("", &[]).unwrap();
         assert_eq!(config.http_max_url_bytes, mytsdb_http_api::ApiOptions::URL_BYTES_MAX);

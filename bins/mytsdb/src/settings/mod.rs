@@ -14,4 +14,4 @@ mod value;
 pub(crate) use command_line::command;
 pub(crate) use config::load;
 pub(crate) use table::Config;
-pub(crate) use value::LogFormat;
+pub(crate) use value::{Feature, LogFormat};

@@ -6,7 +6,7 @@
 
 use super::row::Default::{Computed, Nothing, Text};
 use super::row::settings;
-use super::value::{LogFormat, Millis};
+use super::value::{Feature, LogFormat, Millis};
 use mytsdb_engine::Durability;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -115,6 +115,9 @@ settings! {
 
         /// Most queries that run at the same time; others wait
         query_max_concurrency: usize = "COUNT", Text("20"), { least: "1" };
+
+        /// Part of PromQL that is off by default; may be given more than once or with commas
+        enable_feature: Vec<Feature> = "FEATURE", Nothing, {};
 
         /// How long a selector looks back for a sample
         query_lookback: Millis = "DURATION", Text("5m"), { least: "1ms" };

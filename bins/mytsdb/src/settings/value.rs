@@ -60,6 +60,21 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// A part of PromQL that Prometheus has a feature flag for, by its name there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Feature {
+    /// Start timestamps tell of resets.
+    UseStartTimestamps,
+    /// Letters of any script, and dots, in names without quotes.
+    UnquotedNames,
+    /// Metric names are dropped at the end of a query.
+    DelayedNameRemoval,
+    /// What is always on here.
+    ExperimentalFunctions,
+    DurationExpressions,
+    FillModifiers,
+}
+
 fn text(given: &[OsString]) -> anyhow::Result<&str> {
     given.last().context("a value is missing")?.to_str().context("the value is not UTF-8")
 }
@@ -159,12 +174,12 @@ impl Value for Vec<String> {
     }
 }
 
-/// The variant whose name is given; `variants` are in the order of `T::CHOICES`.
-fn choose<T: Value + Copy>(given: &[OsString], variants: &[T]) -> anyhow::Result<T> {
+/// The variant whose name is given; `variants` are in the order of `choices`.
+fn choose<T: Copy>(given: &[OsString], choices: &[Choice], variants: &[T]) -> anyhow::Result<T> {
     let text = text(given)?;
-    let index = T::CHOICES.iter().position(|choice| choice.name == text);
+    let index = choices.iter().position(|choice| choice.name == text);
     index.and_then(|index| variants.get(index)).copied().with_context(|| {
-        let names: Vec<&str> = T::CHOICES.iter().map(|choice| choice.name).collect();
+        let names: Vec<&str> = choices.iter().map(|choice| choice.name).collect();
         format!("expected one of {}", names.join(", "))
     })
 }
@@ -180,7 +195,7 @@ impl Value for Durability {
     ];
 
     fn read(given: &[OsString]) -> anyhow::Result<Self> {
-        choose(given, &[Durability::Fsync, Durability::Interval])
+        choose(given, Self::CHOICES, &[Durability::Fsync, Durability::Interval])
     }
 
     fn show(&self) -> Vec<String> {
@@ -192,12 +207,55 @@ impl Value for Durability {
     }
 }
 
+impl Feature {
+    /// In the order of the choices.
+    const ALL: [Feature; 6] = [
+        Feature::UseStartTimestamps,
+        Feature::UnquotedNames,
+        Feature::DelayedNameRemoval,
+        Feature::ExperimentalFunctions,
+        Feature::DurationExpressions,
+        Feature::FillModifiers,
+    ];
+}
+
+impl Value for Vec<Feature> {
+    const MANY: bool = true;
+    const CHOICES: &'static [Choice] = &[
+        Choice {
+            name: "use-start-timestamps",
+            help: "Start timestamps tell of resets, as far as samples have them; \
+                   the header X-Prometheus-Use-Start-Timestamps decides for one query",
+        },
+        Choice {
+            name: "promql-unquoted-utf8-names",
+            help: "Names need no quotes for letters of any script, and dots behind the first",
+        },
+        Choice {
+            name: "promql-delayed-name-removal",
+            help: "Metric names are dropped at the end of a query, not at once",
+        },
+        Choice { name: "promql-experimental-functions", help: "Always on" },
+        Choice { name: "promql-duration-expr", help: "Always on" },
+        Choice { name: "promql-binop-fill-modifiers", help: "Always on" },
+    ];
+
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        given.iter().map(|item| choose(std::slice::from_ref(item), Self::CHOICES, &Feature::ALL)).collect()
+    }
+
+    fn show(&self) -> Vec<String> {
+        let name = |feature| Feature::ALL.iter().zip(Self::CHOICES).find(|(known, _)| *known == feature);
+        self.iter().filter_map(|feature| name(feature).map(|(_, choice)| choice.name.to_owned())).collect()
+    }
+}
+
 impl Value for LogFormat {
     const CHOICES: &'static [Choice] =
         &[Choice { name: "text", help: "For people" }, Choice { name: "json", help: "One JSON object a line" }];
 
     fn read(given: &[OsString]) -> anyhow::Result<Self> {
-        choose(given, &[LogFormat::Text, LogFormat::Json])
+        choose(given, Self::CHOICES, &[LogFormat::Text, LogFormat::Json])
     }
 
     fn show(&self) -> Vec<String> {

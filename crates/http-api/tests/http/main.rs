@@ -3,6 +3,7 @@
 mod answers;
 mod connections;
 mod endpoints;
+mod features;
 mod lookups;
 mod requests;
 mod server;
