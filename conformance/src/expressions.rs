@@ -2,7 +2,7 @@
 
 use crate::score::{Options, Score, read};
 use anyhow::ensure;
-use mytsdb_promql::{parse, prettify};
+use mytsdb_promql_syntax::{parse, prettify};
 use std::path::Path;
 
 /// Reads `real-expressions.txt` in `dir`: where an expression comes from, a tab, and the expression.

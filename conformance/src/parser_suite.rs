@@ -3,9 +3,10 @@
 use crate::score::{Options, Score, files, read};
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::Labels;
-use mytsdb_promql::{
-    AtBound, BinaryOp, Cardinality, DurationExpr, DurationOp, Expr, PosRange, SequenceItem, VectorMatching,
-    VectorSelector, parse, parse_series_description, prettify_to,
+use mytsdb_promql::{SequenceItem, parse_series_description};
+use mytsdb_promql_syntax::{
+    AtBound, BinaryOp, Cardinality, DurationExpr, DurationOp, Expr, PosRange, VectorMatching, VectorSelector, parse,
+    prettify_to,
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -112,7 +113,7 @@ fn pos(pos: PosRange) -> Value {
 }
 
 fn number(value: f64) -> Value {
-    if value.is_finite() { json!(value) } else { json!(mytsdb_promql::format_fixed(value)) }
+    if value.is_finite() { json!(value) } else { json!(mytsdb_promql_syntax::format_fixed(value)) }
 }
 
 fn op_name(op: BinaryOp) -> &'static str {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mytsdb_promql::{QUERY_BYTES_MAX, parse, prettify};
+use mytsdb_promql_syntax::{QUERY_BYTES_MAX, parse, prettify};
 
 fuzz_target!(|text: &str| {
     let Ok(expr) = parse(text) else { return };

@@ -10,7 +10,8 @@ use mytsdb_ingest::{Ingest, IngestOptions};
 use mytsdb_ingest_grpc::GrpcOptions;
 use mytsdb_ingest_http::{HttpOptions, OtlpHttp};
 use mytsdb_listener::{Acceptor, ListenerOptions, connections_within, raise_descriptor_limit};
-use mytsdb_promql::{MemoryBudget, QueryOptions, TextLimits, WorkerPool};
+use mytsdb_promql::{MemoryBudget, QueryOptions, WorkerPool};
+use mytsdb_promql_syntax::TextLimits;
 use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
 use std::io::Write;
@@ -293,7 +294,7 @@ fn api_options(config: &Config) -> Result<ApiOptions> {
         forms_bytes_max: config.http_max_form_bytes.max(64 << 20),
         queries_running_max: config.query_max_concurrency,
         drain: DRAIN_MAX,
-        retention: mytsdb_promql::format_duration_ms(config.retention.ms()),
+        retention: mytsdb_promql_syntax::format_duration_ms(config.retention.ms()),
         config_yaml: config_head(config) + &config.yaml(),
         flags: config.flags(),
         ..ApiOptions::default()
@@ -306,7 +307,7 @@ fn config_head(config: &Config) -> String {
         0 => 15_000,
         ms => ms,
     };
-    format!("global:\n  scrape_interval: {}\n", mytsdb_promql::format_duration_ms(interval))
+    format!("global:\n  scrape_interval: {}\n", mytsdb_promql_syntax::format_duration_ms(interval))
 }
 
 fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>> {

@@ -135,12 +135,13 @@ impl Pair {
     /// duplicates alone. What reads such a series sees none of its histograms from then on. To us any two samples of one
     /// time are duplicates, which is an error.
     fn of_both_kinds(&self, question: &Question) -> anyhow::Result<bool> {
-        let (Question::Range { .. }, Ok(expr)) = (question, mytsdb_promql::parse(question.text())) else {
+        let (Question::Range { .. }, Ok(expr)) = (question, mytsdb_promql_syntax::parse(question.text())) else {
             return Ok(false);
         };
         let mut texts = vec![question.text()];
         expr.walk(&mut |part| {
-            let relabels = matches!(part, mytsdb_promql::Expr::Call(call) if call.function.name.starts_with("label_"));
+            let relabels =
+                matches!(part, mytsdb_promql_syntax::Expr::Call(call) if call.function.name.starts_with("label_"));
             texts.extend(question.text().get(part.pos().start..part.pos().end).filter(|_| relabels));
             true
         });
@@ -230,7 +231,9 @@ pub fn run(args: impl Iterator<Item = String>) -> anyhow::Result<Score> {
             again.is_ok_and(|d| d.is_some_and(|d| d.kind == kind))
         };
         let small = match question {
-            Question::Instant { .. } | Question::Range { .. } if mytsdb_promql::parse(question.text()).is_ok() => {
+            Question::Instant { .. } | Question::Range { .. }
+                if mytsdb_promql_syntax::parse(question.text()).is_ok() =>
+            {
                 shrink::expression(question.text(), &mut differs)
             }
             _ => shrink::text(question.text(), &mut differs),
@@ -314,8 +317,11 @@ fn question(random: &mut Random, corpus: &[String]) -> Question {
             let query = loop {
                 let query = Writer(random).query();
                 // A range query of a range vector or a string is refused at once.
-                let Ok(expr) = mytsdb_promql::parse(&query) else { break query };
-                if matches!(expr.value_type(), mytsdb_promql::ValueType::Vector | mytsdb_promql::ValueType::Scalar) {
+                let Ok(expr) = mytsdb_promql_syntax::parse(&query) else { break query };
+                if matches!(
+                    expr.value_type(),
+                    mytsdb_promql_syntax::ValueType::Vector | mytsdb_promql_syntax::ValueType::Scalar
+                ) {
                     break query;
                 }
             };

@@ -1,6 +1,6 @@
 //! Makes a query that is answered differently smaller while it still is.
 
-use mytsdb_promql::{Expr, parse};
+use mytsdb_promql_syntax::{Expr, parse};
 
 /// Most questions that one case is worth.
 const ASKED_MAX: usize = 250;

@@ -6,9 +6,10 @@ use super::storage::ScriptStorage;
 use crate::score::{Options, Score};
 use anyhow::Context;
 use mytsdb_promql::{
-    Annotations, Cancel, EvalError, Expr, ParseOptions, QueryOptions, QueryResult, QueryValue, SampleValue, Storage,
-    VectorSample, instant, parse_with, range,
+    Annotations, Cancel, EvalError, QueryOptions, QueryResult, QueryValue, SampleValue, Storage, VectorSample, instant,
+    range,
 };
+use mytsdb_promql_syntax::{Expr, ParseOptions, parse_with};
 
 const MINUTE_MS: i64 = 60_000;
 

@@ -1,7 +1,8 @@
 //! The test language: lines to commands.
 
 use mytsdb_model::Labels;
-use mytsdb_promql::{SequenceItem, parse_duration_ms, parse_series_description};
+use mytsdb_promql::{SequenceItem, parse_series_description};
+use mytsdb_promql_syntax::parse_duration_ms;
 use regex_automata::meta::Regex;
 
 /// One command of a script.
@@ -156,8 +157,8 @@ fn bare_number(text: &str) -> Option<f64> {
     if text.contains([' ', '\t', '{']) {
         return None;
     }
-    match mytsdb_promql::parse(text).ok()? {
-        mytsdb_promql::Expr::Number(number) if !number.duration => Some(number.value),
+    match mytsdb_promql_syntax::parse(text).ok()? {
+        mytsdb_promql_syntax::Expr::Number(number) if !number.duration => Some(number.value),
         _ => None,
     }
 }
@@ -172,8 +173,8 @@ fn expectation(eval: &mut Eval, text: &str) -> Parsed<()> {
         return Ok(());
     }
     if let Some(literal) = text.strip_prefix("expect string") {
-        let expr = mytsdb_promql::parse(literal.trim()).map_err(|e| e.to_string())?;
-        let mytsdb_promql::Expr::String(literal) = expr else { return Err(format!("not a string: {text:?}")) };
+        let expr = mytsdb_promql_syntax::parse(literal.trim()).map_err(|e| e.to_string())?;
+        let mytsdb_promql_syntax::Expr::String(literal) = expr else { return Err(format!("not a string: {text:?}")) };
         eval.string = Some(literal.text().into_owned());
         return Ok(());
     }

@@ -1,7 +1,8 @@
 //! Errors: of the server as a whole, and of one request with the words and status codes of the API.
 
 use http::StatusCode;
-use mytsdb_promql::{EvalError, ParseError, StorageError};
+use mytsdb_promql::{EvalError, StorageError};
+use mytsdb_promql_syntax::ParseError;
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]

@@ -93,7 +93,7 @@ pub(crate) fn write(shared: &Shared, out: &mut Chunks) {
     out.raw(",");
     group(out, "promql", promql(&shared.options));
     out.raw(",");
-    group(out, "promql_functions", mytsdb_promql::FUNCTIONS.iter().map(|f| (f.name, true)));
+    group(out, "promql_functions", mytsdb_promql_syntax::FUNCTIONS.iter().map(|f| (f.name, true)));
     out.raw(",");
     group(out, "promql_operators", OPERATORS.map(|name| (name, true)));
     out.raw("}");

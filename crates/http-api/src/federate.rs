@@ -13,7 +13,8 @@ use axum::extract::{Request, State};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use mytsdb_columns::Columns;
 use mytsdb_model::{LABEL_NAME, Labels, Matcher, TimeRange, is_stale_nan};
-use mytsdb_promql::{LabelStorage, MemoryHold, SelectHints, format_general};
+use mytsdb_promql::{LabelStorage, MemoryHold, SelectHints};
+use mytsdb_promql_syntax::format_general;
 use std::sync::Arc;
 
 /// What a sample takes while it is held, its labels not counted, about.

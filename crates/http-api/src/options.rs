@@ -1,7 +1,8 @@
 //! Settings of the API.
 
 use mytsdb_listener::ListenerOptions;
-use mytsdb_promql::{ParseOptions, QueryOptions};
+use mytsdb_promql::QueryOptions;
+use mytsdb_promql_syntax::ParseOptions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use mytsdb_promql::Function;
+use mytsdb_promql_syntax::Function;
 use std::sync::Arc;
 
 /// Everything comes from this server, nothing is inline, nobody frames the page.
@@ -60,7 +60,7 @@ impl Page {
 fn functions_module() -> String {
     let mut out = Chunks::new();
     out.raw("export const FUNCTIONS = ");
-    out.list(&mytsdb_promql::FUNCTIONS, |out, function| {
+    out.list(&mytsdb_promql_syntax::FUNCTIONS, |out, function| {
         out.raw("{\"name\":");
         out.string(function.name);
         out.raw(",\"signature\":");
@@ -169,10 +169,10 @@ mod tests {
     #[test]
     fn the_page_knows_every_function_with_its_signature() {
         let module = functions_module();
-        for function in &mytsdb_promql::FUNCTIONS {
+        for function in &mytsdb_promql_syntax::FUNCTIONS {
             assert!(module.contains(&format!("{{\"name\":\"{}\",\"signature\":\"{}(", function.name, function.name)));
         }
-        let of = |name| signature(mytsdb_promql::function(name).unwrap());
+        let of = |name| signature(mytsdb_promql_syntax::function(name).unwrap());
         assert_eq!(of("round"), "round(instant vector, scalar?) instant vector");
         assert_eq!(of("rate"), "rate(range vector) instant vector");
         assert_eq!(of("time"), "time() scalar");

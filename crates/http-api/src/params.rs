@@ -8,7 +8,7 @@ use axum::body::{Body, HttpBody};
 use http::{Method, Request, header};
 use http_body_util::BodyExt;
 use mytsdb_model::{Matcher, TimeRange};
-use mytsdb_promql::{Expr, ParseError, ParseOptions};
+use mytsdb_promql_syntax::{Expr, ParseError, ParseOptions};
 use std::num::IntErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,13 +174,13 @@ impl Params {
 
     /// The expression of `query`.
     pub(crate) fn expression(&self) -> Result<Expr, ParseError> {
-        mytsdb_promql::parse_with(self.get("query"), self.language)
+        mytsdb_promql_syntax::parse_with(self.get("query"), self.language)
     }
 }
 
 fn selector(text: &str, language: ParseOptions) -> Result<Vec<Matcher>, ApiError> {
-    let matchers =
-        mytsdb_promql::parse_selector_with(text, language).map_err(|error| ApiError::bad_data(error.to_string()))?;
+    let matchers = mytsdb_promql_syntax::parse_selector(text, language)
+        .map_err(|error| ApiError::bad_data(error.to_string()))?;
     if matchers.iter().all(Matcher::matches_empty) {
         return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
     }

@@ -13,7 +13,8 @@ use crate::time::now_ms;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use http::{HeaderMap, Response};
-use mytsdb_promql::{EvalError, Expr, Plan, QueryOptions, QueryResult, QueryStats, Summary};
+use mytsdb_promql::{EvalError, Plan, QueryOptions, QueryResult, QueryStats, Summary};
+use mytsdb_promql_syntax::Expr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

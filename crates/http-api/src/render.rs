@@ -2,7 +2,8 @@
 
 use crate::json::{Chunks, PointStart, write_histogram};
 use mytsdb_histogram::FloatHistogram;
-use mytsdb_promql::{EvalError, QueryValue, SampleValue, Series, SeriesSink, SeriesView, VectorSample, format_fixed};
+use mytsdb_promql::{EvalError, QueryValue, SampleValue, Series, SeriesSink, SeriesView, VectorSample};
+use mytsdb_promql_syntax::format_fixed;
 use std::sync::Arc;
 
 /// `"resultType":"…","result":…`. Series are freed as soon as they are written.
@@ -291,7 +292,7 @@ mod tests {
             ["a", "{x=~\".+\"}", "{x=\"2\"}", "a * 2", "rate(a[30s])", "h", "-b", "sum(a)", "time()", "topk(1, a)", "c"]
         {
             for (limit, times) in [(0, (0, 310_000, 5_000)), (1, (0, 60_000, 15_000)), (2, (3, 290_001, 70_000))] {
-                let expr = mytsdb_promql::parse(query).unwrap();
+                let expr = mytsdb_promql_syntax::parse(query).unwrap();
                 let mut out = Chunks::new();
                 let mut writer = MatrixWriter::new(&mut out, times, limit);
                 range_into(&storage, &expr, times, &options, &Cancel::new(), &mut writer).unwrap();

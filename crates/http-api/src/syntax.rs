@@ -11,7 +11,7 @@ use crate::syntax_tree::write_expr;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use http::Response;
-use mytsdb_promql::{Expr, ParseError};
+use mytsdb_promql_syntax::{Expr, ParseError};
 use std::sync::Arc;
 
 pub(crate) async fn format_query(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
@@ -21,7 +21,7 @@ pub(crate) async fn format_query(State(shared): State<Arc<Shared>>, request: Req
         |_| Ok(()),
         in_query,
         |expr, out| {
-            out.string(&mytsdb_promql::prettify(expr));
+            out.string(&mytsdb_promql_syntax::prettify(expr));
             Ok(Outcome::data())
         },
     )

@@ -2,7 +2,7 @@
 
 use crate::json::Chunks;
 use mytsdb_model::Matcher;
-use mytsdb_promql::{
+use mytsdb_promql_syntax::{
     AtBound, BinaryExpr, Call, Cardinality, DurationExpr, Expr, MatrixSelector, SubqueryExpr, VectorMatching,
     VectorSelector, format_fixed,
 };

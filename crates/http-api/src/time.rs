@@ -75,7 +75,7 @@ pub(crate) fn parse_duration_ns(text: &str) -> Result<i64, String> {
         }
         return Ok(ns as i64);
     }
-    mytsdb_promql::parse_duration_ms(text)
+    mytsdb_promql_syntax::parse_duration_ms(text)
         .ok()
         .and_then(|ms| ms.checked_mul(1_000_000))
         .ok_or_else(|| format!("cannot parse {text:?} to a valid duration"))

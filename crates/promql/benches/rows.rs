@@ -4,7 +4,8 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mytsdb_model::Labels;
-use mytsdb_promql::{Cancel, QueryOptions, QueryValue, TestStorage, WorkerPool, instant, parse, range};
+use mytsdb_promql::{Cancel, QueryOptions, QueryValue, TestStorage, WorkerPool, instant, range};
+use mytsdb_promql_syntax::parse;
 use std::time::Duration;
 
 const SERIES: usize = 4_000;

@@ -8,8 +8,9 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, Finding, QueryOptions, QueryValue, SelectHints, SeriesSet, Storage, StorageError, instant, parse, range,
+    Cancel, Finding, QueryOptions, QueryValue, SelectHints, SeriesSet, Storage, StorageError, instant, range,
 };
+use mytsdb_promql_syntax::parse;
 
 const SERIES: usize = 200;
 const HOURS_MS: i64 = 6 * 3_600_000;

@@ -7,8 +7,9 @@
 use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, Finding, QueryOptions, SelectHints, SeriesSet, Storage, StorageError, WorkerPool, instant, parse, range,
+    Cancel, Finding, QueryOptions, SelectHints, SeriesSet, Storage, StorageError, WorkerPool, instant, range,
 };
+use mytsdb_promql_syntax::parse;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! Warnings and infos: remarks about a result that is nevertheless given.
 
-use crate::pos::{PosRange, line_column};
+use mytsdb_promql_syntax::PosRange;
 use std::collections::HashMap;
 
 /// The remarks of one evaluation, each text once; the position is that of the expression that is evaluated last, so
@@ -29,7 +29,7 @@ impl Annotation {
     /// The text as the HTTP API shows it: `PromQL warning: … (1:5)`.
     pub fn render(&self, query: &str) -> String {
         let kind = if self.warning { "warning" } else { "info" };
-        format!("PromQL {kind}: {} ({})", self.message, line_column(query, self.pos.start))
+        format!("PromQL {kind}: {} ({})", self.message, self.pos.line_column(query))
     }
 }
 

@@ -1,10 +1,11 @@
-//! PromQL: text to syntax tree, syntax tree to answer.
+//! PromQL: syntax tree to answer. The tree comes from `mytsdb-promql-syntax`.
 //!
 //! The crate sees samples only through [`Storage`]; it knows nothing of files, HTTP or threads' runtimes. Evaluation is
 //! series-major: the samples of one series become one row of steps, and aggregations fold rows as they come.
 //!
 //! ```
-//! use mytsdb_promql::{Cancel, QueryOptions, QueryValue, TestStorage, parse, range};
+//! use mytsdb_promql::{Cancel, QueryOptions, QueryValue, TestStorage, range};
+//! use mytsdb_promql_syntax::parse;
 //!
 //! let mut storage = TestStorage::new();
 //! storage.load("load 15s\n http_requests_total{job=\"api\"} 0+30x40", 0)?;
@@ -18,48 +19,26 @@
 #![forbid(unsafe_code)]
 
 mod annotations;
-mod ast;
 mod budget;
-mod chain;
 mod error;
 mod eval;
-mod functions;
-mod lexer;
-mod literal;
-mod number_text;
 mod options;
-mod parser;
 mod plan;
-mod pos;
-mod prettify;
-mod printer;
+mod series_notation;
 mod storage;
 mod test_storage;
-mod token;
 mod value;
-mod visit;
 mod worker_pool;
 
 pub use annotations::{Annotation, Annotations};
-pub use ast::{
-    AggregateExpr, AggregateOp, AtBound, BinaryExpr, BinaryOp, Call, Cardinality, DurationExpr, DurationOp,
-    DurationOperation, Expr, MatrixSelector, NumberLiteral, ParenExpr, StringLiteral, SubqueryExpr, UnaryExpr,
-    ValueType, VectorMatching, VectorSelector,
-};
 pub use budget::{MemoryBudget, MemoryHold};
-pub use error::{EvalError, ParseError, StorageError};
+pub use error::{EvalError, StorageError};
 pub use eval::{explain, instant, range, range_into};
-pub use functions::{FUNCTIONS, Function, function};
-pub use literal::{format_duration_ms, parse_duration_ms};
-pub use number_text::{format_fixed, format_general, format_open_metrics};
 pub use options::{Cancel, Optimisations, QueryOptions};
-pub use parser::{
-    DEPTH_MAX, HistogramItem, ParseOptions, QUERY_BYTES_MAX, SequenceItem, SeriesDescription, StartTimes, TextLimits,
-    parse, parse_selector, parse_selector_with, parse_series_description, parse_start_times, parse_with,
-};
 pub use plan::{Plan, PlanNode};
-pub use pos::{LineColumn, PosRange};
-pub use prettify::{prettify, prettify_to};
+pub use series_notation::{
+    HistogramItem, SequenceItem, SeriesDescription, StartTimes, parse_series_description, parse_start_times,
+};
 pub use storage::{Finding, LabelStorage, SelectHints, SeriesSet, Storage};
 pub use test_storage::{LoadedSample, LoadedSeries, TestStorage, parse_load};
 pub use value::{

@@ -2,8 +2,8 @@
 
 use crate::budget::MemoryBudget;
 use crate::error::EvalError;
-use crate::parser::TextLimits;
 use crate::worker_pool::WorkerPool;
+use mytsdb_promql_syntax::TextLimits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;

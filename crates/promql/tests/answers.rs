@@ -3,8 +3,9 @@
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, EvalError, Finding, QueryOptions, QueryValue, SelectHints, Series, SeriesSet, Storage, StorageError,
-    TestStorage, WorkerPool, instant, parse, range,
+    TestStorage, WorkerPool, instant, range,
 };
+use mytsdb_promql_syntax::parse;
 use std::sync::Mutex;
 
 fn storage(load: &str) -> TestStorage {

@@ -4,8 +4,9 @@ use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, EvalError, Finding, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, Storage, StorageError,
-    WorkerPool, parse, range,
+    WorkerPool, range,
 };
+use mytsdb_promql_syntax::parse;
 
 const STEPS: i64 = 60;
 const STEP_MS: i64 = 60_000;

@@ -2,9 +2,9 @@
 
 use mytsdb_model::Labels;
 use mytsdb_promql::{
-    Cancel, Optimisations, ParseOptions, QueryOptions, QueryResult, QueryValue, SampleValue, TestStorage, TextLimits,
-    explain, instant, parse, parse_with, prettify, range,
+    Cancel, Optimisations, QueryOptions, QueryResult, QueryValue, SampleValue, TestStorage, explain, instant, range,
 };
+use mytsdb_promql_syntax::{ParseOptions, TextLimits, parse, parse_with, prettify};
 use std::time::{Duration, Instant};
 
 /// Stack of the threads that a server usually runs queries on.
@@ -172,7 +172,7 @@ fn long_chains_are_printed_compared_copied_and_explained() {
             assert!(pretty.len() < 3 * printed.len(), "{}", pretty.len());
             let mut selectors = 0;
             expr.walk(&mut |node| {
-                selectors += usize::from(matches!(node, mytsdb_promql::Expr::Vector(_)));
+                selectors += usize::from(matches!(node, mytsdb_promql_syntax::Expr::Vector(_)));
                 true
             });
             assert_eq!(selectors, 20_000);

@@ -7,8 +7,9 @@
 use mytsdb_model::{Labels, stale_nan};
 use mytsdb_promql::{
     Cancel, EvalError, Optimisations, QueryOptions, QueryResult, QueryValue, SampleValue, TestStorage, WorkerPool,
-    instant, parse, range,
+    instant, range,
 };
+use mytsdb_promql_syntax::parse;
 use mytsdb_testkit::{Random, seed, setting};
 use std::fmt::Write as _;
 

@@ -2,7 +2,8 @@
 //!
 //! It is long because each of them is a case of its own; they share nothing to split them by.
 
-use mytsdb_promql::{Cancel, QueryOptions, QueryValue, SampleValue, TestStorage, instant, parse, prettify, range};
+use mytsdb_promql::{Cancel, QueryOptions, QueryValue, SampleValue, TestStorage, instant, range};
+use mytsdb_promql_syntax::{parse, prettify};
 
 fn storage(load: &str) -> TestStorage {
     let mut storage = TestStorage::new();

@@ -2,9 +2,9 @@
 
 use mytsdb_model::Labels;
 use mytsdb_promql::{
-    Cancel, EvalError, MemoryBudget, QUERY_BYTES_MAX, QueryOptions, QueryValue, TestStorage, WorkerPool, instant,
-    parse, parse_series_description, prettify, range,
+    Cancel, EvalError, MemoryBudget, QueryOptions, QueryValue, TestStorage, WorkerPool, instant, range,
 };
+use mytsdb_promql_syntax::{QUERY_BYTES_MAX, parse, prettify};
 use std::time::{Duration, Instant};
 
 /// Stack of the threads that a server usually runs queries on.
@@ -154,13 +154,6 @@ fn the_cancel_flag_and_the_deadline_stop_an_evaluation() {
     assert!(matches!(instant(&storage, &expr, 0, &options, &cancel), Err(EvalError::Canceled)));
     let late = Cancel::at(std::time::Instant::now());
     assert!(matches!(range(&storage, &expr, 0, 60_000, 60_000, &options, &late), Err(EvalError::Timeout)));
-}
-
-#[test]
-fn series_notation_is_bounded() {
-    assert!(parse_series_description("a 1x99999999999").is_err());
-    assert!(parse_series_description(&("a ".to_owned() + &"_x1000000 ".repeat(5))).is_err());
-    assert!(parse_series_description(&("a {{".to_owned() + &"buckets:[1] ".repeat(1_000))).is_err());
 }
 
 /// Milliseconds of an hour and a year.

@@ -1,7 +1,8 @@
 //! A query stops at the first look at its handle that says so, whichever it is, and gives back what it held.
 
 use mytsdb_model::Labels;
-use mytsdb_promql::{Cancel, EvalError, MemoryBudget, QueryOptions, TestStorage, WorkerPool, instant, parse, range};
+use mytsdb_promql::{Cancel, EvalError, MemoryBudget, QueryOptions, TestStorage, WorkerPool, instant, range};
+use mytsdb_promql_syntax::parse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -3,8 +3,9 @@
 use mytsdb_model::Labels;
 use mytsdb_promql::{
     Cancel, EvalError, MemoryBudget, QueryOptions, QueryValue, Series, SeriesSink, SeriesView, TestStorage, WorkerPool,
-    parse, range, range_into,
+    range, range_into,
 };
+use mytsdb_promql_syntax::parse;
 use std::fmt::Write as _;
 
 const TIMES: (i64, i64, i64) = (0, 1_200_000, 30_000);

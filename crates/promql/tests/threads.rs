@@ -4,8 +4,9 @@ use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, EvalError, Finding, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, SeriesSink, SeriesView,
-    Storage, StorageError, WorkerPool, parse, range, range_into,
+    Storage, StorageError, WorkerPool, range, range_into,
 };
+use mytsdb_promql_syntax::parse;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, mpsc};

@@ -116,7 +116,7 @@ impl Value for Millis {
     fn read(given: &[OsString]) -> anyhow::Result<Self> {
         match text(given)? {
             "0" => Ok(Millis(0)),
-            text => mytsdb_promql::parse_duration_ms(text)
+            text => mytsdb_promql_syntax::parse_duration_ms(text)
                 .map(Millis)
                 .map_err(|error| anyhow::anyhow!("{error}"))
                 .context("write it as 15d, 1h30m or 500ms"),

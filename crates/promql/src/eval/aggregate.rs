@@ -11,9 +11,9 @@ use super::groups::Groups;
 use super::plain_folds::{Folding, Notes, PlainFolds};
 use super::rows::Vector;
 use super::{count_values, quantiles, remarks, selection};
-use crate::ast::{AggregateExpr, AggregateOp};
 use crate::error::EvalError;
 use crate::plan::is_pinned;
+use mytsdb_promql_syntax::{AggregateExpr, AggregateOp};
 
 /// Evaluates an aggregation.
 pub(crate) fn eval_aggregate<'a>(

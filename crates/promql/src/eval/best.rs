@@ -8,8 +8,8 @@ use super::groups::Groups;
 use super::ranks::{self, Ranked};
 use super::remarks;
 use super::rows::{Vector, in_order_of};
-use crate::ast::{AggregateExpr, AggregateOp};
 use crate::error::EvalError;
+use mytsdb_promql_syntax::{AggregateExpr, AggregateOp};
 use std::ops::Range;
 
 /// The best cells of one group: for each step a heap of at most `width`.

@@ -12,8 +12,8 @@ use super::groups::Numbers;
 use super::label_key::hash_all;
 use super::rows::{Vector, in_order_of};
 use super::workers::in_parts;
-use crate::ast::Expr;
 use crate::error::EvalError;
+use mytsdb_promql_syntax::Expr;
 use std::ops::Range;
 
 /// Cells that the rows of one block may have, if they are of more than one step.

@@ -7,11 +7,11 @@ use super::grid::Grid;
 use super::groups::{Groups, Numbers};
 use super::label_key::{hash_all, with_labels};
 use super::rows::Vector;
-use crate::ast::{AggregateExpr, Expr};
 use crate::error::EvalError;
-use crate::number_text::format_fixed;
-use crate::token::quote_bytes;
 use mytsdb_model::LABEL_NAME;
+use mytsdb_promql_syntax::format_fixed;
+use mytsdb_promql_syntax::quote;
+use mytsdb_promql_syntax::{AggregateExpr, Expr};
 use std::collections::HashMap;
 
 /// Values whose rows are remembered; where there are more, most of them do not come again.
@@ -30,7 +30,7 @@ pub(super) fn count_values<'a>(
     };
     let label = match std::str::from_utf8(&param.value) {
         Ok(label) if !label.is_empty() => label,
-        _ => return Err(EvalError::Execution(format!("invalid label name {}", quote_bytes(&param.value)))),
+        _ => return Err(EvalError::Execution(format!("invalid label name {}", quote(&param.value)))),
     };
     // `without` takes away the new label too.
     let keeps_label = !aggregate.without || (label != LABEL_NAME && !aggregate.grouping.iter().any(|l| l == label));

@@ -6,7 +6,7 @@
 use super::cells::{Cells, EMPTY, FLOAT};
 use super::kahan::{Kahan, Mean};
 use super::plain_folds::{Folding, HistogramFold, Notes, SEEN_FLOAT};
-use crate::ast::AggregateOp;
+use mytsdb_promql_syntax::AggregateOp;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
     use crate::annotations::Annotations;
     use crate::eval::plain_folds::PlainFolds;
-    use crate::pos::PosRange;
+    use mytsdb_promql_syntax::PosRange;
     use proptest::prelude::*;
 
     fn cell() -> impl Strategy<Value = Option<f64>> {

@@ -29,7 +29,6 @@ mod window;
 mod window_table;
 mod workers;
 
-use crate::ast::{Expr, ValueType};
 use crate::error::EvalError;
 use crate::options::{Cancel, QueryOptions};
 use crate::storage::Storage;
@@ -41,6 +40,7 @@ use functions::extended::edged_samples;
 use grid::Grid;
 use groups::all_unique;
 use mytsdb_columns::Columns;
+use mytsdb_promql_syntax::{Expr, ValueType};
 use prepare::{Bounds, TIME_MS_MAX};
 use rows::{merge_equal, same_labelset, sorted};
 use window::{Extension, RangeVector, Window};
@@ -138,7 +138,7 @@ fn range_to(
     if !matches!(found, ValueType::Scalar | ValueType::Vector) {
         return Err(EvalError::Query(format!(
             "invalid expression type {} for range query, must be Scalar or instant Vector",
-            crate::token::quote(found.documented())
+            mytsdb_promql_syntax::quote(found.documented())
         )));
     }
     check_times(&[start_ms, end_ms])?;

@@ -5,8 +5,8 @@ use super::functions::over_time::HistogramSum;
 use super::kahan::{Kahan, Mean};
 use super::remarks;
 use crate::annotations::Annotations;
-use crate::ast::AggregateOp;
-use crate::pos::PosRange;
+use mytsdb_promql_syntax::AggregateOp;
+use mytsdb_promql_syntax::PosRange;
 use std::sync::Arc;
 
 /// Rows folded into groups, step by step.

@@ -2,10 +2,12 @@
 
 use super::functions::range::check_extension;
 use super::selector::subquery_span;
-use crate::ast::{AggregateOp, AtBound, BinaryOp, DurationExpr, DurationOp, DurationOperation, Expr, VectorSelector};
 use crate::error::EvalError;
-use crate::pos::PosRange;
 use mytsdb_model::TimeRange;
+use mytsdb_promql_syntax::PosRange;
+use mytsdb_promql_syntax::{
+    AggregateOp, AtBound, BinaryOp, DurationExpr, DurationOp, DurationOperation, Expr, VectorSelector,
+};
 use std::collections::HashSet;
 
 /// Times of queries lie between this and its negative.

@@ -2,8 +2,8 @@
 
 use super::window::Remarks;
 use crate::annotations::Annotations;
-use crate::pos::PosRange;
-use crate::token::quote;
+use mytsdb_promql_syntax::PosRange;
+use mytsdb_promql_syntax::quote;
 
 fn with_metric(text: &str, metric: &str) -> String {
     if metric.is_empty() { text.to_owned() } else { format!("{text} for metric name {}", quote(metric)) }
@@ -97,19 +97,19 @@ pub(crate) fn ignored_in_aggregation(annotations: &mut Annotations, aggregation:
 
 /// `whole`: the call or aggregation of which the quantile at `pos` is a parameter.
 pub(crate) fn invalid_quantile(annotations: &mut Annotations, quantile: f64, pos: PosRange, whole: PosRange) {
-    let shown = crate::number_text::format_general(quantile);
+    let shown = mytsdb_promql_syntax::format_general(quantile);
     annotations.warn_by(format!("quantile value should be between 0 and 1, got {shown}"), pos, whole);
 }
 
 /// `whole`: the aggregation of which the ratio at `pos` is the parameter.
 pub(crate) fn unknown_strategy(annotations: &mut Annotations, strategy: f64, pos: PosRange, whole: PosRange) {
-    let shown = crate::number_text::format_general(strategy);
+    let shown = mytsdb_promql_syntax::format_general(strategy);
     annotations.warn_by(format!("strategy should be 0, 1, or 2 (default), using 2, got {shown}"), pos, whole);
 }
 
 pub(crate) fn invalid_ratio(annotations: &mut Annotations, ratio: f64, pos: PosRange, whole: PosRange) {
-    let shown = crate::number_text::format_general(ratio);
-    let capped = crate::number_text::format_general(ratio.clamp(-1.0, 1.0));
+    let shown = mytsdb_promql_syntax::format_general(ratio);
+    let capped = mytsdb_promql_syntax::format_general(ratio.clamp(-1.0, 1.0));
     let text = format!("ratio value should be between -1 and 1, got {shown}, capping to {capped}");
     annotations.warn_by(text, pos, whole);
 }

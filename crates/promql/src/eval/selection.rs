@@ -13,9 +13,9 @@ use super::ranks::{self, Ranked};
 use super::remarks;
 use super::rows::{Rows, Vector};
 use super::workers::{CANCEL_ROWS, list_in_parts};
-use crate::ast::{AggregateExpr, AggregateOp, Expr};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
+use mytsdb_promql_syntax::{AggregateExpr, AggregateOp, Expr};
 
 /// The integer parameter of each step.
 fn counts(param: &Scalar, grid: Grid) -> Result<Vec<usize>, EvalError> {
@@ -32,13 +32,13 @@ fn counts(param: &Scalar, grid: Grid) -> Result<Vec<usize>, EvalError> {
     if smallest <= -9_223_372_036_854_775_808.0 {
         return Err(EvalError::Execution(format!(
             "Scalar value {} underflows int64",
-            crate::number_text::format_general(smallest)
+            mytsdb_promql_syntax::format_general(smallest)
         )));
     }
     if largest >= 9_223_372_036_854_775_807.0 {
         return Err(EvalError::Execution(format!(
             "Scalar value {} overflows int64",
-            crate::number_text::format_general(largest)
+            mytsdb_promql_syntax::format_general(largest)
         )));
     }
     Ok((0..grid.count).map(|i| param.at(i).max(0.0) as usize).collect())

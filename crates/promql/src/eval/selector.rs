@@ -9,13 +9,13 @@ use super::rows::{Rows, Vector};
 use super::summaries::{Lookbacks, summarise};
 use super::window::{Extension, RangeVector, Remarks, Samples, drop_stale};
 use super::window_table::{Stride, Windows};
-use crate::ast::{Expr, MatrixSelector, SubqueryExpr, VectorSelector};
 use crate::error::EvalError;
-use crate::pos::PosRange;
 use crate::storage::SeriesSet;
 use mytsdb_columns::Columns;
 use mytsdb_histogram::CounterResetHint;
 use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
+use mytsdb_promql_syntax::PosRange;
+use mytsdb_promql_syntax::{Expr, MatrixSelector, SubqueryExpr, VectorSelector};
 use std::sync::Arc;
 
 /// What a row of an instant selector tells about the sample of each step.

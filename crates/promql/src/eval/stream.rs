@@ -7,11 +7,11 @@ use super::final_rows;
 use super::grid::Grid;
 use super::rows::{Vector, sorted};
 use super::workers::in_parts;
-use crate::ast::{Expr, ValueType};
 use crate::error::EvalError;
 use crate::value::{SeriesSink, SeriesView};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::Labels;
+use mytsdb_promql_syntax::{Expr, ValueType};
 use std::borrow::Cow;
 use std::sync::Arc;
 

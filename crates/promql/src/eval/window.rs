@@ -6,10 +6,10 @@ use super::grid::Grid;
 use crate::annotations::Annotations;
 use crate::error::EvalError;
 use crate::options::Cancel;
-use crate::pos::PosRange;
 use crate::storage::SeriesSet;
 use mytsdb_columns::Columns;
 use mytsdb_model::Labels;
+use mytsdb_promql_syntax::PosRange;
 use std::ops::Range;
 
 /// Series whose samples are read on demand.

@@ -1,9 +1,10 @@
 //! Constant folding, and idioms that stand for something simpler.
 
 use super::{Facts, Notes, is_schema, shortened};
-use crate::ast::{AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, Expr, NumberLiteral, ParenExpr, ValueType};
-use crate::chain::{placeholder, take_apart};
 use crate::eval::{largest, operate_on_numbers, smallest};
+use mytsdb_promql_syntax::{
+    AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, Expr, NumberLiteral, ParenExpr, ValueType,
+};
 
 /// Replaces scalar expressions whose value is known by their value. They keep their place in the query.
 pub(super) fn fold(expr: &mut Expr, facts: Facts, notes: &mut Notes) {
@@ -20,7 +21,7 @@ pub(super) fn fold(expr: &mut Expr, facts: Facts, notes: &mut Notes) {
 
 /// Folds as many operators of a chain as have a known value, from the left, and the operands of all others.
 fn fold_chain(expr: &mut Expr, facts: Facts, notes: &mut Notes) {
-    let (mut operand, mut operators) = take_apart(expr);
+    let (mut operand, mut operators) = expr.take_apart();
     let mut known = constant(&operand, facts);
     if known.is_none() {
         fold(&mut operand, facts, notes);
@@ -90,7 +91,7 @@ fn constant(expr: &Expr, facts: Facts) -> Option<f64> {
 
 /// Takes away `* 1` and `/ 1` where there is neither a name nor a histogram that they would change.
 pub(super) fn simplify(expr: &mut Expr, notes: &mut Notes) {
-    let (mut operand, mut operators) = take_apart(expr);
+    let (mut operand, mut operators) = expr.take_apart();
     operand.children_mut().into_iter().for_each(|child| simplify(child, notes));
     while let Some(mut operator) = operators.pop() {
         operator.lhs = operand;
@@ -116,7 +117,7 @@ fn simpler(mut binary: Box<BinaryExpr>, notes: &mut Notes) -> Expr {
         let sides = [&binary.lhs, &binary.rhs].map(shortened);
         format!("same value: {} {} {} is {}", sides[0], binary.op.as_str(), sides[1], shortened(kept))
     });
-    let kept = std::mem::replace(if keeps_left { &mut binary.lhs } else { &mut binary.rhs }, placeholder());
+    let kept = if keeps_left { &mut binary.lhs } else { &mut binary.rhs }.take();
     // Parentheses in the operation's place, which remarks may point at; never more than one pair, however long the chain.
     match kept {
         Expr::Paren(mut paren) => {

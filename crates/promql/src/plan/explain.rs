@@ -2,12 +2,11 @@
 
 use super::constants::folds;
 use super::{Decisions, Facts, address, is_planned, shortened};
-use crate::ast::{AggregateExpr, AggregateOp, BinaryExpr, Call, Expr, ValueType, VectorSelector};
 use crate::error::EvalError;
 use crate::options::{Cancel, QueryOptions};
-use crate::printer::{aggregate_head, binary_operator};
 use crate::storage::{SelectHints, Storage};
 use mytsdb_model::TimeRange;
+use mytsdb_promql_syntax::{AggregateExpr, AggregateOp, BinaryExpr, Call, Expr, ValueType, VectorSelector};
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
@@ -270,11 +269,11 @@ impl Builder<'_> {
 
 fn operator(expr: &Expr) -> String {
     match expr {
-        Expr::Aggregate(aggregate) => format!("aggregate {}", aggregate_head(aggregate).trim_end()),
-        Expr::Binary(binary) => format!("operate {}", binary_operator(binary)),
+        Expr::Aggregate(aggregate) => format!("aggregate {}", aggregate.head().trim_end()),
+        Expr::Binary(binary) => format!("operate {}", binary.operator()),
         Expr::Call(call) => format!("call {}", call.function.name),
         Expr::Unary(_) => "negate".into(),
-        Expr::Subquery(subquery) => format!("subquery {}", crate::printer::subquery_suffix(subquery)),
+        Expr::Subquery(subquery) => format!("subquery {}", subquery.window()),
         Expr::Vector(_) | Expr::Matrix(_) => SELECTOR.into(),
         Expr::Paren(_) => "parentheses".into(),
         Expr::Number(_) => "number".into(),

@@ -1,7 +1,7 @@
 //! Parts of a query that are the same at every step: everything they select is pinned by `@`.
 
 use super::address;
-use crate::ast::{AggregateOp, Expr};
+use mytsdb_promql_syntax::{AggregateOp, Expr};
 use std::collections::HashSet;
 
 /// The largest such parts, except bare selectors, which look at one time anyway.

@@ -20,8 +20,8 @@ pub(crate) use shared::{Share, positions};
 
 pub(crate) use invariant::is_pinned;
 
-use crate::ast::{Expr, VectorSelector};
 use crate::options::QueryOptions;
+use mytsdb_promql_syntax::{Expr, VectorSelector};
 use std::collections::{HashMap, HashSet};
 
 /// What the passes may rely on.
@@ -94,7 +94,7 @@ const NOTES_BYTES_MAX: usize = 64 << 10;
 
 /// The text of an expression, as far as people read it.
 fn shortened(expr: &Expr) -> String {
-    crate::printer::text_within(expr, TEXT_BYTES_MAX)
+    expr.text_within(TEXT_BYTES_MAX)
 }
 
 const TEXT_BYTES_MAX: usize = 4 << 10;
@@ -145,7 +145,7 @@ pub(crate) fn decide(
     expr: &Expr,
     options: &QueryOptions,
     facts: Facts,
-    summarised: &HashSet<crate::pos::PosRange>,
+    summarised: &HashSet<mytsdb_promql_syntax::PosRange>,
     rewrites: Rewrites,
 ) -> Decisions {
     let mut decisions = Decisions { rewrites: rewrites.notes.texts, pushed: rewrites.pushed, ..Decisions::default() };

@@ -1,8 +1,8 @@
 //! Selectors whose series are folded into sums and the like, so that their order does not matter.
 
 use super::address;
-use crate::ast::{AggregateOp, Expr, ValueType, VectorSelector};
 use mytsdb_model::{LABEL_NAME, MatchOp};
+use mytsdb_promql_syntax::{AggregateOp, Expr, ValueType, VectorSelector};
 use std::collections::HashSet;
 
 /// Their addresses. `free`: the order of the whole result does not matter.

@@ -11,12 +11,12 @@
 
 use super::constants::{folds, groups_lack_names};
 use super::{Rewrites, address, is_schema, shortened};
-use crate::ast::{
+use crate::eval::changes_quantity;
+use mytsdb_model::{LABEL_NAME, MatchOp, Matcher};
+use mytsdb_promql_syntax::{
     AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, Call, Cardinality, Expr, ValueType, VectorMatching,
     VectorSelector,
 };
-use crate::eval::changes_quantity;
-use mytsdb_model::{LABEL_NAME, MatchOp, Matcher};
 
 /// More matchers are not handed on: each costs a look at an index.
 const PUSHED_MAX: usize = 16;

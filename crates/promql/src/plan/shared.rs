@@ -1,9 +1,8 @@
 //! Subtrees that occur more than once and give few series: they are evaluated once.
 
 use super::address;
-use crate::ast::{Expr, ValueType};
-use crate::pos::PosRange;
-use crate::printer::subquery_suffix;
+use mytsdb_promql_syntax::PosRange;
+use mytsdb_promql_syntax::{Expr, ValueType};
 use std::collections::{HashMap, HashSet};
 
 /// Membership in a group of equal subtrees.
@@ -70,7 +69,7 @@ impl<'e> Search<'e> {
             self.members.push(vec![expr]);
         }
         let inner = match expr {
-            Expr::Subquery(subquery) => Some(format!("{scope}{}", subquery_suffix(subquery))),
+            Expr::Subquery(subquery) => Some(format!("{scope}{}", subquery.window())),
             _ if once.contains(&address(expr)) => Some(format!("{scope} once")),
             _ => None,
         };

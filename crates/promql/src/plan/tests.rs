@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::options::{Cancel, Optimisations};
-use crate::parse;
 use crate::test_storage::TestStorage;
+use mytsdb_promql_syntax::parse;
 
 fn facts(plain: bool) -> Facts {
     Facts { start_ms: 1_000, end_ms: 61_000, step_ms: 15_000, instant: false, plain }

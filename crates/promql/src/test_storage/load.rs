@@ -2,10 +2,12 @@
 
 use super::{TestStorage, nhcb};
 use crate::error::StorageError;
-use crate::literal::parse_duration_ms;
-use crate::parser::{SequenceItem, SeriesDescription, StartTimes, parse_series_description, parse_start_times};
+use crate::series_notation::{
+    SequenceItem, SeriesDescription, StartTimes, parse_series_description, parse_start_times,
+};
 use crate::value::SampleValue;
 use mytsdb_model::Labels;
+use mytsdb_promql_syntax::parse_duration_ms;
 
 /// One sample of a `load` block.
 #[derive(Debug, Clone)]
@@ -52,7 +54,7 @@ pub fn parse_load(block: &str, start_ms: i64) -> Result<Vec<LoadedSeries>, Stora
     let mut series: Vec<(SeriesDescription, Option<StartTimes>)> = Vec::new();
     let mut pending: Option<StartTimes> = None;
     for line in lines {
-        let wrong = |e: crate::ParseError| StorageError::new(format!("{e} in {line:?}"));
+        let wrong = |e: mytsdb_promql_syntax::ParseError| StorageError::new(format!("{e} in {line:?}"));
         let metric_end = line.find([' ', '\t']).unwrap_or(line.len());
         if line[..metric_end].ends_with("@st") {
             pending = Some(parse_start_times(line).map_err(wrong)?);

@@ -2,10 +2,10 @@
 
 use super::load::{LoadedSample, LoadedSeries};
 use crate::error::StorageError;
-use crate::literal::parse_number;
 use crate::value::SampleValue;
 use mytsdb_histogram::{CUSTOM_SCHEMA, FloatHistogram, Span};
 use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder};
+use mytsdb_promql_syntax::parse_number;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

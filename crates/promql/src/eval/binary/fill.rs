@@ -1,9 +1,9 @@
 //! `fill`: stand-ins for series that are missing on one side.
 
 use super::matching::signature_labels;
-use crate::ast::VectorMatching;
 use crate::eval::cells::{Cells, Row};
 use mytsdb_model::Labels;
+use mytsdb_promql_syntax::VectorMatching;
 
 /// A row with `value` at the steps for which `missing` holds; it bears the matching labels.
 pub(super) fn stand_in(

@@ -4,7 +4,6 @@ use super::columns::{self, Operand};
 use super::matching::{drops_name, drops_name_late, eval_kept, result_labels, signature_key};
 use super::operate::operate;
 use super::set_outcome;
-use crate::ast::{BinaryExpr, BinaryOp, Cardinality, VectorMatching};
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, Row};
 use crate::eval::context::{Context, Hold, Scratch};
@@ -13,6 +12,7 @@ use crate::eval::groups::{Keyed, all_unique};
 use crate::eval::rows::{Rows, Vector};
 use crate::eval::workers::list_in_parts;
 use mytsdb_model::Labels;
+use mytsdb_promql_syntax::{BinaryExpr, BinaryOp, Cardinality, VectorMatching};
 
 /// Operates on two vectors, `lhs` and `rhs`, without stand-ins for missing series.
 pub(super) fn join<'a>(

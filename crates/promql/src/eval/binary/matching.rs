@@ -3,7 +3,6 @@
 use super::operate::{Outcome, operate};
 use super::{changes_quantity, fill, join, restrict, set, set_outcome};
 use crate::annotations::Annotations;
-use crate::ast::{BinaryExpr, BinaryOp, Cardinality, VectorMatching};
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, Row};
 use crate::eval::context::{Context, is_schema};
@@ -11,9 +10,9 @@ use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
 use crate::eval::label_key::{LabelKey, with_labels};
 use crate::eval::rows::{Vector, in_order_of, merge_equal};
-use crate::lexer::{is_alpha, is_alphanumeric};
-use crate::token::quote;
 use mytsdb_model::Labels;
+use mytsdb_promql_syntax::{BinaryExpr, BinaryOp, Cardinality, VectorMatching};
+use mytsdb_promql_syntax::{label_name, quote};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -308,11 +307,7 @@ impl Duplicate {
 
 /// The labels with names quoted where they would not be legal without.
 pub(crate) fn shown(labels: &Labels) -> String {
-    let pair = |(name, value): (&str, &str)| {
-        let plain = name.chars().all(is_alphanumeric) && name.starts_with(is_alpha);
-        let name = if plain { name.to_owned() } else { quote(name) };
-        format!("{name}={}", quote(value))
-    };
+    let pair = |(name, value): (&str, &str)| format!("{}={}", label_name(name), quote(value));
     format!("{{{}}}", labels.iter().map(pair).collect::<Vec<_>>().join(", "))
 }
 

@@ -20,8 +20,8 @@ use super::expr::{Scalar, eval_scalar, map_rows};
 use super::grid::Grid;
 use super::remarks;
 use super::rows::Vector;
-use crate::ast::{BinaryExpr, BinaryOp, ValueType};
 use crate::error::EvalError;
+use mytsdb_promql_syntax::{BinaryExpr, BinaryOp, ValueType};
 
 /// Arithmetic and comparisons of two floats; a comparison gives 1 or 0.
 #[inline]

@@ -2,11 +2,11 @@
 
 use super::{arithmetic, compare};
 use crate::annotations::Annotations;
-use crate::ast::BinaryOp;
 use crate::eval::cells::Cell;
 use crate::eval::remarks;
-use crate::pos::PosRange;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
+use mytsdb_promql_syntax::BinaryOp;
+use mytsdb_promql_syntax::PosRange;
 use std::sync::Arc;
 
 /// What an operator makes of two samples.

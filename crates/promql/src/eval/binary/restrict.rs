@@ -1,7 +1,6 @@
 //! `and`, `unless` and `or`: one side is folded into steps at which there is anything, which choose cells of the other.
 
 use super::matching::{PLAIN_MATCHING, signature_key};
-use crate::ast::{BinaryExpr, VectorMatching};
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, Row};
 use crate::eval::context::{Context, Hold, Scratch};
@@ -11,6 +10,7 @@ use crate::eval::label_key::LabelKey;
 use crate::eval::rows::{Rows, Vector, merge_equal};
 use crate::eval::workers::list_in_parts;
 use mytsdb_model::Labels;
+use mytsdb_promql_syntax::{BinaryExpr, VectorMatching};
 
 /// `a or b`: all of `a`, and the cells of `b` at whose steps no matching row of `a` is present.
 pub(super) fn or<'a>(

@@ -1,11 +1,11 @@
 //! `and`, `or` and `unless` as they are defined, over rows in memory; the plain version of [`super::restrict`].
 
 use super::matching::Signatures;
-use crate::ast::{BinaryOp, VectorMatching};
 use crate::error::EvalError;
 use crate::eval::cells::{EMPTY, Row};
 use crate::eval::context::Context;
 use crate::eval::rows::merge_equal;
+use mytsdb_promql_syntax::{BinaryOp, VectorMatching};
 
 pub(super) fn operate(
     context: &Context<'_>,

@@ -1,6 +1,5 @@
 //! `absent` and `absent_over_time`: a sample where there is none.
 
-use crate::ast::{Call, Expr};
 use crate::error::EvalError;
 use crate::eval::cells::{Cell, Cells, EMPTY, Row};
 use crate::eval::context::{Context, is_schema};
@@ -10,6 +9,7 @@ use crate::eval::rows::Vector;
 use crate::eval::selector::range_vector;
 use crate::eval::window::Remarks;
 use mytsdb_model::{Labels, LabelsBuilder, MatchOp, Matcher};
+use mytsdb_promql_syntax::{Call, Expr};
 
 /// Labels that the absent series would surely have: those with exactly one matcher, an equality. What describes the
 /// metric is none of them.

@@ -359,8 +359,8 @@ mod tests {
     use crate::eval::cells::{Cell, FLOAT};
     use crate::eval::window::{Remarks, Window};
     use crate::eval::window_table::{WindowTables, Windows};
-    use crate::pos::PosRange;
     use mytsdb_columns::Columns;
+    use mytsdb_promql_syntax::PosRange;
     use proptest::prelude::*;
 
     type Twin = fn(&[f64]) -> f64;

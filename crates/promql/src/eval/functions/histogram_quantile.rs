@@ -2,7 +2,6 @@
 
 use super::string_arg;
 use crate::annotations::Annotations;
-use crate::ast::{Call, Expr};
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, FLOAT, HISTOGRAM, Row};
 use crate::eval::context::Context;
@@ -13,11 +12,12 @@ use crate::eval::label_key::LabelKey;
 use crate::eval::remarks;
 use crate::eval::rows::{Vector, merge_equal};
 use crate::eval::workers::CANCEL_ROWS;
-use crate::literal::parse_number;
-use crate::number_text::format_open_metrics;
-use crate::pos::PosRange;
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, LabelsBuilder};
+use mytsdb_promql_syntax::PosRange;
+use mytsdb_promql_syntax::format_open_metrics;
+use mytsdb_promql_syntax::parse_number;
+use mytsdb_promql_syntax::{Call, Expr};
 use std::collections::HashMap;
 
 /// Counts that differ relatively by less than this are taken for equal.

@@ -1,6 +1,5 @@
 //! `info`: adds the labels of info metrics, like `target_info`, to the series of the same instance and job.
 
-use crate::ast::{Call, Expr, ValueType, VectorSelector};
 use crate::error::EvalError;
 use crate::eval::binary::shown;
 use crate::eval::cells::{Cells, EMPTY, HISTOGRAM, Row};
@@ -10,6 +9,7 @@ use crate::eval::grid::Grid;
 use crate::eval::rows::{Vector, merge_equal};
 use crate::eval::selector::{SampleField, select_instant};
 use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder, MatchOp, Matcher};
+use mytsdb_promql_syntax::{Call, Expr, ValueType, VectorSelector};
 use std::collections::{HashMap, HashSet};
 
 /// Labels that tell which target a series belongs to.
@@ -96,7 +96,7 @@ fn info_series<'a>(
         anchored: false,
         smoothed: false,
         label_selector_only: true,
-        pos: crate::pos::PosRange::default(),
+        pos: mytsdb_promql_syntax::PosRange::default(),
     };
     let rows = select_instant(context, &selector, grid, SampleField::TimestampOfFloat, Some("info"))?;
     let rows = rows.keep(context)?;

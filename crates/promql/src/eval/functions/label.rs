@@ -1,7 +1,6 @@
 //! `label_replace` and `label_join`.
 
 use super::string_arg;
-use crate::ast::Call;
 use crate::error::EvalError;
 use crate::eval::context::Context;
 use crate::eval::expr::eval_vector;
@@ -9,9 +8,10 @@ use crate::eval::grid::Grid;
 use crate::eval::groups::all_unique;
 use crate::eval::label_key::with_labels;
 use crate::eval::rows::{Rows, Vector, merge_equal};
-use crate::token::quote_bytes;
 use mytsdb_go_regex::{RegexError, Replacer};
 use mytsdb_model::{LABEL_NAME, Labels};
+use mytsdb_promql_syntax::Call;
+use mytsdb_promql_syntax::quote;
 use std::collections::HashMap;
 
 /// Longest label value that a function makes; nested calls could double it at every level.
@@ -37,7 +37,7 @@ fn label_name<'e>(bytes: &'e [u8], what: &str, function: &str) -> Result<&'e str
 }
 
 fn shown(bytes: &[u8]) -> String {
-    let quoted = quote_bytes(bytes);
+    let quoted = quote(bytes);
     quoted[1..quoted.len() - 1].to_owned()
 }
 

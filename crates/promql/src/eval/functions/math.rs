@@ -1,11 +1,11 @@
 //! Functions of single floats.
 
-use crate::ast::Call;
 use crate::error::EvalError;
 use crate::eval::context::Context;
 use crate::eval::expr::{Scalar, eval_scalar, eval_vector, map_rows};
 use crate::eval::grid::Grid;
 use crate::eval::rows::Vector;
+use mytsdb_promql_syntax::Call;
 
 /// Go's `math.Max`: NaN wins over everything but `+Inf`.
 pub(crate) fn go_max(a: f64, b: f64) -> f64 {

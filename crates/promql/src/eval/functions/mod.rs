@@ -26,9 +26,9 @@ use super::grid::Grid;
 use super::groups::unique_without_names;
 use super::rows::{Vector, merge_equal};
 use super::selector::{SampleField, select_instant};
-use crate::ast::{Call, Expr};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
+use mytsdb_promql_syntax::{Call, Expr};
 use std::collections::HashSet;
 
 /// Where names are dropped at once, joins the rows of `vector` that became equal, if it is `nameless`.
@@ -158,7 +158,7 @@ pub(crate) fn eval_call<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid
 
 fn sample_field<'a>(
     context: &'a Context<'a>,
-    selector: &crate::ast::VectorSelector,
+    selector: &mytsdb_promql_syntax::VectorSelector,
     grid: Grid,
     field: SampleField,
 ) -> Result<Vector<'a>, EvalError> {

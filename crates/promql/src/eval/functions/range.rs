@@ -7,7 +7,6 @@ use super::over_time::{
     quantile, regression, resets, sum, variance,
 };
 use super::{extended, rate, sliding};
-use crate::ast::Call;
 use crate::error::EvalError;
 use crate::eval::cells::{Cell, Cells, EMPTY};
 use crate::eval::context::{Context, Scratch};
@@ -18,10 +17,11 @@ use crate::eval::rows::{Rows, Vector};
 use crate::eval::selector::range_vector;
 use crate::eval::window::{Extension, RangeVector, Remarks};
 use crate::eval::window_table::{KernelBuffers, TABLE_SAMPLES_MAX, WindowTables, Windows};
-use crate::pos::PosRange;
 use crate::storage::SeriesSet;
 use mytsdb_columns::Columns;
 use mytsdb_model::Labels;
+use mytsdb_promql_syntax::Call;
+use mytsdb_promql_syntax::PosRange;
 use std::sync::Arc;
 
 /// Which kernel runs over the windows.

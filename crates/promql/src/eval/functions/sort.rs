@@ -1,7 +1,6 @@
 //! `sort` and its variants, which only the order of an instant result can show.
 
 use super::string_arg;
-use crate::ast::Call;
 use crate::error::EvalError;
 use crate::eval::cells::FLOAT;
 use crate::eval::context::Context;
@@ -12,6 +11,7 @@ use crate::eval::remarks;
 use crate::eval::rows::{Vector, arrange, sorted};
 use crate::plan::is_pinned;
 use mytsdb_model::Labels;
+use mytsdb_promql_syntax::Call;
 use std::cmp::Ordering;
 
 /// A remark if the order is lost, unless all is pinned to one time.

@@ -1,7 +1,10 @@
 //! Values of number, duration and string tokens, as Go reads them.
 
 /// A number as Go's `ParseInt(…, 0, 64)`, else as `ParseFloat`.
-pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
+///
+/// # Errors
+/// The message that Prometheus shows.
+pub fn parse_number(text: &str) -> Result<f64, String> {
     let bad =
         || format!("error parsing number: strconv.ParseFloat: parsing {}: invalid syntax", crate::token::quote(text));
     // Most numbers are a few digits.

@@ -1,7 +1,7 @@
 //! How long parsing takes: queries as people and dashboards write them, long ones, and texts made to hurt.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mytsdb_promql::{QUERY_BYTES_MAX, parse};
+use mytsdb_promql_syntax::{QUERY_BYTES_MAX, parse};
 use std::hint::black_box;
 
 /// As in the server.

@@ -167,13 +167,9 @@ impl Token {
     }
 }
 
-/// Go's `%q`: double quotes, escapes for what does not print.
-pub(crate) fn quote(text: &str) -> String {
-    quote_bytes(text.as_bytes())
-}
-
-/// [`quote`] of bytes that need not be UTF-8.
-pub(crate) fn quote_bytes(bytes: &[u8]) -> String {
+/// The text between double quotes as Go's `%q` writes it, with escapes for what does not print. It need not be UTF-8.
+pub fn quote(text: impl AsRef<[u8]>) -> String {
+    let bytes = text.as_ref();
     let mut out = String::with_capacity(bytes.len() + 2);
     out.push('"');
     for chunk in bytes.utf8_chunks() {

@@ -37,7 +37,7 @@ impl Expr {
     }
 
     /// [`Expr::children`], to be changed.
-    pub(crate) fn children_mut(&mut self) -> Vec<&mut Expr> {
+    pub fn children_mut(&mut self) -> Vec<&mut Expr> {
         match self {
             Expr::Aggregate(e) => e.param.iter_mut().chain(std::iter::once(&mut e.expr)).collect(),
             Expr::Binary(e) => {

@@ -3,9 +3,9 @@
 mod check;
 mod duration;
 mod known_patterns;
+mod metric;
 mod options;
 mod selector;
-mod series;
 
 use crate::ast::{
     AggregateExpr, BinaryExpr, BinaryOp, Call, Cardinality, Expr, NumberLiteral, ParenExpr, StringLiteral, UnaryExpr,
@@ -18,10 +18,8 @@ use crate::literal::{parse_duration_ms, parse_number, unquote};
 use crate::pos::PosRange;
 use crate::token::{Keyword, Token, TokenKind, quote};
 
+pub use metric::parse_metric;
 pub use options::{ParseOptions, QUERY_BYTES_MAX, TextLimits};
-pub use series::{
-    HistogramItem, SequenceItem, SeriesDescription, StartTimes, parse_series_description, parse_start_times,
-};
 
 /// Most levels of nesting in a syntax tree: parentheses, functions, signs, subqueries and `^`. The operators of a chain
 /// like `a + b + c` are one level, however many there are.
@@ -60,15 +58,7 @@ pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseError>
 ///
 /// # Errors
 /// The first error in the text, or that something else than a selector stands there.
-pub fn parse_selector(text: &str) -> Result<Vec<mytsdb_model::Matcher>, ParseError> {
-    parse_selector_with(text, ParseOptions::ALL)
-}
-
-/// As [`parse_selector`], within other limits.
-///
-/// # Errors
-/// See [`parse_selector`].
-pub fn parse_selector_with(text: &str, options: ParseOptions) -> Result<Vec<mytsdb_model::Matcher>, ParseError> {
+pub fn parse_selector(text: &str, options: ParseOptions) -> Result<Vec<mytsdb_model::Matcher>, ParseError> {
     let mut parser = Parser::new(text, options)?;
     let mut expr = match parser.peek().kind {
         TokenKind::End => return Err(parser.error(PosRange::default(), "unexpected end of input")),
@@ -512,7 +502,7 @@ impl<'a> Parser<'a> {
                         Ok(label) if !label.is_empty() => label,
                         Ok(_) => return Err(self.error(token.pos, "invalid label name for grouping: \"\"")),
                         Err(e) => {
-                            let shown = crate::token::quote_bytes(e.as_bytes());
+                            let shown = crate::token::quote(e.as_bytes());
                             return Err(self.error(token.pos, format!("invalid label name for grouping: {shown}")));
                         }
                     }

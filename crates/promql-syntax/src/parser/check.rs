@@ -1,7 +1,6 @@
 //! The type check: what the grammar cannot say, in the order in which errors are reported.
 
 use crate::ast::{AggregateExpr, AggregateOp, BinaryExpr, Call, Cardinality, Expr, ValueType, VectorSelector};
-use crate::chain::take_apart;
 use crate::error::ParseError;
 use crate::pos::PosRange;
 use crate::token::quote;
@@ -90,7 +89,7 @@ fn operator_pos(text: &str, e: &BinaryExpr) -> PosRange {
 
 /// A chain of operators, from the left. What is wrong first ends it; the tree is whole again then.
 fn chain(text: &str, expr: &mut Expr) -> Checked {
-    let (mut operand, mut operators) = take_apart(expr);
+    let (mut operand, mut operators) = expr.take_apart();
     let mut checked = check(text, &mut operand);
     while let Some(mut operator) = operators.pop() {
         operator.lhs = operand;

@@ -1,7 +1,6 @@
 //! Syntax trees to indented text, split wherever a line would be long.
 
 use crate::ast::{BinaryExpr, Expr};
-use crate::printer::{aggregate_head, binary_operator, subquery_suffix};
 use std::fmt::{self, Write};
 
 /// Nodes longer than this are split.
@@ -61,11 +60,11 @@ impl Pretty {
             Expr::Binary(e) => self.binary(e, level),
             // One that fits is not indented in Prometheus.
             Expr::Subquery(_) if self.fits(expr) => expr.to_string(),
-            Expr::Subquery(e) => format!("{}{}", self.node(&e.expr, level), subquery_suffix(e)),
+            Expr::Subquery(e) => format!("{}{}", self.node(&e.expr, level), e.window()),
             _ if self.fits(expr) => format!("{pad}{expr}"),
             Expr::Aggregate(e) => {
                 let param = e.param.as_ref().map(|param| self.node(param, level + 1) + ",\n").unwrap_or_default();
-                format!("{pad}{}(\n{param}{}\n{pad})", aggregate_head(e), self.node(&e.expr, level + 1))
+                format!("{pad}{}(\n{param}{}\n{pad})", e.head(), self.node(&e.expr, level + 1))
             }
             Expr::Call(e) => {
                 let args: Vec<String> = e.args.iter().map(|arg| self.node(arg, level + 1)).collect();
@@ -84,7 +83,7 @@ impl Pretty {
             flat = leftmost.to_string();
             for operator in &operators {
                 let fits = self.fits(&operator.rhs);
-                let longer = fits.then(|| format!("{flat} {} {}", binary_operator(operator), operator.rhs));
+                let longer = fits.then(|| format!("{flat} {} {}", operator.operator(), operator.rhs));
                 let Some(longer) = longer.filter(|longer| self.fits(longer)) else { break };
                 flat = longer;
                 together += 1;
@@ -100,7 +99,7 @@ impl Pretty {
             let level = level_of(at + 1);
             out.push('\n');
             out.push_str(&indent(level));
-            out.push_str(&binary_operator(operator));
+            out.push_str(&operator.operator());
             out.push('\n');
             out.push_str(&self.node(&operator.rhs, level + 1));
         }

@@ -99,7 +99,7 @@ impl Parser<'_> {
             return Ok(text.to_owned());
         }
         String::from_utf8(unquote(text)).map_err(|e| {
-            let shown = crate::token::quote_bytes(e.as_bytes());
+            let shown = crate::token::quote(e.as_bytes());
             self.error(token.pos, format!("invalid label name {shown}"))
         })
     }

@@ -144,7 +144,8 @@ pub enum AggregateOp {
 }
 
 impl AggregateOp {
-    pub(crate) const ALL: [AggregateOp; 14] = [
+    /// All operators, in the order of their keywords.
+    pub const ALL: [AggregateOp; 14] = [
         AggregateOp::Avg,
         AggregateOp::Bottomk,
         AggregateOp::Count,

@@ -7,40 +7,42 @@ use crate::ast::{
 use crate::lexer::{is_alpha, is_alphanumeric};
 use crate::literal::format_duration_ms;
 use crate::number_text::{format_fixed, format_general};
-use crate::token::{quote, quote_bytes};
+use crate::token::quote;
 use mytsdb_model::{LABEL_NAME, Matcher};
 use std::cmp::Ordering;
 use std::fmt;
 
-/// The text of `expr`, cut off behind `bytes_max` bytes. Cost: hardly more than what is left of it.
-pub(crate) fn text_within(expr: &Expr, bytes_max: usize) -> String {
-    struct Cut {
-        text: String,
-        bytes_max: usize,
-    }
-    impl fmt::Write for Cut {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            let left = self.bytes_max - self.text.len();
-            if text.len() <= left {
-                self.text.push_str(text);
-                return Ok(());
-            }
-            self.text.push_str(&text[..text.floor_char_boundary(left)]);
-            self.text.push_str("...");
-            Err(fmt::Error)
+impl Expr {
+    /// The expression's text, cut off behind `bytes_max` bytes. Cost: hardly more than what is left of it.
+    pub fn text_within(&self, bytes_max: usize) -> String {
+        struct Cut {
+            text: String,
+            bytes_max: usize,
         }
+        impl fmt::Write for Cut {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                let left = self.bytes_max - self.text.len();
+                if text.len() <= left {
+                    self.text.push_str(text);
+                    return Ok(());
+                }
+                self.text.push_str(&text[..text.floor_char_boundary(left)]);
+                self.text.push_str("...");
+                Err(fmt::Error)
+            }
+        }
+        let mut cut = Cut { text: String::new(), bytes_max };
+        // An error only says that there was more.
+        let (Ok(()) | Err(fmt::Error)) = fmt::Write::write_fmt(&mut cut, format_args!("{self}"));
+        cut.text
     }
-    let mut cut = Cut { text: String::new(), bytes_max };
-    // An error only says that there was more.
-    let (Ok(()) | Err(fmt::Error)) = fmt::Write::write_fmt(&mut cut, format_args!("{expr}"));
-    cut.text
 }
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Expr::Aggregate(e) => {
-                write!(f, "{}", aggregate_head(e))?;
+                write!(f, "{}", e.head())?;
                 f.write_str("(")?;
                 if let Some(param) = &e.param {
                     write!(f, "{param}, ")?;
@@ -50,13 +52,13 @@ impl fmt::Display for Expr {
             Expr::Binary(e) => {
                 let (leftmost, operators) = e.chain();
                 write!(f, "{leftmost}")?;
-                operators.into_iter().try_for_each(|e| write!(f, " {} {}", binary_operator(e), e.rhs))
+                operators.into_iter().try_for_each(|e| write!(f, " {} {}", e.operator(), e.rhs))
             }
             Expr::Call(e) => call(f, e),
             Expr::Matrix(e) => f.write_str(&matrix(e)),
-            Expr::Subquery(e) => write!(f, "{}{}", e.expr, subquery_suffix(e)),
+            Expr::Subquery(e) => write!(f, "{}{}", e.expr, e.window()),
             Expr::Number(e) => f.write_str(&number(e)),
-            Expr::String(e) => f.write_str(&quote_bytes(&e.value)),
+            Expr::String(e) => f.write_str(&quote(&e.value)),
             Expr::Paren(e) => write!(f, "({})", e.expr),
             Expr::Unary(e) => write!(f, "{}{}", if e.negative { "-" } else { "+" }, e.expr),
             Expr::Vector(e) => write!(f, "{}{}", selector(e), modifiers(e, false)),
@@ -72,40 +74,42 @@ fn call(f: &mut fmt::Formatter<'_>, e: &Call) -> fmt::Result {
     f.write_str(")")
 }
 
-/// The operator and its clause; `by ()` is the same as none.
-pub(crate) fn aggregate_head(e: &AggregateExpr) -> String {
-    let op = e.op.as_str();
-    if e.without {
-        format!("{op} without ({}) ", label_list(&e.grouping))
-    } else if e.grouping.is_empty() {
-        op.to_owned()
-    } else {
-        format!("{op} by ({}) ", label_list(&e.grouping))
+impl AggregateExpr {
+    /// The operator and its clause, as they stand before the parentheses; `by ()` is the same as none.
+    pub fn head(&self) -> String {
+        let op = self.op.as_str();
+        if self.without {
+            format!("{op} without ({}) ", label_list(&self.grouping))
+        } else if self.grouping.is_empty() {
+            op.to_owned()
+        } else {
+            format!("{op} by ({}) ", label_list(&self.grouping))
+        }
     }
 }
 
-fn is_plain_label(name: &str) -> bool {
-    name.starts_with(is_alpha) && name.chars().all(is_alphanumeric)
-}
-
-fn label_name(name: &str) -> String {
-    if is_plain_label(name) { name.to_owned() } else { quote(name) }
+/// The name of a label as a query has it: in quotes unless it is made of ASCII letters, digits and underscores.
+pub fn label_name(name: &str) -> String {
+    let plain = name.starts_with(is_alpha) && name.chars().all(is_alphanumeric);
+    if plain { name.to_owned() } else { quote(name) }
 }
 
 fn label_list(labels: &[String]) -> String {
     labels.iter().map(|l| label_name(l)).collect::<Vec<_>>().join(", ")
 }
 
-/// The operator with `bool` and the matching clauses.
-pub(crate) fn binary_operator(e: &BinaryExpr) -> String {
-    let mut out = e.op.as_str().to_owned();
-    if e.return_bool {
-        out.push_str(" bool");
+impl BinaryExpr {
+    /// The operator with `bool` and the matching clauses, as they stand between the operands.
+    pub fn operator(&self) -> String {
+        let mut out = self.op.as_str().to_owned();
+        if self.return_bool {
+            out.push_str(" bool");
+        }
+        if let Some(matching) = &self.matching {
+            out.push_str(&matching_clause(matching));
+        }
+        out
     }
-    if let Some(matching) = &e.matching {
-        out.push_str(&matching_clause(matching));
-    }
-    out
 }
 
 fn matching_clause(m: &VectorMatching) -> String {
@@ -191,19 +195,25 @@ fn width(ms: i64, expr: Option<&DurationExpr>) -> String {
     expr.map_or_else(|| format_duration_ms(ms), duration)
 }
 
-pub(crate) fn matrix(e: &MatrixSelector) -> String {
+fn matrix(e: &MatrixSelector) -> String {
     format!("{}[{}]{}", selector(&e.selector), width(e.range_ms, e.range_expr.as_ref()), modifiers(&e.selector, true))
 }
 
-pub(crate) fn subquery_suffix(e: &SubqueryExpr) -> String {
-    let step =
-        if e.step_ms == 0 && e.step_expr.is_none() { String::new() } else { width(e.step_ms, e.step_expr.as_ref()) };
-    format!(
-        "[{}:{step}]{}{}",
-        width(e.range_ms, e.range_expr.as_ref()),
-        at_suffix(e.timestamp_ms, e.at),
-        offset_suffix(e.offset_ms, e.offset_expr.as_ref())
-    )
+impl SubqueryExpr {
+    /// The window with its modifiers, as they stand behind the inner expression.
+    pub fn window(&self) -> String {
+        let step = if self.step_ms == 0 && self.step_expr.is_none() {
+            String::new()
+        } else {
+            width(self.step_ms, self.step_expr.as_ref())
+        };
+        format!(
+            "[{}:{step}]{}{}",
+            width(self.range_ms, self.range_expr.as_ref()),
+            at_suffix(self.timestamp_ms, self.at),
+            offset_suffix(self.offset_ms, self.offset_expr.as_ref())
+        )
+    }
 }
 
 fn duration(e: &DurationExpr) -> String {

@@ -1,8 +1,7 @@
 //! What the parser accepts, refuses and prints; the large tables are run by `mytsdb-conformance parser`.
 
-use mytsdb_promql::{
-    Expr, ParseOptions, SequenceItem, ValueType, format_duration_ms, parse, parse_duration_ms, parse_selector,
-    parse_series_description, parse_with, prettify,
+use mytsdb_promql_syntax::{
+    Expr, ParseOptions, ValueType, format_duration_ms, parse, parse_duration_ms, parse_selector, parse_with, prettify,
 };
 
 #[track_caller]
@@ -101,9 +100,10 @@ fn unquoted_names_may_have_letters_of_any_script_and_dots_if_asked_for() {
 
 #[test]
 fn selectors_stand_alone_for_the_api() {
-    assert_eq!(parse_selector("up{job=\"a\"}").unwrap().len(), 2);
-    assert!(parse_selector("up offset 5m").is_err());
-    assert!(parse_selector("rate(up[5m])").is_err());
+    let selector = |text| parse_selector(text, ParseOptions::ALL);
+    assert_eq!(selector("up{job=\"a\"}").unwrap().len(), 2);
+    assert!(selector("up offset 5m").is_err());
+    assert!(selector("rate(up[5m])").is_err());
     for (text, error) in [
         ("up+1", "1:3: parse error: unexpected <op:+>"),
         ("up[5m]", "1:3: parse error: unexpected \"[\""),
@@ -114,22 +114,11 @@ fn selectors_stand_alone_for_the_api() {
         ("up{", "1:4: parse error: unexpected end of input inside braces"),
         ("up{a=\"b\"} {c=\"d\"}", "1:11: parse error: unexpected \"{\""),
     ] {
-        assert_eq!(parse_selector(text).unwrap_err().to_string(), error, "{text}");
+        assert_eq!(selector(text).unwrap_err().to_string(), error, "{text}");
     }
     for text in ["rate", "sum", "up # x", "{}", "{a=~\".*\"}"] {
-        assert!(parse_selector(text).is_ok(), "{text}");
+        assert!(selector(text).is_ok(), "{text}");
     }
-}
-
-#[test]
-fn series_notation_expands() {
-    let series = parse_series_description("m{a=\"b\"} 1+1x2 _ stale -2x1 {{sum:1}}+{{sum:2}}x1").unwrap();
-    assert_eq!(series.labels.to_string(), r#"{__name__="m", a="b"}"#);
-    assert_eq!(series.values.len(), 9);
-    assert!(matches!(series.values[2], SequenceItem::Float(3.0)));
-    assert!(matches!(series.values[3], SequenceItem::Gap));
-    assert!(matches!(&series.values[8], SequenceItem::Histogram(item) if item.histogram.sum == 3.0));
-    assert!(parse_series_description("m 1 2 x").is_err());
 }
 
 #[test]

@@ -1,13 +1,8 @@
 //! Series notation: `metric{labels} 1 2+3x4 _ {{schema:0 count:1}}`, the language in which test data is written.
 
-use super::Parsed;
-use crate::error::ParseError;
-use crate::lexer::{Lexer, is_alpha, is_alphanumeric};
-use crate::literal::{parse_duration_ms, parse_number, unquote};
-use crate::pos::PosRange;
-use crate::token::{Token, TokenKind, quote};
 use mytsdb_histogram::{CounterResetHint, FloatHistogram, Span};
-use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder, stale_nan};
+use mytsdb_model::{Labels, stale_nan};
+use mytsdb_promql_syntax::{ParseError, PosRange, parse_duration_ms, parse_metric, parse_number, quote};
 use std::sync::Arc;
 
 /// Most values one line may expand to.
@@ -79,6 +74,16 @@ pub fn parse_start_times(text: &str) -> Result<StartTimes, ParseError> {
     Ok(StartTimes { labels, offsets_ms })
 }
 
+type Parsed<T> = Result<T, ParseError>;
+
+fn is_alpha(c: char) -> bool {
+    c == '_' || c.is_ascii_alphabetic()
+}
+
+fn is_alphanumeric(c: char) -> bool {
+    is_alpha(c) || c.is_ascii_digit()
+}
+
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -120,7 +125,7 @@ impl Scanner<'_> {
     fn unexpected(&self) -> ParseError {
         match self.peek() {
             None => self.error("unexpected end of input in series values"),
-            Some(c) => self.error(format!("unexpected {} in series values", quote(&c.to_string()))),
+            Some(c) => self.error(format!("unexpected {} in series values", quote(c.to_string()))),
         }
     }
 
@@ -138,64 +143,9 @@ impl Scanner<'_> {
     }
 
     fn metric(&mut self) -> Parsed<Labels> {
-        const CONTEXT: &str = " in label set, expected ";
-        let mut lexer = Lexer::series(self.text);
-        let mut labels = LabelsBuilder::new();
-        let wrong = |lexer: &Lexer<'_>, token: &Token, expected: &str| {
-            let message = match &token.kind {
-                TokenKind::Error => lexer.refusal().to_owned(),
-                _ => format!("unexpected {}{CONTEXT}{expected}", token.describe(self.text)),
-            };
-            ParseError::new(self.text, token.pos, message)
-        };
-        let mut token = lexer.next_token();
-        match token.kind {
-            TokenKind::End => return Ok(Labels::empty()),
-            TokenKind::LeftBrace => {}
-            TokenKind::Identifier
-            | TokenKind::MetricIdentifier
-            | TokenKind::Keyword(_)
-            | TokenKind::Aggregate(_)
-            | TokenKind::Binary(crate::ast::BinaryOp::And | crate::ast::BinaryOp::Or | crate::ast::BinaryOp::Unless) => {
-                labels.set(LABEL_NAME, token.text(self.text));
-                self.at = token.pos.end;
-                if self.peek() != Some('{') {
-                    return Ok(labels.build());
-                }
-                token = lexer.next_token();
-            }
-            _ => return Err(wrong(&lexer, &token, "identifier or \"{\"")),
-        }
-        debug_assert_eq!(token.kind, TokenKind::LeftBrace);
-        token = lexer.next_token();
-        while token.kind != TokenKind::RightBrace {
-            let name = match token.kind {
-                TokenKind::Identifier => token.text(self.text).to_owned(),
-                TokenKind::String => String::from_utf8_lossy(&unquote(token.text(self.text))).into_owned(),
-                _ => return Err(wrong(&lexer, &token, "identifier or \"}\"")),
-            };
-            let quoted = token.kind == TokenKind::String;
-            token = lexer.next_token();
-            if token.kind == TokenKind::Assign {
-                token = lexer.next_token();
-                if token.kind != TokenKind::String {
-                    return Err(wrong(&lexer, &token, "string"));
-                }
-                labels.set(&name, &String::from_utf8_lossy(&unquote(token.text(self.text))));
-                token = lexer.next_token();
-            } else if quoted && matches!(token.kind, TokenKind::Comma | TokenKind::RightBrace) {
-                labels.set(LABEL_NAME, &name);
-            } else {
-                return Err(wrong(&lexer, &token, if quoted { "\",\" or \"}\"" } else { "\"=\"" }));
-            }
-            match token.kind {
-                TokenKind::Comma => token = lexer.next_token(),
-                TokenKind::RightBrace => {}
-                _ => return Err(wrong(&lexer, &token, "\",\" or \"}\"")),
-            }
-        }
-        self.at = lexer.offset();
-        Ok(labels.build())
+        let (labels, end) = parse_metric(self.text)?;
+        self.at = end;
+        Ok(labels)
     }
 
     /// The count behind `x`.
@@ -491,5 +441,28 @@ impl Scanner<'_> {
             self.error(message)
         })?;
         Ok(if negative { -duration } else { duration })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_notation_expands() {
+        let series = parse_series_description("m{a=\"b\"} 1+1x2 _ stale -2x1 {{sum:1}}+{{sum:2}}x1").unwrap();
+        assert_eq!(series.labels.to_string(), r#"{__name__="m", a="b"}"#);
+        assert_eq!(series.values.len(), 9);
+        assert!(matches!(series.values[2], SequenceItem::Float(3.0)));
+        assert!(matches!(series.values[3], SequenceItem::Gap));
+        assert!(matches!(&series.values[8], SequenceItem::Histogram(item) if item.histogram.sum == 3.0));
+        assert!(parse_series_description("m 1 2 x").is_err());
+    }
+
+    #[test]
+    fn series_notation_is_bounded() {
+        assert!(parse_series_description("a 1x99999999999").is_err());
+        assert!(parse_series_description(&("a ".to_owned() + &"_x1000000 ".repeat(5))).is_err());
+        assert!(parse_series_description(&("a {{".to_owned() + &"buckets:[1] ".repeat(1_000))).is_err());
     }
 }

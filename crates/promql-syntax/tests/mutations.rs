@@ -2,7 +2,7 @@
 //!
 //! `MYTSDB_MUTATIONS` sets their number, `MYTSDB_SEED` another seed than 1.
 
-use mytsdb_promql::{DurationExpr, Expr, QUERY_BYTES_MAX, parse, prettify};
+use mytsdb_promql_syntax::{DurationExpr, Expr, QUERY_BYTES_MAX, parse, prettify};
 use mytsdb_testkit::{Random, seed, setting};
 use std::path::Path;
 

@@ -45,22 +45,25 @@ impl BinaryExpr {
     }
 }
 
-/// An operand that stands for one that was taken out.
-pub(crate) fn placeholder() -> Expr {
-    Expr::Number(NumberLiteral { value: 0.0, duration: false, pos: PosRange::default() })
-}
-
-/// Takes the chain of `expr` apart: its leftmost operand, and the operators from the outermost one, each without its left
-/// operand.
-#[expect(clippy::vec_box, reason = "the operators stay where they are: nodes are told apart by their place")]
-pub(crate) fn take_apart(expr: &mut Expr) -> (Expr, Vec<Box<BinaryExpr>>) {
-    let mut operators = Vec::new();
-    let mut operand = std::mem::replace(expr, placeholder());
-    while let Expr::Binary(mut operator) = operand {
-        operand = std::mem::replace(&mut operator.lhs, placeholder());
-        operators.push(operator);
+impl Expr {
+    /// Takes the expression out of its tree, which has the number 0 in its place until something else is put there.
+    #[must_use]
+    pub fn take(&mut self) -> Expr {
+        std::mem::replace(self, Expr::Number(NumberLiteral { value: 0.0, duration: false, pos: PosRange::default() }))
     }
-    (operand, operators)
+
+    /// Takes a chain apart: its leftmost operand, and the operators from the outermost one, each without its left operand.
+    /// What is no chain is an operand without operators.
+    #[must_use]
+    pub fn take_apart(&mut self) -> (Expr, Vec<Box<BinaryExpr>>) {
+        let mut operators = Vec::new();
+        let mut operand = self.take();
+        while let Expr::Binary(mut operator) = operand {
+            operand = operator.lhs.take();
+            operators.push(operator);
+        }
+        (operand, operators)
+    }
 }
 
 impl Clone for BinaryExpr {
@@ -92,7 +95,7 @@ impl Drop for BinaryExpr {
     fn drop(&mut self) {
         if matches!(self.lhs, Expr::Binary(_)) {
             // Each operator goes when it has no operator below.
-            drop(take_apart(&mut self.lhs));
+            drop(self.lhs.take_apart());
         }
     }
 }
