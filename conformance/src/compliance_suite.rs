@@ -5,7 +5,7 @@ use anyhow::{Context, bail, ensure};
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
 use mytsdb_http_api::{Api, ApiOptions};
 use mytsdb_model::{Labels, SeriesRef};
-use mytsdb_promql::parse_series_description;
+use mytsdb_promql_testkit::parse_series_description;
 use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
 use serde_json::Value;

@@ -3,11 +3,11 @@
 use crate::score::{Options, Score, files, read};
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::Labels;
-use mytsdb_promql::{SequenceItem, parse_series_description};
 use mytsdb_promql_syntax::{
     AtBound, BinaryOp, Cardinality, DurationExpr, DurationOp, Expr, PosRange, VectorMatching, VectorSelector, parse,
     prettify_to,
 };
+use mytsdb_promql_testkit::{SequenceItem, parse_series_description};
 use serde_json::{Value, json};
 use std::path::Path;
 

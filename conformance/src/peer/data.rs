@@ -3,8 +3,8 @@
 use anyhow::Context;
 use mytsdb_histogram::{CUSTOM_SCHEMA, CounterResetHint, FloatHistogram, Span};
 use mytsdb_model::{Labels, stale_nan};
-use mytsdb_promql::{SequenceItem, TestStorage, parse_series_description};
 use mytsdb_promql_syntax::parse_duration_ms;
+use mytsdb_promql_testkit::{SequenceItem, TestStorage, parse_series_description};
 use mytsdb_testkit::Random;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,7 +2,8 @@
 
 use mytsdb_histogram::{FloatHistogram, Span};
 use mytsdb_model::{Labels, is_stale_nan};
-use mytsdb_promql::{HistogramItem, SampleValue, SequenceItem, Series, VectorSample};
+use mytsdb_promql::{SampleValue, Series, VectorSample};
+use mytsdb_promql_testkit::{HistogramItem, SequenceItem};
 
 const TOLERANCE: f64 = 1e-6;
 

@@ -1,8 +1,8 @@
 //! The test language: lines to commands.
 
 use mytsdb_model::Labels;
-use mytsdb_promql::{SequenceItem, parse_series_description};
 use mytsdb_promql_syntax::parse_duration_ms;
+use mytsdb_promql_testkit::{SequenceItem, parse_series_description};
 use regex_automata::meta::Regex;
 
 /// One command of a script.

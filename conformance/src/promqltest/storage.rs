@@ -2,7 +2,8 @@
 
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
 use mytsdb_io::SimDisk;
-use mytsdb_promql::{LoadedSeries, SampleValue, Storage, TestStorage, parse_load};
+use mytsdb_promql::{SampleValue, Storage};
+use mytsdb_promql_testkit::{LoadedSeries, TestStorage, parse_load};
 use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
 use mytsdb_testkit::Random;

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use mytsdb_http_api::{Api, ApiOptions, serve};
-//! use mytsdb_promql::TestStorage;
+//! use mytsdb_promql_testkit::TestStorage;
 //! use std::sync::Arc;
 //! use std::sync::atomic::AtomicBool;
 //!

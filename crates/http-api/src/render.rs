@@ -214,7 +214,8 @@ impl PointStarts {
 mod tests {
     use super::*;
     use mytsdb_model::Labels;
-    use mytsdb_promql::{Cancel, QueryOptions, TestStorage, range, range_into};
+    use mytsdb_promql::{Cancel, QueryOptions, range, range_into};
+    use mytsdb_promql_testkit::TestStorage;
 
     fn text(value: QueryValue) -> String {
         let mut out = Chunks::new();

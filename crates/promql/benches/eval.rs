@@ -2,8 +2,9 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mytsdb_model::Labels;
-use mytsdb_promql::{Cancel, QueryOptions, QueryValue, TestStorage, WorkerPool, range};
+use mytsdb_promql::{Cancel, QueryOptions, QueryValue, WorkerPool, range};
 use mytsdb_promql_syntax::parse;
+use mytsdb_promql_testkit::TestStorage;
 
 const SERIES: usize = 1_000;
 const HOURS_MS: i64 = 6 * 3_600_000;

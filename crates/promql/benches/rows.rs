@@ -4,8 +4,9 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mytsdb_model::Labels;
-use mytsdb_promql::{Cancel, QueryOptions, QueryValue, TestStorage, WorkerPool, instant, range};
+use mytsdb_promql::{Cancel, QueryOptions, QueryValue, WorkerPool, instant, range};
 use mytsdb_promql_syntax::parse;
+use mytsdb_promql_testkit::TestStorage;
 use std::time::Duration;
 
 const SERIES: usize = 4_000;

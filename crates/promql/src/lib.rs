@@ -4,7 +4,8 @@
 //! series-major: the samples of one series become one row of steps, and aggregations fold rows as they come.
 //!
 //! ```
-//! use mytsdb_promql::{Cancel, QueryOptions, QueryValue, TestStorage, range};
+//! use mytsdb_promql::{Cancel, QueryOptions, QueryValue, range};
+//! use mytsdb_promql_testkit::TestStorage;
 //! use mytsdb_promql_syntax::parse;
 //!
 //! let mut storage = TestStorage::new();
@@ -24,9 +25,7 @@ mod error;
 mod eval;
 mod options;
 mod plan;
-mod series_notation;
 mod storage;
-mod test_storage;
 mod value;
 mod worker_pool;
 
@@ -36,11 +35,7 @@ pub use error::{EvalError, StorageError};
 pub use eval::{explain, instant, range, range_into};
 pub use options::{Cancel, Optimisations, QueryOptions};
 pub use plan::{Plan, PlanNode};
-pub use series_notation::{
-    HistogramItem, SequenceItem, SeriesDescription, StartTimes, parse_series_description, parse_start_times,
-};
 pub use storage::{Finding, LabelStorage, SelectHints, SeriesSet, Storage};
-pub use test_storage::{LoadedSample, LoadedSeries, TestStorage, parse_load};
 pub use value::{
     QueryResult, QueryStats, QueryValue, SampleValue, Series, SeriesSink, SeriesView, Summary, VectorSample,
 };

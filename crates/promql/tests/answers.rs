@@ -3,9 +3,10 @@
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, EvalError, Finding, QueryOptions, QueryValue, SelectHints, Series, SeriesSet, Storage, StorageError,
-    TestStorage, WorkerPool, instant, range,
+    WorkerPool, instant, range,
 };
 use mytsdb_promql_syntax::parse;
+use mytsdb_promql_testkit::TestStorage;
 use std::sync::Mutex;
 
 fn storage(load: &str) -> TestStorage {

@@ -2,9 +2,10 @@
 
 use mytsdb_model::Labels;
 use mytsdb_promql::{
-    Cancel, Optimisations, QueryOptions, QueryResult, QueryValue, SampleValue, TestStorage, explain, instant, range,
+    Cancel, Optimisations, QueryOptions, QueryResult, QueryValue, SampleValue, explain, instant, range,
 };
 use mytsdb_promql_syntax::{ParseOptions, TextLimits, parse, parse_with, prettify};
+use mytsdb_promql_testkit::TestStorage;
 use std::time::{Duration, Instant};
 
 /// Stack of the threads that a server usually runs queries on.

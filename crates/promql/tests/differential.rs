@@ -6,10 +6,10 @@
 
 use mytsdb_model::{Labels, stale_nan};
 use mytsdb_promql::{
-    Cancel, EvalError, Optimisations, QueryOptions, QueryResult, QueryValue, SampleValue, TestStorage, WorkerPool,
-    instant, range,
+    Cancel, EvalError, Optimisations, QueryOptions, QueryResult, QueryValue, SampleValue, WorkerPool, instant, range,
 };
 use mytsdb_promql_syntax::parse;
+use mytsdb_promql_testkit::TestStorage;
 use mytsdb_testkit::{Random, seed, setting};
 use std::fmt::Write as _;
 

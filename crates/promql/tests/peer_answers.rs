@@ -2,8 +2,9 @@
 //!
 //! It is long because each of them is a case of its own; they share nothing to split them by.
 
-use mytsdb_promql::{Cancel, QueryOptions, QueryValue, SampleValue, TestStorage, instant, range};
+use mytsdb_promql::{Cancel, QueryOptions, QueryValue, SampleValue, instant, range};
 use mytsdb_promql_syntax::{parse, prettify};
+use mytsdb_promql_testkit::TestStorage;
 
 fn storage(load: &str) -> TestStorage {
     let mut storage = TestStorage::new();

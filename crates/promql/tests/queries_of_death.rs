@@ -1,10 +1,9 @@
 //! Queries made to hurt: each must be refused or answered without much time, memory or stack.
 
 use mytsdb_model::Labels;
-use mytsdb_promql::{
-    Cancel, EvalError, MemoryBudget, QueryOptions, QueryValue, TestStorage, WorkerPool, instant, range,
-};
+use mytsdb_promql::{Cancel, EvalError, MemoryBudget, QueryOptions, QueryValue, WorkerPool, instant, range};
 use mytsdb_promql_syntax::{QUERY_BYTES_MAX, parse, prettify};
+use mytsdb_promql_testkit::TestStorage;
 use std::time::{Duration, Instant};
 
 /// Stack of the threads that a server usually runs queries on.

@@ -1,8 +1,9 @@
 //! Series whose times are alike, but not always equal: no answer may depend on the series computed before.
 
 use mytsdb_model::Labels;
-use mytsdb_promql::{Cancel, QueryOptions, QueryValue, Series, TestStorage, WorkerPool, range};
+use mytsdb_promql::{Cancel, QueryOptions, QueryValue, Series, WorkerPool, range};
 use mytsdb_promql_syntax::parse;
+use mytsdb_promql_testkit::TestStorage;
 
 const SERIES: i64 = 200;
 const SAMPLES: i64 = 120;

@@ -1,8 +1,9 @@
 //! A query stops at the first look at its handle that says so, whichever it is, and gives back what it held.
 
 use mytsdb_model::Labels;
-use mytsdb_promql::{Cancel, EvalError, MemoryBudget, QueryOptions, TestStorage, WorkerPool, instant, range};
+use mytsdb_promql::{Cancel, EvalError, MemoryBudget, QueryOptions, WorkerPool, instant, range};
 use mytsdb_promql_syntax::parse;
+use mytsdb_promql_testkit::TestStorage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

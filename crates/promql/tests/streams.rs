@@ -2,10 +2,11 @@
 
 use mytsdb_model::Labels;
 use mytsdb_promql::{
-    Cancel, EvalError, MemoryBudget, QueryOptions, QueryValue, Series, SeriesSink, SeriesView, TestStorage, WorkerPool,
-    range, range_into,
+    Cancel, EvalError, MemoryBudget, QueryOptions, QueryValue, Series, SeriesSink, SeriesView, WorkerPool, range,
+    range_into,
 };
 use mytsdb_promql_syntax::parse;
+use mytsdb_promql_testkit::TestStorage;
 use std::fmt::Write as _;
 
 const TIMES: (i64, i64, i64) = (0, 1_200_000, 30_000);

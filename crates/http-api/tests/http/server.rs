@@ -4,7 +4,8 @@
 
 use mytsdb_http_api::{Api, ApiOptions, FamilyMeta, MetadataSource, serve};
 use mytsdb_model::Labels;
-use mytsdb_promql::{LabelStorage, TestStorage};
+use mytsdb_promql::LabelStorage;
+use mytsdb_promql_testkit::TestStorage;
 use mytsdb_telemetry::Registry;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

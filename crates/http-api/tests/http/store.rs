@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "whatever fails here fails the test that asked")]
 
 use mytsdb_model::Labels;
-use mytsdb_promql::{LabelStorage, TestStorage};
+use mytsdb_promql::LabelStorage;
+use mytsdb_promql_testkit::TestStorage;
 use std::sync::Arc;
 
 /// Ten minutes at 15 s, from time 0.

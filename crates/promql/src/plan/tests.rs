@@ -1,8 +1,7 @@
-//! The passes one by one, as texts before and after, and plans as people read them.
+//! The passes one by one, as texts before and after.
 
 use super::*;
-use crate::options::{Cancel, Optimisations};
-use crate::test_storage::TestStorage;
+use crate::options::Optimisations;
 use mytsdb_promql_syntax::parse;
 
 fn facts(plain: bool) -> Facts {
@@ -30,17 +29,6 @@ fn simplifies_to(before: &str, after: &str) {
 #[track_caller]
 fn pushes(plain: bool, before: &str, after: &str) {
     assert_eq!(rewritten(before, Optimisations { push_matchers: true, ..Optimisations::NONE }, plain), after);
-}
-
-/// The plan of `query` over plain floats, as people read it.
-fn plan(query: &str) -> String {
-    let mut storage = TestStorage::new();
-    let load =
-        "load 15s\n a_total{job=\"x\",i=\"1\"} 0+1x9\n a_total{job=\"y\",i=\"2\"} 0+1x9\n b_total{job=\"x\"} 0+1x9";
-    storage.load(load, 0).unwrap();
-    let expr = parse(query).unwrap();
-    let options = QueryOptions::default();
-    crate::explain(&storage, &expr, (60_000, 120_000, 15_000), &options, &Cancel::new()).unwrap().to_string()
 }
 
 #[test]
@@ -151,63 +139,4 @@ fn matchers_stay_where_somebody_could_notice() {
     ] {
         pushes(plain, query, &parse(query).unwrap().to_string());
     }
-}
-
-#[test]
-fn a_plan_tells_what_is_shared() {
-    assert_eq!(
-        plan("sum(rate(a_total[5m])) / (sum( rate(a_total[5m]) ) + sum(rate(b_total[5m])))"),
-        "#1 operate /: both sides kept, paired by labels (about 5 series)\n\
-        \x20 #2 aggregate sum: kept for 2 places, streamed fold into groups (about 2 series)\n\
-        \x20   #3 call rate: window kernel, streamed (about 2 series)\n\
-        \x20     #4 select a_total[5m]: series in any order (about 2 series)\n\
-        \x20 #5 operate +: both sides kept, paired by labels (about 3 series)\n\
-        \x20   #6 aggregate sum: shared with #2, streamed fold into groups (about 2 series)\n\
-        \x20     #7 call rate: window kernel, streamed (about 2 series)\n\
-        \x20       #8 select a_total[5m]: series in any order (about 2 series)\n\
-        \x20   #9 aggregate sum: streamed fold into groups (about 1 series)\n\
-        \x20     #10 call rate: window kernel, streamed (about 1 series)\n\
-        \x20       #11 select b_total[5m]: series in any order (about 1 series)\n"
-    );
-    for query in ["sum(a_total) + sum(b_total)", "max_over_time(sum(a_total)[5m:]) - sum(a_total)"] {
-        assert!(!plan(query).contains("shared"), "{query}");
-    }
-}
-
-#[test]
-fn a_plan_tells_what_is_the_same_at_every_step() {
-    let once = |query: &str| plan(query).matches("once, step-invariant").count();
-    assert_eq!(once("sum(rate(a_total[5m] @ 100)) * 2"), 1);
-    assert_eq!(once("sum(a_total @ start()) + a_total"), 1);
-    assert_eq!(once("topk(1, sum by (job) (a_total @ 60))"), 1);
-    assert_eq!(once("max_over_time(sum(a_total @ 60)[1m:15s])"), 1);
-    assert_eq!(once("timestamp(a_total @ 60)"), 1);
-    for query in
-        ["a_total @ 60", "timestamp(-a_total)", "predict_linear(a_total[5m] @ 60, 1)", "sum(a_total)", "hour()"]
-    {
-        assert_eq!(once(query), 0, "{query}");
-    }
-    let text = plan("timestamp(-(a_total @ 60)) + on () (1 + 1) * sum(b_total @ end())");
-    assert!(text.starts_with("constant: (1 + 1) is 2\n"), "{text}");
-    assert!(text.contains("#5 operate *: once, step-invariant"), "{text}");
-    let text = plan("a_total and on (job) b_total{job=\"x\"}");
-    assert!(text.contains("handed job=\"x\", about 1 series"), "{text}");
-}
-
-#[test]
-fn a_plan_that_ran_tells_what_it_took() {
-    let mut storage = TestStorage::new();
-    storage.load("load 15s\n a_total{i=\"1\"} 0+1x9\n a_total{i=\"2\"} 0+1x9", 0).unwrap();
-    let expr = parse("sum(rate(a_total[1m])) / (1 + sum(rate(a_total[1m])))").unwrap();
-    let options = QueryOptions { profile: true, ..QueryOptions::default() };
-    let result = crate::range(&storage, &expr, 60_000, 120_000, 15_000, &options, &Cancel::new()).unwrap();
-    let plan = result.plan.unwrap();
-    let [root, sum, rate, select, plus, again, ..] = plan.nodes()[..] else { panic!("{plan}") };
-    assert_eq!((select.series, select.samples), (Some(2), Some(16)), "{plan}");
-    assert_eq!((rate.rows, sum.rows, root.rows), (Some(2), Some(1), Some(1)), "{plan}");
-    assert_eq!((root.samples, again.samples, plus.operator.as_str()), (Some(16), None, "operate +"), "{plan}");
-    assert!(again.strategies.contains(&"shared with #2".to_owned()), "{plan}");
-    assert!(plan.took > root.took && root.took >= sum.took && sum.took > Some(std::time::Duration::ZERO), "{plan}");
-    let silent = crate::range(&storage, &expr, 60_000, 120_000, 15_000, &QueryOptions::default(), &Cancel::new());
-    assert!(silent.unwrap().plan.is_none());
 }

@@ -1,10 +1,9 @@
 //! Classic histograms to native ones with custom buckets.
 
-use super::load::{LoadedSample, LoadedSeries};
-use crate::error::StorageError;
-use crate::value::SampleValue;
+use crate::load::{LoadedSample, LoadedSeries};
 use mytsdb_histogram::{CUSTOM_SCHEMA, FloatHistogram, Span};
 use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder};
+use mytsdb_promql::{SampleValue, StorageError};
 use mytsdb_promql_syntax::parse_number;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,12 +1,12 @@
 //! `load` blocks: series notation with a step.
 
-use super::{TestStorage, nhcb};
-use crate::error::StorageError;
+use crate::nhcb;
 use crate::series_notation::{
     SequenceItem, SeriesDescription, StartTimes, parse_series_description, parse_start_times,
 };
-use crate::value::SampleValue;
+use crate::storage::TestStorage;
 use mytsdb_model::Labels;
+use mytsdb_promql::{SampleValue, StorageError};
 use mytsdb_promql_syntax::parse_duration_ms;
 
 /// One sample of a `load` block.

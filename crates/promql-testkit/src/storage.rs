@@ -1,16 +1,9 @@
 //! An in-memory storage for tests: small, exact, and filled with series notation.
 
-mod load;
-mod nhcb;
-
-pub use load::{LoadedSample, LoadedSeries, parse_load};
-
-use crate::error::StorageError;
-use crate::options::Cancel;
-use crate::storage::{Finding, LabelStorage, SelectHints, SeriesSet, Storage};
 use mytsdb_columns::Columns;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::{Labels, Matcher, TimeRange, is_stale_nan};
+use mytsdb_promql::{Cancel, Finding, LabelStorage, SelectHints, SeriesSet, Storage, StorageError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
