@@ -1,11 +1,13 @@
 //! Arbitrary bytes as a DX chunk: no panic, as many samples as announced, times that ascend, and the same samples
-//! after encoding them again.
+//! after encoding them again; the same with start times.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mytsdb_codec::{DxChunk, DxEncoder};
+use mytsdb_codec::{ChunkEncoding, DxChunk, DxEncoder, DxStartsEncoder};
+use mytsdb_columns::Columns;
 
 fuzz_target!(|data: &[u8]| {
+    with_starts(data);
     let Ok(chunk) = DxChunk::parse(data) else { return };
     let (mut times, mut values) = (Vec::new(), Vec::new());
     let (read_times, read_values) = (chunk.decode_times(&mut times), chunk.decode_values(&mut values));
@@ -24,3 +26,20 @@ fuzz_target!(|data: &[u8]| {
     let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
     assert!(same_times == times && bits(&same_values) == bits(&values));
 });
+
+fn with_starts(data: &[u8]) {
+    let mut columns = Columns::default();
+    if ChunkEncoding::DxStarts.decode(data, &mut columns).is_err() {
+        assert!(columns.is_empty() && columns.values.is_empty() && columns.start_timestamps_ms.is_empty());
+        return;
+    }
+    let Columns { timestamps_ms, values, start_timestamps_ms, .. } = &columns;
+    assert!(timestamps_ms.len() == values.len() && timestamps_ms.len() == start_timestamps_ms.len());
+    let mut bytes = Vec::new();
+    DxStartsEncoder::default().encode(timestamps_ms, start_timestamps_ms, values, &mut bytes).expect("times ascend");
+    let mut again = Columns::default();
+    ChunkEncoding::DxStarts.decode(&bytes, &mut again).expect("just encoded");
+    assert!((&again.timestamps_ms, &again.start_timestamps_ms) == (timestamps_ms, start_timestamps_ms));
+    let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&again.values), bits(values));
+}

@@ -3,6 +3,7 @@
 //! [`XorAppender`] grows a chunk sample by sample; [`decode`] turns a chunk into two columns. The layout is that of
 //! Prometheus' XOR chunk (`docs/format/xor-chunk.md`). [`DxEncoder`] packs finished columns into a chunk a third as
 //! long that decodes several times as fast, [`DxChunk`] reads it (`docs/format/dx-chunk.md`).
+//! [`DxStartsEncoder`] adds the start times of counters.
 //! [`HistogramEncoder`] and [`HistogramChunk`] do the same with native histograms (`docs/format/histogram-chunk.md`).
 //! [`ChunkEncoding`] reads chunks of every kind into `Columns`. This crate knows nothing
 //! of files, series or checksums.
@@ -40,7 +41,7 @@ mod varint;
 mod xor_append;
 mod xor_decode;
 
-pub use dx::{DX_SAMPLES_MAX, DxChunk, DxEncoder, dx_kernel};
+pub use dx::{DX_SAMPLES_MAX, DxChunk, DxEncoder, DxStartsEncoder, dx_kernel};
 pub use encoding::ChunkEncoding;
 pub use error::CodecError;
 pub use histogram::{

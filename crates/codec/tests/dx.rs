@@ -3,7 +3,8 @@
 //! `MYTSDB_SEED` sets the seed of the random tests, `MYTSDB_DX_VALUES` how many values come and go.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-use mytsdb_codec::{CodecError, DX_SAMPLES_MAX, DxChunk, DxEncoder, dx_kernel};
+use mytsdb_codec::{ChunkEncoding, CodecError, DX_SAMPLES_MAX, DxChunk, DxEncoder, DxStartsEncoder, dx_kernel};
+use mytsdb_columns::Columns;
 use mytsdb_model::STALE_NAN_BITS;
 use mytsdb_testkit::{Random, seed, setting};
 
@@ -384,4 +385,72 @@ fn a_constant_column_tells_its_value_and_columns_are_read_apart() {
         DxEncoder::default().encode(&times[..3], &values, &mut bytes).unwrap();
         assert_eq!(DxChunk::parse(&bytes).unwrap().same_value().unwrap(), None);
     }
+}
+
+fn encode_starts(times: &[i64], starts: &[i64], values: &[f64]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    DxStartsEncoder::default().encode(times, starts, values, &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn start_times_come_back_beside_values_and_cut_or_flipped_bytes_leave_nothing() {
+    let seed = seed(1);
+    for case in 0..setting("MYTSDB_DX_CASES", 300) {
+        let mut random = Random::of_case(seed, case);
+        let count = 1 + random.index(300);
+        let times: Vec<i64> = (0..count as i64).map(|i| i * 15_000 + random.below(9) as i64).collect();
+        let mut start = random.bits() as i64;
+        let starts: Vec<i64> = (0..count)
+            .map(|_| {
+                if random.one_in(50) {
+                    start = if random.one_in(3) { 0 } else { random.bits() as i64 };
+                }
+                start
+            })
+            .collect();
+        let values: Vec<f64> =
+            (0..count).map(|_| if random.one_in(9) { f64::from_bits(random.bits()) } else { 7.0 }).collect();
+        let bytes = encode_starts(&times, &starts, &values);
+        let mut columns = Columns::default();
+        columns.push_float(-5, 1.0);
+        ChunkEncoding::DxStarts.decode(&bytes, &mut columns).unwrap();
+        assert_eq!(columns.timestamps_ms[1..], times, "seed {seed} case {case}");
+        assert_eq!((columns.start_timestamps_ms[0], &columns.start_timestamps_ms[1..]), (0, &starts[..]));
+        assert_eq!(bits(&columns.values[1..]), bits(&values));
+        let front = DxChunk::parse(&bytes).unwrap();
+        let mut apart = Columns::default();
+        ChunkEncoding::DxStarts.decode_columns(Some(front.time_column()), front.value_column(), &mut apart).unwrap();
+        assert_eq!(apart.start_timestamps_ms, starts);
+        let cut = random.index(bytes.len());
+        let mut flipped = bytes.clone();
+        flipped[cut] ^= 1 << random.below(8);
+        for bad in [&bytes[..cut], &flipped] {
+            let mut columns = Columns::default();
+            match ChunkEncoding::DxStarts.decode(bad, &mut columns) {
+                Err(_) => assert!(columns.is_empty() && columns.values.is_empty(), "seed {seed} case {case}"),
+                Ok(()) => {
+                    assert!(bad.len() == bytes.len() && columns.values.len() == columns.start_timestamps_ms.len());
+                }
+            }
+        }
+    }
+    let mut out = vec![1];
+    let refused = DxStartsEncoder::default().encode(&[1, 2], &[0], &[1.0, 2.0], &mut out);
+    assert!(matches!(refused, Err(CodecError::Columns { .. })));
+    let refused = DxStartsEncoder::default().encode(&[2, 2], &[0, 0], &[1.0, 2.0], &mut out);
+    assert!(matches!(refused, Err(CodecError::OutOfOrder { .. })));
+    assert_eq!(out, [1]);
+}
+
+#[test]
+fn the_golden_bytes_of_a_chunk_with_start_times_stay() {
+    let times: Vec<i64> = (0..200).map(|i| 1_700_000_000_000 + i * 15_000).collect();
+    let starts: Vec<i64> = (0..200).map(|i| if i < 120 { 1_699_999_990_123 } else { 1_700_001_800_042 }).collect();
+    let values: Vec<f64> = (0..200u16).map(|i| f64::from(i % 120 * 7)).collect();
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap();
+    let bytes = encode_starts(&times, &starts, &values);
+    let hex: String = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+    let golden: String = include_str!("golden/dx-starts.hex").split_whitespace().collect();
+    assert!(hex == golden, "GOLDEN starts {hex}");
 }

@@ -124,6 +124,38 @@ impl Columns {
         self.histogram_start_timestamps_ms.truncate(mark.histograms);
     }
 
+    /// Moves what was appended after `mark` was taken into columns of its own.
+    #[must_use]
+    pub fn split_off(&mut self, mark: Mark) -> Self {
+        let starts =
+            |starts: &mut Vec<i64>, at: usize| if starts.is_empty() { Vec::new() } else { starts.split_off(at) };
+        self.pad_starts();
+        Self {
+            timestamps_ms: self.timestamps_ms.split_off(mark.floats),
+            values: self.values.split_off(mark.floats),
+            histogram_timestamps_ms: self.histogram_timestamps_ms.split_off(mark.histograms),
+            histograms: self.histograms.split_off(mark.histograms),
+            start_timestamps_ms: starts(&mut self.start_timestamps_ms, mark.floats),
+            histogram_start_timestamps_ms: starts(&mut self.histogram_start_timestamps_ms, mark.histograms),
+        }
+    }
+
+    /// Moves all samples of `other`, in whatever order they are, behind these.
+    pub fn append(&mut self, other: &mut Self) {
+        other.pad_starts();
+        let floats = 0..other.timestamps_ms.len();
+        append_starts(&mut self.start_timestamps_ms, self.timestamps_ms.len(), &other.start_timestamps_ms, &floats);
+        let histograms = 0..other.histogram_timestamps_ms.len();
+        let (starts, before) = (&mut self.histogram_start_timestamps_ms, self.histogram_timestamps_ms.len());
+        append_starts(starts, before, &other.histogram_start_timestamps_ms, &histograms);
+        self.timestamps_ms.append(&mut other.timestamps_ms);
+        self.values.append(&mut other.values);
+        self.histogram_timestamps_ms.append(&mut other.histogram_timestamps_ms);
+        self.histograms.append(&mut other.histograms);
+        self.pad_starts();
+        other.clear();
+    }
+
     /// The range of the samples from `from` on, which are in order; empty if there are none.
     pub fn range(&self, from: Mark) -> TimeRange {
         [&self.timestamps_ms[from.floats..], &self.histogram_timestamps_ms[from.histograms..]]

@@ -87,6 +87,12 @@ fn many_sources_become_what_a_map_would_hold_in_which_the_first_stays() {
         }
         let mut copied = before.clone();
         copied.extend_from(&finished, range);
+        let mut moved = columns.clone();
+        let mut own = moved.split_off(from);
+        assert_eq!((samples(&own, Mark::default()), moved.mark()), (model.clone(), from), "case {case}");
+        moved.append(&mut own);
+        assert!(own.is_empty());
+        assert_eq!(samples(&moved, from), model, "case {case}");
         columns.clip(from, range);
         model.retain(|&time, _| range.contains(time));
         assert_eq!(samples(&columns, from), model, "case {case}, {range:?}");

@@ -1,7 +1,7 @@
 //! DX chunks: two columns of 64-bit integers, bit-packed in blocks of 128 samples.
 //!
 //! Layout: `docs/format/dx-chunk.md`. `chunk` reads what `encode` writes; `integers` and `values` are the two kinds of
-//! column; `plan` chooses and `block` writes a block; `decimal` maps numbers to integers and back; `kernels` does the
+//! column; `plan` chooses and `block` writes a block; `starts` puts a column of start times between; `decimal` maps numbers to integers and back; `kernels` does the
 //! work on a block with the instructions at hand.
 
 mod block;
@@ -13,6 +13,7 @@ mod integers;
 mod kernels;
 mod plan;
 mod read_columns;
+mod starts;
 mod values;
 
 pub use chunk::DxChunk;
@@ -20,6 +21,8 @@ pub(crate) use encode::ColumnWriter;
 pub use encode::DxEncoder;
 pub(crate) use integers::take_count;
 pub(crate) use read_columns::{take_integers, take_values};
+pub use starts::DxStartsEncoder;
+pub(crate) use starts::decode_with_starts;
 
 /// The largest number of samples in a DX chunk.
 pub const DX_SAMPLES_MAX: usize = 65_536;
