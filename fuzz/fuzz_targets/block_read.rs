@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use mytsdb_blocks::{Block, BlockError, block_file_name};
+use mytsdb_columns::{Columns, Mark};
 use mytsdb_io::{Disk, SimDisk};
 use mytsdb_model::{MatchOp, Matcher, StopSign, TimeRange};
 use std::path::Path;
@@ -32,21 +33,22 @@ fn read(bytes: &[u8]) {
 
 fn ask(block: &Block, sound: bool) -> Result<(), BlockError> {
     let stop = StopSign::NEVER;
-    let (mut times, mut values) = (Vec::new(), Vec::new());
+    let mut columns = Columns::default();
     for ordinal in block.select(&[], stop)?.into_iter().take(1_000) {
         let labels = block.labels(ordinal)?;
         let found = block.find(&labels)?;
         assert!(!sound || found == Some(ordinal));
         for chunk in block.chunks(ordinal, TimeRange::ALL)? {
             block.chunk_stats(&chunk)?;
-            times.clear();
-            values.clear();
-            match block.read_samples(&chunk, &mut times, &mut values) {
+            columns.clear();
+            match block.read_samples(&chunk, &mut columns) {
                 // Right bytes need not be a chunk: their checksum says nothing of it.
                 Ok(()) | Err(BlockError::DamagedChunk { .. } | BlockError::UnknownEncoding { .. }) => {}
                 Err(error) => return Err(error),
             }
-            assert!(times.len() == values.len() && times.is_sorted_by(|a, b| a < b));
+            assert!(columns.is_in_order(Mark::default()) && columns.timestamps_ms.len() == columns.values.len());
+            let plain = columns.histograms.is_empty() && columns.start_timestamps_ms.is_empty();
+            assert!(plain || !block.is_plain());
         }
     }
     for name in &block.label_names(stop)?.iter().take(20).map(str::to_owned).collect::<Vec<_>>() {

@@ -1,8 +1,9 @@
 //! A block of 20,000 series and 4.8 million samples on the real disk: write, open, select and read; counts asserted.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mytsdb_blocks::{Block, BlockWriter, ChunkEncoding, ChunkRef};
-use mytsdb_codec::XorAppender;
+use mytsdb_blocks::{Block, BlockWriter, ChunkRef};
+use mytsdb_codec::{ChunkEncoding, XorAppender};
+use mytsdb_columns::Columns;
 use mytsdb_io::{Disk, RealDisk};
 use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
 use std::path::Path;
@@ -51,7 +52,7 @@ fn write(
     let mut writer = BlockWriter::new(Arc::clone(disk), dir, id).expect("an empty directory");
     for labels in series {
         let sample_count = CHUNK_SAMPLES as u32;
-        let encoding = ChunkEncoding::XOR;
+        let encoding = ChunkEncoding::Xor.number();
         let chunks = chunks.iter().map(|(range, bytes)| ChunkRef { range: *range, sample_count, encoding, bytes });
         writer.add_series(labels, chunks).expect("sorted series");
     }
@@ -87,17 +88,16 @@ fn bench(c: &mut Criterion) {
     let mut group = c.benchmark_group("block/read");
     group.throughput(Throughput::Elements((INSTANCES as i64 * CHUNKS * CHUNK_SAMPLES) as u64));
     group.bench_function("one metric, labels and samples", |b| {
-        let (mut times, mut values) = (Vec::new(), Vec::new());
+        let mut columns = Columns::default();
         b.iter(|| {
             let mut count = 0;
             for ordinal in block.select(&metric, StopSign::NEVER).expect("a sound block") {
-                times.clear();
-                values.clear();
+                columns.clear();
                 assert!(!block.labels(ordinal).expect("a sound block").is_empty());
                 for chunk in block.chunks(ordinal, TimeRange::ALL).expect("a sound block") {
-                    block.read_samples(&chunk, &mut times, &mut values).expect("a sound block");
+                    block.read_samples(&chunk, &mut columns).expect("a sound block");
                 }
-                count += values.len();
+                count += columns.len();
             }
             assert_eq!(count as i64, INSTANCES as i64 * CHUNKS * CHUNK_SAMPLES);
         });

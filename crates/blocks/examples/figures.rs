@@ -4,8 +4,9 @@
 //! starts one. Every sample is read back and compared bit for bit. `-- --series N` measures instead a block of N series
 //! with 480 samples each, made up, in both versions.
 
-use mytsdb_blocks::{Block, BlockWriter, BlockWriterV1, ChunkEncoding, ChunkRef};
-use mytsdb_codec::DxEncoder;
+use mytsdb_blocks::{Block, BlockWriter, BlockWriterV1, ChunkRef};
+use mytsdb_codec::{ChunkEncoding, DxEncoder};
+use mytsdb_columns::Columns;
 use mytsdb_io::{Disk, RealDisk};
 use mytsdb_model::MatchOp::{Equal, NotRegex, Regex};
 use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
@@ -107,16 +108,16 @@ fn check(block: &Block, samples: &Samples, span: TimeRange) -> (u64, u64) {
     for (labels, (times, values)) in samples {
         let from = times.partition_point(|&time| time < span.mint);
         let to = times.partition_point(|&time| time <= span.maxt);
-        let (mut read_times, mut read_values) = (Vec::new(), Vec::new());
+        let mut read = Columns::default();
         if let Some(ordinal) = block.find(labels).expect("a sound block") {
             for chunk in block.chunks(ordinal, TimeRange::ALL).expect("a sound block") {
-                block.read_samples(&chunk, &mut read_times, &mut read_values).expect("a sound block");
+                block.read_samples(&chunk, &mut read).expect("a sound block");
                 with_stats += u64::from(block.chunk_stats(&chunk).expect("a sound block").is_some());
             }
         }
-        assert_eq!(read_times, times[from..to], "{labels}");
-        assert!(read_values.iter().map(|v| v.to_bits()).eq(values[from..to].iter().map(|v| v.to_bits())), "{labels}");
-        count += read_times.len() as u64;
+        assert_eq!(read.timestamps_ms, times[from..to], "{labels}");
+        assert!(read.values.iter().map(|v| v.to_bits()).eq(values[from..to].iter().map(|v| v.to_bits())), "{labels}");
+        count += read.len() as u64;
     }
     (count, with_stats)
 }
@@ -140,7 +141,7 @@ fn encode(times: &[i64], values: &[f64]) -> Vec<Chunk> {
 }
 
 fn refs(chunks: &[Chunk]) -> impl Iterator<Item = ChunkRef<'_>> {
-    let encoding = ChunkEncoding::DX;
+    let encoding = ChunkEncoding::Dx.number();
     chunks.iter().map(move |c| ChunkRef { range: c.range, sample_count: c.sample_count, encoding, bytes: &c.bytes })
 }
 

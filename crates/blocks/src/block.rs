@@ -1,11 +1,12 @@
 //! A published block of any version.
 
 use crate::BlockError;
-use crate::chunk::{ChunkData, ChunkMeta, ChunkStats};
+use crate::chunk::{ChunkData, ChunkMeta, ChunkStats, is_plain};
 use crate::layout::claimed_version;
 use crate::v1::BlockV1;
 use crate::v2::{self, BlockV2};
 use mytsdb_codec::CodecError;
+use mytsdb_columns::Columns;
 use mytsdb_index::{IndexError, TextList};
 use mytsdb_io::Disk;
 use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
@@ -141,31 +142,36 @@ impl Block {
         either!(self, block => block.read_chunk(chunk))
     }
 
-    /// Appends the samples of a chunk of this block to two columns, in strictly ascending time.
+    /// Whether every sample that can be read is a float without a start time. Cost: none.
+    pub fn is_plain(&self) -> bool {
+        match &self.0 {
+            Version::V1(_) => true,
+            Version::V2(block) => block.footer().is_plain,
+        }
+    }
+
+    /// Appends the samples of a chunk of this block, each kind in strictly ascending time.
     ///
     /// # Errors
     /// As [`read_chunk`](Self::read_chunk), also if the samples are not those that the block says the chunk has;
-    /// [`BlockError::UnknownEncoding`]. Then both columns are as they were.
-    pub fn read_samples(
-        &self,
-        chunk: &ChunkMeta,
-        timestamps_ms: &mut Vec<i64>,
-        values: &mut Vec<f64>,
-    ) -> Result<(), BlockError> {
+    /// [`BlockError::UnknownEncoding`]. Then `out` has the samples that it had.
+    pub fn read_samples(&self, chunk: &ChunkMeta, out: &mut Columns) -> Result<(), BlockError> {
         let data = self.read_chunk(chunk)?;
         let (path, offset) = (|| self.path().to_owned(), chunk.offset);
-        let (from, values_from) = (timestamps_ms.len(), values.len());
         let damaged = |reason: String| BlockError::DamagedChunk { path: path(), offset, reason };
-        let decoded = data.decode(timestamps_ms, values).map_err(|error: CodecError| damaged(error.to_string()))?;
-        if decoded.is_none() {
-            return Err(BlockError::UnknownEncoding { path: path(), offset, encoding: chunk.encoding.0 });
+        if self.is_plain() && !is_plain(chunk.encoding) {
+            return Err(BlockError::UnknownEncoding { path: path(), offset, encoding: chunk.encoding });
         }
-        let ends = timestamps_ms.get(from).zip(timestamps_ms.last());
-        let agrees = ends == Some((&chunk.range.mint, &chunk.range.maxt))
-            && timestamps_ms.len() - from == chunk.sample_count as usize;
-        if !agrees {
-            timestamps_ms.truncate(from);
-            values.truncate(values_from);
+        let mark = out.mark();
+        data.decode(out).map_err(|error| match error {
+            CodecError::UnknownEncoding { number } => {
+                BlockError::UnknownEncoding { path: path(), offset, encoding: number }
+            }
+            error => damaged(error.to_string()),
+        })?;
+        let sample_count = (out.timestamps_ms.len() - mark.floats) + (out.histograms.len() - mark.histograms);
+        if out.range(mark) != chunk.range || sample_count != chunk.sample_count as usize {
+            out.truncate(mark);
             return Err(damaged("other samples than the block says".to_owned()));
         }
         Ok(())

@@ -1,17 +1,13 @@
 //! Chunks as a writer takes them, as a block describes them, and as it hands them out.
 
-use mytsdb_codec::{CodecError, DxChunk};
+use mytsdb_codec::{ChunkEncoding, CodecError, DxChunk};
+use mytsdb_columns::Columns;
 use mytsdb_model::TimeRange;
 
-/// How a chunk's bytes are to be read; blocks keep the number of one they do not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ChunkEncoding(pub u8);
-
-impl ChunkEncoding {
-    /// Float samples, `docs/format/xor-chunk.md`.
-    pub const XOR: ChunkEncoding = ChunkEncoding(1);
-    /// Float samples, `docs/format/dx-chunk.md`.
-    pub const DX: ChunkEncoding = ChunkEncoding(2);
+/// Whether a number stands for an encoding of floats without start times. A block that is plain has chunks of no other that
+/// it can read.
+pub(crate) fn is_plain(encoding: u8) -> bool {
+    [ChunkEncoding::Xor, ChunkEncoding::Dx].iter().any(|plain| plain.number() == encoding)
 }
 
 /// A chunk to be written.
@@ -21,8 +17,8 @@ pub struct ChunkRef<'a> {
     pub range: TimeRange,
     /// At least 1.
     pub sample_count: u32,
-    /// Not 0.
-    pub encoding: ChunkEncoding,
+    /// The number of a [`ChunkEncoding`], or of one that this release does not know; not 0.
+    pub encoding: u8,
     /// 1 byte to [`ChunkMeta::BYTES_MAX`].
     pub bytes: &'a [u8],
 }
@@ -34,8 +30,8 @@ pub struct ChunkMeta {
     pub range: TimeRange,
     /// At least 1.
     pub sample_count: u32,
-    /// How the bytes are to be read.
-    pub encoding: ChunkEncoding,
+    /// The number of a [`ChunkEncoding`], or of one that this release does not know.
+    pub encoding: u8,
     /// Offset in the file.
     pub offset: u64,
     /// Size of the chunk.
@@ -77,8 +73,8 @@ pub struct ChunkStats {
 /// The bytes of a chunk, their checksums verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkData<'a> {
-    /// How the bytes are to be read.
-    pub encoding: ChunkEncoding,
+    /// The number of a [`ChunkEncoding`], or of one that this release does not know.
+    pub encoding: u8,
     /// The encoded time column, if the block keeps it apart.
     pub times: Option<&'a [u8]>,
     /// The other columns; all of the chunk if `times` is `None`.
@@ -86,22 +82,12 @@ pub struct ChunkData<'a> {
 }
 
 impl ChunkData<'_> {
-    /// Appends the samples to two columns, in strictly ascending time; `None` for an encoding that is not known.
+    /// Appends the samples, each kind in strictly ascending time.
     ///
     /// # Errors
-    /// [`CodecError`]; then both columns are as they were.
-    pub(crate) fn decode(&self, timestamps_ms: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<Option<()>, CodecError> {
-        match (self.encoding, self.times) {
-            (ChunkEncoding::XOR, None) => mytsdb_codec::decode(self.bytes, timestamps_ms, values)?,
-            (ChunkEncoding::DX, _) => {
-                let chunk = self.dx()?;
-                let from = timestamps_ms.len();
-                chunk.decode_times(timestamps_ms)?;
-                chunk.decode_values(values).inspect_err(|_| timestamps_ms.truncate(from))?;
-            }
-            _ => return Ok(None),
-        }
-        Ok(Some(()))
+    /// [`CodecError`], also for an encoding that is not known; then `out` has the samples that it had.
+    pub(crate) fn decode(&self, out: &mut Columns) -> Result<(), CodecError> {
+        ChunkEncoding::from_number(self.encoding)?.decode_columns(self.times, self.bytes, out)
     }
 
     pub(crate) fn dx(&self) -> Result<DxChunk<'_>, CodecError> {
@@ -123,7 +109,7 @@ pub(crate) fn refusal(chunk: &ChunkRef<'_>) -> Option<&'static str> {
         Some("first time after last")
     } else if chunk.sample_count == 0 {
         Some("no samples")
-    } else if chunk.encoding.0 == 0 {
+    } else if chunk.encoding == 0 {
         Some("encoding 0")
     } else if chunk.bytes.is_empty() || chunk.bytes.len() > ChunkMeta::BYTES_MAX {
         Some("size not in 1 byte to 16 MiB")

@@ -18,7 +18,7 @@ mod v2;
 
 pub use block::{Block, BlockMeta};
 pub use block_file::{block_file_name, list_blocks, parse_block_file_name, sweep_unpublished};
-pub use chunk::{ChunkData, ChunkEncoding, ChunkMeta, ChunkRef, ChunkStats};
+pub use chunk::{ChunkData, ChunkMeta, ChunkRef, ChunkStats};
 pub use error::BlockError;
 pub use v1::BlockWriterV1;
 pub use v2::BlockWriter;

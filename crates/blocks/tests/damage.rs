@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use mytsdb_blocks::{
-    Block, BlockError, BlockWriter, BlockWriterV1, ChunkEncoding, ChunkRef, block_file_name, list_blocks,
-    sweep_unpublished,
+    Block, BlockError, BlockWriter, BlockWriterV1, ChunkRef, block_file_name, list_blocks, sweep_unpublished,
 };
-use mytsdb_codec::{DxEncoder, XorAppender};
+use mytsdb_codec::{ChunkEncoding, DxEncoder, XorAppender};
+use mytsdb_columns::Columns;
 use mytsdb_io::{Call, Disk, FaultDisk, SimDisk};
 use mytsdb_model::{Labels, MatchOp, Matcher, StopSign, TimeRange};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ fn write_v2(disk: Arc<dyn Disk>, samples: i64) -> Result<Arc<Block>, BlockError>
         let refs = chunks.iter().map(|(range, bytes)| ChunkRef {
             range: *range,
             sample_count: samples as u32,
-            encoding: ChunkEncoding::DX,
+            encoding: ChunkEncoding::Dx.number(),
             bytes,
         });
         writer.add_series(&labels, refs)?;
@@ -60,7 +60,7 @@ fn write_v1(disk: Arc<dyn Disk>) -> Result<Arc<Block>, BlockError> {
         let refs = chunks.iter().map(|chunk| ChunkRef {
             range: chunk.time_range(),
             sample_count: 10,
-            encoding: ChunkEncoding::XOR,
+            encoding: ChunkEncoding::Xor.number(),
             bytes: chunk.bytes(),
         });
         writer.add_series(&labels, refs)?;
@@ -80,11 +80,11 @@ fn answers(block: &Block) -> Result<(Answers, Vec<u32>, Vec<String>), BlockError
     for ordinal in block.select(&[], StopSign::NEVER)? {
         let mut chunks = Vec::new();
         for chunk in block.chunks(ordinal, TimeRange::ALL)? {
-            let (mut times, mut values) = (Vec::new(), Vec::new());
-            block.read_samples(&chunk, &mut times, &mut values)?;
+            let mut columns = Columns::default();
+            block.read_samples(&chunk, &mut columns)?;
             let stats = block.chunk_stats(&chunk)?.map(|stats| format!("{stats:?}"));
-            let bits = values.into_iter().map(f64::to_bits).collect();
-            chunks.push((chunk.range, chunk.sample_count, times, bits, stats));
+            let bits = columns.values.into_iter().map(f64::to_bits).collect();
+            chunks.push((chunk.range, chunk.sample_count, columns.timestamps_ms, bits, stats));
         }
         let labels = block.labels(ordinal)?;
         if block.find(&labels)? != Some(ordinal) {
@@ -184,7 +184,7 @@ fn a_damaged_chunk_fails_alone() {
     let block = write_v2(Arc::new(disk.clone()), SAMPLES).unwrap();
     let chunks: Vec<_> = (0..4).flat_map(|ordinal| block.chunks(ordinal, TimeRange::ALL).unwrap()).collect();
     let read = |block: &Block| -> Vec<bool> {
-        let read = |chunk| match block.read_samples(chunk, &mut Vec::new(), &mut Vec::new()) {
+        let read = |chunk| match block.read_samples(chunk, &mut Columns::default()) {
             Ok(()) => true,
             Err(BlockError::DamagedChunk { offset, .. }) => {
                 assert_eq!(offset, chunk.offset);

@@ -1,8 +1,9 @@
 //! Blocks against a sorted map of samples, and what the writer refuses.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-use mytsdb_blocks::{Block, BlockError, BlockWriter, BlockWriterV1, ChunkEncoding, ChunkRef, block_file_name};
-use mytsdb_codec::{DxEncoder, XorAppender};
+use mytsdb_blocks::{Block, BlockError, BlockWriter, BlockWriterV1, ChunkRef, block_file_name};
+use mytsdb_codec::{ChunkEncoding, DxEncoder, XorAppender};
+use mytsdb_columns::Columns;
 use mytsdb_index::TextList;
 use mytsdb_io::{Disk, SimDisk};
 use mytsdb_model::{Labels, MatchOp, Matcher, StopSign, TimeRange};
@@ -12,6 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 const DIR: &str = "/blocks";
+const XOR: ChunkEncoding = ChunkEncoding::Xor;
+const DX: ChunkEncoding = ChunkEncoding::Dx;
 const GOLDEN_ID: u64 = 0x0123_4567_89ab_cdef;
 
 #[derive(Debug, Clone)]
@@ -26,7 +29,7 @@ type Model = BTreeMap<Labels, Vec<Chunk>>;
 
 fn chunk(times: Vec<i64>, values: Vec<f64>, encoding: ChunkEncoding) -> Chunk {
     let mut bytes = Vec::new();
-    if encoding == ChunkEncoding::DX {
+    if encoding == DX {
         DxEncoder::default().encode(&times, &values, &mut bytes).unwrap();
     } else {
         let mut xor = XorAppender::new();
@@ -43,7 +46,7 @@ impl Chunk {
 
     fn as_ref(&self) -> ChunkRef<'_> {
         let sample_count = self.times.len() as u32;
-        ChunkRef { range: self.range(), sample_count, encoding: self.encoding, bytes: &self.bytes }
+        ChunkRef { range: self.range(), sample_count, encoding: self.encoding.number(), bytes: &self.bytes }
     }
 }
 
@@ -88,7 +91,7 @@ fn chunks() -> impl Strategy<Value = Chunk> {
     let shape =
         (start, prop::sample::select(&[1usize, 2, 15, 16, 40][..]), prop::sample::select(&[1i64, 15, 1_000][..]));
     (shape, prop::bool::weighted(0.8)).prop_flat_map(|((start, count, step), is_dx)| {
-        let encoding = if is_dx { ChunkEncoding::DX } else { ChunkEncoding::XOR };
+        let encoding = if is_dx { DX } else { XOR };
         values(count)
             .prop_map(move |values| chunk((0..count as i64).map(|i| start + i * step).collect(), values, encoding))
     })
@@ -173,10 +176,11 @@ proptest! {
                     for (meta, chunk) in found.iter().zip(&expected) {
                         prop_assert_eq!((meta.range, meta.sample_count as usize), (chunk.range(), chunk.times.len()));
                         // Behind what is there.
-                        let (mut times, mut values) = (vec![9], vec![9.0]);
-                        block.read_samples(meta, &mut times, &mut values).unwrap();
-                        prop_assert_eq!(&times[1..], &chunk.times);
-                        prop_assert_eq!(bits(&values[1..]), bits(&chunk.values));
+                        let mut columns = Columns::default();
+                        columns.push_float(9, 9.0);
+                        block.read_samples(meta, &mut columns).unwrap();
+                        prop_assert_eq!(&columns.timestamps_ms[1..], &chunk.times);
+                        prop_assert_eq!(bits(&columns.values[1..]), bits(&chunk.values));
                     }
                 }
                 for (meta, chunk) in block.chunks(ordinal as u32, range).unwrap().iter().zip(&expected) {
@@ -203,25 +207,10 @@ fn golden_model() -> Model {
         values
     };
     Model::from([
-        (
-            Labels::from_pairs([("__name__", "build_info"), ("ü", "ß")]),
-            vec![chunk(vec![-5, 5], vec![1.0, 2.0], ChunkEncoding::XOR)],
-        ),
-        (
-            up("api"),
-            vec![
-                chunk(times(start), counter(), ChunkEncoding::DX),
-                chunk(times(start + 300_000), vec![1.0; 20], ChunkEncoding::DX),
-            ],
-        ),
-        (
-            up("db"),
-            vec![
-                chunk(times(start), vec![0.1; 20], ChunkEncoding::DX),
-                chunk(times(start + 300_000), stale(counter()), ChunkEncoding::DX),
-            ],
-        ),
-        (up("extreme"), vec![chunk(vec![i64::MIN, i64::MAX], vec![0.5, -0.0], ChunkEncoding::DX)]),
+        (Labels::from_pairs([("__name__", "build_info"), ("ü", "ß")]), vec![chunk(vec![-5, 5], vec![1.0, 2.0], XOR)]),
+        (up("api"), vec![chunk(times(start), counter(), DX), chunk(times(start + 300_000), vec![1.0; 20], DX)]),
+        (up("db"), vec![chunk(times(start), vec![0.1; 20], DX), chunk(times(start + 300_000), stale(counter()), DX)]),
+        (up("extreme"), vec![chunk(vec![i64::MIN, i64::MAX], vec![0.5, -0.0], DX)]),
     ])
 }
 
@@ -243,9 +232,9 @@ fn golden_file_of_version_2() {
     for (ordinal, (labels, chunks)) in model.iter().enumerate() {
         assert_eq!(block.labels(ordinal as u32).unwrap(), *labels);
         for (meta, chunk) in block.chunks(ordinal as u32, TimeRange::ALL).unwrap().iter().zip(chunks) {
-            let (mut times, mut values) = (Vec::new(), Vec::new());
-            block.read_samples(meta, &mut times, &mut values).unwrap();
-            assert_eq!((times, bits(&values)), (chunk.times.clone(), bits(&chunk.values)));
+            let mut columns = Columns::default();
+            block.read_samples(meta, &mut columns).unwrap();
+            assert_eq!((columns.timestamps_ms, bits(&columns.values)), (chunk.times.clone(), bits(&chunk.values)));
         }
     }
     assert_eq!(bytes, golden, "the writer writes what it wrote");
@@ -258,7 +247,7 @@ fn times_are_stored_once_for_all_series_that_have_them() {
     let model: Model = (0..50)
         .map(|n| {
             let values = (0..1_000).map(|i| f64::from(i % 2 + n)).collect();
-            (Labels::from_pairs([("n", n.to_string())]), vec![chunk(jagged.clone(), values, ChunkEncoding::DX)])
+            (Labels::from_pairs([("n", n.to_string())]), vec![chunk(jagged.clone(), values, DX)])
         })
         .collect();
     let (block, old) = (write(&disk, 1, &model), write_v1(&disk, 2, &model));
@@ -269,19 +258,19 @@ fn times_are_stored_once_for_all_series_that_have_them() {
 fn an_encoding_that_is_not_known_is_named_and_harms_nobody_else() {
     let disk = disk();
     let mut writer = BlockWriter::new(disk, Path::new(DIR), 1).unwrap();
-    let known = chunk(times(0), vec![1.0; 20], ChunkEncoding::DX);
-    let unknown = ChunkRef { encoding: ChunkEncoding(77), bytes: b"histograms", ..known.as_ref() };
+    let known = chunk(times(0), vec![1.0; 20], DX);
+    let unknown = ChunkRef { encoding: 77, bytes: b"histograms", ..known.as_ref() };
     writer.add_series(&Labels::from_pairs([("a", "1")]), [unknown, known.as_ref()]).unwrap();
     let block = writer.finish().unwrap();
     let chunks = block.chunks(0, TimeRange::ALL).unwrap();
     assert_eq!(block.read_chunk(&chunks[0]).unwrap().bytes, b"histograms");
-    let (mut times, mut values) = (Vec::new(), Vec::new());
-    let error = block.read_samples(&chunks[0], &mut times, &mut values).unwrap_err();
+    let mut columns = Columns::default();
+    let error = block.read_samples(&chunks[0], &mut columns).unwrap_err();
     assert!(matches!(error, BlockError::UnknownEncoding { encoding: 77, .. }), "{error}");
     assert!(error.to_string().contains("encoding 77"));
     assert!(block.chunk_stats(&chunks[0]).unwrap().is_none());
-    block.read_samples(&chunks[1], &mut times, &mut values).unwrap();
-    assert_eq!(values, known.values);
+    block.read_samples(&chunks[1], &mut columns).unwrap();
+    assert_eq!(columns.values, known.values);
 }
 
 #[test]
@@ -300,14 +289,14 @@ fn series_out_of_order_are_refused_and_the_writer_goes_on() {
 
 #[test]
 fn a_chunk_that_is_not_what_it_is_said_to_be_abandons_the_block() {
-    let good = chunk(times(0), vec![1.0; 20], ChunkEncoding::DX);
+    let good = chunk(times(0), vec![1.0; 20], DX);
     let bad = [
         ChunkRef { range: TimeRange::new(5, 0), ..good.as_ref() },
         ChunkRef { range: TimeRange::new(0, 5), ..good.as_ref() },
         ChunkRef { sample_count: 0, ..good.as_ref() },
         ChunkRef { sample_count: 19, ..good.as_ref() },
-        ChunkRef { encoding: ChunkEncoding(0), ..good.as_ref() },
-        ChunkRef { encoding: ChunkEncoding::XOR, ..good.as_ref() },
+        ChunkRef { encoding: 0, ..good.as_ref() },
+        ChunkRef { encoding: XOR.number(), ..good.as_ref() },
         ChunkRef { bytes: &good.bytes[1..], ..good.as_ref() },
         ChunkRef { bytes: &[], ..good.as_ref() },
     ];

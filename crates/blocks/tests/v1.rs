@@ -2,8 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use mytsdb_blocks::{
-    Block, BlockError, BlockWriterV1, ChunkEncoding, ChunkMeta, ChunkRef, block_file_name, list_blocks,
-    sweep_unpublished,
+    Block, BlockError, BlockWriterV1, ChunkMeta, ChunkRef, block_file_name, list_blocks, sweep_unpublished,
 };
 use mytsdb_index::TextList;
 use mytsdb_io::{Disk, SimDisk};
@@ -35,7 +34,7 @@ fn refs(chunks: &[Chunk]) -> impl Iterator<Item = ChunkRef<'_>> {
     chunks.iter().map(|c| ChunkRef {
         range: c.range,
         sample_count: c.sample_count,
-        encoding: ChunkEncoding(c.encoding),
+        encoding: c.encoding,
         bytes: &c.bytes,
     })
 }
@@ -111,7 +110,7 @@ proptest! {
                 let read = |m: &ChunkMeta| Chunk {
                     range: m.range,
                     sample_count: m.sample_count,
-                    encoding: m.encoding.0,
+                    encoding: m.encoding,
                     bytes: block.read_chunk(m).unwrap().bytes.to_vec(),
                 };
                 let found: Vec<Chunk> = block.chunks(ordinal as u32, range).unwrap().iter().map(read).collect();

@@ -3,6 +3,7 @@
 //! `cargo bench -p mytsdb-engine`. Data: gauges with two decimals, 15 s apart; answers are compared.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Companion, Durability, Engine, EngineOptions, ManualClock};
 use mytsdb_model::{Labels, Matcher, SeriesRef, TimeRange};
 use std::hint::black_box;
@@ -101,13 +102,12 @@ fn read(c: &mut Criterion) {
     group.sample_size(20).bench_function("1000 series x 2 h", |b| {
         b.iter(|| {
             let found = engine.select(TimeRange::ALL, &[Matcher::equal("__name__", "m")]).expect("found");
-            let (mut timestamps, mut values, mut sum) = (Vec::new(), Vec::new(), 0.0);
+            let (mut columns, mut sum) = (Columns::default(), 0.0);
             for index in 0..found.len() {
-                timestamps.clear();
-                values.clear();
-                found.read(index, TimeRange::ALL, &mut timestamps, &mut values).expect("decoded");
-                assert_eq!(timestamps.len(), 480);
-                sum += values.iter().sum::<f64>();
+                columns.clear();
+                found.read(index, TimeRange::ALL, &mut columns).expect("decoded");
+                assert_eq!(columns.len(), 480);
+                sum += columns.values.iter().sum::<f64>();
             }
             black_box(sum)
         });

@@ -4,6 +4,7 @@
 //! every run counts what it read.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Engine, EngineOptions, Lookup, ManualClock};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use std::hint::black_box;
@@ -55,14 +56,13 @@ fn select(c: &mut Criterion) {
             b.iter(|| (0..found.len()).map(|i| found.labels(i).get("l").map_or(0, str::len)).sum::<usize>());
         });
         group.bench_function(format!("read 5 minutes{order}"), |b| {
-            let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+            let mut columns = Columns::default();
             b.iter(|| {
                 let mut samples = 0;
                 for i in 0..found.len() {
-                    timestamps.clear();
-                    values.clear();
-                    found.read(i, range, &mut timestamps, &mut values).expect("read");
-                    samples += black_box(&values).len();
+                    columns.clear();
+                    found.read(i, range, &mut columns).expect("read");
+                    samples += black_box(&columns.values).len();
                 }
                 assert_eq!(samples, 20 * SERIES);
             });

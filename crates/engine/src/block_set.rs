@@ -1,7 +1,8 @@
 //! The blocks being served: an immutable list that is replaced whole.
 
-use crate::{EngineError, merge};
+use crate::EngineError;
 use mytsdb_blocks::Block;
+use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, TimeRange};
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -61,7 +62,7 @@ const WINDOWS_MAX: usize = 4_096;
 pub(crate) struct StoredValues {
     blocks: BlockList,
     window_ms: i64,
-    decoded: HashMap<(u64, i64), (Vec<i64>, Vec<f64>)>,
+    decoded: HashMap<(u64, i64), Columns>,
     /// Errors met; the caller reports them.
     pub(crate) errors: u64,
 }
@@ -78,13 +79,15 @@ impl StoredValues {
             self.decoded.clear();
         }
         let (blocks, window_ms, errors) = (&self.blocks, self.window_ms, &mut self.errors);
-        let (timestamps, values) = self.decoded.entry((series_key, window)).or_insert_with(|| {
+        let columns = self.decoded.entry((series_key, window)).or_insert_with(|| {
             let mint = window.saturating_mul(window_ms);
             let range = TimeRange::new(mint, mint.saturating_add(window_ms - 1));
-            let mut columns = (Vec::new(), Vec::new());
+            let mut columns = Columns::default();
+            let mut sources = Vec::new();
             let mut ordered = true;
             for block in blocks.iter().filter(|b| b.meta().range.overlaps(range)) {
-                if let Ok(ascends) = read_series(block, labels, range, &mut columns.0, &mut columns.1) {
+                sources.push(columns.mark());
+                if let Ok(ascends) = read_series(block, labels, range, &mut columns, Mark::default()) {
                     ordered &= ascends;
                 } else {
                     ordered = false;
@@ -92,43 +95,44 @@ impl StoredValues {
                 }
             }
             if !ordered {
-                merge::sort_and_dedup(0, &mut columns.0, &mut columns.1);
+                columns.sort_and_dedup(&sources);
             }
             columns
         });
-        timestamps.binary_search(&timestamp_ms).ok().map(|at| values[at])
+        columns.timestamps_ms.binary_search(&timestamp_ms).ok().map(|at| columns.values[at])
     }
 }
 
-/// Decodes what a block has of a series in a range behind what the columns hold; tells whether that ascends.
+/// Decodes what a block has of a series in a range behind what the columns hold; tells whether that, with what they hold
+/// from `from` on, is in order.
 pub(crate) fn read_series(
     block: &Block,
     labels: &Labels,
     range: TimeRange,
-    timestamps_ms: &mut Vec<i64>,
-    values: &mut Vec<f64>,
+    out: &mut Columns,
+    from: Mark,
 ) -> Result<bool, EngineError> {
     match block.find(labels)? {
-        Some(ordinal) => read_ordinal(block, ordinal, range, timestamps_ms, values),
+        Some(ordinal) => read_ordinal(block, ordinal, range, out, from),
         None => Ok(true),
     }
 }
 
-/// The same, for a series that has been found. What the columns hold counts for the order.
+/// The same, for a series that has been found.
 pub(crate) fn read_ordinal(
     block: &Block,
     ordinal: u32,
     range: TimeRange,
-    timestamps_ms: &mut Vec<i64>,
-    values: &mut Vec<f64>,
+    out: &mut Columns,
+    from: Mark,
 ) -> Result<bool, EngineError> {
     let mut ordered = true;
     let mut chunks = Vec::new();
     block.chunks_into(ordinal, range, &mut chunks)?;
     for chunk in chunks {
-        let from = timestamps_ms.len();
-        block.read_samples(&chunk, timestamps_ms, values)?;
-        ordered &= merge::ascends_at(from, 0, timestamps_ms);
+        let at = out.mark();
+        block.read_samples(&chunk, out)?;
+        ordered &= out.continues_at(at, from);
     }
     Ok(ordered)
 }

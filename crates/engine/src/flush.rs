@@ -13,7 +13,8 @@
 use crate::chunk::Sealer;
 use crate::head::{Frozen, MemSeries};
 use crate::{Engine, EngineError};
-use mytsdb_blocks::{Block, BlockWriter, ChunkEncoding, ChunkRef};
+use mytsdb_blocks::{Block, BlockWriter, ChunkRef};
+use mytsdb_columns::Columns;
 use mytsdb_model::{StopSign, TimeRange};
 use mytsdb_wal::Wal;
 use std::sync::Arc;
@@ -124,22 +125,21 @@ impl Engine {
 
     fn write_block(&self, id: u64, frozen: &[(Arc<MemSeries>, Frozen)]) -> Result<Arc<Block>, EngineError> {
         let mut writer = BlockWriter::new(self.disk.clone(), &self.blocks_dir(), id)?;
-        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        let mut columns = Columns::default();
         let mut sealer = Sealer::default();
         for (series, part) in frozen {
-            timestamps.clear();
-            values.clear();
+            columns.clear();
             let chunks = part
-                .samples(&mut timestamps, &mut values)
+                .samples(&mut columns)
                 .and_then(|()| {
-                    let parts = timestamps.chunks(CHUNK_SAMPLES).zip(values.chunks(CHUNK_SAMPLES));
+                    let parts = columns.timestamps_ms.chunks(CHUNK_SAMPLES).zip(columns.values.chunks(CHUNK_SAMPLES));
                     parts.map(|(timestamps, values)| sealer.seal(timestamps, values)).collect::<Result<Vec<_>, _>>()
                 })
                 .map_err(|e| chunk_error(series, e))?;
             let chunks = chunks.iter().map(|c| ChunkRef {
                 range: c.range,
                 sample_count: c.sample_count,
-                encoding: ChunkEncoding::DX,
+                encoding: c.encoding.number(),
                 bytes: &c.bytes,
             });
             writer.add_series(&series.labels, chunks)?;
@@ -150,22 +150,21 @@ impl Engine {
     /// Writes what the head still has, so that the log before `first_segment` can go.
     fn checkpoint(&self, first_segment: mytsdb_wal::SegmentId, all: &[Arc<MemSeries>]) -> Result<(), EngineError> {
         let mut writer = self.committer.lock().wal.checkpoint(first_segment)?;
-        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        let mut columns = Columns::default();
         let mut refs = Vec::with_capacity(CHECKPOINT_ROWS);
         for series in all {
             writer.log_series(series.series, &series.labels)?;
         }
         for series in all {
-            series.read(TimeRange::ALL, &mut timestamps, &mut values).map_err(|e| chunk_error(series, e))?;
-            refs.resize(timestamps.len(), series.series);
+            series.read(TimeRange::ALL, &mut columns).map_err(|e| chunk_error(series, e))?;
+            refs.resize(columns.timestamps_ms.len(), series.series);
             if refs.len() >= CHECKPOINT_ROWS {
-                writer.log_samples(&refs, &timestamps, &values)?;
+                writer.log_samples(&refs, &columns.timestamps_ms, &columns.values)?;
                 refs.clear();
-                timestamps.clear();
-                values.clear();
+                columns.clear();
             }
         }
-        writer.log_samples(&refs, &timestamps, &values)?;
+        writer.log_samples(&refs, &columns.timestamps_ms, &columns.values)?;
         writer.publish()?;
         self.with_log(|wal| wal.truncate_before(first_segment))
     }

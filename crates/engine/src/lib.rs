@@ -4,6 +4,7 @@
 //! by matchers and time range. Disk and clock arrive as arguments, so a test can lose either.
 //!
 //! ```
+//! use mytsdb_columns::Columns;
 //! use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
 //! use mytsdb_model::{Labels, Matcher, TimeRange};
 //! use std::sync::Arc;
@@ -19,9 +20,9 @@
 //! assert_eq!(engine.append(batch)?.stored, 2); // durable from here on
 //!
 //! let found = engine.select(TimeRange::new(0, 60_000), &[Matcher::equal("job", "node")])?;
-//! let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-//! found.read(0, TimeRange::new(0, 20_000), &mut timestamps, &mut values)?;
-//! assert_eq!((timestamps, values), (vec![15_000], vec![1.0]));
+//! let mut columns = Columns::default();
+//! found.read(0, TimeRange::new(0, 20_000), &mut columns)?;
+//! assert_eq!((columns.timestamps_ms, columns.values), (vec![15_000], vec![1.0]));
 //! # Ok::<(), mytsdb_engine::EngineError>(())
 //! ```
 #![forbid(unsafe_code)]
@@ -36,7 +37,6 @@ mod error;
 mod flush;
 mod head;
 mod judge;
-mod merge;
 mod metrics;
 mod options;
 mod recovery;

@@ -7,6 +7,7 @@
 //! `MYTSDB_CRASH_IMAGES` sets the number of images, `MYTSDB_SEED` the seed.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock, Refusal};
 use mytsdb_io::SimDisk;
 use mytsdb_model::{Labels, Matcher, TimeRange};
@@ -62,8 +63,9 @@ fn read_all(engine: &Engine) -> BTreeMap<(usize, i64), f64> {
     let found = engine.select(TimeRange::ALL, &[Matcher::equal("__name__", "m")]).unwrap();
     for index in 0..found.len() {
         let series: usize = found.labels(index).get("series").unwrap().parse().unwrap();
-        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-        found.read(index, TimeRange::ALL, &mut timestamps, &mut values).unwrap();
+        let mut columns = Columns::default();
+        found.read(index, TimeRange::ALL, &mut columns).unwrap();
+        let Columns { timestamps_ms: timestamps, values, .. } = columns;
         assert!(timestamps.windows(2).all(|w| w[0] < w[1]), "doubled or unsorted: {timestamps:?}");
         all.extend(timestamps.iter().zip(&values).map(|(&t, &v)| ((series, t), v)));
     }

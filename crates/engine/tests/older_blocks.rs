@@ -1,7 +1,8 @@
 //! Blocks as earlier versions wrote them.
 
-use mytsdb_blocks::{BlockWriterV1, ChunkEncoding, ChunkRef};
-use mytsdb_codec::XorAppender;
+use mytsdb_blocks::{BlockWriterV1, ChunkRef};
+use mytsdb_codec::{ChunkEncoding, XorAppender};
+use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
 use mytsdb_io::{Disk, SimDisk};
 use mytsdb_model::{Labels, Matcher, TimeRange};
@@ -31,7 +32,7 @@ fn a_block_of_xor_chunks_is_read_together_with_what_came_later() {
     let refs = chunks.iter().map(|c| ChunkRef {
         range: c.time_range(),
         sample_count: c.sample_count() as u32,
-        encoding: ChunkEncoding::XOR,
+        encoding: ChunkEncoding::Xor.number(),
         bytes: c.bytes(),
     });
     writer.add_series(&labels, refs).unwrap();
@@ -54,7 +55,8 @@ fn a_block_of_xor_chunks_is_read_together_with_what_came_later() {
     engine.flush_before(START_MS + 450 * STEP_MS).unwrap();
 
     let found = engine.select(TimeRange::ALL, &[Matcher::equal("__name__", "m")]).unwrap();
-    let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-    found.read(0, TimeRange::ALL, &mut timestamps, &mut values).unwrap();
+    let mut columns = Columns::default();
+    found.read(0, TimeRange::ALL, &mut columns).unwrap();
+    let Columns { timestamps_ms: timestamps, values, .. } = columns;
     assert_eq!(timestamps.into_iter().zip(values).collect::<Vec<_>>(), expected);
 }

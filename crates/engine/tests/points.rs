@@ -1,6 +1,7 @@
 //! Points of several rows against a model: refused whole or stored whole, in one group or many, before and after a restart.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use mytsdb_columns::Columns;
 use mytsdb_engine::{
     Batch, COMPANION_FILL_MIN, Companion, Engine, EngineError, EngineOptions, ManualClock, Outcome, Refusal,
 };
@@ -37,8 +38,9 @@ fn stored(engine: &Engine) -> Model {
     let found = engine.select(TimeRange::ALL, &[Matcher::equal("__name__", "m")]).unwrap();
     for index in 0..found.len() {
         let series = found.labels(index).get("series").unwrap().parse().unwrap();
-        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-        found.read(index, TimeRange::ALL, &mut timestamps, &mut values).unwrap();
+        let mut columns = Columns::default();
+        found.read(index, TimeRange::ALL, &mut columns).unwrap();
+        let Columns { timestamps_ms: timestamps, values, .. } = columns;
         all.extend(timestamps.iter().zip(&values).map(|(&t, &v)| ((series, t), v)));
     }
     all

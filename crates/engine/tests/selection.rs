@@ -1,6 +1,7 @@
 //! Lookups against a model, while series come, go and move to blocks; with the selection cache and without.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Engine, EngineOptions, Lookup, ManualClock};
 use mytsdb_io::SimDisk;
 use mytsdb_model::{Labels, MatchOp, Matcher, StopSign, TimeRange};
@@ -40,8 +41,9 @@ type Model = BTreeMap<Labels, BTreeMap<i64, f64>>;
 fn contents(engine: &Engine, lookup: &Lookup<'_>) -> Vec<(Labels, Vec<(i64, u64)>)> {
     let found = engine.candidates(lookup).unwrap();
     let read = (0..found.len()).map(|i| {
-        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-        found.read(i, lookup.range, &mut timestamps, &mut values).unwrap();
+        let mut columns = Columns::default();
+        found.read(i, lookup.range, &mut columns).unwrap();
+        let Columns { timestamps_ms: timestamps, values, .. } = columns;
         (found.labels(i).clone(), timestamps.into_iter().zip(values.into_iter().map(f64::to_bits)).collect::<Vec<_>>())
     });
     read.filter(|(_, samples)| !samples.is_empty()).collect()

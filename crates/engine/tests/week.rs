@@ -1,5 +1,6 @@
 //! A week of samples on a clock of our own: memory and log stay bounded, and everything in the retention is answered.
 
+use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
 use mytsdb_io::{Call, FaultDisk, SimDisk};
 use mytsdb_model::{Labels, Matcher, TimeRange};
@@ -58,14 +59,13 @@ fn a_week_needs_the_memory_of_hours_and_answers_every_sample_of_the_retention() 
         let range = TimeRange::new(end_ms - RETENTION_MS, end_ms);
         let found = engine.select(range, &[Matcher::equal("__name__", "m")]).unwrap();
         assert_eq!(found.len(), SERIES);
-        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        let mut columns = Columns::default();
         for (index, labels) in labels.iter().enumerate() {
             assert_eq!(found.labels(index), labels);
-            timestamps.clear();
-            values.clear();
-            found.read(index, range, &mut timestamps, &mut values).unwrap();
-            assert_eq!(timestamps.len() as i64, RETENTION_MS / STEP_MS + 1);
-            for (at, (&t, &v)) in timestamps.iter().zip(&values).enumerate() {
+            columns.clear();
+            found.read(index, range, &mut columns).unwrap();
+            assert_eq!(columns.len() as i64, RETENTION_MS / STEP_MS + 1);
+            for (at, (&t, &v)) in columns.timestamps_ms.iter().zip(&columns.values).enumerate() {
                 assert_eq!(t, end_ms - RETENTION_MS + at as i64 * STEP_MS);
                 assert_eq!(v, value(index, t));
             }

@@ -1,6 +1,7 @@
 //! A real client over loopback against the server, with a store in memory that can refuse, fail and panic.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
+use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Done, Engine, EngineError, EngineOptions, ManualClock, Outcome, Refusal};
 use mytsdb_ingest::{Appender, Ingest, IngestOptions};
 use mytsdb_ingest_grpc::{GrpcOptions, IngestError, metrics, serve};
@@ -472,9 +473,9 @@ async fn the_engine_stores_what_was_acknowledged() {
     let range = TimeRange::new(50_000_000, 50_100_000);
     let found = engine.select(range, &[Matcher::equal("__name__", "temperature")]).unwrap();
     assert_eq!(found.len(), 100);
-    let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-    found.read(0, range, &mut timestamps, &mut values).unwrap();
-    assert_eq!(values, [1.5]);
+    let mut columns = Columns::default();
+    found.read(0, range, &mut columns).unwrap();
+    assert_eq!(columns.values, [1.5]);
     engine.stop().unwrap();
     let status = client.export(request([50_000])).await.unwrap_err();
     assert!(status.code() == Code::Unavailable && collector_retries(&status), "{status}");

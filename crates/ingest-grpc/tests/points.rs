@@ -1,6 +1,7 @@
 //! What a real engine holds after requests of which some points are refused: whole points, and `target_info` near them.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
+use mytsdb_columns::Columns;
 use mytsdb_engine::{Engine, EngineOptions, ManualClock};
 use mytsdb_ingest::{Ingest, IngestOptions};
 use mytsdb_ingest_grpc::{GrpcOptions, metrics, serve};
@@ -58,8 +59,9 @@ impl Store {
         let found = self.engine.select(TimeRange::ALL, &[Matcher::equal("__name__", name)]).unwrap();
         let mut all = Vec::new();
         for index in 0..found.len() {
-            let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-            found.read(index, TimeRange::ALL, &mut timestamps, &mut values).unwrap();
+            let mut columns = Columns::default();
+            found.read(index, TimeRange::ALL, &mut columns).unwrap();
+            let Columns { timestamps_ms: timestamps, values, .. } = columns;
             let labels: Vec<_> =
                 found.labels(index).iter().filter(|l| l.0 != "__name__").map(|(n, v)| format!("{n}={v}")).collect();
             let shown = |(t, v): (&i64, &f64)| format!("{}: {v} @ {}", labels.join(","), t / 1_000 - NOW_S);

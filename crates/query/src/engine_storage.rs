@@ -124,7 +124,7 @@ impl SeriesSet for EngineSeriesSet<'_> {
     }
 
     fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError> {
-        self.selection.read(index, range, &mut out.timestamps_ms, &mut out.values).map_err(StorageError::from_error)
+        self.selection.read(index, range, out).map_err(StorageError::from_error)
     }
 }
 

@@ -4,7 +4,7 @@
 //! table is in `docs/format/block.md`.
 
 use crate::bytes::Take;
-use crate::chunk::{ChunkEncoding, ChunkMeta, ChunkRef, StatsPlace};
+use crate::chunk::{ChunkMeta, ChunkRef, StatsPlace};
 use crate::layout::HEADER_BYTES;
 use mytsdb_model::TimeRange;
 use mytsdb_varint::{put_uvarint, put_varint};
@@ -34,7 +34,7 @@ impl ChunkList {
         put_varint(&mut self.bytes, chunk.range.mint.wrapping_sub(self.last_mint));
         put_uvarint(&mut self.bytes, chunk.range.maxt.wrapping_sub(chunk.range.mint) as u64);
         put_uvarint(&mut self.bytes, chunk.sample_count.into());
-        self.bytes.push(chunk.encoding.0);
+        self.bytes.push(chunk.encoding);
         put_uvarint(&mut self.bytes, chunk.bytes.len() as u64);
         self.bytes.extend_from_slice(&crc32c::crc32c(chunk.bytes).to_le_bytes());
         self.last_mint = chunk.range.mint;
@@ -74,7 +74,7 @@ pub(crate) fn take_chunks(take: &mut Take<'_>, entry_bytes: usize, mut each: imp
         mint = mint.wrapping_add(take.varint()?);
         let maxt = mint.checked_add_unsigned(take.uvarint()?)?;
         let sample_count = take.uvarint32().filter(|&n| n > 0)?;
-        let encoding = ChunkEncoding(take.u8().filter(|&e| e != 0)?);
+        let encoding = take.u8().filter(|&e| e != 0)?;
         let bytes = take.uvarint32().filter(|&n| n > 0 && n as usize <= ChunkMeta::BYTES_MAX)?;
         let range = TimeRange::new(mint, maxt);
         let crc32c = take.u32()?;

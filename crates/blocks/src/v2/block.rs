@@ -8,6 +8,8 @@ use crate::bytes::Take;
 use crate::chunk::{ChunkData, ChunkMeta, ChunkStats, StatsPlace};
 use crate::layout::Section;
 use crate::{BlockError, BlockMeta};
+use mytsdb_codec::ChunkEncoding;
+use mytsdb_columns::Columns;
 use mytsdb_index::{IndexError, PackedIndex};
 use mytsdb_io::Mapped;
 use mytsdb_model::{Labels, TimeRange};
@@ -171,13 +173,14 @@ impl BlockV2 {
     fn one_value(&self, chunk: &ChunkMeta) -> Result<Option<f64>, BlockError> {
         let data = self.read_chunk(chunk)?;
         let fault = |error: mytsdb_codec::CodecError| self.damaged_chunk(chunk, error.to_string());
-        if chunk.encoding == crate::ChunkEncoding::DX
+        if chunk.encoding == ChunkEncoding::Dx.number()
             && let Some(value) = data.dx().and_then(|dx| dx.same_value()).map_err(fault)?
         {
             return Ok(Some(value));
         }
-        let (mut times, mut values) = (Vec::new(), Vec::new());
-        data.decode(&mut times, &mut values).map_err(fault)?;
+        let mut columns = Columns::default();
+        data.decode(&mut columns).map_err(fault)?;
+        let values = columns.values;
         let same = values.iter().all(|value| value.to_bits() == values[0].to_bits());
         Ok(values.first().copied().filter(|_| same))
     }

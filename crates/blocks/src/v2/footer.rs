@@ -5,7 +5,7 @@
 //! | 0, 24, 48, 72, 96 | offset, length, CRC, 0 of the five sections |
 //! | 120, 128 | first and last time |
 //! | 136, 144, 152 | sample, chunk and series count |
-//! | 156, 160 | version, block id |
+//! | 156, 160 | version (2 plain, 3 not), block id |
 //! | 168 | 0 |
 //! | 172, 176 | CRC, magic |
 //!
@@ -16,6 +16,8 @@ use crate::layout::{CRC_BYTES, Damage, MAGIC, SECTION_BYTES, Section, check_fram
 use mytsdb_model::TimeRange;
 
 pub(crate) const VERSION: u32 = 2;
+/// What the footer says if some chunk is none of plain floats, so that a reader that knows no others refuses the block.
+const VERSION_NOT_PLAIN: u32 = 3;
 const FOOTER_BYTES: usize = 184;
 const SECTION_COUNT: usize = 5;
 const _: () = assert!(FOOTER_BYTES == SECTION_COUNT * SECTION_BYTES + 4 * 8 + 2 * 4 + 8 + 4 + CRC_BYTES + MAGIC.len());
@@ -33,6 +35,8 @@ pub(crate) struct Footer {
     pub(crate) chunk_count: u64,
     pub(crate) series_count: u32,
     pub(crate) id: u64,
+    /// All chunks are of encodings of floats without start times.
+    pub(crate) is_plain: bool,
 }
 
 impl Footer {
@@ -50,6 +54,7 @@ impl Footer {
             chunk_count: 0,
             series_count: 0,
             id,
+            is_plain: true,
         }
     }
 
@@ -74,7 +79,8 @@ impl Footer {
         out.extend_from_slice(&self.sample_count.to_le_bytes());
         out.extend_from_slice(&self.chunk_count.to_le_bytes());
         out.extend_from_slice(&self.series_count.to_le_bytes());
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        let version = if self.is_plain { VERSION } else { VERSION_NOT_PLAIN };
+        out.extend_from_slice(&version.to_le_bytes());
         out.extend_from_slice(&self.id.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
@@ -88,10 +94,11 @@ impl Footer {
     /// The place of a damage is its offset in the file.
     pub(crate) fn read(file: &[u8]) -> Result<Self, Damage> {
         let (footer_at, fields) = checked_footer(file, FOOTER_BYTES)?;
-        let (footer, version) = Self::fields(fields).ok_or((footer_at, "footer"))?;
-        if version != VERSION {
+        let (mut footer, version) = Self::fields(fields).ok_or((footer_at, "footer"))?;
+        if version != VERSION && version != VERSION_NOT_PLAIN {
             return Err((footer_at, "version not supported"));
         }
+        footer.is_plain = version == VERSION;
         check_frame(file, footer_at, VERSION, footer.id, &footer.sections().map(|(_, section)| section))?;
         Ok(footer)
     }
@@ -105,7 +112,8 @@ impl Footer {
         let (sample_count, chunk_count, series_count) = (take.u64()?, take.u64()?, take.u32()?);
         let (version, id) = (take.u32()?, take.u64()?);
         let sound = take.u32()? == 0 && chunks.crc32c == 0;
-        let footer = Self { chunks, times, series, hashes, index, range, sample_count, chunk_count, series_count, id };
+        let counts = Self { range, sample_count, chunk_count, series_count, ..Self::empty(id, chunks) };
+        let footer = Self { times, series, hashes, index, ..counts };
         (sound && take.is_empty()).then_some((footer, version))
     }
 }

@@ -5,7 +5,7 @@
 use super::stats;
 use super::times::TimeColumns;
 use crate::bytes::Take;
-use crate::chunk::{ChunkEncoding, ChunkMeta, ChunkRef, StatsPlace};
+use crate::chunk::{ChunkMeta, ChunkRef, StatsPlace};
 use crate::layout::HEADER_BYTES;
 use mytsdb_model::TimeRange;
 use mytsdb_varint::{put_uvarint, put_varint};
@@ -67,7 +67,7 @@ impl ChunkList {
             }
             Some(stats::Found::Stats(_)) => 0,
         };
-        out.extend_from_slice(&[chunk.encoding.0, flags]);
+        out.extend_from_slice(&[chunk.encoding, flags]);
         if let Some(number) = written.times {
             let before = self.last_times.map_or(-1, i64::from);
             put_varint(out, i64::from(number) - 1 - before);
@@ -122,7 +122,7 @@ pub(super) fn take_chunks(
     let mut at = take.uvarint()?.checked_add(HEADER_BYTES as u64)?;
     let (mut last_maxt, mut last_times) = (0i64, -1i64);
     for _ in 0..count {
-        let encoding = ChunkEncoding(take.u8().filter(|&e| e != 0)?);
+        let encoding = take.u8().filter(|&e| e != 0)?;
         let flags = take.u8()?;
         let known = SHARED_TIMES | STATS | ONE_VALUE | NOT_PLAIN;
         if flags & !known != 0 || flags & STATS != 0 && flags & (ONE_VALUE | NOT_PLAIN) != 0 {

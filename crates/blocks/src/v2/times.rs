@@ -69,8 +69,8 @@ impl<'a> TimeColumns<'a> {
 /// A column that the writer has written.
 #[derive(Debug)]
 pub(super) struct Known {
-    pub(super) range: TimeRange,
-    pub(super) sample_count: u32,
+    range: TimeRange,
+    sample_count: u32,
     offset: u64,
     number: Option<u32>,
 }
@@ -86,7 +86,7 @@ pub(super) struct KnownTimes {
 
 impl KnownTimes {
     /// The number of a column that has been written before, its first user's or another's.
-    pub(super) fn share(&mut self, column: &[u8]) -> Option<(u32, &Known)> {
+    pub(super) fn share(&mut self, column: &[u8]) -> Option<u32> {
         let known = self.by_bytes.get_mut(column)?;
         let number = *known.number.get_or_insert_with(|| {
             let (offset, range, sample_count) = (known.offset, known.range, known.sample_count);
@@ -94,7 +94,7 @@ impl KnownTimes {
             TimeColumn { offset, range, bytes: column.len() as u32, sample_count, crc32c }.put(&mut self.table);
             (self.table.len() / COLUMN_BYTES - 1) as u32
         });
-        Some((number, known))
+        Some(number)
     }
 
     /// Remembers a column whose first user has just been written.

@@ -6,11 +6,12 @@ use super::series_entry::{ChunkList, Written, put_labels};
 use super::stats;
 use super::times::KnownTimes;
 use crate::block::Block;
-use crate::chunk::{ChunkData, ChunkEncoding, ChunkRef, refusal};
+use crate::chunk::{ChunkRef, is_plain, refusal};
 use crate::error::{BlockError, too_large};
 use crate::layout::{HEADER_BYTES, Section, write_header};
 use crate::output::Output;
-use mytsdb_codec::DxChunk;
+use mytsdb_codec::{ChunkEncoding, DxChunk};
+use mytsdb_columns::{Columns, Mark};
 use mytsdb_index::{IndexWriter, PackedSection};
 use mytsdb_io::Disk;
 use mytsdb_model::Labels;
@@ -39,8 +40,7 @@ pub struct BlockWriter {
 /// Memory kept from one chunk to the next.
 #[derive(Default)]
 struct Scratch {
-    timestamps_ms: Vec<i64>,
-    values: Vec<f64>,
+    columns: Columns,
     list: ChunkList,
 }
 
@@ -69,8 +69,8 @@ impl BlockWriter {
     /// Adds a series and its chunks; the labels are greater than those of the series before. Chunks may overlap. A series
     /// without chunks is left out.
     ///
-    /// XOR and DX chunks are decoded: what they hold must be what is said of them. Chunks of other encodings are kept as they
-    /// are. Cost: some 2 ns a sample.
+    /// Chunks are decoded: what they hold must be what is said of them. Chunks of an encoding that is not known are kept as
+    /// they are. Cost: some 2 ns a float, 1 us a histogram of 160 buckets.
     ///
     /// # Errors
     /// [`BlockError::OutOfOrder`] leaves the writer as it was. After [`BlockError::InvalidChunk`],
@@ -109,39 +109,30 @@ impl BlockWriter {
             return Err(invalid(reason));
         }
         let mut written = Written { times: None, bytes: chunk.bytes, values: None };
-        let Scratch { timestamps_ms, values, list } = &mut self.scratch;
-        timestamps_ms.clear();
-        values.clear();
-        match chunk.encoding {
-            ChunkEncoding::DX => {
-                let dx = DxChunk::parse(chunk.bytes).map_err(|_| invalid("not a DX chunk"))?;
-                let (range, sample_count) = if let Some((number, known)) = self.times.share(dx.time_column()) {
-                    (written.times, written.bytes) = (Some(number), dx.value_column());
-                    (known.range, known.sample_count)
-                } else {
-                    dx.decode_times(timestamps_ms).map_err(|_| invalid("not a DX chunk"))?;
-                    let behind = (dx.time_column().len() + dx.value_column().len()) as u64;
-                    let offset = self.out.position + chunk.bytes.len() as u64 - behind;
-                    self.times.remember(dx.time_column(), offset, chunk.range, chunk.sample_count);
-                    (range_of(timestamps_ms), timestamps_ms.len() as u32)
-                };
-                dx.decode_values(values).map_err(|_| invalid("not a DX chunk"))?;
-                if (range, sample_count) != (chunk.range, chunk.sample_count) {
-                    return Err(invalid("range or count differ from the samples"));
-                }
+        let Scratch { columns, list } = &mut self.scratch;
+        columns.clear();
+        let known = ChunkEncoding::from_number(chunk.encoding).ok();
+        if let Some(encoding) = known {
+            encoding.decode(chunk.bytes, columns).map_err(|_| invalid("not a chunk of its encoding"))?;
+            if columns.len() != chunk.sample_count as usize || columns.range(Mark::default()) != chunk.range {
+                return Err(invalid("range or count differ from the samples"));
             }
-            ChunkEncoding::XOR => {
-                let data = ChunkData { encoding: chunk.encoding, times: None, bytes: chunk.bytes };
-                data.decode(timestamps_ms, values).map_err(|_| invalid("not an XOR chunk"))?;
-                if values.len() != chunk.sample_count as usize || range_of(timestamps_ms) != chunk.range {
-                    return Err(invalid("range or count differ from the samples"));
-                }
+        }
+        // All encodings but XOR begin as a DX chunk does.
+        if known.is_some_and(|encoding| encoding != ChunkEncoding::Xor) {
+            let front = DxChunk::parse(chunk.bytes).map_err(|_| invalid("no time column in front"))?;
+            if let Some(number) = self.times.share(front.time_column()) {
+                (written.times, written.bytes) = (Some(number), front.value_column());
+            } else {
+                let behind = (front.time_column().len() + front.value_column().len()) as u64;
+                let offset = self.out.position + chunk.bytes.len() as u64 - behind;
+                self.times.remember(front.time_column(), offset, chunk.range, chunk.sample_count);
             }
-            _ => {}
         }
-        if !values.is_empty() {
-            written.values = Some(stats::find(values));
+        if !columns.values.is_empty() {
+            written.values = Some(stats::find(&columns.values));
         }
+        self.footer.is_plain &= is_plain(chunk.encoding);
         self.out.write(written.bytes)?;
         list.push(chunk, &written);
         self.footer.range = self.footer.range.cover(chunk.range);
@@ -235,10 +226,4 @@ impl std::fmt::Debug for BlockWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BlockWriter").field("path", &self.out.path).finish_non_exhaustive()
     }
-}
-
-/// From the first to the last of some times that ascend; empty if there are none.
-fn range_of(timestamps_ms: &[i64]) -> mytsdb_model::TimeRange {
-    let ends = timestamps_ms.first().zip(timestamps_ms.last());
-    ends.map_or(mytsdb_model::TimeRange::EMPTY, |(&first, &last)| mytsdb_model::TimeRange::new(first, last))
 }

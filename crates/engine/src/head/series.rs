@@ -6,7 +6,8 @@
 use super::late::Late;
 use super::recent::Recent;
 use crate::chunk::{SealedChunk, Sealer};
-use mytsdb_codec::{CodecError, XorAppender};
+use mytsdb_codec::{ChunkEncoding, CodecError, XorAppender};
+use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, Sample, SeriesRef, TimeRange};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,13 +33,13 @@ pub(crate) struct Frozen {
 }
 
 impl Frozen {
-    /// All samples, ascending and unique in time, behind what the columns, which are empty, hold.
-    pub(crate) fn samples(&self, timestamps_ms: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<(), CodecError> {
+    /// Puts all samples, in order, into the columns, which are empty.
+    pub(crate) fn samples(&self, out: &mut Columns) -> Result<(), CodecError> {
         for chunk in self.ordered.iter().chain(&self.late) {
-            chunk.decode_into(timestamps_ms, values)?;
+            chunk.decode(out)?;
         }
         if !self.late.is_empty() {
-            crate::merge::sort_and_dedup(0, timestamps_ms, values);
+            out.sort_and_dedup(&[Mark::default()]);
         }
         Ok(())
     }
@@ -137,14 +138,9 @@ impl MemSeries {
         self.state.lock().range()
     }
 
-    /// Decodes every run that overlaps `range` behind what the columns hold; tells whether what it added ascends. Samples
+    /// Decodes every run that overlaps `range` behind what the columns hold; tells whether what it added is in order. Samples
     /// outside the range may come with it.
-    pub(crate) fn read(
-        &self,
-        range: TimeRange,
-        timestamps_ms: &mut Vec<i64>,
-        values: &mut Vec<f64>,
-    ) -> Result<bool, CodecError> {
+    pub(crate) fn read(&self, range: TimeRange, out: &mut Columns) -> Result<bool, CodecError> {
         let mut chunks = Vec::new();
         let mut late_open = Vec::new();
         let mut open = None;
@@ -159,30 +155,31 @@ impl MemSeries {
             if state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
                 if chunks.is_empty() && late_open.is_empty() {
                     // Most reads of the last minutes end here: one short chunk, not worth a copy.
-                    if !state.recent.read(range, state.open.sample_count(), timestamps_ms, values) {
-                        mytsdb_codec::decode(state.open.bytes(), timestamps_ms, values)?;
+                    let (times, values) = (&mut out.timestamps_ms, &mut out.values);
+                    if !state.recent.read(range, state.open.sample_count(), times, values) {
+                        mytsdb_codec::decode(state.open.bytes(), times, values)?;
                     }
+                    out.pad_starts();
                     return Ok(true);
                 }
                 open = Some(state.open.bytes().to_vec());
             }
         }
         let mut ordered = true;
-        let from = timestamps_ms.len();
+        let from = out.mark();
         for chunk in &chunks {
-            let at = timestamps_ms.len();
-            chunk.decode_into(timestamps_ms, values)?;
-            ordered &= crate::merge::ascends_at(at, from, timestamps_ms);
+            let at = out.mark();
+            chunk.decode(out)?;
+            ordered &= out.continues_at(at, from);
         }
         if let Some(bytes) = open {
-            let at = timestamps_ms.len();
-            mytsdb_codec::decode(&bytes, timestamps_ms, values)?;
-            ordered &= crate::merge::ascends_at(at, from, timestamps_ms);
+            let at = out.mark();
+            ChunkEncoding::Xor.decode(&bytes, out)?;
+            ordered &= out.continues_at(at, from);
         }
         ordered &= late_open.is_empty();
         for sample in late_open {
-            timestamps_ms.push(sample.timestamp_ms);
-            values.push(sample.value);
+            out.push_float(sample.timestamp_ms, sample.value);
         }
         Ok(ordered)
     }
@@ -309,10 +306,10 @@ impl State {
 /// The value at a time in the first chunk that has it.
 pub(super) fn find_in(chunks: &[SealedChunk], timestamp_ms: i64) -> Result<Option<f64>, CodecError> {
     for chunk in chunks.iter().filter(|c| c.range.contains(timestamp_ms)) {
-        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-        chunk.decode_into(&mut timestamps, &mut values)?;
-        if let Ok(at) = timestamps.binary_search(&timestamp_ms) {
-            return Ok(Some(values[at]));
+        let mut columns = Columns::default();
+        chunk.decode(&mut columns)?;
+        if let Ok(at) = columns.timestamps_ms.binary_search(&timestamp_ms) {
+            return Ok(Some(columns.values[at]));
         }
     }
     Ok(None)
@@ -320,8 +317,9 @@ pub(super) fn find_in(chunks: &[SealedChunk], timestamp_ms: i64) -> Result<Optio
 
 /// Parts a chunk that has samples on both sides of a time.
 pub(super) fn split(chunk: &SealedChunk, cut_ms: i64, sealer: &mut Sealer) -> Result<[SealedChunk; 2], CodecError> {
-    let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-    chunk.decode_into(&mut timestamps, &mut values)?;
+    let mut columns = Columns::default();
+    chunk.decode(&mut columns)?;
+    let Columns { timestamps_ms: timestamps, values, .. } = columns;
     let cut = timestamps.partition_point(|&t| t < cut_ms);
     Ok([sealer.seal(&timestamps[..cut], &values[..cut])?, sealer.seal(&timestamps[cut..], &values[cut..])?])
 }
@@ -341,9 +339,9 @@ mod tests {
     }
 
     fn all(series: &MemSeries) -> Vec<(i64, f64)> {
-        let (mut t, mut v) = (Vec::new(), Vec::new());
-        series.read(TimeRange::ALL, &mut t, &mut v).unwrap();
-        let mut samples: Vec<_> = t.into_iter().zip(v).collect();
+        let mut columns = Columns::default();
+        series.read(TimeRange::ALL, &mut columns).unwrap();
+        let mut samples: Vec<_> = columns.timestamps_ms.into_iter().zip(columns.values).collect();
         samples.sort_by_key(|s| s.0);
         samples
     }

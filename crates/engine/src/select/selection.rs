@@ -5,8 +5,9 @@ use super::findings::Finding;
 use super::sources::{BlockSeries, HeadSeries};
 use crate::block_set::{BlockList, read_ordinal, read_series};
 use crate::head::MemSeries;
-use crate::{Engine, EngineError, merge};
+use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, ChunkMeta};
+use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, StopSign, TimeRange};
 use mytsdb_sync::prefetch;
 use std::cmp::Ordering as Order;
@@ -249,68 +250,99 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// Appends the samples of a series in a range to the columns, ascending and unique in time.
+    /// Appends the samples of a series in a range to the columns, of both kinds and in order: each time once. What the columns
+    /// held before stays.
     ///
     /// # Errors
     /// [`EngineError::Block`] if a chunk's checksum does not hold.
     ///
     /// # Panics
     /// If `index` is not below [`len`](Selection::len).
-    pub fn read(
-        &self,
-        index: usize,
-        range: TimeRange,
-        timestamps_ms: &mut Vec<i64>,
-        values: &mut Vec<f64>,
-    ) -> Result<(), EngineError> {
-        let from = timestamps_ms.len();
+    pub fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), EngineError> {
+        let from = out.mark();
         let mut ordered = true;
+        // Where the sources begin, the earliest stored first.
+        let mut sources = Sources::default();
         for (source, (block, part)) in self.parts.iter().enumerate() {
             if let Some(at) = self.place(source, index) {
-                ordered &= read_ordinal(block, part.ordinals[at], range, timestamps_ms, values)?;
+                sources.begin(out);
+                ordered &= read_ordinal(block, part.ordinals[at], range, out, from)?;
             }
         }
         if let Some(head) = self.mem_series(index) {
             if let Some(later) = self.later_series(index, AHEAD) {
                 prefetch(later);
             }
-            let blocks_end = timestamps_ms.len();
+            let blocks_end = out.mark();
             ordered &= head
-                .read(range, timestamps_ms, values)
+                .read(range, out)
                 .map_err(|source| EngineError::Chunk { series: head.labels.to_string(), source })?;
-            ordered &= merge::ascends_at(blocks_end, from, timestamps_ms);
+            ordered &= out.continues_at(blocks_end, from);
             // A flush may have moved samples out of the head since the blocks were listed. If it dropped anything
             // before the head was read, the block it went to is in the list by now. Acquire pairs with the AcqRel
             // in `flush_before`, which counts before it drops.
-            if self.engine.drops.load(Ordering::Acquire) != self.drops {
+            if self.engine.drops.load(Ordering::Acquire) == self.drops {
+                sources.begin_at(blocks_end);
+            } else {
                 ordered = false;
-                self.read_later_blocks(&head.labels, range, (timestamps_ms, values), blocks_end)?;
+                let mut head_samples = out.split_off(blocks_end);
+                self.read_later_blocks(&head.labels, range, out, &mut sources)?;
+                sources.begin(out);
+                out.append(&mut head_samples);
             }
         }
         if !ordered {
-            merge::sort_and_dedup(from, timestamps_ms, values);
+            out.sort_and_dedup(sources.marks());
         }
-        merge::clip(from, range, timestamps_ms, values);
+        out.clip(from, range);
         Ok(())
     }
 
-    /// Puts what blocks younger than the selection have in front of what the head had, which begins at `head_from`:
-    /// of two samples with one time the block's is the one to keep.
+    /// Reads what blocks younger than the selection have: of two samples with one time the block's, not the head's, is the
+    /// one to keep.
     fn read_later_blocks(
         &self,
         labels: &Labels,
         range: TimeRange,
-        (timestamps_ms, values): (&mut Vec<i64>, &mut Vec<f64>),
-        head_from: usize,
+        out: &mut Columns,
+        sources: &mut Sources,
     ) -> Result<(), EngineError> {
-        let (mut head_timestamps, mut head_values) = (timestamps_ms.split_off(head_from), values.split_off(head_from));
         for block in &self.later_blocks() {
             if block.meta().range.overlaps(range) {
-                read_series(block, labels, range, timestamps_ms, values)?;
+                sources.begin(out);
+                read_series(block, labels, range, out, Mark::default())?;
             }
         }
-        timestamps_ms.append(&mut head_timestamps);
-        values.append(&mut head_values);
         Ok(())
+    }
+}
+
+/// Where the sources of a row begin in its columns. Mostly there are few, and no memory is asked for them.
+#[derive(Default)]
+struct Sources {
+    few: [Mark; 6],
+    count: usize,
+    many: Vec<Mark>,
+}
+
+impl Sources {
+    fn begin(&mut self, out: &Columns) {
+        self.begin_at(out.mark());
+    }
+
+    fn begin_at(&mut self, mark: Mark) {
+        if self.count < self.few.len() {
+            self.few[self.count] = mark;
+        } else {
+            if self.many.is_empty() {
+                self.many.extend(self.few);
+            }
+            self.many.push(mark);
+        }
+        self.count += 1;
+    }
+
+    fn marks(&self) -> &[Mark] {
+        if self.many.is_empty() { &self.few[..self.count] } else { &self.many }
     }
 }

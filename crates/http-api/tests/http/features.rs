@@ -6,7 +6,8 @@ use crate::server::Server;
 use crate::store::{scalar, store};
 use mytsdb_http_api::ApiOptions;
 use mytsdb_model::Labels;
-use mytsdb_promql::{QueryOptions, TestStorage};
+use mytsdb_promql::QueryOptions;
+use mytsdb_promql_testkit::TestStorage;
 use std::sync::Arc;
 
 /// A counter that began anew between two samples, which only its start timestamps tell.
