@@ -15,6 +15,12 @@ pub enum FamilyKind {
     Histogram,
     /// Quantiles, sum and count.
     Summary,
+    /// Buckets of values that also fall.
+    GaugeHistogram,
+    /// Labels that describe; the value is 1.
+    Info,
+    /// Which of several states are on.
+    StateSet,
     /// Something that has no word there (counts of delta temporality).
     Unknown,
 }
@@ -27,6 +33,9 @@ impl FamilyKind {
             Self::Gauge => "gauge",
             Self::Histogram => "histogram",
             Self::Summary => "summary",
+            Self::GaugeHistogram => "gaugehistogram",
+            Self::Info => "info",
+            Self::StateSet => "stateset",
             Self::Unknown => "unknown",
         }
     }

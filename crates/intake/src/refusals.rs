@@ -83,6 +83,19 @@ impl Refusals {
         push_message(&mut self.messages, message, MESSAGES_MAX);
     }
 
+    /// Counts `points` refused points; `message` is called if there is room for one more.
+    pub fn add_with(&mut self, reason: RefusalReason, points: u64, message: impl FnOnce() -> String) {
+        self.counts[reason as usize] += points;
+        if points > 0 && self.messages.len() < MESSAGES_MAX {
+            push_message(&mut self.messages, &message(), MESSAGES_MAX);
+        }
+    }
+
+    /// Adds a message about something that is no point.
+    pub fn note(&mut self, message: &str) {
+        push_message(&mut self.messages, message, MESSAGES_MAX);
+    }
+
     /// All refused points.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()

@@ -1,0 +1,108 @@
+//! Type, help and unit of metrics, as both versions send them.
+
+use crate::symbols::Symbols;
+use crate::tags::{bytes, varint};
+use mytsdb_intake::{FamilyKind, Metadata};
+use mytsdb_protobuf::{ProtobufError, Reader};
+
+const KIND: u32 = varint(1);
+
+/// Records a `prometheus.MetricMetadata`; what is not UTF-8 is passed over.
+pub(crate) fn record_v1(message: &[u8], metadata: &Metadata) -> Result<(), ProtobufError> {
+    const FAMILY: u32 = bytes(2);
+    const HELP: u32 = bytes(4);
+    const UNIT: u32 = bytes(5);
+    let mut reader = Reader::new(message);
+    let (mut kind, mut family, mut help, mut unit) = (0, &[][..], &[][..], &[][..]);
+    while let Some(tag) = reader.tag()? {
+        match tag {
+            KIND => kind = reader.varint()?,
+            FAMILY => family = reader.bytes()?,
+            HELP => help = reader.bytes()?,
+            UNIT => unit = reader.bytes()?,
+            _ => reader.skip(tag, 0b11_0110)?,
+        }
+    }
+    record(metadata, family, kind, help, unit);
+    Ok(())
+}
+
+/// Records an `io.prometheus.write.v2.Metadata` of the series with that metric name.
+pub(crate) fn record_v2(
+    message: &[u8],
+    metric_name: &str,
+    symbols: &Symbols<'_>,
+    metadata: &Metadata,
+) -> Result<(), ProtobufError> {
+    const HELP_REF: u32 = varint(3);
+    const UNIT_REF: u32 = varint(4);
+    let mut reader = Reader::new(message);
+    let (mut kind, mut help, mut unit) = (0, 0, 0);
+    while let Some(tag) = reader.tag()? {
+        match tag {
+            KIND => kind = reader.varint()?,
+            HELP_REF => help = reader.varint()? as u32,
+            UNIT_REF => unit = reader.varint()? as u32,
+            _ => reader.skip(tag, 0b1_1010)?,
+        }
+    }
+    let text = |number| symbols.get(number).unwrap_or_default();
+    record(metadata, family_of(metric_name, kind).as_bytes(), kind, text(help), text(unit));
+    Ok(())
+}
+
+fn record(metadata: &Metadata, family: &[u8], kind: u64, help: &[u8], unit: &[u8]) {
+    let texts = (std::str::from_utf8(family), std::str::from_utf8(help), std::str::from_utf8(unit));
+    if let (Ok(family), Ok(help), Ok(unit)) = texts
+        && !family.is_empty()
+        && family.len() <= FAMILY_BYTES_MAX
+        && unit.len() <= FAMILY_BYTES_MAX
+    {
+        metadata.record(family, kind_of(kind), help, unit);
+    }
+}
+
+/// Bytes of a family's name, and of a unit.
+const FAMILY_BYTES_MAX: usize = 1 << 10;
+
+fn kind_of(number: u64) -> FamilyKind {
+    match number {
+        1 => FamilyKind::Counter,
+        2 => FamilyKind::Gauge,
+        3 => FamilyKind::Histogram,
+        4 => FamilyKind::GaugeHistogram,
+        5 => FamilyKind::Summary,
+        6 => FamilyKind::Info,
+        7 => FamilyKind::StateSet,
+        _ => FamilyKind::Unknown,
+    }
+}
+
+/// The family of a series: version 2.0 describes each series, the store remembers families.
+fn family_of(metric_name: &str, kind: u64) -> &str {
+    let suffixes: &[&str] = match kind_of(kind) {
+        FamilyKind::Histogram | FamilyKind::GaugeHistogram => &["_bucket", "_sum", "_count", "_gsum", "_gcount"],
+        FamilyKind::Summary => &["_sum", "_count"],
+        _ => &[],
+    };
+    suffixes.iter().find_map(|suffix| metric_name.strip_suffix(suffix)).unwrap_or(metric_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_of_a_family_are_described_together() {
+        for (name, kind, family) in [
+            ("a_bucket", 3, "a"),
+            ("a_count", 3, "a"),
+            ("a", 3, "a"),
+            ("a_sum", 5, "a"),
+            ("a_bucket", 5, "a_bucket"),
+            ("a_sum", 1, "a_sum"),
+        ] {
+            assert_eq!(family_of(name, kind), family, "{name} {kind}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Where translated samples go.
+
+use mytsdb_histogram::FloatHistogram;
+use mytsdb_intake::Refused;
+use mytsdb_model::{Labels, SeriesRef};
+
+/// Takes the samples of one request, in the order in which they were sent. Each is a row: it is stored or refused by itself.
+pub trait Sink {
+    /// The reference of a series, new or known. Called only for series the cache does not know.
+    ///
+    /// # Errors
+    /// If the series cannot be had; its samples are then refused with that message.
+    fn resolve(&mut self, labels: &Labels) -> Result<SeriesRef, Refused>;
+
+    /// Whether `series`, resolved in an earlier epoch, is still good; if so it stays good through this one.
+    fn touch(&mut self, series: SeriesRef) -> bool;
+
+    /// Takes one float.
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64);
+
+    /// Takes one native histogram, which is [valid](FloatHistogram::validate).
+    ///
+    /// # Errors
+    /// If histograms, or this one, are not stored; it is no row then.
+    fn append_histogram(
+        &mut self,
+        series: SeriesRef,
+        timestamp_ms: i64,
+        histogram: FloatHistogram,
+    ) -> Result<(), Refused>;
+}
