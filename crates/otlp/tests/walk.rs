@@ -1,6 +1,8 @@
 //! The walk against prost: the same values from random requests, and no panic on damaged ones.
 //!
 //! proptest prints the failing case; `PROPTEST_RNG_SEED` replays a run and `PROPTEST_CASES` deepens it.
+//!
+//! long because both readers print the same facts, message by message.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
 use mytsdb_histogram::FloatHistogram;
