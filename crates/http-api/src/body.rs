@@ -60,32 +60,6 @@ impl Body for ChunkBody {
     }
 }
 
-/// A body that holds something until its last byte is taken.
-pub(crate) struct Held<B, T> {
-    pub(crate) body: B,
-    pub(crate) _held: T,
-}
-
-impl<B: Body + Unpin, T: Unpin> Body for Held<B, T> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 /// What a stream may take.
 pub(crate) struct StreamLimits {
     /// Where its memory counts.

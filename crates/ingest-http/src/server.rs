@@ -1,22 +1,17 @@
-//! A listener for OTLP/HTTP alone: accepts connections, bounds them, and lets them finish when told to stop.
+//! A listener for OTLP/HTTP alone.
 
 use crate::{HttpIngestError, HttpOptions};
 use axum::Router;
 use axum::body::Body;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
-use hyper_util::service::TowerToHyperService;
-use mytsdb_listener::Stream;
+use http::Request;
+use hyper::body::Incoming;
+use mytsdb_listener::ServeOptions;
 use std::future::Future;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 /// Most bytes of a request's head, and of a body that are read at once.
-const HEAD_BYTES_MAX: usize = 64 << 10;
-/// Streams that one HTTP/2 connection may have open.
-const STREAMS_MAX: u32 = 128;
+const HEAD_BYTES_MAX: u32 = 64 << 10;
 
 /// Serves `router` on `listener` until `shutdown` is done; then takes no more connections and gives those there are
 /// [`HttpOptions::shutdown_grace`] to finish what they are at. What is left then is cut off.
@@ -33,61 +28,11 @@ pub async fn serve(
 ) -> Result<(), HttpIngestError> {
     let address = listener.local_addr()?;
     tracing::info!(%address, "OTLP/HTTP is listening");
-    let connections = GracefulShutdown::new();
-    let mut tasks = tokio::task::JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let stream = tokio::select! {
-            () = &mut shutdown => break,
-            stream = options.acceptor.accept(&listener) => stream,
-        };
-        // Finished tasks are taken out, so that the set does not grow with every connection ever made.
-        while tasks.try_join_next().is_some() {}
-        let connection = connections.watch(connection(stream, router.clone()));
-        tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended early");
-            }
-        });
-    }
-    drop(listener);
-    if tokio::time::timeout(options.shutdown_grace, connections.shutdown()).await.is_err() {
-        tracing::warn!("requests were still being worked on when the shutdown grace ended");
-    }
-    tasks.shutdown().await;
+    let serving = ServeOptions { head_bytes_max: HEAD_BYTES_MAX, spare_paths: &[], drain: options.shutdown_grace };
+    let handler = move |request: Request<Incoming>| {
+        let router = router.clone();
+        async move { router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {}) }
+    };
+    mytsdb_listener::serve(listener, options.acceptor, serving, handler, shutdown).await;
     Ok(())
-}
-
-/// The future that serves one connection.
-fn connection(
-    stream: Stream<TcpStream>,
-    router: Router,
-) -> impl GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + use<> {
-    let slot = stream.slot().clone();
-    let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
-        let (router, slot) = (router.clone(), slot.clone());
-        async move {
-            // Answers are a few bytes: what is left to be written when this ends is in the connection's buffer.
-            let _busy = slot.begin_request();
-            if slot.is_spare() { Ok(too_many()) } else { router.oneshot(request.map(Body::new)).await }
-        }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    // The stream keeps the time of heads.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX as u32);
-    builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned()
-}
-
-/// All connections are busy, this one is one too many.
-fn too_many() -> Response<Body> {
-    let mut response = Response::new(Body::from("all connections are busy (--max-connections), come back later\n"));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
 }

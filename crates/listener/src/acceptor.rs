@@ -24,6 +24,10 @@ impl Acceptor {
         Self { connections: Connections::new(options, Metrics::new(listener, registry)) }
     }
 
+    pub(crate) fn connections_max(&self) -> usize {
+        self.connections.options.connections_max
+    }
+
     /// The next connection that has a slot. Others are closed at once. Failures are logged and tried again.
     ///
     /// Nothing is lost if the future is dropped.

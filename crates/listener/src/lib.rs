@@ -1,9 +1,10 @@
-//! Accepts connections for a server and keeps them within bounds: in number, in time, and in what a request line is.
+//! Accepts connections for a server and keeps them within bounds: in number, in time, and in what a request line is;
+//! and serves HTTP on them.
 //!
 //! Half-open and idle connections are what a network has most of, and no HTTP library bounds them in number. An [`Acceptor`]
 //! gives every connection a slot, ends those that take too long over a request's head or do nothing, and makes room
-//! for new ones by ending the one that has been quiet for longest. It is *not* a server: what a connection says is the
-//! business of the library that reads the [`Stream`].
+//! for new ones by ending the one that has been quiet for longest. [`serve`] is the loop of an HTTP server around it. What
+//! a request means is *not* the business of this crate.
 //!
 //! ```
 //! use mytsdb_listener::{Acceptor, ListenerOptions};
@@ -29,12 +30,14 @@ mod http1;
 mod http2;
 mod metrics;
 mod options;
+mod serve;
 mod slot;
 mod stream;
 
 pub use acceptor::Acceptor;
 pub use descriptors::{connections_within, raise_descriptor_limit};
 pub use options::ListenerOptions;
+pub use serve::{ServeOptions, serve};
 pub use slot::{Busy, Slot};
 pub use stream::Stream;
 
