@@ -5,8 +5,10 @@ use crate::encoding::Encoding;
 use crate::error::{ApiError, ErrorKind};
 use crate::json::Chunks;
 use axum::body::Body;
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
 
 /// Most warnings, and most infos, that an answer carries.
 const REMARKS_MAX: usize = 10;
@@ -60,6 +62,15 @@ pub(crate) struct Answer {
     content: Content,
 }
 
+/// What an error looks like.
+#[derive(Serialize)]
+struct ErrorEnvelope<'a> {
+    status: &'static str,
+    #[serde(rename = "errorType")]
+    error_type: &'static str,
+    error: &'a str,
+}
+
 enum Content {
     Whole(Vec<Bytes>),
     /// The rest is still being made.
@@ -75,6 +86,14 @@ impl Answer {
             Ok(Written::NoContent) => Self::no_content(),
             Err(error) => Self::error(&error),
         }
+    }
+
+    /// Small data.
+    pub(crate) fn data(encoding: Encoding, data: &impl Serialize) -> Self {
+        Self::of(encoding, |out| {
+            out.data(data);
+            Ok(Outcome::data())
+        })
     }
 
     /// A whole answer, not encoded yet.
@@ -117,11 +136,7 @@ impl Answer {
 
     pub(crate) fn error(error: &ApiError) -> Self {
         let mut out = Chunks::new();
-        out.raw("{\"status\":\"error\",\"errorType\":");
-        out.string(error.kind.as_str());
-        out.raw(",\"error\":");
-        out.string(&error.message);
-        out.raw("}");
+        out.data(&ErrorEnvelope { status: "error", error_type: error.kind.as_str(), error: &error.message });
         Self {
             status: error.kind.status(),
             encoding: Encoding::Identity,
@@ -130,8 +145,10 @@ impl Answer {
             content: Content::Whole(out.finish()),
         }
     }
+}
 
-    pub(crate) fn into_response(self) -> Response<Body> {
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response<Body> {
         let body = match self.content {
             Content::Whole(chunks) => Body::new(ChunkBody::new(chunks)),
             Content::Stream(stream) => Body::new(stream),
@@ -150,6 +167,21 @@ impl Answer {
         }
         response
     }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response<Body> {
+        Answer::error(&self).into_response()
+    }
+}
+
+/// Text without an envelope, for everything that is not the API proper.
+pub(crate) fn plain(status: StatusCode, text: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(text.into());
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
 }
 
 /// What [`write_framed`] has written.

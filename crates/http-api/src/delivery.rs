@@ -107,6 +107,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
     use crate::gate::Gate;
+    use axum::response::IntoResponse;
     use http_body_util::BodyExt;
     use mytsdb_promql::{Cancel, MemoryHold, QueryOptions};
     use mytsdb_telemetry::Registry;

@@ -1,9 +1,12 @@
 //! Compression of answers, by Prometheus' rule: the first token of `Accept-Encoding` that is exactly `gzip` or `deflate`.
 
+use axum::extract::FromRequestParts;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
+use http::request::Parts;
 use http::{HeaderMap, header};
+use std::convert::Infallible;
 use std::io::Write;
 
 /// Bodies below this are sent as they are: they fit one packet, and setting up a compressor costs more than sending.
@@ -60,6 +63,14 @@ impl Encoding {
             Encoding::Gzip => Some("gzip"),
             Encoding::Deflate => Some("deflate"),
         }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Encoding {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::negotiate(&head.headers))
     }
 }
 

@@ -1,8 +1,12 @@
 //! `features`: what this server can do, as clients that adapt themselves ask.
 
-use crate::api::Shared;
-use crate::json::Chunks;
+use crate::answer::Answer;
+use crate::encoding::Encoding;
 use crate::options::ApiOptions;
+use axum::extract::State;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 type Feature = (&'static str, bool);
 
@@ -85,18 +89,20 @@ const OPERATORS: [&str; 35] = [
 ];
 
 /// An object of objects of booleans, as Prometheus has it.
-pub(crate) fn write(shared: &Shared, out: &mut Chunks) {
-    out.raw("{");
-    group(out, "api", API);
-    out.raw(",");
-    group(out, "prometheus", PROMETHEUS);
-    out.raw(",");
-    group(out, "promql", promql(&shared.options));
-    out.raw(",");
-    group(out, "promql_functions", mytsdb_promql_syntax::FUNCTIONS.iter().map(|f| (f.name, true)));
-    out.raw(",");
-    group(out, "promql_operators", OPERATORS.map(|name| (name, true)));
-    out.raw("}");
+#[derive(Serialize)]
+pub(crate) struct Features(BTreeMap<&'static str, BTreeMap<&'static str, bool>>);
+
+impl Features {
+    pub(crate) fn new(options: &ApiOptions) -> Self {
+        let functions = mytsdb_promql_syntax::FUNCTIONS.iter().map(|function| (function.name, true));
+        Self(BTreeMap::from([
+            ("api", BTreeMap::from(API)),
+            ("prometheus", BTreeMap::from(PROMETHEUS)),
+            ("promql", BTreeMap::from(promql(options))),
+            ("promql_functions", functions.collect()),
+            ("promql_operators", OPERATORS.map(|name| (name, true)).into()),
+        ]))
+    }
 }
 
 fn promql(options: &ApiOptions) -> [Feature; 21] {
@@ -107,15 +113,6 @@ fn promql(options: &ApiOptions) -> [Feature; 21] {
     })
 }
 
-fn group(out: &mut Chunks, name: &str, features: impl IntoIterator<Item = Feature>) {
-    out.string(name);
-    out.raw(":");
-    let mut separator = "{";
-    for (name, is_on) in features {
-        out.raw(separator);
-        out.string(name);
-        out.raw(if is_on { ":true" } else { ":false" });
-        separator = ",";
-    }
-    out.raw("}");
+pub(crate) async fn answer(State(features): State<Arc<Features>>, encoding: Encoding) -> Answer {
+    Answer::data(encoding, &*features)
 }

@@ -1,15 +1,15 @@
 //! `/federate`: the newest samples of series, in the text format, for another server to collect.
 
-use crate::answer::{Frame, Outcome, Remarks};
-use crate::api::{Shared, plain};
-use crate::encoding::Encoding;
+use crate::answer::{Frame, Outcome, Remarks, plain};
+use crate::asked::Asked;
 use crate::error::ApiError;
-use crate::job::{self, Run};
+use crate::job::Run;
 use crate::json::Chunks;
-use crate::params::{Forms, Params};
+use crate::queries::Queries;
+use crate::readiness::Readiness;
 use crate::time::now_ms;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use mytsdb_columns::Columns;
 use mytsdb_model::{LABEL_NAME, Labels, Matcher, TimeRange, is_stale_nan};
@@ -58,18 +58,23 @@ impl Names {
     }
 }
 
-pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    if !shared.is_ready() {
-        return crate::probes::not_ready(&shared);
+pub(crate) async fn answer(
+    State(readiness): State<Arc<Readiness>>,
+    State(queries): State<Arc<Queries>>,
+    asked: Result<Asked, ApiError>,
+) -> Response<Body> {
+    if !readiness.is_ready() {
+        return readiness.not_ready();
     }
-    let encoding = Encoding::negotiate(request.headers());
-    let names = Names::negotiate(request.headers());
-    let selectors = Params::read(&shared, request, Forms::All).await.and_then(|params| params.selectors());
-    let selectors = match selectors {
-        Ok(selectors) => selectors,
+    let read = asked.and_then(|asked| {
+        let selectors = asked.params.selectors()?;
+        Ok((selectors, asked.encoding, Names::negotiate(&asked.headers)))
+    });
+    let (selectors, encoding, names) = match read {
+        Ok(read) => read,
         Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{}\n", error.message)),
     };
-    let (storage, options) = (Arc::clone(&shared.storage), shared.options.query.clone());
+    let (storage, options) = (Arc::clone(&queries.storage), queries.options.clone());
     let work = move |run: &Run, out: &mut Chunks| {
         let now = now_ms();
         let range = TimeRange::new(now - options.lookback_ms + 1, now);
@@ -78,9 +83,8 @@ pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
         write(&samples, names, run, out)?;
         Ok(Outcome::Data(Remarks::default()))
     };
-    let frame = (encoding, Frame::Bare(names.content_type()));
-    let (query, timeout) = (&shared.options.query, shared.options.query_timeout);
-    let mut response = job::run_framed(&shared.queries, query, timeout, frame, work).await;
+    let framed = (encoding, Frame::Bare(names.content_type()));
+    let mut response = queries.query(queries.timeout, framed, work).await;
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     response
 }

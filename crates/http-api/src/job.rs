@@ -9,6 +9,7 @@ use crate::error::{ApiError, ErrorKind};
 use crate::gate::Gate;
 use crate::json::{Chunks, Outlet};
 use axum::body::Body;
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::Response;
 use mytsdb_promql::{Cancel, MemoryHold, QueryOptions, StorageError};
@@ -24,6 +25,15 @@ impl Drop for CancelOnDrop {
             cancel.cancel();
         }
     }
+}
+
+/// What a job may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits<'a> {
+    /// Where its answer counts while it waits for a slow client.
+    pub(crate) options: &'a QueryOptions,
+    /// From its arrival to its answer.
+    pub(crate) timeout: Duration,
 }
 
 /// What a job knows of its own run.
@@ -84,30 +94,18 @@ pub(crate) fn at_once(
 /// Runs `work` on a blocking thread once `gate` lets it, and answers with what it writes.
 ///
 /// Rendering and compression are part of the job, so connection threads only ever copy bytes. Long answers are sent
-/// while they are written; what waits for a slow client counts by the limits of `options`. A panic answers 500, or cuts
+/// while they are written; what waits for a slow client counts by the limits. A panic answers 500, or cuts
 /// off an answer that has begun.
 pub(crate) async fn run(
     gate: &Gate,
-    options: &QueryOptions,
-    timeout: Duration,
-    encoding: Encoding,
-    work: impl FnOnce(&Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
-) -> Response<Body> {
-    run_framed(gate, options, timeout, (encoding, Frame::Envelope), work).await
-}
-
-/// [`run`] with another frame around the answer.
-pub(crate) async fn run_framed(
-    gate: &Gate,
-    options: &QueryOptions,
-    timeout: Duration,
+    Limits { options, timeout }: Limits<'_>,
     (encoding, frame): (Encoding, Frame),
     work: impl FnOnce(&Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
 ) -> Response<Body> {
     let arrived = Instant::now();
     let turn = match gate.enter(timeout).await {
         Ok(turn) => turn,
-        Err(error) => return Answer::error(&error).into_response(),
+        Err(error) => return error.into_response(),
     };
     let deadline = arrived + timeout;
     let cancel = Cancel::at(deadline);
@@ -124,8 +122,7 @@ pub(crate) async fn run_framed(
     if let Err(failure) = task.await {
         tracing::error!(error = %failure, "a query ended in a panic");
     }
-    let error = ApiError::new(ErrorKind::Internal, "internal error: the query ended in a panic");
-    Answer::error(&error).into_response()
+    ApiError::new(ErrorKind::Internal, "internal error: the query ended in a panic").into_response()
 }
 
 #[cfg(test)]

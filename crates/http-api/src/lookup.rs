@@ -1,17 +1,17 @@
 //! `series`, `labels` and `label/<name>/values`: what there is, without samples.
 
-use crate::answer::{Answer, Outcome, Remarks};
-use crate::api::Shared;
-use crate::encoding::Encoding;
+use crate::answer::{Outcome, Remarks};
+use crate::asked::{Asked, AskedPlainly};
 use crate::error::{ApiError, quoted};
 use crate::form;
-use crate::job::{self, Run};
+use crate::job::Run;
 use crate::json::Chunks;
 use crate::label_name;
-use crate::params::{Forms, Params};
+use crate::params::Params;
+use crate::queries::Queries;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use http::Response;
+use axum::extract::State;
+use http::{Response, Uri};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{LabelStorage, MemoryHold, SelectHints, SeriesSet, StorageError};
 use std::cmp::Reverse;
@@ -36,15 +36,10 @@ struct Lookup {
 }
 
 impl Lookup {
-    /// Errors of `match[]` come as `named` makes them: the three endpoints do not agree.
+    /// Errors of `match[]` come as `named` makes them: `series` names the parameter, the others do not.
     fn read(params: Params, named: fn(ApiError) -> ApiError) -> Result<Self, ApiError> {
         let (limit, range) = (params.limit()?, params.range()?);
         Ok(Self { limit, range, selectors: params.selectors().map_err(named)?, _params: params })
-    }
-
-    /// For `labels` and values: errors of `match[]` without the name of the parameter.
-    fn of_labels(params: Params) -> Result<Self, ApiError> {
-        Self::read(params, |error| error)
     }
 
     /// How many the storage is asked for, to notice that there are more.
@@ -53,18 +48,19 @@ impl Lookup {
     }
 }
 
-pub(crate) async fn series(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    let read = |params: Params| {
-        if let Some(reason) = params.malformed() {
-            return Err(ApiError::bad_data(format!("error parsing form values: {reason}")));
-        }
-        if params.all("match[]").next().is_none() {
-            return Err(ApiError::bad_data("no match[] parameter provided"));
-        }
-        Lookup::read(params, |error| ApiError::parameter("match[]", error.message))
-    };
-    let options = shared.options.query.clone();
-    answer(shared, request, (Answered::Later, Forms::UrlEncoded), read, move |storage, lookup, run, out| {
+pub(crate) async fn series(
+    State(queries): State<Arc<Queries>>,
+    AskedPlainly(asked): AskedPlainly,
+) -> Result<Response<Body>, ApiError> {
+    if let Some(reason) = asked.params.malformed() {
+        return Err(ApiError::bad_data(format!("error parsing form values: {reason}")));
+    }
+    if asked.params.all("match[]").next().is_none() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let lookup = Lookup::read(asked.params, |error| ApiError::parameter("match[]", error.message))?;
+    let (storage, options) = (Arc::clone(&queries.storage), queries.options.clone());
+    let work = move |run: &Run, out: &mut Chunks| {
         let limit = lookup.limit.unwrap_or(0);
         let hints = SelectHints { func: Some("series"), ..SelectHints::new(lookup.range, &run.cancel) };
         let mut hold = MemoryHold::new(&options);
@@ -79,8 +75,8 @@ pub(crate) async fn series(State(shared): State<Arc<Shared>>, request: Request) 
         }
         let truncated = write_series(&sets, limit, run, out)?;
         Ok(Outcome::Data(Remarks::truncated(truncated)))
-    })
-    .await
+    };
+    Ok(queries.lookup(asked.encoding, work).await)
 }
 
 /// Writes the series of all sets, each once and in order; at most `limit` (0 = all). Says whether there were more. Holds
@@ -120,37 +116,52 @@ fn write_series(sets: &[Box<dyn SeriesSet + '_>], limit: usize, run: &Run, out: 
     Ok(more)
 }
 
-pub(crate) async fn label_names(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    answer(shared, request, (Answered::AtOnce, Forms::All), Lookup::of_labels, |storage, lookup, run, out| {
-        let limit = lookup.limit.unwrap_or(0);
-        let names = union(lookup, run, |matchers| {
-            storage.label_names(lookup.range, matchers, Lookup::asked(limit), &run.cancel)
-        })?;
-        Ok(write_strings(out, names, limit))
+pub(crate) async fn label_names(State(queries): State<Arc<Queries>>, asked: Asked) -> Result<Response<Body>, ApiError> {
+    names_or_values(&queries, asked, 0, |storage, lookup, matchers, asked, run| {
+        storage.label_names(lookup.range, matchers, asked, &run.cancel)
     })
     .await
 }
 
-pub(crate) async fn label_values(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+pub(crate) async fn label_values(
+    State(queries): State<Arc<Queries>>,
+    uri: Uri,
+    asked: Asked,
+) -> Result<Response<Body>, ApiError> {
     // By hand: a router's own reading refuses what is no UTF-8 in words of its own.
-    let segment = request.uri().path().rsplit('/').nth(1).unwrap_or("");
-    let Ok(name) = String::from_utf8(form::decode_path(segment.as_bytes())) else {
-        let bytes = form::decode_path(segment.as_bytes());
-        return Answer::error(&ApiError::bad_data(format!("invalid label name: {}", quoted(&bytes)))).into_response();
-    };
+    let segment = uri.path().rsplit('/').nth(1).unwrap_or("");
+    let name = String::from_utf8(form::decode_path(segment.as_bytes()))
+        .map_err(|error| ApiError::bad_data(format!("invalid label name: {}", quoted(error.as_bytes()))))?;
     let name = label_name::unescape(&name);
     if name.is_empty() {
-        return Answer::error(&ApiError::bad_data(format!("invalid label name: {name:?}"))).into_response();
+        return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
     }
-    let values_max = shared.options.label_values_max;
-    answer(shared, request, (Answered::AtOnce, Forms::All), Lookup::of_labels, move |storage, lookup, run, out| {
-        let limit = lookup.limit.unwrap_or(values_max);
-        let asked = Lookup::asked(limit);
-        let values =
-            union(lookup, run, |matchers| storage.label_values(&name, lookup.range, matchers, asked, &run.cancel))?;
-        Ok(write_strings(out, values, limit))
+    names_or_values(&queries, asked, queries.label_values_max, move |storage, lookup, matchers, asked, run| {
+        storage.label_values(&name, lookup.range, matchers, asked, &run.cancel)
     })
     .await
+}
+
+/// Answers with what `find` gives for one selector after the other; at most `limit` if the request names none (0 = all).
+/// Tried on the connection's thread first: most of it is remembered and short.
+async fn names_or_values(
+    queries: &Queries,
+    asked: Asked,
+    limit: usize,
+    find: impl Fn(&dyn LabelStorage, &Lookup, &[Matcher], usize, &Run) -> Result<Vec<String>, StorageError> + Send + 'static,
+) -> Result<Response<Body>, ApiError> {
+    let lookup = Lookup::read(asked.params, |error| error)?;
+    let storage = Arc::clone(&queries.storage);
+    let work = move |run: &Run, out: &mut Chunks| {
+        let limit = lookup.limit.unwrap_or(limit);
+        let find = |matchers: &[Matcher]| find(&*storage, &lookup, matchers, Lookup::asked(limit), run);
+        let texts = union(&lookup, run, find)?;
+        Ok(write_strings(out, texts, limit))
+    };
+    match queries.lookup_at_once(asked.encoding, &work) {
+        Some(response) => Ok(response),
+        None => Ok(queries.lookup(asked.encoding, work).await),
+    }
 }
 
 /// What one selector after the other gives; of all series if there is no selector.
@@ -179,34 +190,4 @@ fn write_strings(out: &mut Chunks, mut texts: Vec<String>, limit: usize) -> Outc
     }
     out.strings(texts);
     Outcome::Data(Remarks::truncated(truncated))
-}
-
-/// Whether a lookup is tried on the connection's thread.
-enum Answered {
-    /// Most of it is remembered and short.
-    AtOnce,
-    /// It mostly takes longer, so that trying is a waste.
-    Later,
-}
-
-async fn answer(
-    shared: Arc<Shared>,
-    request: Request,
-    (answered, forms): (Answered, Forms),
-    read: impl FnOnce(Params) -> Result<Lookup, ApiError>,
-    find: impl Fn(&dyn LabelStorage, &Lookup, &Run, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
-) -> Response<Body> {
-    let encoding = Encoding::negotiate(request.headers());
-    let lookup = match Params::read(&shared, request, forms).await.and_then(read) {
-        Ok(lookup) => lookup,
-        Err(error) => return Answer::error(&error).into_response(),
-    };
-    let storage = Arc::clone(&shared.storage);
-    let work = move |run: &Run, out: &mut Chunks| find(&*storage, &lookup, run, out);
-    if matches!(answered, Answered::AtOnce)
-        && let Some(response) = job::at_once(&shared.lookups, encoding, &work)
-    {
-        return response;
-    }
-    job::run(&shared.lookups, &shared.options.query, shared.options.query_timeout, encoding, work).await
 }

@@ -1,22 +1,21 @@
 //! `metadata`: type, help and unit of metrics.
 
-use crate::answer::{Answer, Outcome};
-use crate::api::Shared;
-use crate::encoding::Encoding;
+use crate::answer::Answer;
+use crate::asked::Asked;
 use crate::error::ApiError;
-use crate::json::Chunks;
-use crate::params::{Forms, Params};
+use crate::params::Params;
 use crate::probes;
-use axum::body::Body;
-use axum::extract::{Request, State};
-use http::Response;
+use axum::extract::State;
+use mytsdb_telemetry::Registry;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is known of a metric family.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FamilyMeta {
     /// `counter`, `gauge`, `histogram`, `summary` or `unknown`.
+    #[serde(rename = "type")]
     pub kind: &'static str,
     /// One sentence.
     pub help: String,
@@ -47,13 +46,15 @@ fn of_otlp(meta: mytsdb_otlp::FamilyMetadata) -> FamilyMeta {
     FamilyMeta { kind: meta.kind.as_str(), help: meta.help, unit: meta.unit }
 }
 
-pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    let encoding = Encoding::negotiate(request.headers());
-    let params = match Params::read(&shared, request, Forms::All).await {
-        Ok(params) => params,
-        Err(error) => return Answer::error(&error).into_response(),
-    };
-    Answer::of(encoding, |out| write(&shared, &params, out)).into_response()
+/// Everybody who is asked, in turn, and the families of the server itself.
+pub(crate) struct Metadata {
+    pub(crate) sources: Vec<Box<dyn MetadataSource>>,
+    pub(crate) registry: Registry,
+}
+
+pub(crate) async fn answer(State(metadata): State<Arc<Metadata>>, asked: Asked) -> Result<Answer, ApiError> {
+    let families = metadata.find(&asked.params)?;
+    Ok(Answer::data(asked.encoding, &families))
 }
 
 /// A limit of this endpoint, which words its errors by itself. -1 if it is missing.
@@ -61,48 +62,36 @@ fn limit(params: &Params, name: &str) -> Result<i64, ApiError> {
     params.integer(name).map_err(|_| ApiError::bad_data(format!("{name} must be a number"))).map(|n| n.unwrap_or(-1))
 }
 
-fn write(shared: &Shared, params: &Params, out: &mut Chunks) -> Result<Outcome, ApiError> {
-    // Negative: no limit. A metric always has something to say, so 0 is no limit there.
-    let families_max = usize::try_from(limit(params, "limit")?).unwrap_or(usize::MAX);
-    let per_metric_max = usize::try_from(limit(params, "limit_per_metric")?).ok().filter(|&n| n > 0);
-    let per_metric_max = per_metric_max.unwrap_or(usize::MAX);
-    let mut families: BTreeMap<String, Vec<FamilyMeta>> = BTreeMap::new();
-    let mut add = |name: String, meta: FamilyMeta| {
-        let known = families.entry(name).or_default();
-        if !known.contains(&meta) {
-            known.push(meta);
+impl Metadata {
+    /// What a request asks for, by family.
+    fn find(&self, params: &Params) -> Result<BTreeMap<String, Vec<FamilyMeta>>, ApiError> {
+        // Negative: no limit. A metric always has something to say, so 0 is no limit there.
+        let families_max = usize::try_from(limit(params, "limit")?).unwrap_or(usize::MAX);
+        let per_metric_max = usize::try_from(limit(params, "limit_per_metric")?).ok().filter(|&n| n > 0);
+        let per_metric_max = per_metric_max.unwrap_or(usize::MAX);
+        let mut families: BTreeMap<String, Vec<FamilyMeta>> = BTreeMap::new();
+        let mut add = |name: String, meta: FamilyMeta| {
+            let known = families.entry(name).or_default();
+            if !known.contains(&meta) {
+                known.push(meta);
+            }
+        };
+        let metric = params.get("metric");
+        for source in &self.sources {
+            if metric.is_empty() {
+                source.all().into_iter().for_each(|(name, meta)| add(name, meta));
+            } else if let Some(meta) = source.get(metric) {
+                add(metric.to_owned(), meta);
+            }
         }
-    };
-    let metric = params.get("metric");
-    for source in &shared.metadata {
-        if metric.is_empty() {
-            source.all().into_iter().for_each(|(name, meta)| add(name, meta));
-        } else if let Some(meta) = source.get(metric) {
-            add(metric.to_owned(), meta);
+        for family in probes::families(&self.registry) {
+            if metric.is_empty() || metric == family.name {
+                add(family.name, FamilyMeta { kind: family.kind.as_str(), help: family.help, unit: family.unit });
+            }
         }
+        for metas in families.values_mut() {
+            metas.truncate(per_metric_max);
+        }
+        Ok(families.into_iter().take(families_max).collect())
     }
-    for family in probes::families(shared) {
-        if metric.is_empty() || metric == family.name {
-            add(family.name, FamilyMeta { kind: family.kind.as_str(), help: family.help, unit: family.unit });
-        }
-    }
-    out.raw("{");
-    for (i, (name, metas)) in families.iter().take(families_max).enumerate() {
-        if i > 0 {
-            out.raw(",");
-        }
-        out.string(name);
-        out.raw(":");
-        out.list(metas.iter().take(per_metric_max), |out, meta| {
-            out.raw("{\"type\":");
-            out.string(meta.kind);
-            out.raw(",\"help\":");
-            out.string(&meta.help);
-            out.raw(",\"unit\":");
-            out.string(&meta.unit);
-            out.raw("}");
-        });
-    }
-    out.raw("}");
-    Ok(Outcome::data())
 }

@@ -1,6 +1,6 @@
 //! The web page and its files, all of them inside the program.
 
-use crate::api::{Shared, plain};
+use crate::answer::plain;
 use crate::body::ChunkBody;
 use crate::encoding::Encoding;
 use crate::json::Chunks;
@@ -9,6 +9,7 @@ use axum::extract::{Path, Request, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use mytsdb_promql_syntax::Function;
+use serde::Serialize;
 use std::sync::Arc;
 
 /// Everything comes from this server, nothing is inline, nobody frames the page.
@@ -56,17 +57,19 @@ impl Page {
     }
 }
 
+/// What the page knows of a function.
+#[derive(Serialize)]
+struct Completion {
+    name: &'static str,
+    signature: String,
+}
+
 /// `export const FUNCTIONS = [{"name":…,"signature":…}]` and the aggregations, as a module.
 fn functions_module() -> String {
     let mut out = Chunks::new();
     out.raw("export const FUNCTIONS = ");
-    out.list(&mytsdb_promql_syntax::FUNCTIONS, |out, function| {
-        out.raw("{\"name\":");
-        out.string(function.name);
-        out.raw(",\"signature\":");
-        out.string(&signature(function));
-        out.raw("}");
-    });
+    let completion = |function: &'static Function| Completion { name: function.name, signature: signature(function) };
+    out.data(&mytsdb_promql_syntax::FUNCTIONS.iter().map(completion).collect::<Vec<_>>());
     out.raw(";\n");
     out.finish().iter().map(|chunk| String::from_utf8_lossy(chunk).into_owned()).collect()
 }
@@ -86,30 +89,29 @@ fn fnv1a<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
 }
 
-pub(crate) async fn index(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    let page = &shared.page;
-    respond(page, request.headers(), "text/html; charset=utf-8", page.index.clone(), "no-cache")
+pub(crate) async fn index(State(page): State<Arc<Page>>, request: Request) -> Response<Body> {
+    respond(&page, request.headers(), "text/html; charset=utf-8", page.index.clone(), "no-cache")
 }
 
 pub(crate) async fn asset(
-    State(shared): State<Arc<Shared>>,
+    State(page): State<Arc<Page>>,
     Path((version, file)): Path<(String, String)>,
     request: Request,
 ) -> Response<Body> {
     let (media_type, content) = match FILES.iter().find(|(name, _, _)| *name == file) {
         Some((_, media_type, content)) => (*media_type, Bytes::from_static(content)),
-        None if file == FUNCTIONS_FILE => ("text/javascript; charset=utf-8", shared.page.functions.clone()),
+        None if file == FUNCTIONS_FILE => ("text/javascript; charset=utf-8", page.functions.clone()),
         None => return plain(StatusCode::NOT_FOUND, "404 page not found\n"),
     };
     // A page from before an upgrade may ask with the old version; it must not keep what it gets.
-    let current = version == shared.page.version;
+    let current = version == page.version;
     let caching = if current { "public, max-age=31536000, immutable" } else { "no-cache" };
-    respond(&shared.page, request.headers(), media_type, content, caching)
+    respond(&page, request.headers(), media_type, content, caching)
 }
 
-pub(crate) async fn icon(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+pub(crate) async fn icon(State(page): State<Arc<Page>>, request: Request) -> Response<Body> {
     let (_, media_type, content) = ICON;
-    respond(&shared.page, request.headers(), media_type, Bytes::from_static(content), "no-cache")
+    respond(&page, request.headers(), media_type, Bytes::from_static(content), "no-cache")
 }
 
 fn respond(

@@ -1,57 +1,11 @@
-//! Parameters of a request: URL query and form body merged, and their typed readings.
+//! Parameters of a request, and their typed readings.
 
-use crate::api::Shared;
-use crate::error::{ApiError, ErrorKind};
-use crate::form;
+use crate::error::ApiError;
 use crate::time::{MAX_TIME_MS, MIN_TIME_MS, parse_duration_ns, parse_time_ms};
-use axum::body::{Body, HttpBody};
-use http::{Method, Request, header};
-use http_body_util::BodyExt;
 use mytsdb_model::{Matcher, TimeRange};
 use mytsdb_promql_syntax::{Expr, ParseError, ParseOptions};
 use std::num::IntErrorKind;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-/// Bytes of a form that do not count for [`Forms`] of all requests: most forms are shorter.
-const FREE_BYTES: usize = 64 << 10;
-/// Longest time for a form to arrive.
-const FORM_TIMEOUT: Duration = Duration::from_mins(1);
-/// What is read of a form that is too large, in times of the limit, before it is refused: a client that is still
-/// sending may not see an answer.
-const SWALLOWED_TIMES: usize = 2;
-
-/// Which forms an endpoint reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Forms {
-    /// `application/x-www-form-urlencoded` alone.
-    UrlEncoded,
-    /// `multipart/form-data` as well.
-    All,
-}
-
-/// Memory for the forms of all requests; each unit is a byte.
-pub(crate) struct FormBudget {
-    bytes: Arc<Semaphore>,
-    bytes_max: usize,
-}
-
-impl FormBudget {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        let bytes_max = bytes_max.min(Semaphore::MAX_PERMITS);
-        Self { bytes: Arc::new(Semaphore::new(bytes_max)), bytes_max }
-    }
-
-    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
-        let permit = u32::try_from(bytes).ok().and_then(|n| Arc::clone(&self.bytes).try_acquire_many_owned(n).ok());
-        permit.ok_or_else(|| {
-            let limit = self.bytes_max;
-            let text = format!("too many large forms at once: all together may have {limit} bytes, come back later");
-            ApiError::new(ErrorKind::Overloaded, text)
-        })
-    }
-}
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Name-value pairs in the order body, URL; of a multipart form in the order URL, body.
 pub(crate) struct Params {
@@ -59,33 +13,18 @@ pub(crate) struct Params {
     malformed: Option<String>,
     /// What the queries and selectors among the values may be.
     language: ParseOptions,
+    /// What the form takes of the budget for forms.
     _form: Option<OwnedSemaphorePermit>,
 }
 
 impl Params {
-    /// Reads the URL, and for a POST the body if it is a form.
-    pub(crate) async fn read(shared: &Shared, request: Request<Body>, forms: Forms) -> Result<Self, ApiError> {
-        let language = shared.options.language();
-        let (head, body) = request.into_parts();
-        let (mut url, url_malformed) = form::pairs(head.uri.query().unwrap_or("").as_bytes());
-        let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-        let is = |kind: &str| content_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(kind);
-        if head.method != Method::POST {
-            return Ok(Self { pairs: url, malformed: url_malformed, language, _form: None });
-        }
-        if is("application/x-www-form-urlencoded") {
-            let (bytes, held) = read_form(shared, body).await?;
-            let (mut pairs, malformed) = form::pairs(&bytes);
-            pairs.append(&mut url);
-            return Ok(Self { pairs, malformed: malformed.or(url_malformed), language, _form: held });
-        }
-        let boundary = form::boundary(content_type).filter(|_| forms == Forms::All && is("multipart/form-data"));
-        let Some(boundary) = boundary else {
-            return Ok(Self { pairs: url, malformed: url_malformed, language, _form: None });
-        };
-        let (bytes, held) = read_form(shared, body).await?;
-        url.extend(form::multipart(&bytes, boundary).unwrap_or_default());
-        Ok(Self { pairs: url, malformed: url_malformed, language, _form: held })
+    pub(crate) fn new(
+        pairs: Vec<(String, String)>,
+        malformed: Option<String>,
+        language: ParseOptions,
+        form: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self { pairs, malformed, language, _form: form }
     }
 
     /// What is wrong with the first pair that was left out.
@@ -185,56 +124,4 @@ fn selector(text: &str, language: ParseOptions) -> Result<Vec<Matcher>, ApiError
         return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
     }
     Ok(matchers)
-}
-
-/// The bytes of a form, and what they take of the budget.
-async fn read_form(shared: &Shared, body: Body) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), ApiError> {
-    let arriving = tokio::time::timeout(FORM_TIMEOUT, collect(shared, body));
-    arriving.await.unwrap_or_else(|_| {
-        let text = format!("the form did not arrive within {} seconds", FORM_TIMEOUT.as_secs());
-        Err(ApiError::new(ErrorKind::Timeout, text))
-    })
-}
-
-async fn collect(shared: &Shared, mut body: Body) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), ApiError> {
-    let bytes_max = shared.options.form_bytes_max;
-    let too_large =
-        || ApiError::bad_data(format!("form body is larger than {bytes_max} bytes (--http-max-form-bytes)"));
-    if body.size_hint().lower() > bytes_max as u64 {
-        swallow(body, bytes_max.saturating_mul(SWALLOWED_TIMES)).await;
-        return Err(too_large());
-    }
-    let (mut bytes, mut held): (Vec<u8>, Option<OwnedSemaphorePermit>) = (Vec::new(), None);
-    while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|error| ApiError::new(ErrorKind::Canceled, format!("error reading form body: {error}")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > bytes_max {
-            drop((bytes, held));
-            swallow(body, bytes_max.saturating_mul(SWALLOWED_TIMES)).await;
-            return Err(too_large());
-        }
-        let counted = |len: usize| len.saturating_sub(FREE_BYTES);
-        let more = counted(bytes.len() + data.len()) - counted(bytes.len());
-        if more > 0 {
-            let permit = shared.forms.take(more)?;
-            match &mut held {
-                Some(held) => held.merge(permit),
-                none => *none = Some(permit),
-            }
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Ok((bytes, held))
-}
-
-/// Reads on and forgets, until there is no more or `bytes_max` were read.
-async fn swallow(mut body: Body, bytes_max: usize) {
-    let mut read = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        read += frame.data_ref().map_or(0, bytes::Bytes::len);
-        if read > bytes_max {
-            return;
-        }
-    }
 }

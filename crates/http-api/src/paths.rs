@@ -1,22 +1,20 @@
 //! What is said of a URL before anybody looks at what it names: that it is too long, or should be written otherwise.
 
-use crate::answer::Answer;
-use crate::api::{Shared, plain};
+use crate::answer::plain;
 use crate::error::{ApiError, ErrorKind};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
+use axum::response::IntoResponse;
 use http::{HeaderValue, Response, StatusCode, header};
-use std::sync::Arc;
 
-pub(crate) async fn layer(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
+pub(crate) async fn layer(State(url_bytes_max): State<usize>, request: Request, next: Next) -> Response<Body> {
     let uri = request.uri();
-    let url_bytes_max = shared.options.url_bytes_max();
     if uri.path_and_query().is_some_and(|whole| whole.as_str().len() > url_bytes_max) {
         let text = format!(
             "the URL is longer than {url_bytes_max} bytes (--http-max-url-bytes); send the parameters as a POST form"
         );
-        return Answer::error(&ApiError::new(ErrorKind::UrlTooLong, text)).into_response();
+        return ApiError::new(ErrorKind::UrlTooLong, text).into_response();
     }
     let Some(path) = clean(uri.path()) else { return next.run(request).await };
     let location = uri.query().map_or(path.clone(), |query| format!("{path}?{query}"));

@@ -1,25 +1,25 @@
 //! What supervisors ask: is it alive, is it ready, and its own metrics as text.
 
-use crate::api::{Shared, plain};
+use crate::answer::plain;
 use crate::body::ChunkBody;
 use crate::encoding::Encoding;
+use crate::readiness::Readiness;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use mytsdb_telemetry::{Family, process_families, write_text};
+use http::{HeaderValue, Response, StatusCode, header};
+use mytsdb_telemetry::{Family, Registry, process_families, write_text};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 pub(crate) async fn healthy() -> Response<Body> {
     plain(StatusCode::OK, "mytsdb is healthy.\n")
 }
 
-pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    if !shared.is_ready() {
-        return not_ready(&shared);
+pub(crate) async fn ready(State(readiness): State<Arc<Readiness>>) -> Response<Body> {
+    if !readiness.is_ready() {
+        return readiness.not_ready();
     }
-    match shared.options.fault.find() {
+    match readiness.fault() {
         None => plain(StatusCode::OK, "mytsdb is ready.\n"),
         Some(reason) => plain(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -28,19 +28,9 @@ pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
     }
 }
 
-/// The answer to everything while the storage is being opened or closed.
-pub(crate) fn not_ready(shared: &Shared) -> Response<Body> {
-    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
-    // Relaxed: a word for people, nothing follows from it.
-    let stopping = if shared.stopping.load(Ordering::Relaxed) { "true" } else { "false" };
-    let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static("x-prometheus-stopping"), HeaderValue::from_static(stopping));
-    response
-}
-
-pub(crate) async fn metrics(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+pub(crate) async fn metrics(State(registry): State<Registry>, request: Request) -> Response<Body> {
     let mut text = String::new();
-    write_text(&families(&shared), &mut text);
+    write_text(&families(&registry), &mut text);
     let (encoding, chunks) = Encoding::negotiate(request.headers()).apply(vec![Bytes::from(text)]);
     let mut response = Response::new(Body::new(ChunkBody::new(chunks)));
     let headers = response.headers_mut();
@@ -54,8 +44,8 @@ pub(crate) async fn metrics(State(shared): State<Arc<Shared>>, request: Request)
 }
 
 /// The registry's families and those of the process, unless the registry has them from a source already.
-pub(crate) fn families(shared: &Shared) -> Vec<Family> {
-    let mut families = shared.registry.gather();
+pub(crate) fn families(registry: &Registry) -> Vec<Family> {
+    let mut families = registry.gather();
     let process: Vec<Family> = process_families()
         .into_iter()
         .filter(|f| families.binary_search_by(|known| known.name.cmp(&f.name)).is_err())

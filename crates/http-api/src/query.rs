@@ -1,20 +1,21 @@
 //! `query` and `query_range`.
 
-use crate::answer::{Answer, Outcome, Remarks};
-use crate::api::Shared;
-use crate::encoding::Encoding;
+use crate::answer::{Frame, Outcome, Remarks};
+use crate::asked::Asked;
 use crate::error::{ApiError, quoted};
-use crate::job::{self, Run};
+use crate::job::Run;
 use crate::json::Chunks;
-use crate::params::{Forms, Params};
+use crate::params::Params;
 use crate::plan::write_plan;
+use crate::queries::Queries;
 use crate::render::{MatrixWriter, truncate, write_value};
 use crate::time::now_ms;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use http::{HeaderMap, Response};
 use mytsdb_promql::{EvalError, Plan, QueryOptions, QueryResult, QueryStats, Summary};
 use mytsdb_promql_syntax::Expr;
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,12 +51,12 @@ enum Stats {
     Deprecated,
 }
 
-pub(crate) async fn instant(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    answer(shared, request, |params, _| Ok(When::At { timestamp_ms: params.time_ms_or("time", now_ms())? })).await
+pub(crate) async fn instant(State(queries): State<Arc<Queries>>, asked: Asked) -> Result<Response<Body>, ApiError> {
+    answer(&queries, asked, |params| Ok(When::At { timestamp_ms: params.time_ms_or("time", now_ms())? })).await
 }
 
-pub(crate) async fn range(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    answer(shared, request, |params, shared| {
+pub(crate) async fn range(State(queries): State<Arc<Queries>>, asked: Asked) -> Result<Response<Body>, ApiError> {
+    answer(&queries, asked, |params| {
         let (start_ms, end_ms) = (params.step_time_ms("start")?, params.step_time_ms("end")?);
         if end_ms < start_ms {
             return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
@@ -66,10 +67,10 @@ pub(crate) async fn range(State(shared): State<Arc<Shared>>, request: Request) -
             return Err(ApiError::parameter("step", reason));
         }
         let points = i128::from(end_ms - start_ms) * i128::from(NS_PER_MS) / i128::from(step_ns);
-        if points > i128::from(shared.options.range_points_max) {
+        if points > i128::from(queries.range_points_max) {
             return Err(ApiError::bad_data(format!(
                 "exceeded maximum resolution of {} points per timeseries. Try decreasing the query resolution (?step=XX)",
-                thousands(shared.options.range_points_max)
+                thousands(queries.range_points_max)
             )));
         }
         Ok(When::Steps { start_ms, end_ms, step_ms: step_ns / NS_PER_MS })
@@ -98,20 +99,13 @@ fn thousands(n: i64) -> String {
 }
 
 async fn answer(
-    shared: Arc<Shared>,
-    request: Request,
-    when: impl FnOnce(&Params, &Shared) -> Result<When, ApiError>,
-) -> Response<Body> {
-    let encoding = Encoding::negotiate(request.headers());
-    let use_start_timestamps = use_start_timestamps(request.headers());
-    let query = match Params::read(&shared, request, Forms::All)
-        .await
-        .and_then(|params| QueryRequest::read(params, &shared, when, use_start_timestamps))
-    {
-        Ok(query) => query,
-        Err(error) => return Answer::error(&error).into_response(),
-    };
-    let storage = Arc::clone(&shared.storage);
+    queries: &Queries,
+    asked: Asked,
+    when: impl FnOnce(&Params) -> Result<When, ApiError>,
+) -> Result<Response<Body>, ApiError> {
+    let framed = (asked.encoding, Frame::Envelope);
+    let query = QueryRequest::read(asked, queries, when)?;
+    let storage = Arc::clone(&queries.storage);
     let timeout = query.timeout;
     let work = move |run: &Run, out: &mut Chunks| {
         let began = Instant::now();
@@ -134,18 +128,17 @@ async fn answer(
         out.raw("}");
         Ok(Outcome::Data(remarks))
     };
-    job::run(&shared.queries, &shared.options.query, timeout, encoding, work).await
+    Ok(queries.query(timeout, framed, work).await)
 }
 
 impl QueryRequest {
     fn read(
-        params: Params,
-        shared: &Shared,
-        when: impl FnOnce(&Params, &Shared) -> Result<When, ApiError>,
-        use_start_timestamps: Result<Option<bool>, ApiError>,
+        Asked { params, headers, .. }: Asked,
+        queries: &Queries,
+        when: impl FnOnce(&Params) -> Result<When, ApiError>,
     ) -> Result<Self, ApiError> {
         let limit = params.limit()?.unwrap_or(0);
-        let when = when(&params, shared)?;
+        let when = when(&params)?;
         let timeout = match params.duration_ns("timeout")? {
             Some(ns @ ..=0) => {
                 let got = crate::time::format_go_duration(ns);
@@ -153,7 +146,7 @@ impl QueryRequest {
             }
             ns => ns.map(|ns| Duration::from_nanos(ns.unsigned_abs())),
         };
-        let mut options = shared.options.query.clone();
+        let mut options = queries.options.clone();
         let lookback_ns = params.duration_ns_with("lookback_delta", |reason| {
             ApiError::bad_data(format!("error parsing lookback delta duration: {reason}"))
         })?;
@@ -169,10 +162,10 @@ impl QueryRequest {
             _ => Stats::Deprecated,
         };
         options.profile = stats == Stats::All;
-        if let Some(use_start_timestamps) = use_start_timestamps? {
+        if let Some(use_start_timestamps) = use_start_timestamps(&headers)? {
             options.use_start_timestamps = use_start_timestamps;
         }
-        let timeout = timeout.map_or(shared.options.query_timeout, |t| t.min(shared.options.query_timeout));
+        let timeout = timeout.map_or(queries.timeout, |t| t.min(queries.timeout));
         Ok(Self { params, when, limit, timeout, options, stats })
     }
 
@@ -213,28 +206,44 @@ struct Timings {
     evaluated: Duration,
 }
 
+/// Seconds.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names that clients know")]
+struct TimingStats {
+    eval_total_time: f64,
+    result_sort_time: f64,
+    query_preparation_time: f64,
+    inner_eval_time: f64,
+    exec_queue_time: f64,
+    exec_total_time: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SampleStats {
+    total_queryable_samples: u64,
+    samples_read: u64,
+    peak_samples: u64,
+}
+
 /// `,"stats":{…}`. What the evaluator does not tell apart is counted once, under the name that comes nearest.
 fn write_stats(out: &mut Chunks, stats: QueryStats, timings: &Timings, plan: Option<&Plan>) {
-    let evaluation = timings.evaluated.saturating_sub(timings.parsed).as_secs_f64();
-    let seconds = [
-        (",\"stats\":{\"timings\":{\"evalTotalTime\":", timings.evaluated.as_secs_f64()),
-        (",\"resultSortTime\":", 0.0),
-        (",\"queryPreparationTime\":", timings.parsed.as_secs_f64()),
-        (",\"innerEvalTime\":", evaluation),
-        (",\"execQueueTime\":", timings.queued.as_secs_f64()),
-        (",\"execTotalTime\":", (timings.queued + timings.evaluated).as_secs_f64()),
-    ];
-    for (name, value) in seconds {
-        out.raw(name);
-        out.float(value);
-    }
-    out.raw("},\"samples\":{\"totalQueryableSamples\":");
-    out.integer(stats.samples_read);
-    out.raw(",\"samplesRead\":");
-    out.integer(stats.samples_read);
-    out.raw(",\"peakSamples\":");
-    out.integer(stats.samples_peak);
-    out.raw("}");
+    out.raw(",\"stats\":{\"timings\":");
+    out.data(&TimingStats {
+        eval_total_time: timings.evaluated.as_secs_f64(),
+        result_sort_time: 0.0,
+        query_preparation_time: timings.parsed.as_secs_f64(),
+        inner_eval_time: timings.evaluated.saturating_sub(timings.parsed).as_secs_f64(),
+        exec_queue_time: timings.queued.as_secs_f64(),
+        exec_total_time: (timings.queued + timings.evaluated).as_secs_f64(),
+    });
+    out.raw(",\"samples\":");
+    out.data(&SampleStats {
+        total_queryable_samples: stats.samples_read,
+        samples_read: stats.samples_read,
+        peak_samples: stats.samples_peak,
+    });
     if let Some(plan) = plan {
         out.raw(",\"plan\":");
         write_plan(out, plan);

@@ -1,6 +1,5 @@
 //! Counts and durations of requests, by route.
 
-use crate::api::Shared;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -31,12 +30,12 @@ impl RequestMetrics {
     }
 }
 
-pub(crate) async fn layer(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
+pub(crate) async fn layer(State(metrics): State<Arc<RequestMetrics>>, request: Request, next: Next) -> Response<Body> {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let arrived = Instant::now();
     let response = next.run(request).await;
     // Routes are the server's own words, paths are the client's: those must not become label values.
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    shared.requests.observe(route, response.status(), arrived.elapsed().as_secs_f64());
+    metrics.observe(route, response.status(), arrived.elapsed().as_secs_f64());
     response
 }

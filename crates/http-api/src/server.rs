@@ -7,8 +7,6 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use mytsdb_listener::{Acceptor, ListenerOptions, ServeOptions};
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
@@ -31,12 +29,11 @@ pub async fn serve(
 ) -> Result<(), HttpApiError> {
     let address = listener.local_addr().map_err(HttpApiError::Listen)?;
     tracing::info!(%address, "HTTP API is listening");
-    let shared = Arc::clone(&api.0);
     let router = api.router();
-    let options =
-        ListenerOptions { target_bytes_max: Some(shared.options.url_bytes_max()), ..shared.options.listener.clone() };
-    let acceptor = Acceptor::new("http", options, &shared.registry);
-    let serving = ServeOptions { head_bytes_max: HEAD_BYTES_MAX, spare_paths: &OF_HEALTH, drain: shared.options.drain };
+    let Api { state, options: api_options, .. } = api;
+    let options = ListenerOptions { target_bytes_max: Some(api_options.url_bytes_max()), ..api_options.listener };
+    let acceptor = Acceptor::new("http", options, &state.0.registry);
+    let serving = ServeOptions { head_bytes_max: HEAD_BYTES_MAX, spare_paths: &OF_HEALTH, drain: api_options.drain };
     let handler = move |request: Request<Incoming>| {
         let router = router.clone();
         async move {
@@ -48,8 +45,7 @@ pub async fn serve(
     };
     let stopping = async move {
         shutdown.await;
-        // Relaxed: a word for people, nothing follows from it.
-        shared.stopping.store(true, Ordering::Relaxed);
+        state.0.readiness.stop();
     };
     mytsdb_listener::serve(listener, acceptor, serving, handler, stopping).await;
     Ok(())

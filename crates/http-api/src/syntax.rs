@@ -1,96 +1,69 @@
 //! `format_query`, `parse_query` and `query_exemplars`: answers that come from a query's text alone.
 
-use crate::answer::{Answer, Outcome};
-use crate::api::Shared;
-use crate::encoding::Encoding;
+use crate::answer::Outcome;
+use crate::asked::Asked;
 use crate::error::ApiError;
-use crate::job;
 use crate::json::Chunks;
-use crate::params::{Forms, Params};
+use crate::queries::Queries;
 use crate::syntax_tree::write_expr;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use http::Response;
 use mytsdb_promql_syntax::{Expr, ParseError};
 use std::sync::Arc;
 
-pub(crate) async fn format_query(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    answer(
-        shared,
-        request,
-        |_| Ok(()),
-        in_query,
-        |expr, out| {
-            out.string(&mytsdb_promql_syntax::prettify(expr));
-            Ok(Outcome::data())
-        },
-    )
+pub(crate) async fn format_query(State(queries): State<Arc<Queries>>, asked: Asked) -> Response<Body> {
+    answer(&queries, asked, in_query, |expr, out| {
+        out.string(&mytsdb_promql_syntax::prettify(expr));
+        Outcome::data()
+    })
     .await
 }
 
-pub(crate) async fn parse_query(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    answer(
-        shared,
-        request,
-        |_| Ok(()),
-        in_query,
-        |expr, out| {
-            write_expr(out, expr);
-            Ok(Outcome::data())
-        },
-    )
+pub(crate) async fn parse_query(State(queries): State<Arc<Queries>>, asked: Asked) -> Response<Body> {
+    answer(&queries, asked, in_query, |expr, out| {
+        write_expr(out, expr);
+        Outcome::data()
+    })
     .await
 }
 
 /// There are no exemplars here, so only the request is checked; a query without selectors gets no data at all.
-pub(crate) async fn exemplars(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
-    let check = |params: &Params| {
-        if params.range()?.is_empty() {
-            return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
+pub(crate) async fn exemplars(State(queries): State<Arc<Queries>>, asked: Asked) -> Result<Response<Body>, ApiError> {
+    if asked.params.range()?.is_empty() {
+        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
+    }
+    let refuse = |error: &ParseError| ApiError::bad_data(error.to_string());
+    let work = |expr: &Expr, out: &mut Chunks| {
+        let mut selects = false;
+        expr.walk(&mut |e| {
+            selects |= matches!(e, Expr::Vector(_) | Expr::Matrix(_));
+            !selects
+        });
+        if !selects {
+            return Outcome::NoContent;
         }
-        Ok(())
+        out.raw("[]");
+        Outcome::data()
     };
-    answer(
-        shared,
-        request,
-        check,
-        |error| ApiError::bad_data(error.to_string()),
-        |expr, out| {
-            let mut selects = false;
-            expr.walk(&mut |e| {
-                selects |= matches!(e, Expr::Vector(_) | Expr::Matrix(_));
-                !selects
-            });
-            if !selects {
-                return Ok(Outcome::NoContent);
-            }
-            out.raw("[]");
-            Ok(Outcome::data())
-        },
-    )
-    .await
+    Ok(answer(&queries, asked, refuse, work).await)
 }
 
 fn in_query(error: &ParseError) -> ApiError {
     ApiError::parse("query", error)
 }
 
+/// Parses the query in its turn: a long one takes a while.
 async fn answer(
-    shared: Arc<Shared>,
-    request: Request,
-    check: impl FnOnce(&Params) -> Result<(), ApiError>,
+    queries: &Queries,
+    asked: Asked,
     refuse: fn(&ParseError) -> ApiError,
-    write: impl FnOnce(&Expr, &mut Chunks) -> Result<Outcome, ApiError> + Send + 'static,
+    write: impl FnOnce(&Expr, &mut Chunks) -> Outcome + Send + 'static,
 ) -> Response<Body> {
-    let encoding = Encoding::negotiate(request.headers());
-    let read = Params::read(&shared, request, Forms::All).await;
-    let params = match read.and_then(|params| check(&params).map(|()| params)) {
-        Ok(params) => params,
-        Err(error) => return Answer::error(&error).into_response(),
-    };
-    let work = move |_: &job::Run, out: &mut Chunks| {
+    let params = asked.params;
+    let work = move |_: &_, out: &mut Chunks| {
         let expr = params.expression().map_err(|error| refuse(&error))?;
-        write(&expr, out)
+        Ok(write(&expr, out))
     };
-    job::run(&shared.lookups, &shared.options.query, shared.options.query_timeout, encoding, work).await
+    queries.lookup(asked.encoding, work).await
 }

@@ -1,10 +1,11 @@
-//! JSON as Prometheus writes it, rendered by hand into chunks of bytes.
+//! JSON as Prometheus writes it, rendered into chunks of bytes.
 
 mod chunks;
 mod histogram;
 mod number;
 #[cfg(test)]
 pub(crate) mod number_reference;
+mod serialize;
 mod spare;
 mod text;
 
