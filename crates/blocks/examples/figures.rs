@@ -4,7 +4,7 @@
 //! starts one. Every sample is read back and compared bit for bit. `-- --series N` measures instead a block of N series
 //! with 480 samples each, made up, in both versions.
 
-use mytsdb_blocks::{Block, BlockWriter, BlockWriterV1, ChunkRef};
+use mytsdb_blocks::{Block, BlockWriter, BlockWriterV1, ChunkRef, Compaction, compact};
 use mytsdb_codec::{ChunkEncoding, DxEncoder};
 use mytsdb_columns::Columns;
 use mytsdb_io::{Disk, RealDisk};
@@ -44,13 +44,58 @@ fn size(path: &Path) {
     report("one block", &samples, &[TimeRange::ALL]);
     let copies = 12;
     report(&format!("one block, the scrapes {copies} times over"), &repeated(&samples, copies), &[TimeRange::ALL]);
+    compacted(&samples, copies);
+}
+
+/// What remains of the blocks of a day when they are merged: the scrapes again and again, a block for each time.
+fn compacted(samples: &Samples, copies: i64) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let all = repeated(samples, copies);
+    let range = range(&all);
+    let span = (range.maxt - range.mint) / copies + 1;
+    let inputs: Vec<_> = (0..copies)
+        .map(|copy| {
+            let mut writer = BlockWriter::new(disk.clone(), dir.path(), copy as u64).expect("a directory");
+            let from = range.mint + copy * span;
+            for (labels, (times, values)) in &all {
+                let (from, to): (usize, usize) =
+                    [from, from + span].map(|end| times.partition_point(|&t| t < end)).into();
+                let chunks = encode(&times[from..to], &values[from..to]);
+                writer.add_series(labels, refs(&chunks)).expect("sorted series");
+            }
+            writer.finish().expect("a sound disk")
+        })
+        .collect();
+    let start = Instant::now();
+    let mut writer = BlockWriter::new(disk, dir.path(), copies as u64).expect("a directory");
+    let how =
+        &mut Compaction { range: TimeRange::ALL, hidden: &|_, _, _| (), stop: StopSign::NEVER, pace: &mut |_| () };
+    let done = compact(&inputs, &mut writer, how).expect("sound blocks");
+    let merged = start.elapsed().as_secs_f64();
+    let block = writer.finish().expect("a sound disk");
+    let (count, _) = check(&block, &all, TimeRange::ALL);
+    assert_eq!(count, done.samples_written);
+    let before: u64 = inputs.iter().map(|block| block.meta().bytes).sum();
+    let per_sample = |bytes: u64| bytes as f64 / count as f64;
+    println!(
+        "compacted, {copies} blocks of the scrapes into one: {} chunks, {count} samples",
+        block.meta().chunk_count
+    );
+    println!("  before         {before:9} B  {:.4} B/sample", per_sample(before));
+    println!("  all            {:9} B  {:.4} B/sample", block.meta().bytes, per_sample(block.meta().bytes));
+    println!("  merge: {merged:.2} s, {:.1} M samples/s, then verified", count as f64 / merged / 1e6);
+}
+
+fn range(samples: &Samples) -> TimeRange {
+    samples
+        .values()
+        .fold(TimeRange::EMPTY, |range, (times, _)| range.cover(TimeRange::new(times[0], times[times.len() - 1])))
 }
 
 /// The same again and again, later each time: what a longer block of such a machine would hold.
 fn repeated(samples: &Samples, copies: i64) -> Samples {
-    let range = samples
-        .values()
-        .fold(TimeRange::EMPTY, |range, (times, _)| range.cover(TimeRange::new(times[0], times[times.len() - 1])));
+    let range = range(samples);
     let length = range.maxt - range.mint + 1_000;
     let repeat = |(times, values): &(Vec<i64>, Vec<f64>)| {
         let times = (0..copies).flat_map(|copy| times.iter().map(move |time| time + copy * length)).collect();

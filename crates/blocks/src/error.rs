@@ -67,6 +67,14 @@ pub enum BlockError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// Samples that were read and cannot be written again.
+    #[error("samples of series {labels}: {source}")]
+    NotEncoded {
+        /// The series.
+        labels: String,
+        /// What the encoder says.
+        source: mytsdb_codec::CodecError,
+    },
     /// More than the format can count.
     #[error("{what} exceed what a block can hold")]
     TooLarge {
