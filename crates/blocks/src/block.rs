@@ -76,6 +76,11 @@ impl Block {
         either!(self, block => block.meta())
     }
 
+    /// Whether a block written now would be of a later version.
+    pub fn is_outdated(&self) -> bool {
+        matches!(self.0, Version::V1(_))
+    }
+
     /// Sizes of the parts of the file by name, header and footer left out.
     pub fn sections(&self) -> Vec<(&'static str, u64)> {
         either!(self, block => block.sections())

@@ -12,11 +12,23 @@ const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 24;
 const CRC_BYTES: usize = 4;
 
+/// Whether what a record says has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum CompactionState {
+    /// The outputs do not count: they may be missing or cut off.
+    Pending = 1,
+    /// All outputs are whole and durable, and the inputs do not count.
+    Done = 2,
+}
+
 /// Blocks that are going to replace others, or have done so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompactionRecord {
     /// The record's own id, after which its file is named.
     pub id: u64,
+    /// Which of the two.
+    pub state: CompactionState,
     /// Ids of the new blocks, ascending; none if nothing is left of the old ones.
     pub outputs: Vec<u64>,
     /// Ids of the blocks that they replace, ascending.
@@ -32,10 +44,10 @@ impl CompactionRecord {
         dir.join(file_name(self.id))
     }
 
-    /// Makes the record durable in `dir`.
+    /// Makes the record durable in `dir`; one of the same id that is there is replaced in one step.
     ///
     /// # Errors
-    /// [`BlockError::Io`]; then the record may be there after a power cut, and says what is not true: no output exists.
+    /// [`BlockError::Io`]; then the record may or may not be there after a power cut.
     ///
     /// # Panics
     /// If the ids do not ascend, are too many, or are both output and input.
@@ -51,7 +63,11 @@ impl CompactionRecord {
             disk.rename(&unpublished, &path)?;
             disk.sync_dir(dir)
         };
-        write().map_err(io_error(&path, "write"))
+        write().map_err(|error| {
+            // For the space alone: what has this name counts for nothing.
+            disk.remove(&unpublished).ok();
+            io_error(&path, "write")(error)
+        })
     }
 
     /// Removes the record, durably; that it is gone already is no error.
@@ -89,7 +105,7 @@ impl CompactionRecord {
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&(self.outputs.len() as u32).to_le_bytes());
         out.extend_from_slice(&(self.inputs.len() as u32).to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&(self.state as u32).to_le_bytes());
         for id in self.outputs.iter().chain(&self.inputs) {
             out.extend_from_slice(&id.to_le_bytes());
         }
@@ -114,9 +130,12 @@ fn decode(id: u64, bytes: &[u8]) -> Result<CompactionRecord, &'static str> {
     }
     let outputs = take.u32().ok_or("too short")? as usize;
     let inputs = take.u32().ok_or("too short")? as usize;
-    let reserved = take.u32().ok_or("too short")?;
-    if outputs > CompactionRecord::BLOCKS_MAX || !(1..=CompactionRecord::BLOCKS_MAX).contains(&inputs) || reserved != 0
-    {
+    let state = match take.u32().ok_or("too short")? {
+        1 => CompactionState::Pending,
+        2 => CompactionState::Done,
+        _ => return Err("state"),
+    };
+    if outputs > CompactionRecord::BLOCKS_MAX || !(1..=CompactionRecord::BLOCKS_MAX).contains(&inputs) {
         return Err("counts");
     }
     let mut ids = |count: usize| (0..count).map(|_| take.u64()).collect::<Option<Vec<u64>>>();
@@ -129,7 +148,7 @@ fn decode(id: u64, bytes: &[u8]) -> Result<CompactionRecord, &'static str> {
     if !ascend(&outputs) || !ascend(&inputs) || outputs.iter().any(|id| inputs.binary_search(id).is_ok()) {
         return Err("ids");
     }
-    Ok(CompactionRecord { id, outputs, inputs })
+    Ok(CompactionRecord { id, state, outputs, inputs })
 }
 
 fn file_name(id: u64) -> String {
@@ -159,7 +178,7 @@ mod tests {
     use mytsdb_io::SimDisk;
 
     fn record() -> CompactionRecord {
-        CompactionRecord { id: 9, outputs: vec![9, 10], inputs: vec![1, 4, 7] }
+        CompactionRecord { id: 9, state: CompactionState::Pending, outputs: vec![9, 10], inputs: vec![1, 4, 7] }
     }
 
     #[test]
@@ -179,10 +198,10 @@ mod tests {
     #[test]
     fn what_is_valid_but_makes_no_sense_is_refused() {
         for (outputs, inputs) in [(vec![2, 1], vec![3]), (vec![1], vec![]), (vec![1], vec![1]), (vec![], vec![2, 2])] {
-            let record = CompactionRecord { id: 0, outputs, inputs };
+            let record = CompactionRecord { id: 0, state: CompactionState::Done, outputs, inputs };
             assert!(decode(0, &record.encode()).is_err(), "{record:?}");
         }
-        let none = CompactionRecord { id: 0, outputs: vec![], inputs: vec![2] };
+        let none = CompactionRecord { id: 0, state: CompactionState::Done, outputs: vec![], inputs: vec![2] };
         assert_eq!(decode(0, &none.encode()), Ok(none));
     }
 
@@ -196,6 +215,9 @@ mod tests {
         };
         record().publish(&disk, dir).unwrap();
         assert_eq!(read(&disk.crash_losing_everything_unsynced()), [record()]);
+        let done = CompactionRecord { state: CompactionState::Done, outputs: vec![10], ..record() };
+        done.publish(&disk, dir).unwrap();
+        assert_eq!(read(&disk.crash_losing_everything_unsynced()), [done]);
         record().remove(&disk, dir).unwrap();
         record().remove(&disk, dir).unwrap();
         assert_eq!(read(&disk.crash_losing_everything_unsynced()), []);

@@ -23,7 +23,7 @@ pub use block::{Block, BlockMeta};
 pub use block_file::{block_file_name, list_blocks, parse_block_file_name, sweep_unpublished};
 pub use chunk::{ChunkData, ChunkMeta, ChunkRef, ChunkStats};
 pub use compact::{Compacted, Compaction, Hidden, compact};
-pub use compaction_record::CompactionRecord;
+pub use compaction_record::{CompactionRecord, CompactionState};
 pub use error::BlockError;
 pub use v1::BlockWriterV1;
 pub use v2::BlockWriter;

@@ -19,10 +19,9 @@ pub(crate) struct BlockSet {
 }
 
 impl BlockSet {
-    pub(crate) fn new(mut blocks: Vec<Arc<Block>>) -> Self {
-        blocks.sort_by_key(|b| b.meta().id);
+    pub(crate) fn new(blocks: Vec<Arc<Block>>) -> Self {
         let set = Self { list: RwLock::new(Arc::from([])), maxt_ms: AtomicI64::new(i64::MIN) };
-        set.replace(blocks);
+        set.exchange(|_| false, blocks);
         set
     }
 
@@ -37,20 +36,14 @@ impl BlockSet {
         self.maxt_ms.load(Ordering::Acquire)
     }
 
-    pub(crate) fn add(&self, block: Arc<Block>) {
-        let mut blocks = self.list().to_vec();
-        blocks.push(block);
-        self.replace(blocks);
-    }
-
-    pub(crate) fn remove(&self, gone: impl Fn(&Block) -> bool) {
-        self.replace(self.list().iter().filter(|b| !gone(b)).cloned().collect());
-    }
-
-    fn replace(&self, blocks: Vec<Arc<Block>>) {
+    /// Takes some blocks out and puts others in, in one step for whoever lists them.
+    pub(crate) fn exchange(&self, gone: impl Fn(&Block) -> bool, new: Vec<Arc<Block>>) {
+        let mut list = self.list.write();
+        let mut blocks: Vec<_> = list.iter().filter(|b| !gone(b)).cloned().chain(new).collect();
+        blocks.sort_by_key(|b| b.meta().id);
         let maxt = blocks.iter().map(|b| b.meta().range.maxt).max().unwrap_or(i64::MIN);
-        *self.list.write() = Arc::from(blocks);
-        // Release pairs with the Acquire in `maxt_ms`.
+        *list = Arc::from(blocks);
+        // Release pairs with the Acquire in `maxt_ms`. Under the lock, so that the last exchange has the last word.
         self.maxt_ms.store(maxt, Ordering::Release);
     }
 }

@@ -43,6 +43,10 @@ pub struct Engine {
     pub(crate) poisoned: OnceLock<String>,
     /// Held for the whole of a flush, so that there is one at a time.
     pub(crate) flushing: Mutex<crate::flush::FlushState>,
+    /// Held for the whole of a merge of blocks, so that there is one at a time.
+    pub(crate) compacting: Mutex<crate::compact::CompactState>,
+    /// Held while blocks are taken out of service.
+    pub(crate) retired: Mutex<crate::compact::Retired>,
     /// Counts flushes; references handed out in an epoch stay valid to the end of the next.
     pub(crate) epoch: AtomicU64,
     /// Counts the times that flushed chunks were dropped from the head: see `select`.

@@ -3,8 +3,8 @@
 //! The order is what makes a crash at any step harmless:
 //!
 //! 1. cut the log: everything before the new segment is applied to the head by now;
-//! 2. write the block, sync, rename, sync the folder, re-read it;
-//! 3. serve the block, then drop its samples from the head (a query in between sees both, and merges);
+//! 2. write a block for each day that has samples: sync, rename, sync the folder, re-read it;
+//! 3. serve the blocks, then drop their samples from the head (a query in between sees both, and merges);
 //! 4. write a checkpoint of what is left in the head, publish it;
 //! 5. delete the log before the cut, and the older checkpoint.
 //!
@@ -14,7 +14,7 @@ use crate::chunk::Sealer;
 use crate::head::{Frozen, MemSeries};
 use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, BlockWriter, ChunkRef};
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{StopSign, TimeRange};
 use mytsdb_wal::Wal;
 use std::sync::Arc;
@@ -23,6 +23,9 @@ use std::time::Instant;
 
 /// Most samples of a chunk in a block: long enough for the codec to pay, short enough to decode for a single window.
 const CHUNK_SAMPLES: usize = 1_024;
+
+/// Most blocks of one flush; what is younger then shares the last one.
+const BLOCKS_MAX: usize = 64;
 
 /// Rows of a checkpoint that are encoded together.
 const CHECKPOINT_ROWS: usize = 16_384;
@@ -36,6 +39,12 @@ pub(crate) struct FlushState {
 impl FlushState {
     pub(crate) fn new(next_block_id: u64) -> Self {
         Self { next_block_id }
+    }
+
+    /// The first of `count` ids that nobody else gets.
+    pub(crate) fn set_aside(&mut self, count: u64) -> u64 {
+        self.next_block_id += count;
+        self.next_block_id - count
     }
 }
 
@@ -97,14 +106,13 @@ impl Engine {
         }
         let mut flushed = 0;
         if !frozen.is_empty() {
-            let block = self.write_block(state.next_block_id, &frozen)?;
-            state.next_block_id += 1;
-            flushed = block.meta().sample_count;
+            let blocks = self.write_blocks(&mut state, &frozen)?;
+            flushed = blocks.iter().map(|block| block.meta().sample_count).sum();
             {
                 // Between two groups: a group that looks for the value of a late sample finds it in the head or in
                 // the blocks it lists, never in neither.
                 let _between_groups = self.committer.lock();
-                self.blocks.add(block);
+                self.blocks.exchange(|_| false, blocks);
             }
             // AcqRel, before the first drop: pairs with the Acquire in `Selection::read`.
             self.drops.fetch_add(1, Ordering::AcqRel);
@@ -123,15 +131,42 @@ impl Engine {
         Ok((flushed, removed))
     }
 
-    fn write_block(&self, id: u64, frozen: &[(Arc<MemSeries>, Frozen)]) -> Result<Arc<Block>, EngineError> {
+    /// A block for each day that has samples, so that compaction finds no block that crosses its grid.
+    fn write_blocks(
+        &self,
+        state: &mut FlushState,
+        frozen: &[(Arc<MemSeries>, Frozen)],
+    ) -> Result<Vec<Arc<Block>>, EngineError> {
+        let grid = self.grid();
+        let mut blocks: Vec<Arc<Block>> = Vec::new();
+        let mut from_ms = i64::MIN;
+        for count in 1..=BLOCKS_MAX {
+            let first_ms = frozen.iter().filter_map(|(_, part)| part.first_from(from_ms)).min();
+            let Some(first_ms) = first_ms else { break };
+            let maxt = if count == BLOCKS_MAX { i64::MAX } else { grid.day(first_ms).maxt };
+            blocks.extend(self.write_block(state.set_aside(1), TimeRange::new(first_ms, maxt), frozen)?);
+            let Some(next_ms) = maxt.checked_add(1) else { break };
+            from_ms = next_ms;
+        }
+        Ok(blocks)
+    }
+
+    /// `None` if there are no samples in the range.
+    fn write_block(
+        &self,
+        id: u64,
+        range: TimeRange,
+        frozen: &[(Arc<MemSeries>, Frozen)],
+    ) -> Result<Option<Arc<Block>>, EngineError> {
         let mut writer = BlockWriter::new(self.disk.clone(), &self.blocks_dir(), id)?;
         let mut columns = Columns::default();
         let mut sealer = Sealer::default();
-        for (series, part) in frozen {
+        for (series, part) in frozen.iter().filter(|(_, part)| part.overlaps(range)) {
             columns.clear();
             let chunks = part
                 .samples(&mut columns)
                 .and_then(|()| {
+                    columns.clip(Mark::default(), range);
                     let parts = columns.timestamps_ms.chunks(CHUNK_SAMPLES).zip(columns.values.chunks(CHUNK_SAMPLES));
                     parts.map(|(timestamps, values)| sealer.seal(timestamps, values)).collect::<Result<Vec<_>, _>>()
                 })
@@ -144,7 +179,7 @@ impl Engine {
             });
             writer.add_series(&series.labels, chunks)?;
         }
-        Ok(writer.finish()?)
+        Ok(if writer.series_count() == 0 { None } else { Some(writer.finish()?) })
     }
 
     /// Writes what the head still has, so that the log before `first_segment` can go.
@@ -182,29 +217,6 @@ impl Engine {
             self.selections.forget_head();
         }
         removed
-    }
-
-    /// Deletes the blocks that hold nothing within the retention.
-    fn expire(&self) -> Result<usize, EngineError> {
-        let now_ms = self.clock.now_ms().min(self.newest_ms.load(Ordering::Relaxed));
-        let oldest_ms = now_ms.saturating_sub(self.options.retention_ms);
-        let blocks = self.blocks.list();
-        let expired: Vec<_> = blocks.iter().filter(|b| b.meta().range.maxt < oldest_ms).collect();
-        if expired.is_empty() {
-            return Ok(0);
-        }
-        for block in &expired {
-            // The file first: one that cannot be removed stays served, and the next call tries again.
-            let path = block.path();
-            self.disk.remove(path).map_err(|e| EngineError::io("remove", path, e))?;
-            self.blocks.remove(|b| b.meta().id == block.meta().id);
-            self.selections.forget_block(block.meta().id);
-        }
-        let dir = self.blocks_dir();
-        self.disk.sync_dir(&dir).map_err(|e| EngineError::io("sync", &dir, e))?;
-        self.metrics.blocks_expired.add(expired.len() as u64);
-        self.report_blocks();
-        Ok(expired.len())
     }
 
     pub(crate) fn report_blocks(&self) {

@@ -26,8 +26,27 @@ const FLUSH_FAILURES: Description = Description::new("mytsdb_engine_flush_failur
 const FLUSH_SECONDS: Description = Description::new("mytsdb_engine_flush_seconds", "Time of one flush.");
 const BLOCKS_EXPIRED: Description =
     Description::new("mytsdb_engine_blocks_expired_total", "Blocks deleted because the retention had passed.");
+const COMPACTIONS: Description = Description::new("mytsdb_engine_compactions_total", "Merges of blocks.");
+const COMPACTION_FAILURES: Description =
+    Description::new("mytsdb_engine_compaction_failures_total", "Merges of blocks that failed.");
+const COMPACTIONS_POSTPONED: Description = Description::new(
+    "mytsdb_engine_compactions_postponed_total",
+    "Times that a merge of blocks was put off because the disk had no room for it.",
+);
+const COMPACTION_RUNNING: Description =
+    Description::new("mytsdb_engine_compaction_running", "1 while blocks are being merged.");
+const COMPACTION_SECONDS: Description = Description::new("mytsdb_engine_compaction_seconds", "Time of one merge.");
+const COMPACTION_BLOCKS: Description =
+    Description::new("mytsdb_engine_compaction_blocks_total", "Blocks that merges read (in) and wrote (out).");
+const COMPACTION_BYTES: Description = Description::new(
+    "mytsdb_engine_compaction_bytes_total",
+    "Size of the blocks that merges read (in) and wrote (out).",
+);
 const CORRUPTIONS: Description =
     Description::new("mytsdb_corruptions_total", "Damaged files or parts of files found, by kind.");
+
+/// Bounds for what takes seconds to minutes.
+const LONG_SECONDS: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0];
 
 /// Handles to the metrics of one engine.
 #[derive(Debug, Clone)]
@@ -51,6 +70,15 @@ pub(crate) struct Metrics {
     pub(crate) flush_failures: Counter,
     pub(crate) flush_seconds: Histogram,
     pub(crate) blocks_expired: Counter,
+    pub(crate) compactions: Counter,
+    pub(crate) compaction_failures: Counter,
+    pub(crate) compactions_postponed: Counter,
+    pub(crate) compaction_running: Gauge,
+    pub(crate) compaction_seconds: Histogram,
+    pub(crate) compaction_blocks_in: Counter,
+    pub(crate) compaction_blocks_out: Counter,
+    pub(crate) compaction_bytes_in: Counter,
+    pub(crate) compaction_bytes_out: Counter,
     pub(crate) corrupt_blocks: Counter,
     pub(crate) corrupt_wal: Counter,
 }
@@ -79,6 +107,15 @@ impl Metrics {
             flush_failures: registry.counter(&FLUSH_FAILURES, &[]),
             flush_seconds: registry.histogram(&FLUSH_SECONDS, LATENCY_SECONDS, &[]),
             blocks_expired: registry.counter(&BLOCKS_EXPIRED, &[]),
+            compactions: registry.counter(&COMPACTIONS, &[]),
+            compaction_failures: registry.counter(&COMPACTION_FAILURES, &[]),
+            compactions_postponed: registry.counter(&COMPACTIONS_POSTPONED, &[]),
+            compaction_running: registry.gauge(&COMPACTION_RUNNING, &[]),
+            compaction_seconds: registry.histogram(&COMPACTION_SECONDS, LONG_SECONDS, &[]),
+            compaction_blocks_in: registry.counter(&COMPACTION_BLOCKS, &[("side", "in")]),
+            compaction_blocks_out: registry.counter(&COMPACTION_BLOCKS, &[("side", "out")]),
+            compaction_bytes_in: registry.counter(&COMPACTION_BYTES, &[("side", "in")]),
+            compaction_bytes_out: registry.counter(&COMPACTION_BYTES, &[("side", "out")]),
             corrupt_blocks: corrupt("block"),
             corrupt_wal: corrupt("wal"),
         }

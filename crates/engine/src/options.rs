@@ -13,6 +13,8 @@ pub struct EngineOptions {
     pub durability: Durability,
     /// Samples older than this, in ms, are refused, and blocks that hold nothing newer are deleted.
     pub retention_ms: i64,
+    /// Size of blocks and log above which the oldest blocks are deleted, in bytes.
+    pub retention_bytes: Option<u64>,
     /// Span of a block, and of the grid that blocks are cut on, in ms.
     pub block_ms: i64,
     /// How long after the end of a block's span its samples stay in the head, in ms, so that slightly
@@ -41,6 +43,7 @@ impl EngineOptions {
             data_dir: data_dir.into(),
             durability: Durability::Fsync,
             retention_ms: 15 * 24 * HOUR_MS,
+            retention_bytes: None,
             block_ms: 2 * HOUR_MS,
             flush_delay_ms: 15 * MINUTE_MS,
             future_tolerance_ms: 10 * MINUTE_MS,

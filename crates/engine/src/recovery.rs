@@ -3,6 +3,7 @@
 use crate::block_set::BlockSet;
 use crate::chunk::Sealer;
 use crate::commit::Committer;
+use crate::compact::{self, set_aside};
 use crate::flush::FlushState;
 use crate::head::Catalog;
 use crate::metrics::Metrics;
@@ -30,7 +31,7 @@ pub struct Recovery {
     pub unknown_samples: u64,
     /// Blocks being served.
     pub block_count: usize,
-    /// Blocks that are damaged: where they were moved to, and why.
+    /// Blocks, and records of compactions, that are damaged: where they were moved to, and why.
     pub quarantined: Vec<(PathBuf, String)>,
 }
 
@@ -94,6 +95,8 @@ impl Engine {
             poisoned: OnceLock::new(),
             committer: Mutex::new(Committer::new(wal)),
             flushing: Mutex::new(FlushState::new(next_block_id)),
+            compacting: Mutex::default(),
+            retired: Mutex::default(),
             epoch: AtomicU64::new(1),
             drops: AtomicU64::new(0),
             newest_ms: AtomicI64::new(newest_block_ms.max(newest_head_ms)),
@@ -115,7 +118,9 @@ impl Engine {
 
 fn open_blocks(disk: &Arc<dyn Disk>, dir: &Path, recovery: &mut Recovery) -> Result<Vec<Arc<Block>>, EngineError> {
     let blocks_dir = dir.join("blocks");
+    let quarantine = dir.join("quarantine");
     mytsdb_blocks::sweep_unpublished(disk.as_ref(), &blocks_dir)?;
+    recovery.quarantined = compact::settle(disk.as_ref(), &blocks_dir, &quarantine)?;
     let mut blocks = Vec::new();
     for name in disk.list(&blocks_dir).map_err(|e| EngineError::io("list", &blocks_dir, e))? {
         if mytsdb_blocks::parse_block_file_name(&name).is_none() {
@@ -125,13 +130,7 @@ fn open_blocks(disk: &Arc<dyn Disk>, dir: &Path, recovery: &mut Recovery) -> Res
         match Block::open(disk.as_ref(), &path) {
             Ok(block) => blocks.push(Arc::new(block)),
             Err(error @ BlockError::Corrupt { .. }) => {
-                let quarantine = dir.join("quarantine");
-                disk.create_dir_all(&quarantine).map_err(|e| EngineError::io("create folder", &quarantine, e))?;
-                let to = quarantine.join(&name);
-                disk.rename(&path, &to).map_err(|e| EngineError::io("quarantine", &path, e))?;
-                for changed in [&quarantine, &blocks_dir] {
-                    disk.sync_dir(changed).map_err(|e| EngineError::io("sync folder", changed, e))?;
-                }
+                let to = set_aside(disk.as_ref(), &path, &quarantine)?;
                 recovery.quarantined.push((to, error.to_string()));
             }
             Err(error) => return Err(error.into()),

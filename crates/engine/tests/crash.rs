@@ -1,6 +1,6 @@
 //! Crash enumeration: the machine loses power at any call to the disk, and nothing acknowledged is gone afterwards.
 //!
-//! Each run plays random operations (batches in order, late, repeated and conflicting; flushes; clean restarts) on
+//! Each run plays random operations (batches in order, late, repeated and conflicting; flushes; compactions; clean restarts) on
 //! a simulated disk that stops at a random call, takes an image of what a power cut may leave, opens it, and
 //! compares with a model. Then it goes on from there, so crashes hit recovery and crashed recoveries too.
 //!
@@ -10,7 +10,7 @@
 use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock, Refusal};
 use mytsdb_io::SimDisk;
-use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
 use mytsdb_telemetry::Registry;
 use mytsdb_testkit::{Random, seed, setting};
 use std::collections::BTreeMap;
@@ -168,6 +168,13 @@ fn play(world: &mut World, random: &mut Random, operations: usize) -> bool {
                     return true;
                 }
             }
+            6 => loop {
+                match engine.compact(StopSign::NEVER, &mut |_| ()) {
+                    Ok(Some(_)) => verify(world, &engine),
+                    Ok(None) => break,
+                    Err(_) => return true,
+                }
+            },
             _ => {
                 if !append(world, &engine, random) {
                     return true;

@@ -33,9 +33,23 @@ pub(crate) struct Frozen {
 }
 
 impl Frozen {
+    fn chunks(&self) -> impl Iterator<Item = &SealedChunk> {
+        self.ordered.iter().chain(&self.late)
+    }
+
+    /// No sample from `from_ms` on is before this, which may be no sample's time; `None` if there is none.
+    pub(crate) fn first_from(&self, from_ms: i64) -> Option<i64> {
+        self.chunks().filter(|c| c.range.maxt >= from_ms).map(|c| c.range.mint.max(from_ms)).min()
+    }
+
+    /// Whether a chunk overlaps with a range.
+    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
+        self.chunks().any(|c| c.range.overlaps(range))
+    }
+
     /// Puts all samples, in order, into the columns, which are empty.
     pub(crate) fn samples(&self, out: &mut Columns) -> Result<(), CodecError> {
-        for chunk in self.ordered.iter().chain(&self.late) {
+        for chunk in self.chunks() {
             chunk.decode(out)?;
         }
         if !self.late.is_empty() {

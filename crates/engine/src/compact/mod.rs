@@ -1,0 +1,210 @@
+//! Compaction: several blocks become one, and readers notice nothing. `docs/compaction.md` has the rules.
+
+mod grid;
+mod plan;
+mod publish;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use grid::Grid;
+pub(crate) use publish::Retired;
+pub(crate) use settle::{set_aside, settle};
+
+use crate::{Engine, EngineError};
+use mytsdb_blocks::{Block, BlockError, BlockWriter, Compacted, Compaction, CompactionRecord, compact};
+use mytsdb_model::{StopSign, TimeRange};
+use plan::{Facts, Plan, Situation};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// Room that must be free on the disk beyond the size of what is merged, in bytes.
+const SPARE_BYTES: u64 = 64 << 20;
+
+/// What compaction remembers from one time to the next. Locked while a merge runs: there is one at a time.
+#[derive(Debug, Default)]
+pub(crate) struct CompactState {
+    /// Blocks that could not be merged and are left alone until the next start.
+    failed: HashSet<u64>,
+}
+
+/// What [`Engine::compact`] did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct CompactionDone {
+    /// Blocks that were replaced.
+    pub blocks_in: usize,
+    /// Blocks that took their place.
+    pub blocks_out: usize,
+    /// Size of the former.
+    pub bytes_in: u64,
+    /// Size of the latter.
+    pub bytes_out: u64,
+    /// Samples of the new blocks.
+    pub samples: u64,
+}
+
+/// A merge that has been decided on: blocks, and ids for what comes of them.
+struct Job {
+    inputs: Vec<Arc<Block>>,
+    ranges: Vec<TimeRange>,
+    /// The first of as many ids as there are ranges.
+    first_id: u64,
+}
+
+impl Engine {
+    /// Merges some blocks, if that is worth it now; `None` if not. To be called again until it is.
+    ///
+    /// Runs beside everything else, for as long as some 30 ns a sample take; `stop` ends it within about a millisecond, but
+    /// for the verification of what has been written. `pace` hears how many bytes have been written since it was last asked, and
+    /// may wait. Without room on the disk nothing is merged.
+    ///
+    /// # Errors
+    /// [`EngineError::Block`] or [`EngineError::Io`]: blocks are as they were, and those that are damaged are not tried
+    /// again before the next start. [`EngineError::Canceled`].
+    pub fn compact(
+        &self,
+        stop: StopSign<'_>,
+        pace: &mut dyn FnMut(u64),
+    ) -> Result<Option<CompactionDone>, EngineError> {
+        let mut state = self.compacting.lock();
+        self.finish_retired()?;
+        let Some(job) = self.next_job(&state.failed)? else { return Ok(None) };
+        let start = Instant::now();
+        self.metrics.compaction_running.set(1.0);
+        let done = self.run(&job, stop, pace);
+        self.metrics.compaction_running.set(0.0);
+        self.metrics.compaction_seconds.observe(start.elapsed().as_secs_f64());
+        match done {
+            Ok(done) => {
+                self.metrics.compactions.inc();
+                self.metrics.compaction_blocks_in.add(done.blocks_in as u64);
+                self.metrics.compaction_blocks_out.add(done.blocks_out as u64);
+                self.metrics.compaction_bytes_in.add(done.bytes_in);
+                self.metrics.compaction_bytes_out.add(done.bytes_out);
+                Ok(Some(done))
+            }
+            Err(EngineError::Canceled) => Err(EngineError::Canceled),
+            Err(error) => {
+                self.metrics.compaction_failures.inc();
+                if is_lasting(&error) {
+                    state.failed.extend(job.inputs.iter().map(|block| block.meta().id));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Decides what is merged next.
+    fn next_job(&self, failed: &HashSet<u64>) -> Result<Option<Job>, EngineError> {
+        // First without waiting for a flush: mostly there is nothing to do.
+        if self.plan(failed).is_none() {
+            return Ok(None);
+        }
+        // No flush is under way whose ids are lower than those set aside here.
+        let mut flushing = self.flushing.lock();
+        let Some(Plan { inputs, ranges }) = self.plan(failed) else { return Ok(None) };
+        let blocks = self.blocks.list();
+        let inputs: Vec<Arc<Block>> = blocks.iter().filter(|b| inputs.contains(&b.meta().id)).cloned().collect();
+        let needed = inputs.iter().map(|b| b.meta().bytes).sum::<u64>().saturating_add(SPARE_BYTES);
+        let dir = self.blocks_dir();
+        if self.disk.free_bytes(&dir).map_err(|e| EngineError::io("look for room in", &dir, e))? < needed {
+            self.metrics.compactions_postponed.inc();
+            return Ok(None);
+        }
+        let first_id = flushing.set_aside(ranges.len() as u64);
+        Ok(Some(Job { inputs, ranges, first_id }))
+    }
+
+    fn plan(&self, failed: &HashSet<u64>) -> Option<Plan> {
+        let blocks = self.blocks.list();
+        let facts: Vec<Facts> = blocks.iter().filter(|b| !b.meta().range.is_empty()).map(|b| facts(b)).collect();
+        // Acquire pairs with the Release in `flush_before`.
+        let flushed_until_ms = self.flushed_until_ms.load(Ordering::Acquire).max(self.blocks.maxt_ms());
+        Situation { blocks: &facts, grid: self.grid(), flushed_until_ms, failed }.plan()
+    }
+
+    /// Writes the outputs and exchanges them for the inputs; after an error it is as if nothing had been tried.
+    fn run(&self, job: &Job, stop: StopSign<'_>, pace: &mut dyn FnMut(u64)) -> Result<CompactionDone, EngineError> {
+        let record = CompactionRecord {
+            id: job.first_id,
+            state: mytsdb_blocks::CompactionState::Pending,
+            outputs: (job.first_id..job.first_id + job.ranges.len() as u64).collect(),
+            inputs: job.inputs.iter().map(|block| block.meta().id).collect(),
+        };
+        let dir = self.blocks_dir();
+        let mut outputs = Vec::new();
+        let done = record
+            .publish(&*self.disk, &dir)
+            .map_err(EngineError::from)
+            .and_then(|()| self.write_outputs(job, stop, pace, &mut outputs))
+            .and_then(|()| self.publish_outputs(&record, &job.inputs, &outputs));
+        if let Err(error) = done {
+            self.discard(&record, &outputs);
+            return Err(error);
+        }
+        self.selections_forget(&job.inputs);
+        self.report_blocks();
+        let bytes = |blocks: &[Arc<Block>]| blocks.iter().map(|block| block.meta().bytes).sum();
+        Ok(CompactionDone {
+            blocks_in: job.inputs.len(),
+            blocks_out: outputs.len(),
+            bytes_in: bytes(&job.inputs),
+            bytes_out: bytes(&outputs),
+            samples: outputs.iter().map(|block| block.meta().sample_count).sum(),
+        })
+    }
+
+    fn write_outputs(
+        &self,
+        job: &Job,
+        stop: StopSign<'_>,
+        pace: &mut dyn FnMut(u64),
+        outputs: &mut Vec<Arc<Block>>,
+    ) -> Result<(), EngineError> {
+        for (id, &range) in (job.first_id..).zip(&job.ranges) {
+            let mut writer = BlockWriter::new(self.disk.clone(), &self.blocks_dir(), id)?;
+            let mut written = 0;
+            let how = &mut Compaction {
+                range,
+                hidden: &|_, _, _| (),
+                stop,
+                pace: &mut |bytes| {
+                    pace(bytes - written);
+                    written = bytes;
+                },
+            };
+            let Compacted { series_count, .. } = compact(&job.inputs, &mut writer, how)?;
+            stop.check()?;
+            if series_count > 0 {
+                outputs.push(writer.finish()?);
+            }
+        }
+        Ok(())
+    }
+
+    fn selections_forget(&self, blocks: &[Arc<Block>]) {
+        for block in blocks {
+            self.selections.forget_block(block.meta().id);
+        }
+    }
+
+    /// The grid that blocks are cut and merged on.
+    pub(crate) fn grid(&self) -> Grid {
+        Grid::new(self.options.block_ms, self.options.retention_ms)
+    }
+}
+
+fn facts(block: &Block) -> Facts {
+    let meta = block.meta();
+    Facts { id: meta.id, range: meta.range, bytes: meta.bytes, is_outdated: block.is_outdated() }
+}
+
+/// Whether the same merge would fail again.
+fn is_lasting(error: &EngineError) -> bool {
+    match error {
+        EngineError::Block(error) => !matches!(**error, BlockError::Io { .. }),
+        _ => false,
+    }
+}

@@ -1,0 +1,89 @@
+//! The exchange of blocks: from step 3 of `docs/compaction.md` on.
+
+use crate::{Engine, EngineError};
+use mytsdb_blocks::{Block, CompactionRecord, CompactionState, block_file_name};
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+/// What has been decided and is not yet done on the disk. Who takes blocks out of service holds the lock on it.
+#[derive(Debug, Default)]
+pub(crate) struct Retired {
+    /// Done: inputs, or the record itself, may still be there.
+    record: Option<CompactionRecord>,
+}
+
+impl Engine {
+    /// Makes the outputs count, serves them instead of the inputs, and removes the inputs.
+    ///
+    /// # Errors
+    /// Before anything counts, so that the outputs can be discarded. What fails later is tried again by others.
+    pub(super) fn publish_outputs(
+        &self,
+        pending: &CompactionRecord,
+        inputs: &[Arc<Block>],
+        outputs: &[Arc<Block>],
+    ) -> Result<(), EngineError> {
+        let mut retired = self.retired.lock();
+        let served = self.blocks.list();
+        if !inputs.iter().all(|input| served.iter().any(|block| Arc::ptr_eq(block, input))) {
+            // One has expired; what is left is another plan.
+            return Err(EngineError::Canceled);
+        }
+        let outputs_ids = outputs.iter().map(|block| block.meta().id).collect();
+        let record = CompactionRecord { state: CompactionState::Done, outputs: outputs_ids, ..pending.clone() };
+        let published = record.publish(&*self.disk, &self.blocks_dir());
+        if let Err(error) = published {
+            // Whether it is on the disk is not known. It must not be there when the outputs go.
+            record.remove(&*self.disk, &self.blocks_dir())?;
+            return Err(error.into());
+        }
+        self.blocks.exchange(|block| record.inputs.binary_search(&block.meta().id).is_ok(), outputs.to_vec());
+        retired.record = Some(record);
+        drop(retired);
+        if self.finish_retired().is_err() {
+            self.metrics.compaction_failures.inc();
+        }
+        Ok(())
+    }
+
+    /// Removes what no longer counts from the disk, if a merge has left anything.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] or [`EngineError::Block`]; to be tried again.
+    pub(crate) fn finish_retired(&self) -> Result<(), EngineError> {
+        self.finish_retired_with(&mut self.retired.lock())
+    }
+
+    pub(crate) fn finish_retired_with(&self, retired: &mut Retired) -> Result<(), EngineError> {
+        let Some(record) = &retired.record else { return Ok(()) };
+        let dir = self.blocks_dir();
+        self.remove_blocks(&record.inputs)?;
+        record.remove(&*self.disk, &dir)?;
+        retired.record = None;
+        Ok(())
+    }
+
+    /// Removes block files, those that are there, durably.
+    fn remove_blocks(&self, ids: &[u64]) -> Result<(), EngineError> {
+        let dir = self.blocks_dir();
+        for &id in ids {
+            let path = dir.join(block_file_name(id));
+            match self.disk.remove(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(EngineError::io("remove", path, error));
+                }
+                _ => {}
+            }
+        }
+        self.disk.sync_dir(&dir).map_err(|e| EngineError::io("sync", &dir, e))
+    }
+
+    /// Removes outputs that do not count, then their record. If the disk refuses, the next start does it.
+    pub(super) fn discard(&self, record: &CompactionRecord, outputs: &[Arc<Block>]) {
+        let ids: Vec<u64> = outputs.iter().map(|block| block.meta().id).collect();
+        let removed = self.remove_blocks(&ids).is_ok() && record.remove(&*self.disk, &self.blocks_dir()).is_ok();
+        if !removed {
+            self.metrics.compaction_failures.inc();
+        }
+    }
+}
