@@ -1,6 +1,7 @@
 //! The mytsdb server: OTLP in, PromQL out, everything in one data folder.
 
 mod clock;
+mod compactor;
 mod logging;
 mod memory;
 mod self_metrics;

@@ -2,7 +2,7 @@
 
 use crate::clock::SystemClock;
 use crate::settings::{Config, Feature};
-use crate::{logging, self_metrics};
+use crate::{compactor, logging, self_metrics};
 use anyhow::{Context, Result, bail};
 use mytsdb_engine::{Engine, EngineError, EngineOptions, Recovery};
 use mytsdb_http_api::{Api, ApiOptions, Fault};
@@ -63,6 +63,7 @@ fn open_engine(config: &Config, registry: &Registry) -> Result<Engine> {
     let options = EngineOptions {
         durability: config.durability,
         retention_ms: config.retention.ms(),
+        retention_bytes: Some(config.retention_bytes).filter(|&bytes| bytes > 0),
         future_tolerance_ms: config.future_tolerance.ms(),
         series_max: config.max_series,
         staged_samples_max: config.max_staged_samples,
@@ -160,6 +161,14 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         let engine = engine.clone();
         move || maintain(&engine, &maintenance_stopping)
     })?;
+    let (stop_compactor, compactor_stopping) = mpsc::channel::<()>();
+    let compactor = match config.compaction_bytes_per_second {
+        0 => None,
+        bytes_per_second => Some(thread("compactor", {
+            let engine = engine.clone();
+            move || compactor::run(&engine, bytes_per_second, &compactor_stopping)
+        })?),
+    };
     let (stop_self_metrics, self_metrics_stopping) = mpsc::channel::<()>();
     let self_metrics = match config.self_metrics_interval.duration() {
         Duration::ZERO => None,
@@ -199,10 +208,10 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     } else {
         tracing::warn!("some requests did not finish within {DRAIN_MAX:?}");
     }
-    drop((stop_maintenance, stop_self_metrics));
+    drop((stop_maintenance, stop_compactor, stop_self_metrics));
     let stopped = tokio::task::spawn_blocking(move || {
         let stopped = engine.stop();
-        for worker in [Some(committer), Some(maintenance), self_metrics].into_iter().flatten() {
+        for worker in [Some(committer), Some(maintenance), compactor, self_metrics].into_iter().flatten() {
             if worker.join().is_err() {
                 tracing::error!("a worker thread had panicked");
             }

@@ -251,9 +251,11 @@ fn samples_of_both_kinds_and_start_times_come_through_a_merge() {
         let mut chunks = Vec::new();
         let mut at = 0;
         while at < columns.histograms.len() {
-            let (times, starts) = (&columns.histogram_timestamps_ms[at..], &columns.histogram_start_timestamps_ms[at..]);
+            let (times, starts) =
+                (&columns.histogram_timestamps_ms[at..], &columns.histogram_start_timestamps_ms[at..]);
             let mut bytes = Vec::new();
-            let taken = HistogramEncoder::default().encode(times, starts, &columns.histograms[at..], &mut bytes).unwrap();
+            let taken =
+                HistogramEncoder::default().encode(times, starts, &columns.histograms[at..], &mut bytes).unwrap();
             chunks.push((ChunkEncoding::Histogram, times[..taken].to_vec(), bytes));
             at += taken;
         }

@@ -121,7 +121,7 @@ fn compact_through(engine: &Engine, model: &Samples) -> Vec<EngineError> {
 }
 
 fn block_count(disk: &SimDisk) -> usize {
-    disk.list(Path::new("/data/blocks")).unwrap().iter().filter(|name| name.ends_with(".blk")).count()
+    mytsdb_blocks::list_blocks(disk, Path::new("/data/blocks")).unwrap().len()
 }
 
 #[test]

@@ -22,6 +22,12 @@ settings! {
         /// How long samples are kept, such as 15d or 1y; older ones are refused and deleted
         retention: Millis = "DURATION", Text("15d"), { least: "2h", because: "the span of one block" };
 
+        /// Most bytes of blocks and log together; past it the oldest blocks are deleted, within the retention too; 0 for no limit
+        retention_bytes: u64 = "BYTES", Text("0"), {};
+
+        /// Most bytes a second that merging blocks writes; 0 turns merging off
+        compaction_bytes_per_second: u64 = "BYTES", Text("33554432"), {};
+
         /// How far ahead of this machine's clock a sample may be
         future_tolerance: Millis = "DURATION", Text("10m"), {};
 

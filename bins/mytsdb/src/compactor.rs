@@ -1,0 +1,81 @@
+//! The thread that merges blocks, at a bounded rate of writing.
+
+use mytsdb_engine::{Engine, EngineError};
+use mytsdb_model::StopSign;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// How often it is looked for something to merge.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long nothing is tried after a failure.
+const INTERVAL_AFTER_FAILURE: Duration = Duration::from_mins(1);
+
+/// Merges blocks until the other end of `stopping` is dropped.
+pub(crate) fn run(engine: &Engine, bytes_per_second: u64, stopping: &mpsc::Receiver<()>) {
+    let stop = AtomicBool::new(false);
+    let mut rate = Rate { bytes_per_second, free_at: Instant::now() };
+    let mut pause = INTERVAL;
+    while let Err(mpsc::RecvTimeoutError::Timeout) = stopping.recv_timeout(pause) {
+        // Relaxed, here and below: one thread sets and reads it.
+        let go_on = || !stop.load(Ordering::Relaxed);
+        let mut pace = |bytes| {
+            let wait = rate.after(bytes, Instant::now());
+            if stopping.recv_timeout(wait) == Err(mpsc::RecvTimeoutError::Disconnected) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        };
+        pause = match engine.compact(StopSign::new(&go_on), &mut pace) {
+            Ok(None) | Err(EngineError::Canceled) => INTERVAL,
+            Ok(Some(done)) => {
+                tracing::info!(
+                    blocks = done.blocks_in,
+                    into = done.blocks_out,
+                    bytes = done.bytes_in,
+                    bytes_after = done.bytes_out,
+                    samples = done.samples,
+                    "merged blocks",
+                );
+                Duration::ZERO
+            }
+            Err(error) => {
+                tracing::error!("blocks could not be merged: {error}");
+                INTERVAL_AFTER_FAILURE
+            }
+        };
+    }
+}
+
+/// Spreads bytes over time.
+struct Rate {
+    bytes_per_second: u64,
+    /// When what has been written so far is paid for.
+    free_at: Instant,
+}
+
+impl Rate {
+    /// How long to wait after `bytes` more.
+    fn after(&mut self, bytes: u64, now: Instant) -> Duration {
+        let seconds = bytes as f64 / self.bytes_per_second as f64;
+        // A day at most: with a rate of a byte a second, a large series.
+        self.free_at = self.free_at.max(now) + Duration::from_secs_f64(seconds.min(86_400.0));
+        self.free_at - now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_spread_and_pauses_are_not_made_up_for() {
+        let now = Instant::now();
+        let mut rate = Rate { bytes_per_second: 1_000, free_at: now };
+        assert_eq!(rate.after(500, now), Duration::from_millis(500));
+        assert_eq!(rate.after(500, now), Duration::from_secs(1));
+        let later = now + Duration::from_secs(10);
+        assert_eq!(rate.after(100, later), Duration::from_millis(100));
+        assert_eq!(rate.after(0, later + Duration::from_secs(1)), Duration::ZERO);
+    }
+}
