@@ -160,7 +160,7 @@ fn expr_json(expr: &Expr) -> Value {
             "ReturnBool": e.return_bool, "VectorMatching": e.matching.as_ref().map(matching_json),
         }),
         Expr::Call(e) => json!({
-            "_t": "Call", "Func": {"_t": "Function", "name": e.function.name},
+            "_t": "Call", "Func": {"_t": "Function", "name": e.function.name()},
             "Args": e.args.iter().map(expr_json).collect::<Vec<_>>(), "PosRange": pos(e.pos),
         }),
         Expr::Matrix(e) => json!({

@@ -18,6 +18,7 @@ use compare::{Difference, Promised, compare, of_both_kinds};
 use data::{SPAN_MS, START_MS, loaded_data, random_data};
 use grammar::Writer;
 use mytsdb_http_api::ApiOptions;
+use mytsdb_promql_syntax::{AggregateOp, Expr, Function, StepUse, ValueType, parse};
 use mytsdb_testkit::Random;
 use servers::{Asker, Prometheus, ours};
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,13 +87,28 @@ impl Question {
     }
 
     fn promised(&self) -> Promised {
-        let sorting = ["sort(", "sort_desc(", "sort_by_label", "topk(", "bottomk("];
-        let instant = matches!(self, Self::Instant { .. });
-        Promised {
-            order: instant && sorting.iter().any(|f| self.text().starts_with(f)),
-            // Quantiles of values sort them, which leaves 0 and -0 in any order.
-            zero_signs: !self.text().contains("quantile"),
-        }
+        let Ok(expr) = parse(self.text()) else { return Promised { order: false, zero_signs: true } };
+        let order = match &expr {
+            Expr::Call(call) => match call.function.row().steps {
+                StepUse::Order => true,
+                _ => matches!(call.function, Function::SortByLabel | Function::SortByLabelDesc),
+            },
+            Expr::Aggregate(e) => {
+                matches!(e.op, AggregateOp::Topk | AggregateOp::Bottomk) && !e.without && e.grouping.is_empty()
+            }
+            _ => false,
+        };
+        // Quantiles of values sort them, which leaves 0 and -0 in any order.
+        let mut sorts_values = false;
+        expr.walk(&mut |part| {
+            sorts_values |= match part {
+                Expr::Call(call) => matches!(call.function, Function::QuantileOverTime),
+                Expr::Aggregate(e) => e.op == AggregateOp::Quantile,
+                _ => false,
+            };
+            !sorts_values
+        });
+        Promised { order: order && matches!(self, Self::Instant { .. }), zero_signs: !sorts_values }
     }
 
     fn describe(&self) -> String {
@@ -135,13 +151,13 @@ impl Pair {
     /// duplicates alone. What reads such a series sees none of its histograms from then on. To us any two samples of one
     /// time are duplicates, which is an error.
     fn of_both_kinds(&self, question: &Question) -> anyhow::Result<bool> {
-        let (Question::Range { .. }, Ok(expr)) = (question, mytsdb_promql_syntax::parse(question.text())) else {
+        let (Question::Range { .. }, Ok(expr)) = (question, parse(question.text())) else {
             return Ok(false);
         };
         let mut texts = vec![question.text()];
         expr.walk(&mut |part| {
-            let relabels =
-                matches!(part, mytsdb_promql_syntax::Expr::Call(call) if call.function.name.starts_with("label_"));
+            let relabels = matches!(part, Expr::Call(call)
+                if matches!(call.function, Function::LabelReplace | Function::LabelJoin));
             texts.extend(question.text().get(part.pos().start..part.pos().end).filter(|_| relabels));
             true
         });
@@ -231,9 +247,7 @@ pub fn run(args: impl Iterator<Item = String>) -> anyhow::Result<Score> {
             again.is_ok_and(|d| d.is_some_and(|d| d.kind == kind))
         };
         let small = match question {
-            Question::Instant { .. } | Question::Range { .. }
-                if mytsdb_promql_syntax::parse(question.text()).is_ok() =>
-            {
+            Question::Instant { .. } | Question::Range { .. } if parse(question.text()).is_ok() => {
                 shrink::expression(question.text(), &mut differs)
             }
             _ => shrink::text(question.text(), &mut differs),
@@ -317,11 +331,8 @@ fn question(random: &mut Random, corpus: &[String]) -> Question {
             let query = loop {
                 let query = Writer(random).query();
                 // A range query of a range vector or a string is refused at once.
-                let Ok(expr) = mytsdb_promql_syntax::parse(&query) else { break query };
-                if matches!(
-                    expr.value_type(),
-                    mytsdb_promql_syntax::ValueType::Vector | mytsdb_promql_syntax::ValueType::Scalar
-                ) {
+                let Ok(expr) = parse(&query) else { break query };
+                if matches!(expr.value_type(), ValueType::Vector | ValueType::Scalar) {
                     break query;
                 }
             };

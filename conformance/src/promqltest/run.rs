@@ -9,28 +9,17 @@ use mytsdb_promql::{
     Annotations, Cancel, EvalError, QueryOptions, QueryResult, QueryValue, SampleValue, Storage, VectorSample, instant,
     range,
 };
-use mytsdb_promql_syntax::{Expr, ParseOptions, parse_with};
+use mytsdb_promql_syntax::{Expr, Function, ParseOptions, StepUse, parse_with};
 
 const MINUTE_MS: i64 = 60_000;
 
-/// Results that depend on the evaluation time or the query's bounds whatever the selectors say.
-const TIME_DEPENDENT: [&str; 15] = [
-    "days_in_month",
-    "day_of_month",
-    "day_of_week",
-    "day_of_year",
-    "end",
-    "hour",
-    "minute",
-    "month",
-    "year",
-    "predict_linear",
-    "range",
-    "start",
-    "step",
-    "time",
-    "timestamp",
-];
+/// Whether the result depends on the evaluation time or the query's bounds whatever the selectors say.
+fn depends_on_time(function: Function) -> bool {
+    match function.row().steps {
+        StepUse::Query | StepUse::Time | StepUse::TimeWithoutArgument | StepUse::TimeUnlessSelector => true,
+        StepUse::Arguments | StepUse::Order | StepUse::FirstArgument => false,
+    }
+}
 
 /// What the suite's own parser accepts.
 const LANGUAGE: ParseOptions = ParseOptions { unquoted_names: true, ..ParseOptions::ALL };
@@ -88,7 +77,7 @@ fn variants(expr: &Expr, time: i64) -> Vec<(Expr, i64)> {
     let mut dependent = false;
     expr.walk(&mut |node| {
         if let Expr::Call(call) = node {
-            dependent |= TIME_DEPENDENT.contains(&call.function.name);
+            dependent |= depends_on_time(call.function);
         }
         !dependent
     });

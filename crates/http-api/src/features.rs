@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use mytsdb_promql_syntax::Function;
 
 type Feature = (&'static str, bool);
 
@@ -94,7 +95,7 @@ pub(crate) struct Features(BTreeMap<&'static str, BTreeMap<&'static str, bool>>)
 
 impl Features {
     pub(crate) fn new(options: &ApiOptions) -> Self {
-        let functions = mytsdb_promql_syntax::FUNCTIONS.iter().map(|function| (function.name, true));
+        let functions = Function::ALL.iter().map(|function| (function.name(), true));
         Self(BTreeMap::from([
             ("api", BTreeMap::from(API)),
             ("prometheus", BTreeMap::from(PROMETHEUS)),

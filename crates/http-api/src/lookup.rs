@@ -62,7 +62,7 @@ pub(crate) async fn series(
     let (storage, options) = (Arc::clone(&queries.storage), queries.options.clone());
     let work = move |run: &Run, out: &mut Chunks| {
         let limit = lookup.limit.unwrap_or(0);
-        let hints = SelectHints { func: Some("series"), ..SelectHints::new(lookup.range, &run.cancel) };
+        let hints = SelectHints { stored: true, ..SelectHints::new(lookup.range, &run.cancel) };
         let mut hold = MemoryHold::new(&options);
         let mut held_bytes = 0;
         let mut sets = Vec::with_capacity(lookup.selectors.len());

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use mytsdb_promql_syntax::Function;
+use mytsdb_promql_syntax::{AggregateOp, Function};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:;
 const VERSION_MARK: &str = "%VERSION%";
 /// Where the port of the OTLP/gRPC receiver is filled in.
 const PORT_MARK: &str = "%OTLP_GRPC_PORT%";
-/// The file that tells the page which functions there are; it is made of the parser's own table.
+/// The file that tells the page which functions there are; it is made of the language's own table.
 const FUNCTIONS_FILE: &str = "functions.js";
 
 /// Name, media type and content of a file.
@@ -62,26 +62,23 @@ impl Page {
 struct Completion {
     name: &'static str,
     signature: String,
+    doc: &'static str,
 }
 
-/// `export const FUNCTIONS = [{"name":…,"signature":…}]` and the aggregations, as a module.
+/// What the page completes, as a module: `export const FUNCTIONS = [{"name":…,"signature":…,"doc":…}]` and the names of the
+/// aggregations.
 fn functions_module() -> String {
     let mut out = Chunks::new();
     out.raw("export const FUNCTIONS = ");
-    let completion = |function: &'static Function| Completion { name: function.name, signature: signature(function) };
-    out.data(&mytsdb_promql_syntax::FUNCTIONS.iter().map(completion).collect::<Vec<_>>());
+    let completion = |function: &Function| {
+        let row = function.row();
+        Completion { name: row.name, signature: row.signature(), doc: row.doc }
+    };
+    out.data(&Function::ALL.iter().map(completion).collect::<Vec<_>>());
+    out.raw(";\nexport const AGGREGATIONS = ");
+    out.data(&AggregateOp::ALL.map(AggregateOp::as_str));
     out.raw(";\n");
     out.finish().iter().map(|chunk| String::from_utf8_lossy(chunk).into_owned()).collect()
-}
-
-/// `round(instant vector, scalar?) instant vector`
-fn signature(function: &Function) -> String {
-    let required = if function.variadic == 0 { function.args.len() } else { function.args.len().saturating_sub(1) };
-    let mut args: Vec<String> = function.args[..required].iter().map(|kind| kind.documented().to_owned()).collect();
-    if let Some(optional) = function.args.get(required) {
-        args.push(format!("{}{}", optional.documented(), if function.variadic == 1 { "?" } else { "…" }));
-    }
-    format!("{}({}) {}", function.name, args.join(", "), function.returns.documented())
 }
 
 /// FNV-1a, 64 bits: tells versions apart, protects against nothing.
@@ -169,15 +166,15 @@ mod tests {
     }
 
     #[test]
-    fn the_page_knows_every_function_with_its_signature() {
+    fn the_page_knows_every_function_with_its_signature_and_what_it_does() {
         let module = functions_module();
-        for function in &mytsdb_promql_syntax::FUNCTIONS {
-            assert!(module.contains(&format!("{{\"name\":\"{}\",\"signature\":\"{}(", function.name, function.name)));
+        for function in Function::ALL {
+            let name = function.name();
+            assert!(module.contains(&format!("{{\"name\":\"{name}\",\"signature\":\"{name}(")), "{name}");
         }
-        let of = |name| signature(mytsdb_promql_syntax::function(name).unwrap());
-        assert_eq!(of("round"), "round(instant vector, scalar?) instant vector");
-        assert_eq!(of("rate"), "rate(range vector) instant vector");
-        assert_eq!(of("time"), "time() scalar");
+        let round = "\"signature\":\"round(instant vector, scalar?) instant vector\",\"doc\":\"Each float, rounded";
+        assert!(module.contains(round));
+        assert!(module.contains("AGGREGATIONS = [\"avg\","));
     }
 
     #[test]

@@ -187,7 +187,7 @@ const ENTRY_BYTES: usize = 64;
 fn count_series(storage: &dyn LabelStorage, run: &Run, hold: MemoryHold) -> Result<SeriesCounts, ApiError> {
     let now = now_ms();
     let range = TimeRange::new(now - TSDB_WINDOW_MS, now);
-    let hints = SelectHints { func: Some("series"), ..SelectHints::new(range, &run.cancel) };
+    let hints = SelectHints { stored: true, ..SelectHints::new(range, &run.cancel) };
     let set = storage.select(&hints, &[]).map_err(|error| run.failure(error))?;
     let selected_bytes = set.len() as u64 * 16;
     let mut counts = SeriesCounts {

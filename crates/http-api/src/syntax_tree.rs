@@ -102,16 +102,17 @@ fn write_matching(out: &mut Chunks, matching: &VectorMatching) {
 }
 
 fn write_call(out: &mut Chunks, e: &Call) {
+    let row = e.function.row();
     out.raw("{\"args\":");
     out.list(&e.args, write_expr);
     out.raw(",\"func\":{\"argTypes\":");
-    out.strings(e.function.args.iter().map(|t| t.as_str()));
+    out.strings(row.args.iter().map(|t| t.as_str()));
     out.raw(",\"name\":");
-    out.string(e.function.name);
+    out.string(row.name);
     out.raw(",\"returnType\":");
-    out.string(e.function.returns.as_str());
+    out.string(row.returns.as_str());
     out.raw(",\"variadic\":");
-    write_integer(out, i64::from(e.function.variadic));
+    write_integer(out, i64::from(row.variadic));
     out.raw("},\"type\":\"call\"}");
 }
 

@@ -2,10 +2,9 @@
 
 import { el } from "./format.js";
 import { labelNames, labelValues } from "./api.js";
-import { FUNCTIONS } from "./functions.js";
+import { AGGREGATIONS, FUNCTIONS } from "./functions.js";
 
 const FUNCTION_NAMES = new Set(FUNCTIONS.map(({ name }) => name));
-const AGGREGATIONS = "sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio".split(" ");
 const KEYWORDS = "by without on ignoring group_left group_right bool offset and or unless".split(" ");
 const SHOWN_MAX = 60;
 const HISTORY_MAX = 100;
@@ -173,7 +172,7 @@ export class Editor {
     if (found.kind === "name") {
       return [
         ...this.metrics().map((text) => ({ text, note: this.kindOf(text) || "metric", bonus: 0.2 })),
-        ...FUNCTIONS.map(({ name, signature }) => ({ text: name, note: signature.slice(name.length), insert: `${name}(` })),
+        ...FUNCTIONS.map(({ name, signature, doc }) => ({ text: name, note: signature.slice(name.length), title: doc, insert: `${name}(` })),
         ...AGGREGATIONS.map((text) => ({ text, note: "aggregation", insert: `${text}(`, bonus: 0.1 })),
         ...KEYWORDS.map((text) => ({ text, note: "keyword", insert: `${text} ` })),
       ];
@@ -196,7 +195,7 @@ export class Editor {
     this.active = 0;
     // Nothing is chosen until the user turns to the list, so that Enter still runs a query that is complete.
     this.chosen = false;
-    this.list.replaceChildren(...items.map((item, i) => el("li", { id: `completion-${i}`, role: "option", "aria-selected": "false", onmousedown: (event) => { event.preventDefault(); this.active = i; this.accept(); } },
+    this.list.replaceChildren(...items.map((item, i) => el("li", { id: `completion-${i}`, role: "option", "aria-selected": "false", title: item.title ?? "", onmousedown: (event) => { event.preventDefault(); this.active = i; this.accept(); } },
       el("span", {}, ...emphasised(item.text, this.found.prefix)), el("span", {}, item.note))));
     const before = this.value.slice(0, this.input.selectionStart);
     const line = before.split("\n").length;

@@ -86,7 +86,7 @@ impl Expr {
         match self {
             Expr::Aggregate(_) | Expr::Vector(_) => ValueType::Vector,
             Expr::Binary(e) => e.value_type(),
-            Expr::Call(e) => e.function.returns,
+            Expr::Call(e) => e.function.row().returns,
             Expr::Matrix(_) | Expr::Subquery(_) => ValueType::Matrix,
             Expr::Number(_) => ValueType::Scalar,
             Expr::String(_) => ValueType::String,
@@ -358,8 +358,8 @@ impl Default for VectorMatching {
 /// `function(args…)`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// The function, from the table of known ones.
-    pub function: &'static Function,
+    /// The function.
+    pub function: Function,
     /// Arguments as written; optional ones may be missing.
     pub args: Vec<Expr>,
     /// From the name to the closing parenthesis.

@@ -24,7 +24,7 @@ pub use ast::{
     ValueType, VectorMatching, VectorSelector,
 };
 pub use error::ParseError;
-pub use functions::{FUNCTIONS, Function, function};
+pub use functions::{BucketUse, Function, FunctionRow, LabelUse, SampleUse, StepUse};
 pub use literal::{format_duration_ms, parse_duration_ms, parse_number};
 pub use number_text::{format_fixed, format_general, format_open_metrics};
 pub use parser::{

@@ -68,7 +68,7 @@ impl Pretty {
             }
             Expr::Call(e) => {
                 let args: Vec<String> = e.args.iter().map(|arg| self.node(arg, level + 1)).collect();
-                format!("{pad}{}(\n{}\n{pad})", e.function.name, args.join(",\n"))
+                format!("{pad}{}(\n{}\n{pad})", e.function.name(), args.join(",\n"))
             }
             Expr::Paren(e) => format!("{pad}(\n{}\n{pad})", self.node(&e.expr, level + 1)),
         }

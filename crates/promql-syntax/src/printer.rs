@@ -67,7 +67,7 @@ impl fmt::Display for Expr {
 }
 
 fn call(f: &mut fmt::Formatter<'_>, e: &Call) -> fmt::Result {
-    write!(f, "{}(", e.function.name)?;
+    write!(f, "{}(", e.function.name())?;
     for (i, arg) in e.args.iter().enumerate() {
         write!(f, "{}{arg}", if i > 0 { ", " } else { "" })?;
     }

@@ -61,9 +61,6 @@ pub enum EvalError {
         /// Where the limit is set, e.g. the name of a flag.
         setting: &'static str,
     },
-    /// A part of the language that this build does not have.
-    #[error("unsupported: {0}")]
-    Unsupported(&'static str),
 }
 
 impl EvalError {

@@ -23,6 +23,7 @@ mod annotations;
 mod budget;
 mod error;
 mod eval;
+mod names;
 mod options;
 mod plan;
 mod storage;

@@ -14,8 +14,8 @@ pub struct SelectHints {
     pub range: TimeRange,
     /// Step of the evaluation; 0 for an instant query.
     pub step_ms: i64,
-    /// Function or aggregation directly around the selector.
-    pub func: Option<&'static str>,
+    /// Series without a sample in `range` are not wanted, though it takes longer to tell. Evaluations do not care.
+    pub stored: bool,
     /// Width of the range selector; 0 for an instant selector.
     pub range_ms: i64,
     /// The order of series does not matter.
@@ -28,7 +28,7 @@ pub struct SelectHints {
 impl SelectHints {
     /// A selection in `range` that is stopped by `cancel`, with nothing else known about it.
     pub fn new(range: TimeRange, cancel: &Cancel) -> Self {
-        Self { range, step_ms: 0, func: None, range_ms: 0, any_order: false, cancel: cancel.clone() }
+        Self { range, step_ms: 0, stored: false, range_ms: 0, any_order: false, cancel: cancel.clone() }
     }
 }
 

@@ -45,7 +45,7 @@ impl Storage for EngineStorage {
         let lookup = Lookup { range, matchers, any_order, stop: StopSign::new(&keep_going) };
         let engine = self.engine()?;
         // A query finds out by reading which series have samples; a list of series must know.
-        let selection = if hints.func == Some("series") { engine.stored(&lookup) } else { engine.candidates(&lookup) };
+        let selection = if hints.stored { engine.stored(&lookup) } else { engine.candidates(&lookup) };
         let selection = selection.map_err(StorageError::from_error)?;
         Ok(Box::new(EngineSeriesSet { engine, selection }))
     }

@@ -13,7 +13,7 @@ use super::{File, Finding};
 const CIRCLE_FILES_MAX: usize = 5;
 
 /// Crates that have larger circles, and how many files are in these. A number here may only fall.
-const KNOWN: [(&str, usize); 2] = [("engine", 8), ("promql", 40)];
+const KNOWN: [(&str, usize); 2] = [("engine", 8), ("promql", 35)];
 
 /// Finds the circles of more than [`CIRCLE_FILES_MAX`] files.
 pub(super) fn circles(files: &[File]) -> Vec<Finding> {

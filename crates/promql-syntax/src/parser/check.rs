@@ -2,6 +2,7 @@
 
 use crate::ast::{AggregateExpr, AggregateOp, BinaryExpr, Call, Cardinality, Expr, ValueType, VectorSelector};
 use crate::error::ParseError;
+use crate::functions::Function;
 use crate::pos::PosRange;
 use crate::token::quote;
 use mytsdb_model::LABEL_NAME;
@@ -162,7 +163,7 @@ fn binary(text: &str, e: &mut BinaryExpr, left: ValueType) -> Checked {
 }
 
 fn call(text: &str, e: &mut Call) -> Checked {
-    let function = e.function;
+    let function = e.function.row();
     let err = |pos, message: String| Err(ParseError::new(text, pos, message));
     let (wanted, given) = (function.args.len(), e.args.len());
     let shown = || quote(function.name);
@@ -182,7 +183,7 @@ fn call(text: &str, e: &mut Call) -> Checked {
             return err(e.pos, format!("expected at most {most} argument(s) in call to {}, got {given}", shown()));
         }
     }
-    if function.name == "info" && given > 1 {
+    if e.function == Function::Info && given > 1 {
         match &mut e.args[1] {
             Expr::Vector(s) if s.name.is_empty() => s.label_selector_only = true,
             Expr::Vector(s) => {

@@ -12,7 +12,7 @@ use crate::ast::{
     VectorMatching,
 };
 use crate::error::ParseError;
-use crate::functions::function;
+use crate::functions::Function;
 use crate::lexer;
 use crate::literal::{parse_duration_ms, parse_number, unquote};
 use crate::pos::PosRange;
@@ -421,11 +421,11 @@ impl<'a> Parser<'a> {
         let text = name.text(self.input);
         // Keywords have any case.
         let keyword = matches!(name.kind, TokenKind::Keyword(_));
-        let known = if keyword { function(&text.to_ascii_lowercase()) } else { function(text) };
+        let known = if keyword { Function::by_name(&text.to_ascii_lowercase()) } else { Function::by_name(text) };
         let Some(function) = known else {
             return Err(self.error(name.pos, format!("unknown function with name {}", quote(text))));
         };
-        if function.experimental && !self.options.experimental_functions {
+        if function.row().experimental && !self.options.experimental_functions {
             return Err(self.error(name.pos, format!("function {} is experimental and not enabled", quote(text))));
         }
         Ok(Expr::Call(Box::new(Call { function, args, pos: PosRange::new(name.pos.start, self.last_end()) })))

@@ -1,19 +1,20 @@
 //! What all parts of one evaluation share: storage, limits, remarks.
 
 use super::cells::{Cells, Row};
-use super::prepare::Bounds;
+use super::grid::Bounds;
 use super::shared::Kept;
 use super::window_table::{KernelBuffers, WindowTables};
 use crate::annotations::Annotations;
 use crate::budget::Charge;
 use crate::error::EvalError;
+use crate::names::is_schema;
 use crate::options::{Cancel, QueryOptions};
 use crate::plan::{Decisions, MeteredSet};
 use crate::storage::{SelectHints, SeriesSet, Storage};
 use crate::value::QueryStats;
 use crate::worker_pool::WorkerPool;
 use mytsdb_columns::Columns;
-use mytsdb_model::{Canceled, LABEL_NAME, Labels, Looks, StopSign, TimeRange};
+use mytsdb_model::{Canceled, Labels, Looks, StopSign, TimeRange};
 use mytsdb_promql_syntax::PosRange;
 use mytsdb_promql_syntax::VectorSelector;
 use std::collections::HashSet;
@@ -35,9 +36,7 @@ pub(crate) struct Context<'a> {
     pub options: &'a QueryOptions,
     pub cancel: &'a Cancel,
     /// Bounds and step of the whole query; 0 for the step of an instant query.
-    pub query_start_ms: i64,
-    pub query_end_ms: i64,
-    pub query_step_ms: i64,
+    pub bounds: Bounds,
     /// Places of selectors whose histograms are only summarised.
     pub summarised: HashSet<PosRange>,
     /// A single evaluation time: the order of the result is the last function's.
@@ -76,9 +75,7 @@ impl<'a> Context<'a> {
             storage,
             options,
             cancel,
-            query_start_ms: bounds.start_ms,
-            query_end_ms: bounds.end_ms,
-            query_step_ms: bounds.step_ms,
+            bounds,
             summarised,
             instant,
             decisions: Decisions::default(),
@@ -100,10 +97,9 @@ impl<'a> Context<'a> {
         &self,
         selector: &VectorSelector,
         (range, step_ms, range_ms): (TimeRange, i64, i64),
-        func: Option<&'static str>,
     ) -> Result<Box<dyn SeriesSet + '_>, EvalError> {
         let any_order = self.decisions.any_order(selector);
-        let hints = SelectHints { range, step_ms, func, range_ms, any_order, cancel: self.cancel.clone() };
+        let hints = SelectHints { range, step_ms, stored: false, range_ms, any_order, cancel: self.cancel.clone() };
         let select = || self.storage.select(&hints, &selector.matchers).map_err(|error| self.reason(error));
         let count = |set: &dyn SeriesSet| self.hold_bytes(set.len() as u64 * SELECTED_BYTES);
         let Some(meter) = self.decisions.selector_meter(selector) else {
@@ -336,14 +332,6 @@ impl Drop for Hold<'_> {
 /// The labels without those that describe the metric as a whole.
 pub(crate) fn drop_schema(labels: &Labels) -> Labels {
     labels.filter(|name| !is_schema(name))
-}
-
-/// Labels that go away with the metric name.
-pub(crate) const SCHEMA_LABELS: [&str; 3] = [LABEL_NAME, "__type__", "__unit__"];
-
-/// Whether a label goes away with the metric name.
-pub(crate) fn is_schema(name: &str) -> bool {
-    SCHEMA_LABELS.contains(&name)
 }
 
 fn lock(annotations: &Mutex<Annotations>) -> std::sync::MutexGuard<'_, Annotations> {

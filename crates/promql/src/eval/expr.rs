@@ -109,7 +109,7 @@ pub(crate) fn eval_vector<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Gr
 /// The same without a look at the plan for `expr` itself.
 pub(super) fn eval_node<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Vector<'a>, EvalError> {
     match expr {
-        Expr::Vector(selector) => select_instant(context, selector, grid, SampleField::Value, None),
+        Expr::Vector(selector) => select_instant(context, selector, grid, SampleField::Value),
         Expr::Paren(paren) => eval_vector(context, &paren.expr, grid),
         Expr::Aggregate(aggregate) => eval_aggregate(context, aggregate, grid),
         Expr::Call(call) => eval_call(context, call, grid),

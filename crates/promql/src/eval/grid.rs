@@ -36,3 +36,12 @@ impl Grid {
         self.time(self.count.saturating_sub(1))
     }
 }
+
+/// Bounds and step of the query, in ms.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the unit belongs to the name")]
+pub(crate) struct Bounds {
+    pub start_ms: i64,
+    pub end_ms: i64,
+    pub step_ms: i64,
+}

@@ -1,11 +1,12 @@
 //! Groups of rows with equal keys, found by several threads if there are many rows.
 
 use super::cells::Row;
-use super::context::{Context, Hold, is_schema};
+use super::context::{Context, Hold};
 use super::label_key::{LabelKey, hash_all, schema};
 use super::rows::Vector;
 use super::workers::in_parts;
 use crate::error::EvalError;
+use crate::names::is_schema;
 use hashbrown::HashTable;
 use mytsdb_model::Labels;
 use mytsdb_promql_syntax::AggregateExpr;

@@ -1,6 +1,6 @@
 //! Keys of series: some of their labels, hashed and compared in place, without a label set of their own.
 
-use super::context::SCHEMA_LABELS;
+use crate::names::SCHEMA_LABELS;
 use mytsdb_model::{LABEL_NAME, Labels};
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hasher, RandomState};

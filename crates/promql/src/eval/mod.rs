@@ -41,12 +41,13 @@ use grid::Grid;
 use groups::all_unique;
 use mytsdb_columns::Columns;
 use mytsdb_promql_syntax::{Expr, ValueType};
-use prepare::{Bounds, TIME_MS_MAX};
+use prepare::TIME_MS_MAX;
 use rows::{merge_equal, same_labelset, sorted};
 use window::{Extension, RangeVector, Window};
 
 pub(crate) use binary::changes_quantity;
-pub(crate) use functions::{go_max as largest, go_min as smallest};
+pub(crate) use functions::{Compute, ScalarCompute, VectorCompute, compute};
+pub(crate) use grid::Bounds;
 use shared::evaluate;
 pub use shared::explain;
 pub(crate) use shared::operate_on_numbers;
@@ -228,7 +229,7 @@ fn edges_and_samples(columns: &Columns, vector: &RangeVector<'_>) -> Result<Colu
 
 /// The samples in the window of a range vector, as they are; of an extended one with the values at its edges.
 fn raw_samples<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Vec<Series>, EvalError> {
-    let vector = selector::range_vector(context, expr, grid, None)?;
+    let vector = selector::range_vector(context, expr, grid)?;
     let mut scratch = context.scratch();
     let mut out: Vec<Series> = Vec::new();
     let start_ms = vector.first_end_ms - vector.range_ms;

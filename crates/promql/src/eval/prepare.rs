@@ -1,26 +1,18 @@
 //! What is settled before an evaluation: computed durations, `@ start()`, and where modifiers are allowed.
 
 use super::functions::range::check_extension;
+use super::grid::Bounds;
 use super::selector::subquery_span;
 use crate::error::EvalError;
 use mytsdb_model::TimeRange;
 use mytsdb_promql_syntax::PosRange;
 use mytsdb_promql_syntax::{
-    AggregateOp, AtBound, BinaryOp, DurationExpr, DurationOp, DurationOperation, Expr, VectorSelector,
+    AggregateOp, AtBound, BinaryOp, BucketUse, DurationExpr, DurationOp, DurationOperation, Expr, VectorSelector,
 };
 use std::collections::HashSet;
 
 /// Times of queries lie between this and its negative.
 pub(super) const TIME_MS_MAX: i64 = 1 << 60;
-
-/// Bounds and step of the query, in ms.
-#[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_field_names, reason = "the unit belongs to the name")]
-pub(super) struct Bounds {
-    pub start_ms: i64,
-    pub end_ms: i64,
-    pub step_ms: i64,
-}
 
 /// The expression with every duration and time settled.
 pub(super) fn prepare(expr: &Expr, bounds: Bounds, default_step_ms: i64) -> Result<Expr, EvalError> {
@@ -135,11 +127,11 @@ fn check_extensions(expr: &Expr, span: TimeRange, default_step_ms: i64) -> Resul
     while let Some((expr, function, span)) = next.pop() {
         match expr {
             Expr::Matrix(matrix) => {
-                if let Some(name) = function {
-                    check_extension(name, matrix.selector.anchored, matrix.selector.smoothed)?;
+                if let Some(function) = function {
+                    check_extension(function, matrix.selector.anchored, matrix.selector.smoothed)?;
                 }
             }
-            Expr::Call(call) => next.extend(call.args.iter().rev().map(|arg| (arg, Some(call.function.name), span))),
+            Expr::Call(call) => next.extend(call.args.iter().rev().map(|arg| (arg, Some(call.function), span))),
             Expr::Paren(paren) => next.push((&paren.expr, function, span)),
             Expr::Subquery(subquery) => {
                 let span = subquery_span(subquery, span, default_step_ms);
@@ -166,7 +158,7 @@ pub(super) fn summarised_selectors(expr: &Expr) -> HashSet<PosRange> {
             Expr::Subquery(_) => {}
             Expr::Binary(binary) if compares_buckets(binary.op) => {}
             Expr::Aggregate(aggregate) if aggregate.op == AggregateOp::CountValues => {}
-            Expr::Call(call) if needs_buckets(call.function.name) => {}
+            Expr::Call(call) if call.function.row().buckets == BucketUse::Buckets => {}
             Expr::Vector(selector) if summarised => {
                 out.insert(selector.pos);
             }
@@ -174,24 +166,13 @@ pub(super) fn summarised_selectors(expr: &Expr) -> HashSet<PosRange> {
                 out.insert(matrix.selector.pos);
             }
             Expr::Call(call) => {
-                let inner = summarised || only_counts(call.function.name);
+                let inner = summarised || call.function.row().buckets == BucketUse::Summary;
                 next.extend(call.args.iter().map(|arg| (arg, inner)));
             }
             _ => next.extend(expr.children().into_iter().map(|child| (child, summarised))),
         }
     }
     out
-}
-
-fn only_counts(function: &str) -> bool {
-    matches!(
-        function,
-        "histogram_count" | "histogram_sum" | "histogram_avg" | "absent" | "timestamp" | "start_timestamp"
-    )
-}
-
-fn needs_buckets(function: &str) -> bool {
-    function == "changes" || (function.starts_with("histogram_") && !only_counts(function))
 }
 
 fn compares_buckets(op: BinaryOp) -> bool {

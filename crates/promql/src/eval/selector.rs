@@ -1,7 +1,7 @@
 //! Selectors: what the storage holds, as rows or as windows.
 
 use super::cells::{Cell, Cells};
-use super::context::{Context, SCHEMA_LABELS, Scratch};
+use super::context::{Context, Scratch};
 use super::expr::eval_vector;
 use super::functions::extended::interpolate_instant;
 use super::grid::Grid;
@@ -10,6 +10,7 @@ use super::summaries::{Lookbacks, summarise};
 use super::window::{Extension, RangeVector, Remarks, Samples, drop_stale};
 use super::window_table::{Stride, Windows};
 use crate::error::EvalError;
+use crate::names::SCHEMA_LABELS;
 use crate::storage::SeriesSet;
 use mytsdb_columns::Columns;
 use mytsdb_histogram::CounterResetHint;
@@ -59,7 +60,6 @@ pub(crate) fn select_instant<'a>(
     selector: &VectorSelector,
     grid: Grid,
     field: SampleField,
-    func: Option<&'static str>,
 ) -> Result<Vector<'a>, EvalError> {
     if grid.count == 0 {
         return Ok(Vector::none());
@@ -73,7 +73,7 @@ pub(crate) fn select_instant<'a>(
     let after = if smoothed { lookback } else { 0 };
     let range = TimeRange::new(first_ms - lookback + 1, last_ms + after);
     let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
-    let set = context.select(selector, (range, step_ms, 0), func)?;
+    let set = context.select(selector, (range, step_ms, 0))?;
     Ok(Vector::Lazy(Box::new(SelectedRows {
         context,
         same_schema: same_schema(selector, &*set),
@@ -279,7 +279,6 @@ pub(crate) fn select_range<'a>(
     context: &'a Context<'a>,
     matrix: &MatrixSelector,
     grid: Grid,
-    func: Option<&'static str>,
 ) -> Result<RangeVector<'a>, EvalError> {
     let selector = &matrix.selector;
     let fixed = selector.timestamp_ms.is_some();
@@ -302,7 +301,7 @@ pub(crate) fn select_range<'a>(
         back_ms: before + matrix.range_ms + after,
     };
     let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
-    let set = context.select(selector, (range, step_ms, matrix.range_ms), func)?;
+    let set = context.select(selector, (range, step_ms, matrix.range_ms))?;
     Ok(RangeVector {
         samples: Box::new(SelectedSamples {
             context,
@@ -427,10 +426,9 @@ pub(crate) fn range_vector<'a>(
     context: &'a Context<'a>,
     expr: &'a Expr,
     grid: Grid,
-    func: Option<&'static str>,
 ) -> Result<RangeVector<'a>, EvalError> {
     match expr.unwrap_parens() {
-        Expr::Matrix(matrix) => select_range(context, matrix, grid, func),
+        Expr::Matrix(matrix) => select_range(context, matrix, grid),
         Expr::Subquery(inner) => subquery(context, inner, grid),
         _ => Err(EvalError::execution("expected a range vector")),
     }

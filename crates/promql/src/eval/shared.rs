@@ -4,8 +4,9 @@ use super::binary::arithmetic;
 use super::cells::{Cells, Row};
 use super::context::{CELL_BYTES, Context, Scratch};
 use super::expr::{Scalar, eval_node, eval_scalar_node};
+use super::grid::Bounds;
 use super::grid::Grid;
-use super::prepare::{Bounds, prepare, summarised_selectors};
+use super::prepare::{prepare, summarised_selectors};
 use super::rows::{Rows, Vector};
 use crate::annotations::Annotations;
 use crate::error::EvalError;
@@ -38,7 +39,7 @@ pub(super) fn evaluate<T>(
     let context = Context::new(storage, options, cancel, bounds, summarised, instant).with(decisions);
     let value = value(&context, &expr)?;
     cancel.check()?;
-    let plan = options.profile.then(|| Plan::of(&expr, &context.decisions, options).after(began.elapsed()));
+    let plan = options.profile.then(|| plan::plan_of(&expr, &context.decisions, options).after(began.elapsed()));
     let (annotations, stats) = context.finish();
     Ok((value, Summary { annotations, stats, plan }))
 }
@@ -62,7 +63,7 @@ fn facts(storage: &dyn Storage, expr: &Expr, bounds: Bounds, instant: bool, opti
         });
     }
     let plain = matters && storage.is_plain();
-    Facts { start_ms: bounds.start_ms, end_ms: bounds.end_ms, step_ms: bounds.step_ms, instant, plain }
+    Facts { times: bounds, instant, plain }
 }
 
 /// How `expr` would be evaluated over `start_ms..=end_ms` (`step_ms` 0: at `start_ms`), without reading samples. The
@@ -86,7 +87,7 @@ pub fn explain(
     let facts = facts(storage, &expr, bounds, instant, &options);
     let rewrites = plan::rewrite(&mut expr, &options, facts);
     let decisions = plan::decide(&expr, &options, facts, &summarised, rewrites);
-    Plan::of(&expr, &decisions, &options).estimated(storage, &expr, facts, &options, cancel)
+    plan::estimated(plan::plan_of(&expr, &decisions, &options), storage, &expr, facts, &options, cancel)
 }
 
 /// An operator on two numbers, as the evaluator computes it.

@@ -1,13 +1,14 @@
 //! Rows of a range query on their way out: as they are computed where their order is known, else sorted.
 
 use super::cells::{Cells, Row};
-use super::context::{Context, drop_schema, is_schema};
+use super::context::{Context, drop_schema};
 use super::expr::{eval_scalar, eval_vector};
 use super::final_rows;
 use super::grid::Grid;
 use super::rows::{Vector, sorted};
 use super::workers::in_parts;
 use crate::error::EvalError;
+use crate::names::is_schema;
 use crate::value::{SeriesSink, SeriesView};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::Labels;

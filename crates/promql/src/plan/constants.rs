@@ -1,7 +1,8 @@
 //! Constant folding, and idioms that stand for something simpler.
 
-use super::{Facts, Notes, is_schema, shortened};
-use crate::eval::{largest, operate_on_numbers, smallest};
+use super::{Facts, Notes, shortened};
+use crate::eval::{Compute, ScalarCompute, VectorCompute, compute, operate_on_numbers};
+use crate::names::is_schema;
 use mytsdb_promql_syntax::{
     AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, Expr, NumberLiteral, ParenExpr, ValueType,
 };
@@ -57,7 +58,6 @@ fn replace(expr: &mut Expr, value: f64, notes: &mut Notes) {
 
 /// The value of a scalar expression that is the same in all steps, by the evaluator's own arithmetic.
 fn constant(expr: &Expr, facts: Facts) -> Option<f64> {
-    let seconds = |ms: i64| ms as f64 / 1000.0;
     match expr {
         Expr::Number(number) => Some(number.value),
         Expr::Paren(paren) => constant(&paren.expr, facts),
@@ -71,19 +71,18 @@ fn constant(expr: &Expr, facts: Facts) -> Option<f64> {
                 Some(operate_on_numbers(operator.op, left, constant(&operator.rhs, facts)?))
             })
         }
-        Expr::Call(call) => match call.function.name {
-            "pi" => Some(std::f64::consts::PI),
-            "start" => Some(seconds(facts.start_ms)),
-            "end" => Some(seconds(facts.end_ms)),
-            "step" => Some(seconds(facts.step_ms)),
-            "range" => Some(seconds(facts.end_ms - facts.start_ms)),
-            "max_of" => Some(largest(constant(&call.args[0], facts)?, constant(&call.args[1], facts)?)),
-            "min_of" => Some(smallest(constant(&call.args[0], facts)?, constant(&call.args[1], facts)?)),
-            "scalar" => match call.args[0].unwrap_parens() {
-                Expr::Call(inner) if inner.function.name == "vector" => constant(&inner.args[0], facts),
+        Expr::Call(call) => match compute(call.function) {
+            Compute::Scalar(ScalarCompute::Query(f)) => Some(f(facts.times)),
+            Compute::Scalar(ScalarCompute::Pair(f)) => {
+                Some(f(constant(&call.args[0], facts)?, constant(&call.args[1], facts)?))
+            }
+            Compute::Scalar(ScalarCompute::Only) => match call.args[0].unwrap_parens() {
+                Expr::Call(inner) if matches!(compute(inner.function), Compute::Vector(VectorCompute::Number)) => {
+                    constant(&inner.args[0], facts)
+                }
                 _ => None,
             },
-            _ => None,
+            Compute::Scalar(ScalarCompute::StepTime) | Compute::Vector(_) => None,
         },
         _ => None,
     }

@@ -1,7 +1,7 @@
 //! Parts of a query that are the same at every step: everything they select is pinned by `@`.
 
 use super::address;
-use mytsdb_promql_syntax::{AggregateOp, Expr};
+use mytsdb_promql_syntax::{AggregateOp, Expr, StepUse};
 use std::collections::HashSet;
 
 /// The largest such parts, except bare selectors, which look at one time anyway.
@@ -48,21 +48,21 @@ pub(crate) fn is_pinned(expr: &Expr, ordered: bool) -> bool {
         Expr::Aggregate(aggregate) if ordered && matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk) => {
             false
         }
-        Expr::Call(call) => match call.function.name {
-            "time" | "predict_linear" => false,
-            // Of an order that only a single step has.
-            "sort" | "sort_desc" | "info" if ordered => false,
-            // Of the metrics that give more labels there are other samples, but the first ones are taken.
-            "info" => is_pinned(&call.args[0], ordered),
-            "timestamp" => matches!(call.args[0].unwrap_parens(), Expr::Vector(s) if s.timestamp_ms.is_some()),
-            "day_of_month" | "day_of_week" | "day_of_year" | "days_in_month" | "hour" | "minute" | "month" | "year"
+        Expr::Call(call) => {
+            let all_pinned = || call.args.iter().all(|arg| is_pinned(arg, ordered));
+            match call.function.row().steps {
+                StepUse::Arguments | StepUse::Query => all_pinned(),
+                StepUse::Time => false,
                 // Prometheus takes all of them to look at the time.
-                if call.args.is_empty() || !ordered =>
-            {
-                false
+                StepUse::TimeWithoutArgument => ordered && !call.args.is_empty() && all_pinned(),
+                StepUse::TimeUnlessSelector => {
+                    matches!(call.args[0].unwrap_parens(), Expr::Vector(s) if s.timestamp_ms.is_some())
+                }
+                StepUse::Order => !ordered && all_pinned(),
+                // Of the metrics that give more labels there are other samples, but the first ones are taken.
+                StepUse::FirstArgument => !ordered && is_pinned(&call.args[0], ordered),
             }
-            _ => call.args.iter().all(|arg| is_pinned(arg, ordered)),
-        },
+        }
         // What is chosen by a number of each step is so by that of the first one.
         Expr::Aggregate(aggregate) if !ordered => is_pinned(&aggregate.expr, ordered),
         _ => expr.children().into_iter().all(|child| is_pinned(child, ordered)),

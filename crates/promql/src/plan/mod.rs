@@ -13,13 +13,16 @@ mod meter;
 mod order;
 mod push;
 mod shared;
+mod tree;
 
-pub use explain::{Plan, PlanNode};
+pub(crate) use explain::{estimated, plan_of};
 pub(crate) use meter::{Meter, MeteredSet};
 pub(crate) use shared::{Share, positions};
+pub use tree::{Plan, PlanNode};
 
 pub(crate) use invariant::is_pinned;
 
+use crate::eval::Bounds;
 use crate::options::QueryOptions;
 use mytsdb_promql_syntax::{Expr, VectorSelector};
 use std::collections::{HashMap, HashSet};
@@ -27,10 +30,8 @@ use std::collections::{HashMap, HashSet};
 /// What the passes may rely on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts {
-    pub start_ms: i64,
-    pub end_ms: i64,
-    /// 0 for an instant query.
-    pub step_ms: i64,
+    /// The step of an instant query is 0.
+    pub times: Bounds,
     /// A query at a single time, whose result shows the order of series.
     pub instant: bool,
     /// See [`Storage::is_plain`](crate::Storage::is_plain).
@@ -201,11 +202,6 @@ impl Decisions {
             true
         });
     }
-}
-
-/// Labels that go away with the metric name.
-fn is_schema(name: &str) -> bool {
-    name == mytsdb_model::LABEL_NAME || name == "__type__" || name == "__unit__"
 }
 
 #[cfg(test)]

@@ -36,11 +36,8 @@ fn visit(expr: &Expr, free: bool, out: &mut HashSet<usize>) {
             visit(&aggregate.expr, free, out);
         }
         Expr::Call(call) => {
-            // Of equal values or labels, the first one wins.
-            let ordered = matches!(call.function.name, "info" | "label_join" | "label_replace")
-                || call.function.name.starts_with("sort")
-                || call.function.name.starts_with("histogram");
-            let inner = if call.function.returns == ValueType::Scalar { true } else { free && !ordered };
+            let row = call.function.row();
+            let inner = row.returns == ValueType::Scalar || (free && !row.order_sensitive);
             call.args.iter().for_each(|arg| visit(arg, inner, out));
         }
         _ => expr.children().into_iter().for_each(|child| visit(child, free, out)),

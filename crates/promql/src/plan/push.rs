@@ -10,11 +10,12 @@
 //!   left out. Where samples may be histograms, that is hardly any node; see `Storage::is_plain`.
 
 use super::constants::{folds, groups_lack_names};
-use super::{Rewrites, address, is_schema, shortened};
+use super::{Rewrites, address, shortened};
 use crate::eval::changes_quantity;
+use crate::names::{is_counter_name, is_schema};
 use mytsdb_model::{LABEL_NAME, MatchOp, Matcher};
 use mytsdb_promql_syntax::{
-    AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, Call, Cardinality, Expr, ValueType, VectorMatching,
+    AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, Call, Cardinality, Expr, LabelUse, ValueType, VectorMatching,
     VectorSelector,
 };
 
@@ -146,11 +147,11 @@ fn labelled_argument(call: &Call) -> Option<&Expr> {
 }
 
 fn labelled_index(call: &Call) -> Option<usize> {
-    let name = call.function.name;
-    match name {
-        "absent" | "absent_over_time" | "info" | "label_join" | "label_replace" | "scalar" | "vector" => None,
-        _ if name.starts_with("histogram_") => None,
-        _ => call.args.iter().position(|arg| matches!(arg.value_type(), ValueType::Vector | ValueType::Matrix)),
+    match call.function.row().labels {
+        LabelUse::Makes | LabelUse::Nothing => None,
+        LabelUse::Keeps | LabelUse::DropsName => {
+            call.args.iter().position(|arg| matches!(arg.value_type(), ValueType::Vector | ValueType::Matrix))
+        }
     }
 }
 
@@ -174,11 +175,11 @@ fn is_unique(expr: &Expr, matching: &VectorMatching) -> bool {
                 (true, true) => false,
             }
         }
-        Expr::Call(call) => {
-            let name = call.function.name;
-            let keeps = name != "last_over_time" && name != "first_over_time";
-            keeps && labelled_argument(call).is_some_and(|arg| is_unique_without_name(arg, matching))
-        }
+        Expr::Call(call) => match call.function.row().labels {
+            LabelUse::Keeps => labelled_argument(call).is_some_and(|arg| is_unique(arg, matching)),
+            LabelUse::DropsName => labelled_argument(call).is_some_and(|arg| is_unique_without_name(arg, matching)),
+            LabelUse::Makes | LabelUse::Nothing => false,
+        },
         Expr::Unary(unary) => is_unique_without_name(&unary.expr, matching),
         Expr::Binary(binary) => match (binary.lhs.value_type(), binary.rhs.value_type()) {
             (ValueType::Vector, ValueType::Vector) => false,
@@ -227,26 +228,21 @@ fn accepts_aggregate(aggregate: &AggregateExpr, label: &str, plain: bool) -> boo
 
 /// Functions of plain floats that say nothing about single series.
 fn accepts_call(call: &Call, label: &str) -> bool {
-    let name = call.function.name;
+    let row = call.function.row();
     let Some(arg) = labelled_argument(call) else { return false };
-    if name.starts_with("sort") {
+    if row.order_sensitive {
         return false;
     }
     match arg.unwrap_parens() {
         Expr::Matrix(matrix) => {
             let selector = &matrix.selector;
             let metric = selector.matchers.iter().find(|m| m.name() == LABEL_NAME && m.op() == MatchOp::Equal);
-            // `rate` and `increase` have doubts about other names.
-            let counter = |m: &Matcher| ["_total", "_sum", "_count", "_bucket"].iter().any(|s| m.value().ends_with(s));
-            let trusted = match name {
-                "rate" | "increase" => metric.is_some_and(counter),
-                _ => metric.is_some(),
-            };
+            let trusted = metric.is_some_and(|m| !row.wants_counter || is_counter_name(m.value()));
             trusted && one_metric(selector) && !is_schema(label) && !selector.anchored && !selector.smoothed
         }
         // What a function makes of results is judged by the metric name too.
         Expr::Subquery(subquery) => {
-            !matches!(name, "rate" | "increase") && keeps_apart(&subquery.expr) && accepts(&subquery.expr, label, true)
+            !row.wants_counter && keeps_apart(&subquery.expr) && accepts(&subquery.expr, label, true)
         }
         _ => keeps_apart(arg) && accepts(arg, label, true),
     }

@@ -1,8 +1,7 @@
 //! Subtrees that occur more than once and give few series: they are evaluated once.
 
 use super::address;
-use mytsdb_promql_syntax::PosRange;
-use mytsdb_promql_syntax::{Expr, ValueType};
+use mytsdb_promql_syntax::{Expr, Function, PosRange, ValueType};
 use std::collections::{HashMap, HashSet};
 
 /// Membership in a group of equal subtrees.
@@ -97,7 +96,7 @@ fn marks(expr: &Expr, summarised: &HashSet<PosRange>) -> Vec<bool> {
 fn is_candidate(expr: &Expr) -> bool {
     let kept = match expr {
         Expr::Aggregate(_) => true,
-        Expr::Call(call) => call.function.name == "scalar",
+        Expr::Call(call) => call.function == Function::Scalar,
         Expr::Binary(binary) => {
             let both = [&binary.lhs, &binary.rhs];
             both.iter().all(|side| side.value_type() == ValueType::Vector && is_small(side))
@@ -119,7 +118,7 @@ fn is_small(expr: &Expr) -> bool {
     match expr {
         Expr::Aggregate(_) | Expr::Number(_) | Expr::String(_) => true,
         Expr::Vector(_) | Expr::Matrix(_) | Expr::Subquery(_) => false,
-        Expr::Call(call) if call.function.returns == ValueType::Scalar => true,
+        Expr::Call(call) if call.function.row().returns == ValueType::Scalar => true,
         _ => expr.children().into_iter().all(is_small),
     }
 }

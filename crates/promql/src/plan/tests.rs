@@ -5,7 +5,7 @@ use crate::options::Optimisations;
 use mytsdb_promql_syntax::parse;
 
 fn facts(plain: bool) -> Facts {
-    Facts { start_ms: 1_000, end_ms: 61_000, step_ms: 15_000, instant: false, plain }
+    Facts { times: Bounds { start_ms: 1_000, end_ms: 61_000, step_ms: 15_000 }, instant: false, plain }
 }
 
 fn rewritten(query: &str, optimisations: Optimisations, plain: bool) -> String {

@@ -2,12 +2,13 @@
 
 use crate::error::EvalError;
 use crate::eval::cells::{Cell, Cells, EMPTY, Row};
-use crate::eval::context::{Context, is_schema};
+use crate::eval::context::Context;
 use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
 use crate::eval::rows::Vector;
 use crate::eval::selector::range_vector;
 use crate::eval::window::Remarks;
+use crate::names::is_schema;
 use mytsdb_model::{Labels, LabelsBuilder, MatchOp, Matcher};
 use mytsdb_promql_syntax::{Call, Expr};
 
@@ -56,7 +57,7 @@ pub(super) fn absent_over_time<'a>(
     call: &'a Call,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let vector = range_vector(context, &call.args[0], grid, Some("absent_over_time"))?;
+    let vector = range_vector(context, &call.args[0], grid)?;
     let mut present = vec![false; grid.count];
     let mut scratch = context.scratch();
     let mut cells = Cells::default();

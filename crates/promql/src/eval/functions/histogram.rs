@@ -4,18 +4,6 @@ use crate::eval::cells::{Cells, EMPTY, HISTOGRAM};
 use crate::eval::kahan::Kahan;
 use mytsdb_histogram::FloatHistogram;
 
-/// The function called `name`, if it maps histograms to floats.
-pub(super) fn summary(name: &str) -> Option<fn(&FloatHistogram) -> f64> {
-    Some(match name {
-        "histogram_avg" => |h| h.sum / h.count,
-        "histogram_count" => |h| h.count,
-        "histogram_sum" => |h| h.sum,
-        "histogram_stdvar" => variance,
-        "histogram_stddev" => |h| variance(h).sqrt(),
-        _ => return None,
-    })
-}
-
 /// Replaces histograms by numbers and drops the floats.
 pub(super) fn summarise(cells: &mut Cells, f: fn(&FloatHistogram) -> f64) {
     for i in 0..cells.len() {
@@ -29,7 +17,7 @@ pub(super) fn summarise(cells: &mut Cells, f: fn(&FloatHistogram) -> f64) {
 }
 
 /// The estimated variance: every observation counts as the middle of its bucket.
-fn variance(h: &FloatHistogram) -> f64 {
+pub(super) fn variance(h: &FloatHistogram) -> f64 {
     let mean = h.sum / h.count;
     let mut sum = Kahan::default();
     for bucket in h.iter_all().filter(|b| b.count != 0.0) {

@@ -3,11 +3,12 @@
 use crate::error::EvalError;
 use crate::eval::binary::shown;
 use crate::eval::cells::{Cells, EMPTY, HISTOGRAM, Row};
-use crate::eval::context::{Context, is_schema};
+use crate::eval::context::Context;
 use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
 use crate::eval::rows::{Vector, merge_equal};
 use crate::eval::selector::{SampleField, select_instant};
+use crate::names::is_schema;
 use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder, MatchOp, Matcher};
 use mytsdb_promql_syntax::{Call, Expr, ValueType, VectorSelector};
 use std::collections::{HashMap, HashSet};
@@ -98,7 +99,7 @@ fn info_series<'a>(
         label_selector_only: true,
         pos: mytsdb_promql_syntax::PosRange::default(),
     };
-    let rows = select_instant(context, &selector, grid, SampleField::TimestampOfFloat, Some("info"))?;
+    let rows = select_instant(context, &selector, grid, SampleField::TimestampOfFloat)?;
     let rows = rows.keep(context)?;
     context.stoppable(|looks| {
         for row in rows {

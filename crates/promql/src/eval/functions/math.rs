@@ -1,4 +1,4 @@
-//! Functions of single floats.
+//! Functions of single floats, and of floats and scalars.
 
 use crate::error::EvalError;
 use crate::eval::context::Context;
@@ -31,68 +31,56 @@ pub(crate) fn go_min(a: f64, b: f64) -> f64 {
 const DEGREES_OF_RADIAN: f64 = 57.295_779_513_082_320_876_798_154_814_105;
 const RADIANS_OF_DEGREE: f64 = 0.017_453_292_519_943_295_769_236_907_684_886;
 
-/// The function called `name`, if it maps floats to floats.
-pub(super) fn elementwise(name: &str) -> Option<fn(f64) -> f64> {
-    Some(match name {
-        "abs" => f64::abs,
-        "acos" => f64::acos,
-        "acosh" => f64::acosh,
-        "asin" => f64::asin,
-        "asinh" => f64::asinh,
-        "atan" => f64::atan,
-        "atanh" => f64::atanh,
-        "ceil" => f64::ceil,
-        "cos" => f64::cos,
-        "cosh" => f64::cosh,
-        // One factor, so that nothing overflows on the way.
-        "deg" => |v| v * DEGREES_OF_RADIAN,
-        "exp" => f64::exp,
-        "floor" => f64::floor,
-        "ln" => mytsdb_histogram::ln,
-        "log10" => |v| mytsdb_histogram::log2(v) * std::f64::consts::LOG10_2,
-        "log2" => mytsdb_histogram::log2,
-        "rad" => |v| v * RADIANS_OF_DEGREE,
-        "sgn" => |v| {
-            if v < 0.0 {
-                -1.0
-            } else if v > 0.0 {
-                1.0
-            } else {
-                v
-            }
-        },
-        "sin" => f64::sin,
-        "sinh" => f64::sinh,
-        "sqrt" => f64::sqrt,
-        "tan" => f64::tan,
-        "tanh" => f64::tanh,
-        _ => return None,
+/// One factor, so that nothing overflows on the way.
+pub(super) fn degrees(radians: f64) -> f64 {
+    radians * DEGREES_OF_RADIAN
+}
+
+pub(super) fn radians(degrees: f64) -> f64 {
+    degrees * RADIANS_OF_DEGREE
+}
+
+/// Zeros and NaN stay what they are.
+pub(super) fn sign(v: f64) -> f64 {
+    if v < 0.0 {
+        -1.0
+    } else if v > 0.0 {
+        1.0
+    } else {
+        v
+    }
+}
+
+type Evaluated<'a> = Result<Vector<'a>, EvalError>;
+
+pub(super) fn clamp<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Evaluated<'a> {
+    let vector = eval_vector(context, &call.args[0], grid)?;
+    let [lower, upper] = [&call.args[1], &call.args[2]].map(|arg| eval_scalar(context, arg, grid));
+    let (lower, upper) = (lower?, upper?);
+    bounded_by(context, vector, move |i, value| {
+        let (min, max) = (lower.at(i), upper.at(i));
+        (max >= min || max.is_nan() || min.is_nan()).then(|| go_max(min, go_min(max, value)))
     })
 }
 
-/// `clamp`, `clamp_min`, `clamp_max`, `round`: functions of a float and scalars.
-pub(super) fn bounded<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
+pub(super) fn clamp_max<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Evaluated<'a> {
+    let (vector, max) = (eval_vector(context, &call.args[0], grid)?, eval_scalar(context, &call.args[1], grid)?);
+    bounded_by(context, vector, move |i, value| Some(go_min(max.at(i), value)))
+}
+
+pub(super) fn clamp_min<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Evaluated<'a> {
+    let (vector, min) = (eval_vector(context, &call.args[0], grid)?, eval_scalar(context, &call.args[1], grid)?);
+    bounded_by(context, vector, move |i, value| Some(go_max(min.at(i), value)))
+}
+
+pub(super) fn round<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Evaluated<'a> {
     let vector = eval_vector(context, &call.args[0], grid)?;
-    let mut scalars = Vec::new();
-    for arg in &call.args[1..] {
-        scalars.push(eval_scalar(context, arg, grid)?);
-    }
-    let first = scalars.first().cloned().unwrap_or(Scalar::Constant(1.0));
-    let second = scalars.get(1).cloned().unwrap_or(Scalar::Constant(0.0));
-    match call.function.name {
-        "clamp" => bounded_by(context, vector, move |i, value| {
-            let (min, max) = (first.at(i), second.at(i));
-            (max >= min || max.is_nan() || min.is_nan()).then(|| go_max(min, go_min(max, value)))
-        }),
-        "clamp_max" => bounded_by(context, vector, move |i, value| Some(go_min(first.at(i), value))),
-        "clamp_min" => bounded_by(context, vector, move |i, value| Some(go_max(first.at(i), value))),
-        "round" => bounded_by(context, vector, move |i, value| {
-            // Division by the inverse is exact more often than multiplication.
-            let inverse = 1.0 / first.at(i);
-            Some((value * inverse + 0.5).floor() / inverse)
-        }),
-        other => unreachable!("{other} is no function of a float and scalars"),
-    }
+    let to = call.args.get(1).map_or(Ok(Scalar::Constant(1.0)), |arg| eval_scalar(context, arg, grid))?;
+    bounded_by(context, vector, move |i, value| {
+        // Division by the inverse is exact more often than multiplication.
+        let inverse = 1.0 / to.at(i);
+        Some((value * inverse + 0.5).floor() / inverse)
+    })
 }
 
 /// Replaces every float by what `bound` makes of its step and value; `None` takes it out.

@@ -17,16 +17,16 @@ use crate::eval::rows::{Rows, Vector};
 use crate::eval::selector::range_vector;
 use crate::eval::window::{Extension, RangeVector, Remarks};
 use crate::eval::window_table::{KernelBuffers, TABLE_SAMPLES_MAX, WindowTables, Windows};
+use crate::names::is_counter_name;
 use crate::storage::SeriesSet;
 use mytsdb_columns::Columns;
 use mytsdb_model::Labels;
-use mytsdb_promql_syntax::Call;
-use mytsdb_promql_syntax::PosRange;
+use mytsdb_promql_syntax::{Call, Function, FunctionRow, LabelUse, PosRange};
 use std::sync::Arc;
 
 /// Which kernel runs over the windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kernel {
+pub(crate) enum Kernel {
     Avg,
     Changes,
     Count,
@@ -53,52 +53,15 @@ enum Kernel {
     TimeOfMin,
 }
 
-fn kernel(name: &str) -> Option<Kernel> {
-    Some(match name {
-        "avg_over_time" => Kernel::Avg,
-        "changes" => Kernel::Changes,
-        "count_over_time" => Kernel::Count,
-        "delta" => Kernel::Increase { counter: false, rate: false },
-        "deriv" => Kernel::Deriv,
-        "double_exponential_smoothing" => Kernel::DoubleExponential,
-        "first_over_time" => Kernel::First,
-        "idelta" => Kernel::Instantaneous { rate: false },
-        "increase" => Kernel::Increase { counter: true, rate: false },
-        "integral" => Kernel::Integral,
-        "irate" => Kernel::Instantaneous { rate: true },
-        "last_over_time" => Kernel::Last,
-        "mad_over_time" => Kernel::Mad,
-        "max_over_time" => Kernel::Max,
-        "min_over_time" => Kernel::Min,
-        "predict_linear" => Kernel::PredictLinear,
-        "present_over_time" => Kernel::Present,
-        "quantile_over_time" => Kernel::Quantile,
-        "rate" => Kernel::Increase { counter: true, rate: true },
-        "resets" => Kernel::Resets,
-        "stddev_over_time" => Kernel::Stddev,
-        "stdvar_over_time" => Kernel::Stdvar,
-        "sum_over_time" => Kernel::Sum,
-        "ts_of_first_over_time" => Kernel::TimeOfFirst,
-        "ts_of_last_over_time" => Kernel::TimeOfLast,
-        "ts_of_max_over_time" => Kernel::TimeOfMax,
-        "ts_of_min_over_time" => Kernel::TimeOfMin,
-        _ => return None,
-    })
-}
-
-const ANCHORED: &str = "changes, delta, increase, rate, resets";
-const SMOOTHED: &str = "delta, increase, rate";
-
-/// Evaluates a call of a range vector function; `None` if it is no such function.
-pub(crate) fn eval_range_function<'a>(
+/// Evaluates a call of a function of windows.
+pub(super) fn eval_range_function<'a>(
     context: &'a Context<'a>,
     call: &'a Call,
     grid: Grid,
-) -> Result<Option<Vector<'a>>, EvalError> {
-    let name = call.function.name;
-    let Some(kernel) = kernel(name) else { return Ok(None) };
+    kernel: Kernel,
+) -> Result<Vector<'a>, EvalError> {
     let matrix_index = usize::from(kernel == Kernel::Quantile);
-    let mut vector = range_vector(context, &call.args[matrix_index], grid, Some(name))?;
+    let mut vector = range_vector(context, &call.args[matrix_index], grid)?;
     if kernel == Kernel::Quantile {
         // Whatever is remarked is shown at the parameter.
         vector.pos = call.args[0].pos();
@@ -112,18 +75,19 @@ pub(crate) fn eval_range_function<'a>(
     if kernel == Kernel::DoubleExponential {
         check_factors(context, &vector, &scalars)?;
     }
-    let keeps_name = matches!(kernel, Kernel::First | Kernel::Last);
+    let row = call.function.row();
+    let keeps_name = row.labels == LabelUse::Keeps;
     let delayed = context.options.delayed_name_removal;
     // Series that had no names before were told apart without.
     let settled = keeps_name || vector.samples.nameless();
     let one_name = vector.samples.same_schema() && !vector.samples.nameless() && vector.samples.len() > 0;
     let metric = one_name.then(|| vector.samples.labels(0).metric_name().to_owned());
-    let surely_counters = metric.as_deref().is_some_and(is_counter_name);
+    let doubts_counters = row.wants_counter && !metric.as_deref().is_some_and(is_counter_name);
     let optimise = context.options.optimise;
     let parameter = call.args.iter().enumerate().find(|(i, _)| *i != matrix_index).map(|(_, arg)| arg.pos());
-    let rows = RangeRows { vector, kernel, scalars, parameter, metric, surely_counters, keeps_name, delayed, optimise };
+    let rows = RangeRows { vector, kernel, scalars, parameter, metric, doubts_counters, keeps_name, delayed, optimise };
     let rows = Vector::Lazy(Box::new(rows));
-    if settled { Ok(Some(rows)) } else { super::settle_names(context, rows).map(Some) }
+    if settled { Ok(rows) } else { super::settle_names(context, rows) }
 }
 
 /// Refuses factors that are not between 0 and 1, at the first step at which a series has samples.
@@ -161,15 +125,17 @@ fn check_factors(context: &Context<'_>, vector: &RangeVector<'_>, scalars: &[Sca
 }
 
 /// Refuses `anchored` and `smoothed` where they have no meaning.
-pub(crate) fn check_extension(name: &str, anchored: bool, smoothed: bool) -> Result<(), EvalError> {
-    let (word, allowed) = match (anchored, smoothed) {
-        (true, _) => ("anchored", ANCHORED),
-        (_, true) => ("smoothed", SMOOTHED),
+pub(crate) fn check_extension(function: Function, anchored: bool, smoothed: bool) -> Result<(), EvalError> {
+    let (word, allows): (_, fn(&FunctionRow) -> bool) = match (anchored, smoothed) {
+        (true, _) => ("anchored", |row| row.anchored),
+        (_, true) => ("smoothed", |row| row.smoothed),
         _ => return Ok(()),
     };
-    if allowed.split(", ").any(|f| f == name) {
+    if allows(function.row()) {
         return Ok(());
     }
+    let allowed: Vec<&str> = Function::ALL.iter().filter(|f| allows(f.row())).map(|f| f.name()).collect();
+    let (allowed, name) = (allowed.join(", "), function.name());
     Err(EvalError::Execution(format!("{word} modifier can only be used with: {allowed} - not with {name}")))
 }
 
@@ -181,8 +147,8 @@ struct RangeRows<'a> {
     parameter: Option<PosRange>,
     /// The metric name of all series, if they have the same.
     metric: Option<String>,
-    /// That name is one of counters.
-    surely_counters: bool,
+    /// The metric names have to be looked at, whether they are those of counters.
+    doubts_counters: bool,
     /// The metric name survives.
     keeps_name: bool,
     /// Names are dropped at the end of the evaluation.
@@ -238,8 +204,10 @@ impl Rows for RangeRows<'_> {
         if !self.compute_column(&mut columns, &mut scratch.tables, &mut scratch.buffers, out) {
             self.compute(&columns, out, &mut remarks);
         }
+        if self.doubts_counters {
+            note_doubtful_counter(&mut remarks, out);
+        }
         match self.kernel {
-            Kernel::Increase { counter: true, .. } if !self.surely_counters => note_doubtful_counter(&mut remarks, out),
             Kernel::Quantile => self.note_invalid_quantiles(&mut remarks, out),
             Kernel::Integral => self.note_unknown_strategies(&mut remarks, out),
             _ => {}
@@ -247,10 +215,6 @@ impl Rows for RangeRows<'_> {
         scratch.give_columns(columns);
         Ok(())
     }
-}
-
-fn is_counter_name(metric: &str) -> bool {
-    ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| metric.ends_with(suffix))
 }
 
 /// Remarks on names that are not those of counters, if floats came out.

@@ -21,8 +21,12 @@ fn note_range_query(context: &Context<'_>, call: &Call) {
     }
 }
 
-pub(super) fn by_value<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let descending = call.function.name == "sort_desc";
+pub(super) fn by_value<'a>(
+    context: &'a Context<'a>,
+    call: &'a Call,
+    grid: Grid,
+    descending: bool,
+) -> Result<Vector<'a>, EvalError> {
     let mut rows = eval_vector(context, &call.args[0], grid)?.keep(context)?;
     note_range_query(context, call);
     if context.any_histograms(&rows)? {
@@ -114,8 +118,12 @@ fn merge_sorted(
     Ok(order)
 }
 
-pub(super) fn by_label<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let descending = call.function.name == "sort_by_label_desc";
+pub(super) fn by_label<'a>(
+    context: &'a Context<'a>,
+    call: &'a Call,
+    grid: Grid,
+    descending: bool,
+) -> Result<Vector<'a>, EvalError> {
     let mut names = Vec::new();
     for arg in &call.args[1..] {
         names.push(String::from_utf8_lossy(string_arg(arg)?).into_owned());
