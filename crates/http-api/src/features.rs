@@ -4,10 +4,10 @@ use crate::answer::Answer;
 use crate::encoding::Encoding;
 use crate::options::ApiOptions;
 use axum::extract::State;
+use mytsdb_promql_syntax::Function;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use mytsdb_promql_syntax::Function;
 
 type Feature = (&'static str, bool);
 

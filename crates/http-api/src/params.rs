@@ -118,8 +118,8 @@ impl Params {
 }
 
 fn selector(text: &str, language: ParseOptions) -> Result<Vec<Matcher>, ApiError> {
-    let matchers = mytsdb_promql_syntax::parse_selector(text, language)
-        .map_err(|error| ApiError::bad_data(error.to_string()))?;
+    let matchers =
+        mytsdb_promql_syntax::parse_selector(text, language).map_err(|error| ApiError::bad_data(error.to_string()))?;
     if matchers.iter().all(Matcher::matches_empty) {
         return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
     }
