@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use mytsdb_io::{Disk, SimDisk};
 use mytsdb_model::SeriesRef;
-use mytsdb_wal::{Record, Wal, WalOptions, replay};
+use mytsdb_wal::{Record, Rows, Wal, WalOptions, replay};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,6 +35,13 @@ fuzz_target!(|data: &[u8]| {
             assert!(refs.len() == timestamps_ms.len() && refs.len() == values.len() && refs.len() <= 4096);
             rows += refs.len() as u64;
         }
+        if let Record::Rows(Rows { refs, timestamps_ms, starts_ms, values, histograms }) = record {
+            assert!(refs.len() == timestamps_ms.len() && refs.len() == values.len() && refs.len() <= 4096);
+            assert!(starts_ms.is_empty() || starts_ms.len() == refs.len());
+            assert!(histograms.is_sorted_by(|a, b| a.0 < b.0) && histograms.iter().all(|(_, bytes)| !bytes.is_empty()));
+            assert!(histograms.last().is_none_or(|last| (last.0 as usize) < refs.len()));
+            rows += refs.len() as u64;
+        }
     });
     let Ok(report) = replayed else { return };
     assert_eq!(report.samples, rows);
@@ -51,7 +58,7 @@ fuzz_target!(|data: &[u8]| {
 fn repair_file(file: &mut [u8], kind: u8, id: u64) {
     let Some((header, mut rest)) = file.split_at_mut_checked(40) else { return };
     header[..8].copy_from_slice(b"mytsdbWL");
-    header[8..16].copy_from_slice(&[1, 0, kind, 0, 0, 0, 0, 0]);
+    header[8..16].copy_from_slice(&[2, 0, kind, 0, 0, 0, 0, 0]);
     header[16..24].copy_from_slice(&id.to_le_bytes());
     header[28..36].fill(0);
     let crc = crc32c::crc32c(&header[..36]).to_le_bytes();

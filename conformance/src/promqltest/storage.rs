@@ -3,7 +3,7 @@
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
 use mytsdb_io::SimDisk;
 use mytsdb_promql::{SampleValue, Storage};
-use mytsdb_promql_testkit::{LoadedSeries, TestStorage, parse_load};
+use mytsdb_promql_testkit::{LoadedSample, LoadedSeries, TestStorage, parse_load};
 use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
 use mytsdb_testkit::Random;
@@ -133,10 +133,12 @@ impl EngineBed {
         for &(s, i) in rows {
             let LoadedSeries { labels, samples } = &series[s];
             let series = engine.resolve(labels)?;
+            let LoadedSample { timestamp_ms, start_ms, .. } = samples[i];
             match &samples[i].value {
-                SampleValue::Float(value) => batch.push(series, samples[i].timestamp_ms, *value),
-                // The engine does not store them yet: what is asked of them counts as failed.
-                SampleValue::Histogram(_) => {}
+                SampleValue::Float(value) => batch.push_since(series, timestamp_ms, start_ms, *value),
+                SampleValue::Histogram(histogram) => {
+                    batch.push_histogram(series, timestamp_ms, start_ms, histogram)?;
+                }
             }
         }
         let outcome = engine.append(batch)?;

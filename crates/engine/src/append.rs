@@ -1,9 +1,14 @@
 //! What callers hand to the engine, and what they hear back.
 
+use crate::value::{Encoded, RowValue};
+use mytsdb_codec::CodecError;
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::SeriesRef;
 use std::ops::Range;
 
 /// Samples of any number of series, column by column; the three columns have equal length.
+///
+/// A row is a float, or a native histogram: a series may have both, at different times.
 ///
 /// Row order is the order of appending. Timestamps may come in any order, within and across series. A *point* is rows
 /// that are stored or refused together, as the buckets of a histogram are; a row that is in none of `points` is one
@@ -14,12 +19,17 @@ pub struct Batch {
     pub refs: Vec<SeriesRef>,
     /// Milliseconds since the Unix epoch.
     pub timestamps_ms: Vec<i64>,
-    /// Any float; NaN payloads are kept.
+    /// Any float; NaN payloads are kept. What stands in the row of a histogram has no meaning.
     pub values: Vec<f64>,
+    /// Since when each row counts, in ms since the Unix epoch, 0 if that is not known: as many as rows, or none.
+    pub starts_ms: Vec<i64>,
+    /// Rows that are histograms, ascending.
+    histograms: Vec<(u32, Encoded)>,
     /// Rows of each point that has several; ascending, not overlapping.
     pub points: Vec<Range<u32>>,
     /// Series that get samples of their own where rows of this batch are accepted.
     pub companions: Vec<Companion>,
+    scratch: Vec<u8>,
 }
 
 /// A series that describes others, as `target_info` does. It is not a point: what becomes of its samples is not reported.
@@ -56,9 +66,70 @@ impl Batch {
     /// Adds one sample.
     #[inline]
     pub fn push(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
+        self.push_since(series, timestamp_ms, 0, value);
+    }
+
+    /// Adds one sample that counts from `start_ms` on, in ms since the Unix epoch; 0 if that is not known.
+    #[inline]
+    pub fn push_since(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64) {
+        if start_ms != 0 || !self.starts_ms.is_empty() {
+            self.starts_ms.resize(self.refs.len(), 0);
+            self.starts_ms.push(start_ms);
+        }
         self.refs.push(series);
         self.timestamps_ms.push(timestamp_ms);
         self.values.push(value);
+    }
+
+    /// Adds one native histogram; of integers, of floats, or with bounds of its own. A stale marker is one whose sum is the
+    /// stale NaN.
+    ///
+    /// Cost: it is encoded here, some 1 us for 160 buckets.
+    ///
+    /// # Errors
+    /// [`CodecError::Histogram`] or [`CodecError::HistogramTooLarge`] of one that cannot be stored; then the batch is as
+    /// it was.
+    pub fn push_histogram(
+        &mut self,
+        series: SeriesRef,
+        timestamp_ms: i64,
+        start_ms: i64,
+        histogram: &FloatHistogram,
+    ) -> Result<(), CodecError> {
+        self.scratch.clear();
+        mytsdb_codec::put_histogram(histogram, &mut self.scratch)?;
+        self.histograms.push((self.len() as u32, Encoded::from(&self.scratch[..])));
+        self.push_since(series, timestamp_ms, start_ms, 0.0);
+        Ok(())
+    }
+
+    /// Whether every row is a float without a start time.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.histograms.is_empty() && self.starts_ms.is_empty()
+    }
+
+    /// Those in a range of rows.
+    pub(crate) fn histograms_in(&self, rows: &Range<usize>) -> &[(u32, Encoded)] {
+        let before = |end: usize| self.histograms.partition_point(|(row, _)| (*row as usize) < end);
+        if self.histograms.is_empty() { &[] } else { &self.histograms[before(rows.start)..before(rows.end)] }
+    }
+
+    /// The value of a row.
+    #[inline]
+    pub(crate) fn value(&self, row: usize) -> RowValue<'_> {
+        if !self.histograms.is_empty()
+            && let Ok(at) = self.histograms.binary_search_by_key(&(row as u32), |(row, _)| *row)
+        {
+            return RowValue::Histogram(&self.histograms[at].1);
+        }
+        RowValue::Float(self.values[row])
+    }
+
+    /// Since when a row counts; 0 if that is not known.
+    #[inline]
+    pub(crate) fn start_ms(&self, row: usize) -> i64 {
+        self.starts_ms.get(row).copied().unwrap_or(0)
     }
 
     /// Makes the rows from `row` on one point: they are stored or refused together.
@@ -86,6 +157,7 @@ impl Batch {
     pub(crate) fn check(&self) {
         let rows = self.refs.len();
         assert!(self.timestamps_ms.len() == rows && self.values.len() == rows, "columns of a batch have equal length");
+        assert!(self.starts_ms.is_empty() || self.starts_ms.len() == rows, "columns of a batch have equal length");
         assert!(u32::try_from(rows).is_ok(), "a batch has at most 2^32 rows");
         let mut end = 0;
         for point in &self.points {
@@ -112,7 +184,12 @@ impl Batch {
         compact(&mut self.refs, gone);
         compact(&mut self.timestamps_ms, gone);
         compact(&mut self.values, gone);
+        compact(&mut self.starts_ms, gone);
         let moved = |row: u32| row - gone.partition_point(|g| *g < row) as u32;
+        self.histograms.retain(|(row, _)| gone.binary_search(row).is_err());
+        for (row, _) in &mut self.histograms {
+            *row = moved(*row);
+        }
         // A point goes as a whole.
         self.points.retain(|point| gone.binary_search(&point.start).is_err());
         for rows in self.points.iter_mut().chain(self.companions.iter_mut().map(|c| &mut c.rows)) {
@@ -141,7 +218,8 @@ pub enum Refusal {
     /// Further ahead of the server's clock than `--future-tolerance`.
     #[error("timestamp is too far in the future (--future-tolerance)")]
     TooFarAhead,
-    /// The series already has another value at this time.
+    /// The series already has another value at this time; a float and a histogram are two values. Start times and the hint
+    /// of a histogram are no part of a value.
     #[error("a sample with the same timestamp but another value is already stored")]
     Conflict,
 }

@@ -1,13 +1,14 @@
 //! The blocks being served: an immutable list that is replaced whole.
 
 use crate::EngineError;
+use crate::value::Value;
 use mytsdb_blocks::Block;
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, TimeRange};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 /// Blocks in ascending order of id, which is the order in which they were written.
 pub(crate) type BlockList = Arc<[Arc<Block>]>;
@@ -16,11 +17,16 @@ pub(crate) type BlockList = Arc<[Arc<Block>]>;
 pub(crate) struct BlockSet {
     list: RwLock<BlockList>,
     maxt_ms: AtomicI64,
+    are_plain: AtomicBool,
 }
 
 impl BlockSet {
     pub(crate) fn new(blocks: Vec<Arc<Block>>) -> Self {
-        let set = Self { list: RwLock::new(Arc::from([])), maxt_ms: AtomicI64::new(i64::MIN) };
+        let set = Self {
+            list: RwLock::new(Arc::from([])),
+            maxt_ms: AtomicI64::new(i64::MIN),
+            are_plain: AtomicBool::new(true),
+        };
         set.exchange(|_| false, blocks);
         set
     }
@@ -36,12 +42,20 @@ impl BlockSet {
         self.maxt_ms.load(Ordering::Acquire)
     }
 
+    /// Whether every sample of every block is a float without a start time.
+    pub(crate) fn are_plain(&self) -> bool {
+        // Acquire pairs with the Release in `exchange`.
+        self.are_plain.load(Ordering::Acquire)
+    }
+
     /// Takes some blocks out and puts others in, in one step for whoever lists them.
     pub(crate) fn exchange(&self, gone: impl Fn(&Block) -> bool, new: Vec<Arc<Block>>) {
         let mut list = self.list.write();
         let mut blocks: Vec<_> = list.iter().filter(|b| !gone(b)).cloned().chain(new).collect();
         blocks.sort_by_key(|b| b.meta().id);
         let maxt = blocks.iter().map(|b| b.meta().range.maxt).max().unwrap_or(i64::MIN);
+        // Ahead of the list: nobody reads a block whose kinds are not told.
+        self.are_plain.store(blocks.iter().all(|b| b.is_plain()), Ordering::Release);
         *list = Arc::from(blocks);
         // Release pairs with the Acquire in `maxt_ms`. Under the lock, so that the last exchange has the last word.
         self.maxt_ms.store(maxt, Ordering::Release);
@@ -66,7 +80,7 @@ impl StoredValues {
     }
 
     /// The value of a series at a time, from the oldest block that has one.
-    pub(crate) fn get(&mut self, series_key: u64, labels: &Labels, timestamp_ms: i64) -> Option<f64> {
+    pub(crate) fn get(&mut self, series_key: u64, labels: &Labels, timestamp_ms: i64) -> Option<Value> {
         let window = timestamp_ms.div_euclid(self.window_ms);
         if self.decoded.len() >= WINDOWS_MAX {
             self.decoded.clear();
@@ -92,7 +106,7 @@ impl StoredValues {
             }
             columns
         });
-        columns.timestamps_ms.binary_search(&timestamp_ms).ok().map(|at| columns.values[at])
+        Value::at(timestamp_ms, columns)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Chunks as the head keeps them.
 //!
-//! A series' newest samples go into an open XOR chunk, which can be appended to sample by sample. A chunk that is
-//! closed is encoded anew as DX: a third of the size, and some five times faster to read.
+//! A series' newest floats go into an open XOR chunk, which can be appended to sample by sample. A chunk that is
+//! closed is encoded anew as DX: a third of the size, and some five times faster to read. Histograms wait one by one in a
+//! run, and become a chunk of columns.
 
-use mytsdb_codec::{ChunkEncoding, CodecError, DxEncoder, XorAppender};
-use mytsdb_columns::Columns;
+use crate::head::Run;
+use mytsdb_codec::{ChunkEncoding, CodecError, DxEncoder, DxStartsEncoder, HistogramEncoder, XorAppender};
+use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::TimeRange;
 use std::sync::Arc;
 
@@ -24,34 +26,97 @@ impl SealedChunk {
     }
 }
 
+/// Appends what an open chunk of floats holds, which has as many start times, or none.
+pub(crate) fn decode_open(bytes: &[u8], starts_ms: &[i64], out: &mut Columns) -> Result<(), CodecError> {
+    let before = out.timestamps_ms.len();
+    ChunkEncoding::Xor.decode(bytes, out)?;
+    if !starts_ms.is_empty() {
+        out.start_timestamps_ms.resize(before, 0);
+        out.start_timestamps_ms.extend_from_slice(starts_ms);
+    }
+    Ok(())
+}
+
 /// Closes chunks; keeps memory from one to the next.
 #[derive(Default)]
 pub(crate) struct Sealer {
-    encoder: DxEncoder,
-    timestamps_ms: Vec<i64>,
-    values: Vec<f64>,
+    floats: DxEncoder,
+    with_starts: DxStartsEncoder,
+    histograms: HistogramEncoder,
+    columns: Columns,
     bytes: Vec<u8>,
 }
 
 impl Sealer {
-    /// The chunk of samples that are in strictly ascending order and not empty.
-    pub(crate) fn seal(&mut self, timestamps_ms: &[i64], values: &[f64]) -> Result<SealedChunk, CodecError> {
+    /// Chunks of samples that are in order, each of at most `samples_max`, ascending by their first times: one is enough for
+    /// so many floats, and mostly for so many histograms.
+    pub(crate) fn seal(&mut self, columns: &Columns, samples_max: usize) -> Result<Vec<SealedChunk>, CodecError> {
+        let mut sealed = Vec::new();
+        let (times, values, starts) = (&columns.timestamps_ms, &columns.values, &columns.start_timestamps_ms);
+        for from in (0..times.len()).step_by(samples_max) {
+            let part = from..times.len().min(from + samples_max);
+            let starts = starts.get(part.clone()).unwrap_or_default();
+            sealed.push(self.seal_floats(&times[part.clone()], starts, &values[part])?);
+        }
+        let (times, starts) = (&columns.histogram_timestamps_ms, &columns.histogram_start_timestamps_ms);
+        let mut from = 0;
+        while from < times.len() {
+            let part = from..times.len().min(from + samples_max);
+            let starts = starts.get(part.clone()).unwrap_or_default();
+            self.bytes.clear();
+            let own = &columns.histograms[part.clone()];
+            let taken = self.histograms.encode(&times[part], starts, own, &mut self.bytes)?;
+            sealed.push(self.sealed(&times[from..from + taken], ChunkEncoding::Histogram));
+            from += taken;
+        }
+        if !columns.timestamps_ms.is_empty() && !columns.histograms.is_empty() {
+            sealed.sort_by_key(|chunk| chunk.range.mint);
+        }
+        Ok(sealed)
+    }
+
+    /// The chunk of floats that are in strictly ascending order and not empty, and of as many start times, or none.
+    fn seal_floats(&mut self, times: &[i64], starts: &[i64], values: &[f64]) -> Result<SealedChunk, CodecError> {
         self.bytes.clear();
-        self.encoder.encode(timestamps_ms, values, &mut self.bytes)?;
-        let range = TimeRange::new(timestamps_ms[0], timestamps_ms[timestamps_ms.len() - 1]);
-        let (encoding, bytes) = (ChunkEncoding::Dx, Arc::from(&self.bytes[..]));
-        Ok(SealedChunk { range, sample_count: timestamps_ms.len() as u32, encoding, bytes })
+        if starts.iter().all(|&start_ms| start_ms == 0) {
+            self.floats.encode(times, values, &mut self.bytes)?;
+            return Ok(self.sealed(times, ChunkEncoding::Dx));
+        }
+        self.with_starts.encode(times, starts, values, &mut self.bytes)?;
+        Ok(self.sealed(times, ChunkEncoding::DxStarts))
+    }
+
+    fn sealed(&self, times: &[i64], encoding: ChunkEncoding) -> SealedChunk {
+        let range = TimeRange::new(times[0], times[times.len() - 1]);
+        SealedChunk { range, sample_count: times.len() as u32, encoding, bytes: Arc::from(&self.bytes[..]) }
     }
 
     /// The chunk of what an open chunk, which is not empty, holds.
-    pub(crate) fn seal_open(&mut self, open: &XorAppender) -> Result<SealedChunk, CodecError> {
-        let (mut timestamps_ms, mut values) =
-            (std::mem::take(&mut self.timestamps_ms), std::mem::take(&mut self.values));
-        timestamps_ms.clear();
-        values.clear();
-        mytsdb_codec::decode(open.bytes(), &mut timestamps_ms, &mut values)?;
-        let sealed = self.seal(&timestamps_ms, &values)?;
-        (self.timestamps_ms, self.values) = (timestamps_ms, values);
+    pub(crate) fn seal_open(&mut self, open: &XorAppender, starts_ms: &[i64]) -> Result<SealedChunk, CodecError> {
+        let mut columns = std::mem::take(&mut self.columns);
+        columns.clear();
+        decode_open(open.bytes(), starts_ms, &mut columns)?;
+        let Columns { timestamps_ms, values, start_timestamps_ms, .. } = &columns;
+        let sealed = self.seal_floats(timestamps_ms, start_timestamps_ms, values)?;
+        self.columns = columns;
         Ok(sealed)
+    }
+
+    /// The chunks of what a run of histograms holds, which is in order; none if it holds none.
+    pub(crate) fn seal_run(&mut self, run: &Run) -> Result<Vec<SealedChunk>, CodecError> {
+        let mut columns = Columns::default();
+        run.decode(&mut columns)?;
+        self.seal(&columns, usize::MAX)
+    }
+
+    /// The chunks of what a chunk has before a time, and from it on.
+    pub(crate) fn split(&mut self, chunk: &SealedChunk, cut_ms: i64) -> Result<[Vec<SealedChunk>; 2], CodecError> {
+        let mut before = Columns::default();
+        chunk.decode(&mut before)?;
+        let behind = before.split_off(Mark {
+            floats: before.timestamps_ms.partition_point(|&time| time < cut_ms),
+            histograms: before.histogram_timestamps_ms.partition_point(|&time| time < cut_ms),
+        });
+        Ok([self.seal(&before, usize::MAX)?, self.seal(&behind, usize::MAX)?])
     }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
-/// A store of float series: head in memory, log and blocks on a disk.
+/// A store of series of floats and native histograms: head in memory, log and blocks on a disk.
 ///
 /// All methods take `&self` and may be called from any thread. Nothing runs on its own: somebody must call
 /// [`commit_pending`](Engine::commit_pending) and [`maintain`](Engine::maintain), or hand a thread to
@@ -47,6 +47,8 @@ pub struct Engine {
     pub(crate) compacting: Mutex<crate::compact::CompactState>,
     /// Held while blocks are taken out of service.
     pub(crate) retired: Mutex<crate::compact::Retired>,
+    /// The head has had no histogram, and no sample with a start time, since it was opened.
+    pub(crate) head_is_plain: AtomicBool,
     /// Counts flushes; references handed out in an epoch stay valid to the end of the next.
     pub(crate) epoch: AtomicU64,
     /// Counts the times that flushed chunks were dropped from the head: see `select`.
@@ -125,6 +127,10 @@ impl Engine {
             self.staged_samples.fetch_sub(sample_count, Ordering::Relaxed);
             return done(Err(EngineError::Overloaded { limit: self.options.staged_samples_max }));
         }
+        if !batch.is_plain() {
+            // Release: whoever reads such a sample could have known that there are some.
+            self.head_is_plain.store(false, Ordering::Release);
+        }
         match self.batches.push(Staged { batch, done }) {
             Ok(mytsdb_sync::Pushed::ToEmpty) => self.wake_committer(),
             Ok(mytsdb_sync::Pushed::BehindOthers) => {}
@@ -150,6 +156,14 @@ impl Engine {
         );
         self.commit_pending();
         hear.recv().unwrap_or(Err(EngineError::Stopped))
+    }
+
+    /// Whether every sample that can be read now is a float without a start time. A query planner may ask; it costs next to
+    /// nothing. It says no from the moment on in which other samples are submitted, and again yes only after the engine was
+    /// opened anew, if there are none left.
+    pub fn is_plain(&self) -> bool {
+        // Acquire pairs with the Release in `submit`.
+        self.head_is_plain.load(Ordering::Acquire) && self.blocks.are_plain()
     }
 
     /// The settings in force.

@@ -15,6 +15,7 @@
 use crate::append::COMPANION_FILL_MIN;
 use crate::block_set::StoredValues;
 use crate::head::Catalog;
+use crate::value::Value;
 use crate::{Batch, EngineError};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -35,7 +36,7 @@ pub(crate) struct Judge<'a> {
     /// Rows are marked in their series: there are points of several.
     marks: bool,
     /// The first accepted value of each series and time of the group, once it is worth having.
-    table: Option<HashMap<(SeriesRef, i64), u64, FixedState>>,
+    table: Option<HashMap<(SeriesRef, i64), Value, FixedState>>,
     /// Rows that may still be gone through without a table.
     scan_left: usize,
 }
@@ -173,20 +174,18 @@ impl<'a> Judge<'a> {
         let mut agrees = Ok(true);
         for row in rows {
             let key = (batch.refs[row], batch.timestamps_ms[row]);
-            let bits = batch.values[row].to_bits();
-            let known = match self.stored(batch, row) {
-                Ok(Some(value)) => value.to_bits(),
-                Ok(None) => *self.table.get_or_insert_default().entry(key).or_insert_with(|| {
-                    noted.push(key);
-                    bits
-                }),
-                Err(error) => {
-                    agrees = Err(error);
-                    break;
-                }
-            };
-            if known != bits {
-                agrees = Ok(false);
+            let value = batch.value(row);
+            agrees = self.stored(batch, row).and_then(|stored| {
+                let known = match &stored {
+                    Some(stored) => stored,
+                    None => &*self.table.get_or_insert_default().entry(key).or_insert_with(|| {
+                        noted.push(key);
+                        value.to_value()
+                    }),
+                };
+                is(known, batch, row)
+            });
+            if !matches!(agrees, Ok(true)) {
                 break;
             }
         }
@@ -210,15 +209,14 @@ impl<'a> Judge<'a> {
             return Ok(true);
         }
         let row = row as usize;
-        let bits = batch.values[row].to_bits();
         if let Some(value) = self.stored(batch, row)? {
-            return Ok(value.to_bits() == bits);
+            return is(&value, batch, row);
         }
         let first = match &self.table {
-            Some(table) => table.get(&(batch.refs[row], batch.timestamps_ms[row])).copied(),
+            Some(table) => table.get(&(batch.refs[row], batch.timestamps_ms[row])).cloned(),
             None => self.scan(earlier, batch, row),
         };
-        Ok(first.is_none_or(|first| first == bits))
+        first.map_or(Ok(true), |first| is(&first, batch, row))
     }
 
     /// The first value of the row's series and time among the rows before it, of which no point is refused any more.
@@ -227,13 +225,13 @@ impl<'a> Judge<'a> {
         earlier: &(impl Iterator<Item = &'b Batch> + Clone),
         batch: &Batch,
         row: usize,
-    ) -> Option<u64> {
+    ) -> Option<Value> {
         let (series, timestamp_ms) = (batch.refs[row], batch.timestamps_ms[row]);
         let cost = row + earlier.clone().map(Batch::len).sum::<usize>();
         if cost > self.scan_left {
             self.make_table(earlier.clone());
             self.note(batch, 0..batch.len());
-            return self.table.get_or_insert_default().get(&(series, timestamp_ms)).copied();
+            return self.table.get_or_insert_default().get(&(series, timestamp_ms)).cloned();
         }
         self.scan_left -= cost;
         let find = |batch: &Batch, end: usize| {
@@ -241,7 +239,7 @@ impl<'a> Judge<'a> {
             // Series first, without a look at the times: it is compared by the dozen.
             while let Some(at) = batch.refs[from..end].iter().position(|r| *r == series) {
                 if batch.timestamps_ms[from + at] == timestamp_ms {
-                    return Some(batch.values[from + at].to_bits());
+                    return Some(batch.value(from + at).to_value());
                 }
                 from += at + 1;
             }
@@ -252,7 +250,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The value that head or blocks have at a row's time.
-    fn stored(&mut self, batch: &Batch, row: usize) -> Result<Option<f64>, EngineError> {
+    fn stored(&mut self, batch: &Batch, row: usize) -> Result<Option<Value>, EngineError> {
         let (series_ref, timestamp_ms) = (batch.refs[row], batch.timestamps_ms[row]);
         let series = self.catalog.get(series_ref).ok_or(EngineError::UnknownSeries)?;
         let in_blocks = || {
@@ -279,9 +277,15 @@ impl<'a> Judge<'a> {
     fn note(&mut self, batch: &Batch, rows: Range<usize>) {
         let table = self.table.get_or_insert_default();
         for row in rows {
-            table.entry((batch.refs[row], batch.timestamps_ms[row])).or_insert(batch.values[row].to_bits());
+            let key = (batch.refs[row], batch.timestamps_ms[row]);
+            table.entry(key).or_insert_with(|| batch.value(row).to_value());
         }
     }
+}
+
+/// Whether a value is that of a row.
+fn is(value: &Value, batch: &Batch, row: usize) -> Result<bool, EngineError> {
+    value.is(batch.value(row)).map_err(|source| EngineError::Chunk { series: batch.refs[row].0.to_string(), source })
 }
 
 /// Neighbouring rows with one time, ascending by it.

@@ -1,6 +1,7 @@
 //! The store: head, group commit, flush to blocks, retention, recovery, and one read path over all of it.
 //!
-//! It is *not* a server and knows no query language: it takes samples by series, and gives back columns of samples
+//! It is *not* a server and knows no query language: it takes samples by series, floats and native histograms, with start
+//! times where they are known, and gives back columns of samples
 //! by matchers and time range. Disk and clock arrive as arguments, so a test can lose either.
 //!
 //! ```
@@ -43,6 +44,7 @@ mod options;
 mod recovery;
 mod retention;
 mod select;
+mod value;
 
 pub use append::{Batch, COMPANION_FILL_MIN, Companion, Done, Outcome, Refusal};
 pub use clock::{Clock, ManualClock};

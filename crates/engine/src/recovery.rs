@@ -8,13 +8,14 @@ use crate::flush::FlushState;
 use crate::head::Catalog;
 use crate::metrics::Metrics;
 use crate::select::SelectionCache;
+use crate::value::{self, Encoded, Row, RowValue};
 use crate::{Clock, Engine, EngineError, EngineOptions};
 use mytsdb_blocks::{Block, BlockError};
 use mytsdb_io::Disk;
-use mytsdb_model::Sample;
+use mytsdb_model::SeriesRef;
 use mytsdb_sync::Lane;
 use mytsdb_telemetry::Registry;
-use mytsdb_wal::{Record, ReplayReport, Wal, WalOptions};
+use mytsdb_wal::{Record, ReplayReport, Rows, Wal, WalOptions};
 use parking_lot::{Mutex, RwLock};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
@@ -69,7 +70,8 @@ impl Engine {
         let newest_block_ms = blocks.iter().map(|b| b.meta().range.maxt).max().unwrap_or(i64::MIN);
 
         let mut catalog = Catalog::new();
-        let (report, newest_head_ms) = replay(disk.as_ref(), &dir, &options, &mut catalog, &mut recovery)?;
+        let replayed = replay(disk.as_ref(), &dir, &options, &mut catalog, &mut recovery)?;
+        let (report, newest_head_ms) = (replayed.report, replayed.newest_ms);
         metrics.corrupt_wal.add(report.damage_count);
         metrics.series.set(catalog.len() as f64);
         let wal_options = WalOptions {
@@ -97,6 +99,7 @@ impl Engine {
             flushing: Mutex::new(FlushState::new(next_block_id)),
             compacting: Mutex::default(),
             retired: Mutex::default(),
+            head_is_plain: AtomicBool::new(replayed.is_plain),
             epoch: AtomicU64::new(1),
             drops: AtomicU64::new(0),
             newest_ms: AtomicI64::new(newest_block_ms.max(newest_head_ms)),
@@ -156,39 +159,69 @@ fn next_block_id(disk: &dyn Disk, dir: &Path) -> Result<u64, EngineError> {
     Ok(next)
 }
 
+/// What came from the log beside the series.
+struct Replayed {
+    report: ReplayReport,
+    newest_ms: i64,
+    /// All samples are floats without start times.
+    is_plain: bool,
+}
+
 fn replay(
     disk: &dyn Disk,
     dir: &Path,
     options: &EngineOptions,
     catalog: &mut Catalog,
     recovery: &mut Recovery,
-) -> Result<(ReplayReport, i64), EngineError> {
+) -> Result<Replayed, EngineError> {
     let mut newest_ms = i64::MIN;
     let mut broken = None;
     let mut sealer = Sealer::default();
+    let (mut is_plain, mut unreadable) = (true, None);
+    let mut apply = |catalog: &Catalog, series: SeriesRef, row: Row<'_>| {
+        let Some(mem) = catalog.get(series) else {
+            recovery.unknown_samples += 1;
+            return;
+        };
+        // The blocks are not asked: what they have already, a read merges, and the oldest source wins.
+        match mem.append(row, options.block_ms, &mut sealer, || None) {
+            Ok(_) => {
+                recovery.replayed_samples += 1;
+                newest_ms = newest_ms.max(row.timestamp_ms);
+            }
+            Err(source) => broken = Some(EngineError::Chunk { series: mem.labels.to_string(), source }),
+        }
+    };
     let report = mytsdb_wal::replay(disk, &dir.join("wal"), &mut |record| match record {
         Record::Series { series, labels } => {
             catalog.restore(series, labels, 1);
         }
         Record::Samples { refs, timestamps_ms, values } => {
             for ((&series, &timestamp_ms), &value) in refs.iter().zip(timestamps_ms).zip(values) {
-                let Some(mem) = catalog.get(series) else {
-                    recovery.unknown_samples += 1;
-                    continue;
-                };
-                // The blocks are not asked: what they have already, a read merges, and the oldest source wins.
-                match mem.append(Sample { timestamp_ms, value }, options.block_ms, &mut sealer, || None) {
-                    Ok(_) => {
-                        recovery.replayed_samples += 1;
-                        newest_ms = newest_ms.max(timestamp_ms);
-                    }
-                    Err(source) => broken = Some(EngineError::Chunk { series: mem.labels.to_string(), source }),
+                apply(catalog, series, Row { timestamp_ms, start_ms: 0, value: RowValue::Float(value) });
+            }
+        }
+        Record::Rows(Rows { refs, timestamps_ms, starts_ms, values, histograms }) => {
+            is_plain = false;
+            let mut histograms = histograms.iter().peekable();
+            for (at, (&series, &timestamp_ms)) in refs.iter().zip(timestamps_ms).enumerate() {
+                let bytes = histograms.next_if(|(row, _)| *row as usize == at).map(|(_, bytes)| Encoded::from(*bytes));
+                let value = bytes.as_ref().map_or(RowValue::Float(values[at]), RowValue::Histogram);
+                let start_ms = starts_ms.get(at).copied().unwrap_or(0);
+                // The log has looked at no more than its checksum.
+                match bytes.as_ref().map(|bytes| value::decode(bytes)) {
+                    Some(Err(source)) => unreadable = Some((series, source)),
+                    _ => apply(catalog, series, Row { timestamp_ms, start_ms, value }),
                 }
             }
         }
     })?;
+    if let Some((series, source)) = unreadable {
+        let labels = catalog.get(series).map_or_else(|| series.0.to_string(), |mem| mem.labels.to_string());
+        broken = Some(EngineError::Chunk { series: labels, source });
+    }
     match broken {
         Some(error) => Err(error),
-        None => Ok((report, newest_ms)),
+        None => Ok(Replayed { report, newest_ms, is_plain }),
     }
 }

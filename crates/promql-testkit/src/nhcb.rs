@@ -58,6 +58,8 @@ pub(super) fn convert(series: &[LoadedSeries]) -> Result<Vec<LoadedSeries>, Stor
 
 fn native(mut classic: Classic) -> Result<FloatHistogram, &'static str> {
     classic.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // One bound may be written in several ways.
+    classic.buckets.dedup_by(|later, first| later.0 == first.0);
     let highest = classic.buckets.last().map(|b| b.1);
     let count = classic.count.or(highest).unwrap_or(0.0);
     if classic.buckets.last().is_none_or(|b| b.0 != f64::INFINITY) {

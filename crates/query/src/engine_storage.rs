@@ -51,8 +51,9 @@ impl Storage for EngineStorage {
     }
 
     fn is_plain(&self) -> bool {
-        // There are only floats.
-        self.engine().is_ok_and(|engine| !may_have_label(engine, "__type__") && !may_have_label(engine, "__unit__"))
+        self.engine().is_ok_and(|engine| {
+            engine.is_plain() && !may_have_label(engine, "__type__") && !may_have_label(engine, "__unit__")
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::frame::{FrameBuffer, Place};
 use crate::header::{FILE_HEADER_BYTES, FileHeader, FileKind};
 use crate::reader::{FrameScan, Step};
 use crate::record::{self, RecordDecoder};
-use crate::{SegmentId, WalError};
+use crate::{Rows, SegmentId, WalError};
 use mytsdb_io::{Disk, DiskFile};
 use mytsdb_model::{Labels, SeriesRef};
 use std::path::{Path, PathBuf};
@@ -66,6 +66,18 @@ impl CheckpointWriter {
     /// If the disk fails.
     pub fn log_samples(&mut self, refs: &[SeriesRef], timestamps_ms: &[i64], values: &[f64]) -> Result<(), WalError> {
         record::put_samples(&mut self.frames, refs, timestamps_ms, values);
+        self.write_if(WRITE_BYTES)
+    }
+
+    /// Adds samples of both kinds, or with start times, as one record.
+    ///
+    /// # Errors
+    /// If the disk fails or the record is larger than a frame.
+    ///
+    /// # Panics
+    /// If the rows are not as their fields say.
+    pub fn log_rows(&mut self, rows: &Rows<'_>) -> Result<(), WalError> {
+        record::put_rows(&mut self.frames, rows);
         self.write_if(WRITE_BYTES)
     }
 

@@ -33,14 +33,24 @@ pub enum WalError {
         limit: usize,
     },
     /// A file was written by another release.
-    #[error("wal: {} has format version {found}, this release reads {expected}", path.display())]
+    #[error("wal: {} has format version {found}, this release reads 1 to {newest}", path.display())]
     Version {
         /// The file.
         path: PathBuf,
         /// Its version.
         found: u16,
-        /// The version this release reads.
-        expected: u16,
+        /// The newest version this release reads.
+        newest: u16,
+    },
+    /// A record is of a kind that no release up to this one has written; its checksum is right.
+    #[error("wal: {} holds a record of kind {kind} at offset {offset}: a later release wrote it", path.display())]
+    UnknownRecord {
+        /// The file.
+        path: PathBuf,
+        /// Where the record begins.
+        offset: u64,
+        /// The kind found.
+        kind: u8,
     },
     /// A checkpoint, read back before it was published, was not what had been written.
     #[error("wal: checkpoint {} does not read back as written", path.display())]

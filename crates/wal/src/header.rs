@@ -3,7 +3,7 @@
 //! | offset | size | field |
 //! |---|---|---|
 //! | 0 | 8 | magic `mytsdbWL` |
-//! | 8 | 2 | version |
+//! | 8 | 2 | version, 1 or 2 |
 //! | 10 | 1 | kind |
 //! | 11 | 5 | reserved, 0 |
 //! | 16 | 8 | segment id |
@@ -14,7 +14,8 @@
 use crate::SegmentId;
 
 pub(crate) const FILE_HEADER_BYTES: usize = 40;
-pub(crate) const VERSION: u16 = 1;
+/// What is written; versions from 1 on are read.
+pub(crate) const VERSION: u16 = 2;
 const MAGIC: &[u8; 8] = b"mytsdbWL";
 const CRC_AT: usize = 36;
 const _: () = assert!(CRC_AT + 4 == FILE_HEADER_BYTES);
@@ -50,9 +51,13 @@ pub(crate) fn le_u64(bytes: &[u8], at: usize) -> u64 {
 
 impl FileHeader {
     pub(crate) fn encode(&self) -> [u8; FILE_HEADER_BYTES] {
+        self.encode_as(VERSION)
+    }
+
+    fn encode_as(&self, version: u16) -> [u8; FILE_HEADER_BYTES] {
         let mut bytes = [0; FILE_HEADER_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
-        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[8..10].copy_from_slice(&version.to_le_bytes());
         bytes[10] = self.kind as u8;
         bytes[16..24].copy_from_slice(&self.segment.0.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.first_sequence.to_le_bytes());
@@ -71,12 +76,16 @@ impl FileHeader {
             return Err(BadHeader::Damaged);
         }
         let version = u16::from_le_bytes([bytes[8], bytes[9]]);
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(BadHeader::Version(version));
         }
         let header = FileHeader { kind, segment, first_sequence: le_u64(bytes, 24) };
         // Encoding again compares the kind, the id and the reserved bytes at once.
-        if header.encode() == *bytes && header.first_sequence > 0 { Ok(header) } else { Err(BadHeader::Damaged) }
+        if header.encode_as(version) == *bytes && header.first_sequence > 0 {
+            Ok(header)
+        } else {
+            Err(BadHeader::Damaged)
+        }
     }
 }
 
@@ -98,9 +107,12 @@ mod tests {
         assert!(FileHeader::decode(&bytes, FileKind::Segment, SegmentId(7)).is_err());
         assert!(FileHeader::decode(&bytes, FileKind::Checkpoint, SegmentId(8)).is_err());
         let mut newer = bytes;
-        newer[8] = 2;
-        let crc = crc32c::crc32c(&newer[..CRC_AT]).to_le_bytes();
-        newer[CRC_AT..].copy_from_slice(&crc);
-        assert_eq!(decode(&newer), Err(BadHeader::Version(2)));
+        for (version, read) in [(0, false), (1, true), (2, true), (3, false)] {
+            newer[8] = version;
+            let crc = crc32c::crc32c(&newer[..CRC_AT]).to_le_bytes();
+            newer[CRC_AT..].copy_from_slice(&crc);
+            let expected = if read { Ok(header) } else { Err(BadHeader::Version(u16::from(version))) };
+            assert_eq!(decode(&newer), expected);
+        }
     }
 }

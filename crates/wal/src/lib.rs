@@ -16,6 +16,7 @@ mod reader;
 mod record;
 mod replay;
 mod report;
+mod rows;
 mod samples;
 mod segment;
 
@@ -25,5 +26,6 @@ pub use log::{Durability, Wal, WalOptions};
 pub use record::Record;
 pub use replay::replay;
 pub use report::{Damage, DamageKind, ReplayReport};
+pub use rows::Rows;
 pub use samples::ROWS_MAX as RECORD_ROWS_MAX;
 pub use segment::SegmentId;

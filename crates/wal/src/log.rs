@@ -5,7 +5,7 @@ use crate::frame::{FrameBuffer, PAYLOAD_BYTES_TARGET, Place};
 use crate::header::{FILE_HEADER_BYTES, FileHeader, FileKind};
 use crate::record;
 use crate::segment::{UNPUBLISHED, parse_names};
-use crate::{ReplayReport, SegmentId, WalError};
+use crate::{ReplayReport, Rows, SegmentId, WalError};
 use mytsdb_io::{Disk, DiskFile};
 use mytsdb_model::{Labels, SeriesRef};
 use std::io::ErrorKind;
@@ -128,6 +128,16 @@ impl Wal {
     pub fn log_samples(&mut self, refs: &[SeriesRef], timestamps_ms: &[i64], values: &[f64]) {
         if self.poisoned.is_none() {
             record::put_samples(&mut self.samples, refs, timestamps_ms, values);
+        }
+    }
+
+    /// Adds samples of both kinds, or with start times, to the pending group, as one record.
+    ///
+    /// # Panics
+    /// If the rows are not as their fields say.
+    pub fn log_rows(&mut self, rows: &Rows<'_>) {
+        if self.poisoned.is_none() {
+            record::put_rows(&mut self.samples, rows);
         }
     }
 

@@ -100,7 +100,7 @@ impl FrameScan {
             Ok(header) => Ok(Some(header)),
             Err(BadHeader::Damaged) => Ok(None),
             Err(BadHeader::Version(found)) => {
-                Err(WalError::Version { path: self.window.path.clone(), found, expected: VERSION })
+                Err(WalError::Version { path: self.window.path.clone(), found, newest: VERSION })
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::frame::FrameBuffer;
 use crate::header::le_u32;
+use crate::rows::{self, RowColumns, Rows};
 use crate::samples::{self, Columns, ROWS_MAX};
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_varint::{self as varint, VARINT_BYTES_MAX};
@@ -25,12 +26,15 @@ pub enum Record<'a> {
         /// Values, NaN payloads included.
         values: &'a [f64],
     },
+    /// Samples of both kinds, some with start times.
+    Rows(Rows<'a>),
 }
 
 const RECORD_HEADER_BYTES: usize = 5;
 const KIND_SERIES: u8 = 1;
 const KIND_SAMPLES: u8 = 2;
 const KIND_END: u8 = 3;
+const KIND_ROWS: u8 = 4;
 
 pub(crate) fn put_series(frames: &mut FrameBuffer, series: SeriesRef, labels: &Labels) {
     let mut reference = [0; VARINT_BYTES_MAX];
@@ -56,6 +60,18 @@ pub(crate) fn put_samples(frames: &mut FrameBuffer, refs: &[SeriesRef], timestam
     frames.give_scratch(scratch);
 }
 
+/// # Panics
+/// If the rows are not as their fields say.
+pub(crate) fn put_rows(frames: &mut FrameBuffer, rows: &Rows<'_>) {
+    let mut scratch = frames.take_scratch();
+    if scratch.len() < rows::bytes_max(rows) {
+        scratch.resize(rows::bytes_max(rows), 0);
+    }
+    let bytes = rows::encode(&mut scratch, rows, &mut Vec::new());
+    put(frames, KIND_ROWS, &[&scratch[..bytes]]);
+    frames.give_scratch(scratch);
+}
+
 pub(crate) fn put_end(frames: &mut FrameBuffer) {
     put(frames, KIND_END, &[]);
 }
@@ -77,20 +93,33 @@ pub(crate) struct Tally {
     pub(crate) end: bool,
 }
 
-/// Reads payloads; holds the buffers of one samples record.
+/// A record that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BadRecord {
+    /// Where in the payload it begins.
+    pub(crate) at: usize,
+    /// Its kind, if no release up to this one has written such records.
+    pub(crate) unknown_kind: Option<u8>,
+}
+
+/// Reads payloads; holds the buffers of one record of samples.
 #[derive(Default)]
 pub(crate) struct RecordDecoder {
     columns: Columns,
+    rows: RowColumns,
 }
 
 impl RecordDecoder {
-    /// Hands every record to `sink`. `Err` holds the offset of the first record that makes no sense; those before
-    /// it were handed over, those behind it are not.
-    pub(crate) fn decode(&mut self, payload: &[u8], sink: &mut dyn FnMut(Record<'_>)) -> Result<Tally, usize> {
+    /// Hands every record to `sink`. `Err` tells the first record that makes no sense; those before it were handed over,
+    /// those behind it are not.
+    pub(crate) fn decode(&mut self, payload: &[u8], sink: &mut dyn FnMut(Record<'_>)) -> Result<Tally, BadRecord> {
         let mut tally = Tally::default();
         let mut at = 0;
         while at < payload.len() {
-            at = self.decode_one(payload, at, &mut tally, sink).ok_or(at)?;
+            at = self.decode_one(payload, at, &mut tally, sink).ok_or_else(|| BadRecord {
+                at,
+                unknown_kind: payload.get(at).copied().filter(|&kind| kind == 0 || kind > KIND_ROWS),
+            })?;
         }
         Ok(tally)
     }
@@ -116,6 +145,7 @@ impl RecordDecoder {
                 let Columns { refs, timestamps_ms, values } = &self.columns;
                 sink(Record::Samples { refs, timestamps_ms, values });
             }
+            KIND_ROWS => self.rows.decode(body, &mut |rows| sink(Record::Rows(rows)))?,
             KIND_END if body.is_empty() && rest.is_empty() => tally.end = true,
             _ => return None,
         }
@@ -133,6 +163,17 @@ mod tests {
         let mut frames = FrameBuffer::new(1 << 20);
         put_series(&mut frames, SeriesRef(300), &Labels::from_pairs([("__name__", "up"), ("job", "node")]));
         put_samples(&mut frames, &[SeriesRef(300), SeriesRef(301)], &[5, 5], &[1.5, f64::NAN]);
+        let histograms = [(1, &b"of them"[..])];
+        put_rows(
+            &mut frames,
+            &Rows {
+                refs: &[SeriesRef(300), SeriesRef(301)],
+                timestamps_ms: &[6, 6],
+                starts_ms: &[1, 0],
+                values: &[0.5, 0.0],
+                histograms: &histograms,
+            },
+        );
         put_end(&mut frames);
         let payload = frames.bytes()[FRAME_HEADER_BYTES..].to_vec();
         let mut decoder = RecordDecoder::default();
@@ -148,11 +189,16 @@ mod tests {
             bad[bit / 8] ^= 1 << (bit % 8);
             let mut rows = 0;
             let outcome = decoder.decode(&bad, &mut |record| {
-                if let Record::Samples { refs, .. } = record {
+                if let Record::Samples { refs, .. } | Record::Rows(Rows { refs, .. }) = record {
                     rows += refs.len();
                 }
             });
-            assert!(rows <= ROWS_MAX, "{outcome:?}");
+            assert!(rows <= 2 * ROWS_MAX, "{outcome:?}");
+        }
+        for kind in [0, KIND_ROWS + 1, 0xff] {
+            let later = [&[kind, 0, 0, 0, 0], &payload[..]].concat();
+            let refused = BadRecord { at: 0, unknown_kind: Some(kind) };
+            assert_eq!(decoder.decode(&later, &mut |_| {}), Err(refused));
         }
     }
 }

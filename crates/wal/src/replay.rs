@@ -6,10 +6,10 @@ use crate::checkpoint::{Whole, verify};
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader};
 use crate::header::{FILE_HEADER_BYTES, FileKind};
 use crate::reader::{FrameScan, Step};
-use crate::record::RecordDecoder;
+use crate::record::{BadRecord, RecordDecoder};
 use crate::report::{Damage, DamageKind, ReplayReport};
 use crate::segment::parse_names;
-use crate::{Record, SegmentId, WalError};
+use crate::{Record, Rows, SegmentId, WalError};
 use mytsdb_io::Disk;
 use std::path::Path;
 
@@ -278,14 +278,17 @@ impl Replay<'_> {
         let decoded = self.decoder.decode(payload, &mut |record| {
             match &record {
                 Record::Series { .. } => series += 1,
-                Record::Samples { refs, .. } => samples += refs.len() as u64,
+                Record::Samples { refs, .. } | Record::Rows(Rows { refs, .. }) => samples += refs.len() as u64,
             }
             (self.sink)(record);
         });
         self.report.series += series;
         self.report.samples += samples;
-        if let Err(at) = decoded {
+        if let Err(BadRecord { at, unknown_kind }) = decoded {
             let (offset, bytes) = (offset + (FRAME_HEADER_BYTES + at) as u64, payload_bytes - at as u64);
+            if let Some(kind) = unknown_kind {
+                return Err(WalError::UnknownRecord { path: self.dir.join(file), offset, kind });
+            }
             self.report.bytes_skipped += bytes;
             self.report.push_damage(Damage { file, offset, bytes, lost_frames: 0, kind: DamageKind::Record });
         }

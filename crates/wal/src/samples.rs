@@ -21,6 +21,11 @@ pub(crate) fn bytes_max(count: usize) -> usize {
     count * ROW_BYTES_MAX + SLACK_BYTES
 }
 
+/// The same for a value column alone.
+pub(crate) fn values_bytes_max(count: usize) -> usize {
+    count * 9 + SLACK_BYTES
+}
+
 /// Writes the body for equally long, non-empty columns of at most [`ROWS_MAX`] rows; returns its length.
 ///
 /// `body` has at least [`bytes_max`] bytes; what it holds does not matter, so it need not be cleared between records.
@@ -31,7 +36,7 @@ pub(crate) fn encode(body: &mut [u8], refs: &[SeriesRef], timestamps_ms: &[i64],
     encode_values(body, at, values)
 }
 
-fn encode_column<T>(body: &mut [u8], mut at: usize, rows: &[T], number: impl Fn(&T) -> i64) -> usize {
+pub(crate) fn encode_column<T>(body: &mut [u8], mut at: usize, rows: &[T], number: impl Fn(&T) -> i64) -> usize {
     let mut last_delta = number(&rows[0]);
     let mut pair_count = 1;
     for pair in rows.windows(2) {
@@ -66,7 +71,7 @@ fn encode_column<T>(body: &mut [u8], mut at: usize, rows: &[T], number: impl Fn(
     varint::write(body, at, run)
 }
 
-fn encode_values(body: &mut [u8], at: usize, values: &[f64]) -> usize {
+pub(crate) fn encode_values(body: &mut [u8], at: usize, values: &[f64]) -> usize {
     let (tags, kept) = body[at..].split_at_mut(values.len().div_ceil(2));
     let mut end = 0;
     for (tag, pair) in tags.iter_mut().zip(values.chunks(2)) {
@@ -107,7 +112,7 @@ impl Columns {
     }
 }
 
-fn decode_column(body: &[u8], at: &mut usize, count: usize, mut push: impl FnMut(i64)) -> Option<()> {
+pub(crate) fn decode_column(body: &[u8], at: &mut usize, count: usize, mut push: impl FnMut(i64)) -> Option<()> {
     let mode = *body.get(*at)?;
     *at += 1;
     let mut last = 0i64;
@@ -129,6 +134,11 @@ fn decode_column(body: &[u8], at: &mut usize, count: usize, mut push: impl FnMut
 }
 
 fn decode_values(body: &[u8], count: usize, values: &mut Vec<f64>) -> Option<()> {
+    decode_values_front(body, count, values)?.is_empty().then_some(())
+}
+
+/// The bytes behind the values; `None` if they cannot be right.
+pub(crate) fn decode_values_front<'a>(body: &'a [u8], count: usize, values: &mut Vec<f64>) -> Option<&'a [u8]> {
     let (tags, mut kept) = body.split_at_checked(count.div_ceil(2))?;
     for row in 0..count {
         let bytes = usize::from(tags[row / 2] >> (4 * (row % 2)) & 15);
@@ -148,7 +158,7 @@ fn decode_values(body: &[u8], count: usize, values: &mut Vec<f64>) -> Option<()>
         kept = rest;
     }
     let unused_nibble = if count % 2 == 1 { tags[count / 2] >> 4 } else { 0 };
-    (kept.is_empty() && unused_nibble == 0).then_some(())
+    (unused_nibble == 0).then_some(kept)
 }
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
-//! The files of every released format version are read, and version 1 is still written byte for byte.
+//! The files of every released format version are read, and version 2 is still written byte for byte.
 //!
-//! `MYTSDB_WRITE_GOLDEN=1 cargo test -p mytsdb-wal --test golden` writes `tests/golden/v1/` anew; do so only
-//! before version 1 is released.
+//! `MYTSDB_WRITE_GOLDEN=1 cargo test -p mytsdb-wal --test golden` writes `tests/golden/v2/` anew; do so only
+//! before version 2 is released.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use mytsdb_io::{Disk, RealDisk, SimDisk};
 use mytsdb_model::{Labels, SeriesRef};
-use mytsdb_wal::{Record, Wal, WalOptions, replay};
+use mytsdb_wal::{Record, Rows, Wal, WalOptions, replay};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const NAMES: [&str; 2] = ["00000002.checkpoint", "00000002.wal"];
 
-fn golden_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+fn golden_dir(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(version)
 }
 
 /// Every record kind, both column encodings, every count of kept value bytes, a checkpoint and a segment.
@@ -36,8 +36,31 @@ fn write(dir: &Path) -> SimDisk {
     wal.commit().unwrap();
     wal.log_samples(&[SeriesRef(1); 5], &[1, 2, 3, 4, 5], &[0.0; 5]);
     wal.commit().unwrap();
+    for kinds in BOTH_KINDS {
+        wal.log_rows(&kinds);
+    }
+    wal.commit().unwrap();
     disk
 }
+
+/// All flags of a rows record.
+const BOTH_KINDS: [Rows<'static>; 3] = [
+    Rows {
+        refs: &[SeriesRef(1), SeriesRef(300), SeriesRef(1), SeriesRef(300)],
+        timestamps_ms: &[10, 10, 20, 20],
+        starts_ms: &[0, 5, 0, 5],
+        values: &[1.5, 0.0, -0.0, 0.0],
+        histograms: &[(1, &[0xff; 3]), (3, &[7])],
+    },
+    Rows { refs: &[SeriesRef(1)], timestamps_ms: &[30], starts_ms: &[], values: &[0.0], histograms: &[(0, &[0; 200])] },
+    Rows {
+        refs: &[SeriesRef(1), SeriesRef(300)],
+        timestamps_ms: &[40, 40],
+        starts_ms: &[39, 39],
+        values: &[0.25, 3.0],
+        histograms: &[],
+    },
+];
 
 fn sample_rows() -> (Vec<SeriesRef>, Vec<i64>, Vec<f64>) {
     let refs = [1, 300, 1, 300, 1, 300, 1, 300, 1].map(SeriesRef).to_vec();
@@ -47,42 +70,50 @@ fn sample_rows() -> (Vec<SeriesRef>, Vec<i64>, Vec<f64>) {
 }
 
 #[test]
-fn version_1_is_written_as_ever() {
+fn version_2_is_written_as_ever() {
     let dir = Path::new("/golden");
     let disk = write(dir);
     assert_eq!(disk.list(dir).unwrap(), NAMES);
     if std::env::var_os("MYTSDB_WRITE_GOLDEN").is_some() {
-        RealDisk.create_dir_all(&golden_dir()).unwrap();
+        RealDisk.create_dir_all(&golden_dir("v2")).unwrap();
         for name in NAMES {
-            RealDisk.create(&golden_dir().join(name)).unwrap().append(&disk.map(&dir.join(name)).unwrap()).unwrap();
+            RealDisk.create(&golden_dir("v2").join(name)).unwrap().append(&disk.map(&dir.join(name)).unwrap()).unwrap();
         }
     }
     for name in NAMES {
-        let golden = RealDisk.map(&golden_dir().join(name)).unwrap();
+        let golden = RealDisk.map(&golden_dir("v2").join(name)).unwrap();
         assert!(golden[..] == disk.map(&dir.join(name)).unwrap()[..], "{name} differs from the released format");
     }
 }
 
 #[test]
-fn version_1_is_read() {
-    let mut series = Vec::new();
-    let mut rows = (Vec::new(), Vec::new(), Vec::new());
-    let report = replay(&RealDisk, &golden_dir(), &mut |record| match record {
-        Record::Series { series: reference, labels } => series.push((reference.0, labels.to_string())),
-        Record::Samples { refs, timestamps_ms, values } => {
-            rows.0.extend_from_slice(refs);
-            rows.1.extend_from_slice(timestamps_ms);
-            rows.2.extend(values.iter().map(|v| v.to_bits()));
-        }
-    })
-    .unwrap();
-    assert!(report.is_clean() && !report.torn_tail && report.checkpoint.map(|id| id.0) == Some(2), "{report:#?}");
-    let up = r#"{__name__="up", job="node"}"#.to_owned();
-    assert_eq!(series, [(1, up), (300, r#"{__name__="grün"}"#.to_owned())]);
-    let middle = sample_rows();
-    assert_eq!(rows.0[1..10], middle.0);
-    assert_eq!(rows.1[1..10], middle.1);
-    assert_eq!(rows.2[1..10], middle.2.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
-    assert_eq!((rows.1[0], rows.2[0]), (1_700_000_000_000, 1.0f64.to_bits()));
-    assert_eq!((&rows.1[10..], &rows.2[10..]), (&[1, 2, 3, 4, 5][..], &[0; 5][..]));
+fn versions_1_and_2_are_read() {
+    for version in ["v1", "v2"] {
+        let mut series = Vec::new();
+        let mut rows = (Vec::new(), Vec::new(), Vec::new());
+        let mut both_kinds = 0;
+        let report = replay(&RealDisk, &golden_dir(version), &mut |record| match record {
+            Record::Series { series: reference, labels } => series.push((reference.0, labels.to_string())),
+            Record::Samples { refs, timestamps_ms, values } => {
+                rows.0.extend_from_slice(refs);
+                rows.1.extend_from_slice(timestamps_ms);
+                rows.2.extend(values.iter().map(|v| v.to_bits()));
+            }
+            Record::Rows(read) => {
+                assert_eq!(read, BOTH_KINDS[both_kinds]);
+                both_kinds += 1;
+            }
+        })
+        .unwrap();
+        assert!(report.is_clean() && !report.torn_tail && report.checkpoint.map(|id| id.0) == Some(2), "{report:#?}");
+        let up = r#"{__name__="up", job="node"}"#.to_owned();
+        assert_eq!(series, [(1, up), (300, r#"{__name__="grün"}"#.to_owned())]);
+        let middle = sample_rows();
+        assert_eq!(rows.0[1..10], middle.0);
+        assert_eq!(rows.1[1..10], middle.1);
+        assert_eq!(rows.2[1..10], middle.2.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+        assert_eq!((rows.1[0], rows.2[0]), (1_700_000_000_000, 1.0f64.to_bits()));
+        assert_eq!((&rows.1[10..], &rows.2[10..]), (&[1, 2, 3, 4, 5][..], &[0; 5][..]));
+        assert_eq!(both_kinds, if version == "v1" { 0 } else { BOTH_KINDS.len() });
+    }
 }

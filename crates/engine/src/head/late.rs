@@ -1,37 +1,61 @@
 //! Samples that came after a newer one of their series.
 
-use super::series::{find_in, split};
+use super::run::{Entry, Run};
+use super::series::find_in;
 use crate::chunk::{SealedChunk, Sealer};
+use crate::value::{Row, RowValue, Value};
 use mytsdb_codec::CodecError;
-use mytsdb_model::{Sample, TimeRange};
+use mytsdb_columns::{Columns, Mark};
+use mytsdb_model::TimeRange;
 
-/// Samples a series keeps sorted by insertion before they are compressed.
+/// Floats a series keeps sorted by insertion before they are compressed.
 const OPEN_SAMPLES_MAX: usize = 120;
 
-/// The late samples of one series: a short sorted run, and compressed runs that may overlap each other
+/// The late samples of one series: a short sorted run of each kind, and compressed runs that may overlap each other
 /// and the series' other chunks in time. No timestamp occurs twice over all of them.
 #[derive(Debug, Default)]
 pub(super) struct Late {
-    open: Vec<Sample>,
+    floats: Columns,
+    histograms: Run,
     sealed: Vec<SealedChunk>,
 }
 
 impl Late {
     /// The value stored at `timestamp_ms`. Cost: a binary search, and a decode per overlapping run.
-    pub(super) fn get(&self, timestamp_ms: i64) -> Result<Option<f64>, CodecError> {
-        if let Ok(at) = self.open.binary_search_by_key(&timestamp_ms, |s| s.timestamp_ms) {
-            return Ok(Some(self.open[at].value));
+    pub(super) fn get(&self, timestamp_ms: i64) -> Result<Option<Value>, CodecError> {
+        if let Some(bytes) = self.histograms.get(timestamp_ms) {
+            return Ok(Some(Value::Encoded(bytes.clone())));
         }
-        find_in(&self.sealed, timestamp_ms)
+        match Value::at(timestamp_ms, &self.floats) {
+            None => find_in(&self.sealed, timestamp_ms),
+            found => Ok(found),
+        }
     }
 
     /// Adds a sample whose timestamp is not there yet.
-    pub(super) fn insert(&mut self, sample: Sample, sealer: &mut Sealer) -> Result<(), CodecError> {
-        let at = self.open.partition_point(|s| s.timestamp_ms < sample.timestamp_ms);
-        self.open.insert(at, sample);
-        if self.open.len() >= OPEN_SAMPLES_MAX {
-            self.sealed.push(seal(&self.open, sealer)?);
-            self.open.clear();
+    pub(super) fn insert(&mut self, row: Row<'_>, sealer: &mut Sealer) -> Result<(), CodecError> {
+        let value = match row.value {
+            RowValue::Float(value) => value,
+            RowValue::Histogram(bytes) => {
+                self.histograms.insert(row.timestamp_ms, row.start_ms, bytes);
+                if self.histograms.is_full() {
+                    self.sealed.extend(sealer.seal_run(&self.histograms)?);
+                    self.histograms = Run::default();
+                }
+                return Ok(());
+            }
+        };
+        let floats = &mut self.floats;
+        let at = floats.timestamps_ms.partition_point(|&time| time < row.timestamp_ms);
+        if row.start_ms != 0 || !floats.start_timestamps_ms.is_empty() {
+            floats.start_timestamps_ms.resize(floats.timestamps_ms.len(), 0);
+            floats.start_timestamps_ms.insert(at, row.start_ms);
+        }
+        floats.timestamps_ms.insert(at, row.timestamp_ms);
+        floats.values.insert(at, value);
+        if floats.len() >= OPEN_SAMPLES_MAX {
+            self.sealed.extend(sealer.seal(floats, OPEN_SAMPLES_MAX)?);
+            floats.clear();
         }
         Ok(())
     }
@@ -39,15 +63,15 @@ impl Late {
     /// Cuts so that every sealed run lies wholly before `cut_ms` or not before it, with the runs before it
     /// first; tells how many those are.
     pub(super) fn freeze_before(&mut self, cut_ms: i64, sealer: &mut Sealer) -> Result<usize, CodecError> {
-        let older = self.open.partition_point(|s| s.timestamp_ms < cut_ms);
-        if older > 0 {
-            let before: Vec<Sample> = self.open.drain(..older).collect();
-            self.sealed.push(seal(&before, sealer)?);
-        }
+        let older = self.floats.timestamps_ms.partition_point(|&time| time < cut_ms);
+        let newer = self.floats.split_off(Mark { floats: older, histograms: 0 });
+        self.sealed.extend(sealer.seal(&self.floats, OPEN_SAMPLES_MAX)?);
+        self.floats = newer;
+        self.sealed.extend(sealer.seal_run(&self.histograms.take_before(cut_ms))?);
         let mut parts = Vec::with_capacity(self.sealed.len());
         for chunk in std::mem::take(&mut self.sealed) {
             if chunk.range.mint < cut_ms && chunk.range.maxt >= cut_ms {
-                parts.extend(split(&chunk, cut_ms, sealer)?);
+                parts.extend(sealer.split(&chunk, cut_ms)?.into_iter().flatten());
             } else {
                 parts.push(chunk);
             }
@@ -68,33 +92,42 @@ impl Late {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.sealed.is_empty()
+        self.floats.is_empty() && self.histograms.is_empty() && self.sealed.is_empty()
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        (self.sealed.iter().map(|c| c.bytes.len()).sum::<usize>() + self.open.len() * size_of::<Sample>()) as u64
+        let sealed = self.sealed.iter().map(|c| c.bytes.len()).sum::<usize>();
+        (sealed + self.floats.heap_bytes() + self.histograms.heap_bytes()) as u64
     }
 
     pub(super) fn range(&self) -> TimeRange {
-        let mut range = TimeRange::EMPTY;
-        for chunk in &self.sealed {
-            range = range.cover(chunk.range);
-        }
-        if let (Some(first), Some(last)) = (self.open.first(), self.open.last()) {
-            range = range.including(first.timestamp_ms).including(last.timestamp_ms);
-        }
-        range
+        let open = self.floats.range(Mark::default()).cover(self.histograms.range());
+        self.sealed.iter().fold(open, |range, chunk| range.cover(chunk.range))
     }
 
-    /// Copies what overlaps `range`: sealed runs by reference, the open run by value.
-    pub(super) fn collect(&self, range: TimeRange, runs: &mut Vec<SealedChunk>, open: &mut Vec<Sample>) {
+    /// Copies what overlaps `range`: sealed runs and histograms by reference, open floats by value.
+    pub(super) fn collect(&self, range: TimeRange, runs: &mut Vec<SealedChunk>, open: &mut Open) {
         runs.extend(self.sealed.iter().filter(|c| c.range.overlaps(range)).cloned());
-        open.extend(self.open.iter().filter(|s| range.contains(s.timestamp_ms)));
+        open.floats.extend_from(&self.floats, range);
+        self.histograms.collect(range, &mut open.histograms);
     }
 }
 
-/// Closes samples that are in strictly ascending order and not empty.
-fn seal(samples: &[Sample], sealer: &mut Sealer) -> Result<SealedChunk, CodecError> {
-    let (timestamps, values): (Vec<i64>, Vec<f64>) = samples.iter().map(|s| (s.timestamp_ms, s.value)).unzip();
-    sealer.seal(&timestamps, &values)
+/// Late samples that are in no run yet.
+#[derive(Default)]
+pub(super) struct Open {
+    floats: Columns,
+    histograms: Vec<Entry>,
+}
+
+impl Open {
+    pub(super) fn is_empty(&self) -> bool {
+        self.floats.is_empty() && self.histograms.is_empty()
+    }
+
+    /// Appends them to the columns.
+    pub(super) fn decode(mut self, out: &mut Columns) -> Result<(), CodecError> {
+        out.append(&mut self.floats);
+        super::run::decode(&self.histograms, out)
+    }
 }

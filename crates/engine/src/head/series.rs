@@ -1,11 +1,17 @@
 //! One series in memory: an open chunk, sealed chunks, and whatever came late.
 //!
-//! Invariant T: `sealed` then `open` is strictly ascending in time, and no timestamp of `late` occurs in
+//! Floats and histograms may take turns: a sample of the other kind closes what is open, so `sealed` has chunks of both.
+//!
+//! Invariant K: only one of the open chunk of floats and the run of histograms has samples.
+//!
+//! Invariant T: `sealed` then what is open is strictly ascending in time, and no timestamp of `late` occurs in
 //! them; so a timestamp is in a series' memory at most once.
 
-use super::late::Late;
+use super::late::{Late, Open};
 use super::recent::Recent;
-use crate::chunk::{SealedChunk, Sealer};
+use super::run::{self, Run};
+use crate::chunk::{SealedChunk, Sealer, decode_open};
+use crate::value::{Row, RowValue, Value};
 use mytsdb_codec::{ChunkEncoding, CodecError, XorAppender};
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, Sample, SeriesRef, TimeRange};
@@ -69,12 +75,24 @@ struct Judged {
 struct State {
     open: XorAppender,
     recent: Recent,
-    /// The newest sample ever appended in order since the series came into the head, flushed or not.
+    /// The newest sample ever appended in order since the series came into the head, flushed or not. The value is none if it
+    /// was a histogram.
     newest: Option<Sample>,
+    /// What series of floats without start times do not have.
+    more: Option<Box<More>>,
     /// The newest row of a group that was judged before it is logged, and the number of that group.
     judged: Judged,
     sealed: Vec<SealedChunk>,
     late: Option<Box<Late>>,
+}
+
+/// Start times of the open chunk of floats, and histograms.
+#[derive(Debug, Default)]
+struct More {
+    /// As many as the open chunk of floats has samples, or none.
+    starts_ms: Vec<i64>,
+    run: Run,
+    newest_is_histogram: bool,
 }
 
 /// A series of the head. Shared by the catalog, the committer and queries; state behind one short lock.
@@ -106,21 +124,20 @@ impl MemSeries {
     /// Adds a sample unless its time is taken. `stored_value` looks the time up outside the head, in the blocks.
     pub(crate) fn append(
         &self,
-        sample: Sample,
+        row: Row<'_>,
         block_ms: i64,
         sealer: &mut Sealer,
-        stored_value: impl FnOnce() -> Option<f64>,
+        stored_value: impl FnOnce() -> Option<Value>,
     ) -> Result<Appended, CodecError> {
         let mut state = self.state.lock();
-        let in_order = state.is_newer(sample.timestamp_ms);
-        if let Some(value) = state.value_at(sample.timestamp_ms, in_order, stored_value)? {
-            let same = value.to_bits() == sample.value.to_bits();
-            return Ok(if same { Appended::Duplicate } else { Appended::Conflict });
+        let in_order = state.is_newer(row.timestamp_ms);
+        if let Some(value) = state.value_at(row.timestamp_ms, in_order, stored_value)? {
+            return Ok(if value.is(row.value)? { Appended::Duplicate } else { Appended::Conflict });
         }
         if in_order {
-            state.push(sample, block_ms, sealer)?;
+            state.push(row, block_ms, sealer)?;
         } else {
-            state.late.get_or_insert_default().insert(sample, sealer)?;
+            state.late.get_or_insert_default().insert(row, sealer)?;
         }
         Ok(Appended::Stored)
     }
@@ -129,8 +146,8 @@ impl MemSeries {
     pub(crate) fn value_at(
         &self,
         timestamp_ms: i64,
-        stored_value: impl FnOnce() -> Option<f64>,
-    ) -> Result<Option<f64>, CodecError> {
+        stored_value: impl FnOnce() -> Option<Value>,
+    ) -> Result<Option<Value>, CodecError> {
         let state = self.state.lock();
         state.value_at(timestamp_ms, state.is_newer(timestamp_ms), stored_value)
     }
@@ -156,18 +173,20 @@ impl MemSeries {
     /// outside the range may come with it.
     pub(crate) fn read(&self, range: TimeRange, out: &mut Columns) -> Result<bool, CodecError> {
         let mut chunks = Vec::new();
-        let mut late_open = Vec::new();
-        let mut open = None;
+        let (mut open, mut histograms, mut late_open) = (None, Vec::new(), None);
         {
             // Only references and the open chunk's bytes are copied under the lock.
             let state = self.state.lock();
             let from = state.sealed.partition_point(|c| c.range.maxt < range.mint);
             chunks.extend(state.sealed[from..].iter().take_while(|c| c.range.mint <= range.maxt).cloned());
             if let Some(late) = &state.late {
-                late.collect(range, &mut chunks, &mut late_open);
+                late.collect(range, &mut chunks, late_open.get_or_insert_with(Open::default));
+            }
+            if let Some(more) = &state.more {
+                more.run.collect(range, &mut histograms);
             }
             if state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
-                if chunks.is_empty() && late_open.is_empty() {
+                if chunks.is_empty() && state.late.is_none() && state.starts_ms().is_empty() {
                     // Most reads of the last minutes end here: one short chunk, not worth a copy.
                     let (times, values) = (&mut out.timestamps_ms, &mut out.values);
                     if !state.recent.read(range, state.open.sample_count(), times, values) {
@@ -176,7 +195,7 @@ impl MemSeries {
                     out.pad_starts();
                     return Ok(true);
                 }
-                open = Some(state.open.bytes().to_vec());
+                open = Some((state.open.bytes().to_vec(), state.starts_ms().to_vec()));
             }
         }
         let mut ordered = true;
@@ -186,14 +205,15 @@ impl MemSeries {
             chunk.decode(out)?;
             ordered &= out.continues_at(at, from);
         }
-        if let Some(bytes) = open {
-            let at = out.mark();
-            ChunkEncoding::Xor.decode(&bytes, out)?;
-            ordered &= out.continues_at(at, from);
+        let at = out.mark();
+        if let Some((bytes, starts_ms)) = open {
+            decode_open(&bytes, &starts_ms, out)?;
         }
-        ordered &= late_open.is_empty();
-        for sample in late_open {
-            out.push_float(sample.timestamp_ms, sample.value);
+        run::decode(&histograms, out)?;
+        ordered &= out.continues_at(at, from);
+        if let Some(open) = late_open {
+            ordered &= open.is_empty();
+            open.decode(out)?;
         }
         Ok(ordered)
     }
@@ -205,11 +225,15 @@ impl MemSeries {
             // A cut inside the open chunk leaves its second part behind as a short sealed one.
             state.seal_open(sealer)?;
         }
+        if state.more.as_ref().is_some_and(|more| more.run.range().mint < cut_ms) {
+            state.seal_run(sealer)?;
+        }
         let mut ordered = state.sealed.partition_point(|c| c.range.maxt < cut_ms);
         if let Some(across) = state.sealed.get(ordered).filter(|c| c.range.mint < cut_ms) {
-            let parts = split(across, cut_ms, sealer)?;
-            state.sealed.splice(ordered..=ordered, parts);
-            ordered += 1;
+            let [before, behind] = sealer.split(across, cut_ms)?;
+            let parts = before.len();
+            state.sealed.splice(ordered..=ordered, before.into_iter().chain(behind));
+            ordered += parts;
         }
         let mut frozen = Frozen { ordered: state.sealed[..ordered].to_vec(), late: Vec::new() };
         if let Some(late) = &mut state.late {
@@ -238,7 +262,10 @@ impl MemSeries {
     pub(crate) fn chunk_bytes(&self) -> u64 {
         let state = self.state.lock();
         let late = state.late.as_ref().map_or(0, |late| late.bytes());
-        state.sealed.iter().map(|c| c.bytes.len()).sum::<usize>() as u64 + state.open.bytes().len() as u64 + late
+        let more =
+            state.more.as_ref().map_or(0, |more| more.run.heap_bytes() + more.starts_ms.len() * size_of::<i64>());
+        let sealed = state.sealed.iter().map(|c| c.bytes.len()).sum::<usize>();
+        (sealed + state.open.bytes().len() + more) as u64 + late
     }
 }
 
@@ -247,6 +274,9 @@ impl State {
         let mut range = self.open.time_range();
         if let (Some(first), Some(last)) = (self.sealed.first(), self.sealed.last()) {
             range = range.cover(TimeRange::new(first.range.mint, last.range.maxt));
+        }
+        if let Some(more) = &self.more {
+            range = range.cover(more.run.range());
         }
         match &self.late {
             Some(late) => range.cover(late.range()),
@@ -266,8 +296,8 @@ impl State {
         &self,
         timestamp_ms: i64,
         in_order: bool,
-        stored_value: impl FnOnce() -> Option<f64>,
-    ) -> Result<Option<f64>, CodecError> {
+        stored_value: impl FnOnce() -> Option<Value>,
+    ) -> Result<Option<Value>, CodecError> {
         // The blocks first: a replay may have brought a sample into the head that was refused because of them.
         match stored_value() {
             None if !in_order => self.get(timestamp_ms),
@@ -276,16 +306,20 @@ impl State {
     }
 
     /// The value in memory at a time not after the newest.
-    fn get(&self, timestamp_ms: i64) -> Result<Option<f64>, CodecError> {
-        if let Some(newest) = self.newest.filter(|n| n.timestamp_ms == timestamp_ms) {
-            return Ok(Some(newest.value));
+    fn get(&self, timestamp_ms: i64) -> Result<Option<Value>, CodecError> {
+        let newest_is_float = self.more.as_ref().is_none_or(|more| !more.newest_is_histogram);
+        if let Some(newest) = self.newest.filter(|n| n.timestamp_ms == timestamp_ms && newest_is_float) {
+            return Ok(Some(Value::Float(newest.value)));
         }
         if self.open.sample_count() > 0 && self.open.time_range().contains(timestamp_ms) {
-            let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-            mytsdb_codec::decode(self.open.bytes(), &mut timestamps, &mut values)?;
-            if let Ok(at) = timestamps.binary_search(&timestamp_ms) {
-                return Ok(Some(values[at]));
+            let mut columns = Columns::default();
+            ChunkEncoding::Xor.decode(self.open.bytes(), &mut columns)?;
+            if let Some(value) = Value::at(timestamp_ms, &columns) {
+                return Ok(Some(value));
             }
+        }
+        if let Some(bytes) = self.more.as_ref().and_then(|more| more.run.get(timestamp_ms)) {
+            return Ok(Some(Value::Encoded(bytes.clone())));
         }
         let at = self.sealed.partition_point(|c| c.range.maxt < timestamp_ms);
         if let Some(value) = find_in(self.sealed.get(at..=at).unwrap_or(&[]), timestamp_ms)? {
@@ -294,48 +328,95 @@ impl State {
         self.late.as_ref().map_or(Ok(None), |late| late.get(timestamp_ms))
     }
 
-    fn push(&mut self, sample: Sample, block_ms: i64, sealer: &mut Sealer) -> Result<(), CodecError> {
+    #[inline]
+    fn push(&mut self, row: Row<'_>, block_ms: i64, sealer: &mut Sealer) -> Result<(), CodecError> {
+        let RowValue::Float(value) = row.value else { return self.push_histogram(row, block_ms, sealer) };
+        if self.more.is_some() {
+            self.seal_run(sealer)?;
+        }
         if self.open.sample_count() > 0 {
-            let span = |timestamp_ms: i64| timestamp_ms.div_euclid(block_ms);
             // A chunk never crosses the grid that blocks are cut on, so a flush moves chunks as they are.
-            let crosses = span(self.open.time_range().mint) != span(sample.timestamp_ms);
+            let crosses = crosses(self.open.time_range().mint, row.timestamp_ms, block_ms);
             if crosses || self.open.sample_count() >= CHUNK_SAMPLES_MAX {
                 self.seal_open(sealer)?;
             }
         }
-        self.open.push(sample.timestamp_ms, sample.value)?;
-        self.recent.push(sample.timestamp_ms, sample.value);
-        self.newest = Some(sample);
+        self.open.push(row.timestamp_ms, value)?;
+        self.recent.push(row.timestamp_ms, value);
+        self.newest = Some(Sample { timestamp_ms: row.timestamp_ms, value });
+        if row.start_ms != 0 || self.more.is_some() {
+            self.push_start(row.start_ms);
+        }
         Ok(())
+    }
+
+    /// Notes the start time of the float that was just pushed, and that it is one.
+    fn push_start(&mut self, start_ms: i64) {
+        let more = self.more.get_or_insert_default();
+        more.newest_is_histogram = false;
+        if start_ms != 0 || !more.starts_ms.is_empty() {
+            more.starts_ms.resize(self.open.sample_count() - 1, 0);
+            more.starts_ms.push(start_ms);
+        }
+    }
+
+    #[inline(never)]
+    fn push_histogram(&mut self, row: Row<'_>, block_ms: i64, sealer: &mut Sealer) -> Result<(), CodecError> {
+        let RowValue::Histogram(bytes) = row.value else { return Ok(()) };
+        if self.open.sample_count() > 0 {
+            self.seal_open(sealer)?;
+        }
+        let run = &self.more.get_or_insert_default().run;
+        if run.is_full() || !run.is_empty() && crosses(run.range().mint, row.timestamp_ms, block_ms) {
+            self.seal_run(sealer)?;
+        }
+        let more = self.more.get_or_insert_default();
+        more.run.insert(row.timestamp_ms, row.start_ms, bytes);
+        more.newest_is_histogram = true;
+        self.newest = Some(Sample { timestamp_ms: row.timestamp_ms, value: f64::NAN });
+        Ok(())
+    }
+
+    /// The start times of the open chunk of floats: as many as it has samples, or none.
+    fn starts_ms(&self) -> &[i64] {
+        self.more.as_ref().map_or(&[], |more| &more.starts_ms)
     }
 
     fn seal_open(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
-        self.sealed.push(sealer.seal_open(&self.open)?);
+        self.sealed.push(sealer.seal_open(&self.open, self.starts_ms())?);
         self.open = XorAppender::default();
         self.recent.clear();
+        if let Some(more) = &mut self.more {
+            more.starts_ms.clear();
+        }
+        Ok(())
+    }
+
+    fn seal_run(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
+        if let Some(more) = self.more.as_mut().filter(|more| !more.run.is_empty()) {
+            self.sealed.extend(sealer.seal_run(&more.run)?);
+            more.run = Run::default();
+        }
         Ok(())
     }
 }
 
+/// Whether two times lie in different spans of the grid that blocks are cut on.
+#[inline]
+fn crosses(left_ms: i64, right_ms: i64, block_ms: i64) -> bool {
+    left_ms.div_euclid(block_ms) != right_ms.div_euclid(block_ms)
+}
+
 /// The value at a time in the first chunk that has it.
-pub(super) fn find_in(chunks: &[SealedChunk], timestamp_ms: i64) -> Result<Option<f64>, CodecError> {
+pub(super) fn find_in(chunks: &[SealedChunk], timestamp_ms: i64) -> Result<Option<Value>, CodecError> {
     for chunk in chunks.iter().filter(|c| c.range.contains(timestamp_ms)) {
         let mut columns = Columns::default();
         chunk.decode(&mut columns)?;
-        if let Ok(at) = columns.timestamps_ms.binary_search(&timestamp_ms) {
-            return Ok(Some(columns.values[at]));
+        if let Some(value) = Value::at(timestamp_ms, &columns) {
+            return Ok(Some(value));
         }
     }
     Ok(None)
-}
-
-/// Parts a chunk that has samples on both sides of a time.
-pub(super) fn split(chunk: &SealedChunk, cut_ms: i64, sealer: &mut Sealer) -> Result<[SealedChunk; 2], CodecError> {
-    let mut columns = Columns::default();
-    chunk.decode(&mut columns)?;
-    let Columns { timestamps_ms: timestamps, values, .. } = columns;
-    let cut = timestamps.partition_point(|&t| t < cut_ms);
-    Ok([sealer.seal(&timestamps[..cut], &values[..cut])?, sealer.seal(&timestamps[cut..], &values[cut..])?])
 }
 
 #[cfg(test)]
@@ -349,7 +430,8 @@ mod tests {
     }
 
     fn put(series: &MemSeries, timestamp_ms: i64, value: f64) -> Appended {
-        series.append(Sample { timestamp_ms, value }, BLOCK_MS, &mut Sealer::default(), || None).unwrap()
+        let row = Row { timestamp_ms, start_ms: 0, value: RowValue::Float(value) };
+        series.append(row, BLOCK_MS, &mut Sealer::default(), || None).unwrap()
     }
 
     fn all(series: &MemSeries) -> Vec<(i64, f64)> {

@@ -3,7 +3,7 @@
 use mytsdb_io::{Disk, SimDisk};
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_testkit::Random;
-use mytsdb_wal::{Durability, Record, ReplayReport, Wal, WalError, WalOptions, replay};
+use mytsdb_wal::{Durability, Record, ReplayReport, Rows, Wal, WalError, WalOptions, replay};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +34,18 @@ pub fn read(disk: &dyn Disk) -> Result<Replayed, WalError> {
             for ((reference, timestamp_ms), value) in refs.iter().zip(timestamps_ms).zip(values) {
                 unknown_refs += usize::from(!series.contains_key(&reference.0));
                 rows.push((reference.0, *timestamp_ms, value.to_bits()));
+            }
+        }
+        Record::Rows(read) => {
+            let mut histograms = read.histograms.iter().peekable();
+            for (row, (reference, timestamp_ms)) in read.refs.iter().zip(read.timestamps_ms).enumerate() {
+                unknown_refs += usize::from(!series.contains_key(&reference.0));
+                assert_eq!(read.starts_ms[row], timestamp_ms / 2);
+                let bits = match histograms.next_if(|histogram| histogram.0 as usize == row) {
+                    Some((_, bytes)) => u64::from_le_bytes((*bytes).try_into().expect("8 bytes")),
+                    None => read.values[row].to_bits(),
+                };
+                rows.push((reference.0, *timestamp_ms, bits));
             }
         }
     })?;
@@ -112,7 +124,11 @@ impl Model {
             rows.push((reference, self.next as i64, random.bits() << (8 * random.below(9)).min(63)));
         }
         for part in rows.chunks(7) {
-            log_rows(part, |refs, times, values| wal.log_samples(refs, times, values));
+            if random.one_in(3) {
+                with_rows(part, |rows| wal.log_rows(rows));
+            } else {
+                log_rows(part, |refs, times, values| wal.log_samples(refs, times, values));
+            }
         }
         self.in_flight = rows;
         if let Err(error) = wal.commit() {
@@ -142,6 +158,14 @@ impl Model {
         }
         let mut written = Ok(());
         for part in rows.chunks(50) {
+            if random.one_in(3) {
+                with_rows(part, |rows| {
+                    if written.is_ok() {
+                        written = writer.log_rows(rows);
+                    }
+                });
+                continue;
+            }
             log_rows(part, |refs, times, values| {
                 if written.is_ok() {
                     written = writer.log_samples(refs, times, values);
@@ -204,9 +228,19 @@ impl Model {
     }
 }
 
-fn log_rows(rows: &[Row], mut log: impl FnMut(&[SeriesRef], &[i64], &[f64])) {
+fn log_rows(rows: &[Row], log: impl FnOnce(&[SeriesRef], &[i64], &[f64])) {
     let refs: Vec<_> = rows.iter().map(|row| SeriesRef(row.0)).collect();
     let times: Vec<_> = rows.iter().map(|row| row.1).collect();
     let values: Vec<_> = rows.iter().map(|row| f64::from_bits(row.2)).collect();
     log(&refs, &times, &values);
+}
+
+/// The same rows as a record of both kinds with start times: every other row is a histogram, whose bytes are its bits.
+fn with_rows(rows: &[Row], log: impl FnOnce(&Rows<'_>)) {
+    let bytes: Vec<[u8; 8]> = rows.iter().map(|row| row.2.to_le_bytes()).collect();
+    let histograms: Vec<(u32, &[u8])> = (0u32..).zip(&bytes).step_by(2).map(|(row, bytes)| (row, &bytes[..])).collect();
+    let starts: Vec<i64> = rows.iter().map(|row| row.1 / 2).collect();
+    log_rows(rows, |refs, timestamps_ms, values| {
+        log(&Rows { refs, timestamps_ms, starts_ms: &starts, values, histograms: &histograms });
+    });
 }

@@ -1,0 +1,92 @@
+//! Histograms of one series that are not in a chunk yet.
+
+use crate::value::{self, Encoded};
+use mytsdb_codec::CodecError;
+use mytsdb_columns::Columns;
+use mytsdb_model::TimeRange;
+use std::sync::Arc;
+
+/// Histograms after which a run becomes a chunk, as for floats.
+const RUN_SAMPLES_MAX: usize = 120;
+
+/// Bytes after which it does: 120 histograms of some 400 buckets.
+const RUN_BYTES_MAX: usize = 64 << 10;
+
+/// A histogram as it came. A clone shares its bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    timestamp_ms: i64,
+    start_ms: i64,
+    bytes: Encoded,
+}
+
+/// Histograms in strictly ascending order of time; the bytes are those that the batch had, and the log.
+///
+/// Holds at most [`RUN_SAMPLES_MAX`] entries and [`RUN_BYTES_MAX`] bytes and one histogram, if whoever appends asks
+/// [`is_full`](Self::is_full).
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    entries: Vec<Entry>,
+    bytes: usize,
+}
+
+impl Run {
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() >= RUN_SAMPLES_MAX || self.bytes >= RUN_BYTES_MAX
+    }
+
+    /// Adds a histogram whose time is not there yet. Cost: that of moving those behind it.
+    pub(super) fn insert(&mut self, timestamp_ms: i64, start_ms: i64, bytes: &Encoded) {
+        let at = self.entries.partition_point(|entry| entry.timestamp_ms < timestamp_ms);
+        self.entries.insert(at, Entry { timestamp_ms, start_ms, bytes: bytes.clone() });
+        self.bytes += bytes.len();
+    }
+
+    pub(super) fn get(&self, timestamp_ms: i64) -> Option<&Encoded> {
+        let at = self.entries.binary_search_by_key(&timestamp_ms, |entry| entry.timestamp_ms).ok()?;
+        Some(&self.entries[at].bytes)
+    }
+
+    pub(super) fn range(&self) -> TimeRange {
+        let ends = self.entries.first().zip(self.entries.last());
+        ends.map_or(TimeRange::EMPTY, |(first, last)| TimeRange::new(first.timestamp_ms, last.timestamp_ms))
+    }
+
+    /// Takes what is before a time.
+    pub(super) fn take_before(&mut self, cut_ms: i64) -> Self {
+        let older = self.entries.partition_point(|entry| entry.timestamp_ms < cut_ms);
+        let entries: Vec<Entry> = self.entries.drain(..older).collect();
+        let bytes = entries.iter().map(|entry| entry.bytes.len()).sum();
+        self.bytes -= bytes;
+        Self { entries, bytes }
+    }
+
+    /// Appends the histograms in a range.
+    pub(super) fn collect(&self, range: TimeRange, out: &mut Vec<Entry>) {
+        let end = self.entries.partition_point(|entry| entry.timestamp_ms <= range.maxt);
+        let start = self.entries[..end].partition_point(|entry| entry.timestamp_ms < range.mint);
+        out.extend_from_slice(&self.entries[start..end]);
+    }
+
+    /// Appends all of them.
+    pub(crate) fn decode(&self, out: &mut Columns) -> Result<(), CodecError> {
+        decode(&self.entries, out)
+    }
+
+    /// Bytes in memory.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.bytes + self.entries.len() * size_of::<Entry>()
+    }
+}
+
+/// Appends histograms to the columns.
+pub(super) fn decode(entries: &[Entry], out: &mut Columns) -> Result<(), CodecError> {
+    for entry in entries {
+        out.push_histogram_since(entry.timestamp_ms, entry.start_ms, Arc::new(value::decode(&entry.bytes)?));
+    }
+    Ok(())
+}
