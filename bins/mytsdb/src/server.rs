@@ -8,7 +8,7 @@ use mytsdb_engine::{Engine, EngineError, EngineOptions, Recovery};
 use mytsdb_http_api::{Api, ApiOptions, Fault};
 use mytsdb_ingest::{Ingest, IngestOptions};
 use mytsdb_ingest_grpc::GrpcOptions;
-use mytsdb_ingest_http::{HttpOptions, OtlpHttp};
+use mytsdb_ingest_http::{HttpOptions, OtlpHttp, RemoteWrite};
 use mytsdb_listener::{Acceptor, ListenerOptions, connections_within, raise_descriptor_limit};
 use mytsdb_promql::{MemoryBudget, QueryOptions, WorkerPool};
 use mytsdb_promql_syntax::TextLimits;
@@ -137,7 +137,8 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         },
     )?;
     let otlp = OtlpHttp::new(&registry);
-    let api = api.merge(otlp.router("/api/v1/otlp/v1/metrics"));
+    let remote_write = RemoteWrite::new(&registry);
+    let api = api.merge(otlp.router("/api/v1/otlp/v1/metrics")).merge(remote_write.router("/api/v1/write"));
     let http_server = tokio::spawn(mytsdb_http_api::serve(http, api, stopped(stopping.clone())));
     let acceptor = Acceptor::new("otlp_http", plain.clone(), &registry);
     let options = HttpOptions { acceptor, shutdown_grace: DRAIN_MAX };
@@ -178,8 +179,10 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         })?),
     };
 
+    let receiver = remote_write_receiver(&translator);
     let ingest = Arc::new(Ingest::new(engine.clone(), translator, ingest_options(config)));
     otlp.open(Arc::clone(&ingest));
+    remote_write.open(Arc::clone(&ingest), receiver);
     let grpc_server = tokio::spawn(mytsdb_ingest_grpc::serve(
         grpc,
         ingest,
@@ -229,6 +232,16 @@ fn ingest_options(config: &Config) -> IngestOptions {
         max_in_flight_bytes: config.otlp_max_in_flight_bytes,
         ..IngestOptions::default()
     }
+}
+
+/// Remote write by OTLP's limits, with the same cache and the same memory for metadata.
+fn remote_write_receiver(translator: &mytsdb_otlp::Translator) -> mytsdb_remote_write::Receiver {
+    mytsdb_remote_write::Receiver::new(mytsdb_remote_write::Options {
+        limits: translator.options().limits,
+        cache: Arc::clone(translator.cache()),
+        metadata: Arc::clone(translator.metadata()),
+        fingerprint_seed: translator.options().fingerprint_seed,
+    })
 }
 
 fn series_limits(config: &Config) -> mytsdb_otlp::Limits {
@@ -375,6 +388,7 @@ fn welcome(config: &Config, http: SocketAddr, grpc: SocketAddr, otlp_http: Socke
   Prometheus API   http://{http}/api/v1/query?query=mytsdb_engine_head_series
   OTLP/gRPC        {grpc}
   OTLP/HTTP        http://{otlp_http}/v1/metrics
+  remote write     http://{http}/api/v1/write
   data             {data}
 
 Point an OpenTelemetry Collector at it:

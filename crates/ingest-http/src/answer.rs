@@ -101,14 +101,27 @@ pub(crate) fn failure(format: Format, fault: &Fault) -> Response<Body> {
     let mut response = respond(status, format, body);
     match fault {
         Fault::Encoding(_) => drop(response.headers_mut().insert(header::ACCEPT_ENCODING, ACCEPTED)),
-        Fault::Refused(refusal) => {
-            if let Some(wait) = refusal.retry_after() {
-                // Whole seconds, rounded up: a sender that comes back early comes back in vain.
-                let seconds = wait.as_millis().div_ceil(1000) as u64;
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            }
-        }
+        Fault::Refused(refusal) => set_retry_after(&mut response, refusal),
     }
+    response
+}
+
+/// Tells a sender that may come back when to do so.
+pub(crate) fn set_retry_after(response: &mut Response<Body>, refusal: &Refusal) {
+    if let Some(wait) = refusal.retry_after() {
+        // Whole seconds, rounded up: a sender that comes back early comes back in vain.
+        let seconds = wait.as_millis().div_ceil(1000) as u64;
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+}
+
+/// A text with its status, a line of its own at the end.
+pub(crate) fn plain_text(status: StatusCode, mut text: String) -> Response<Body> {
+    text.push('\n');
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response
 }
 

@@ -1,7 +1,9 @@
 //! Reads a request's body with room taken for its bytes before they are kept.
 
 use axum::body::Body;
+use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
+use http::header;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use mytsdb_ingest::{Appender, Encoding, Ingest, IngestMetrics, Refusal, Room, Unavailable};
@@ -12,8 +14,42 @@ const ROOM_BYTES: usize = 64 << 10;
 /// Memory that is made ready for a body on its sender's word alone.
 const RESERVE_BYTES_MAX: usize = 1 << 20;
 
+/// Reads a request's body in bounded time and undoes its compression.
+pub(crate) async fn receive<A: Appender>(
+    request: Request,
+    encoding: Encoding,
+    ingest: &Ingest<A>,
+    metrics: &IngestMetrics,
+) -> Result<(Bytes, Room), Refusal> {
+    let waits_for_leave = request.headers().contains_key(header::EXPECT);
+    let mut body = request.into_body();
+    let timeout = ingest.options().body_timeout;
+    let read = async {
+        let read = read(&mut body, encoding, ingest, metrics).await;
+        // A sender that asked first sends nothing if it hears no.
+        if read.is_err() && !waits_for_leave {
+            drain(&mut body, 2 * ingest.options().max_message_bytes).await;
+        }
+        read
+    };
+    let slow = |_| Refusal::unavailable(Unavailable::Transfer, format!("request body took over {timeout:?}"));
+    let (message, mut room) = tokio::time::timeout(timeout, read).await.map_err(slow)??;
+    let request = ingest.inflate(message, encoding, &mut room).await?;
+    room.shrink(request.len());
+    Ok((request, room))
+}
+
+/// Reads a body that is not wanted, in bounded time.
+pub(crate) async fn discard<A: Appender>(request: Request, ingest: &Ingest<A>) {
+    if !request.headers().contains_key(header::EXPECT) {
+        let (mut body, options) = (request.into_body(), ingest.options());
+        // Whether it ends in time changes nothing.
+        drop(tokio::time::timeout(options.body_timeout, drain(&mut body, 2 * options.max_message_bytes)).await);
+    }
+}
+
 /// Reads all of a body, or as much of it as shows that it is too large.
-pub(crate) async fn read<A: Appender>(
+async fn read<A: Appender>(
     body: &mut Body,
     encoding: Encoding,
     ingest: &Ingest<A>,
@@ -50,7 +86,7 @@ pub(crate) async fn read<A: Appender>(
 
 /// Reads the rest of a body that is not wanted and keeps nothing of it, so that the sender comes to read the answer
 /// instead of losing the connection; at most `bytes_max`.
-pub(crate) async fn drain(body: &mut Body, bytes_max: usize) {
+async fn drain(body: &mut Body, bytes_max: usize) {
     let mut rest = bytes_max;
     while let Ok(Some(piece)) = piece(body).await {
         match rest.checked_sub(piece.len()) {

@@ -93,21 +93,7 @@ impl<A: Appender> OtlpHttp<A> {
             Refusal::unavailable(Unavailable::Starting, "the server is starting: it reads what is on disk")
         })?;
         let encoding = content_encoding(request.headers())?;
-        let waits_for_leave = request.headers().contains_key(header::EXPECT);
-        let mut body = request.into_body();
-        let timeout = ingest.options().body_timeout;
-        let read = async {
-            let read = body::read(&mut body, encoding, ingest, metrics).await;
-            // A sender that asked first sends nothing if it hears no.
-            if read.is_err() && !waits_for_leave {
-                body::drain(&mut body, 2 * ingest.options().max_message_bytes).await;
-            }
-            read
-        };
-        let slow = |_| Refusal::unavailable(Unavailable::Transfer, format!("request body took over {timeout:?}"));
-        let (message, mut room) = tokio::time::timeout(timeout, read).await.map_err(slow)??;
-        let request = ingest.inflate(message, encoding, &mut room).await?;
-        room.shrink(request.len());
+        let (request, mut room) = body::receive(request, encoding, ingest, metrics).await?;
         let request = match format {
             Format::Protobuf => request,
             Format::Json => from_json(ingest, &request, &mut room).await?,

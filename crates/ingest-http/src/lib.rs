@@ -1,4 +1,4 @@
-//! The OTLP/HTTP edge: takes metrics requests in protobuf and JSON, has them stored, and answers in the request's own form.
+//! The HTTP edge of ingest: takes OTLP/HTTP in protobuf and JSON and Prometheus remote write, has it stored, and answers.
 //!
 //! JSON becomes the protobuf bytes that say the same, so that there is one translation behind all protocols. This crate
 //! is *not* where requests are bounded and stored (that is `mytsdb-ingest`).
@@ -12,6 +12,19 @@
 //! | unknown content type or encoding | 415 | drops the request |
 //! | overload | 429 with `Retry-After` | retries |
 //! | starting, shutting down, log broken, a bug | 503 with `Retry-After` | retries |
+//!
+//! Prometheus remote write ([`RemoteWrite`]), where a sender drops what it hears 400 for and retries 5xx for ever:
+//!
+//! | situation | answer |
+//! |---|---|
+//! | all stored, a sample that was there already too | 204 |
+//! | some samples refused for good | 400, after the others are stored |
+//! | unreadable | 400 |
+//! | too large | 413 |
+//! | unknown content type, message or encoding | 415 |
+//! | overload, starting, shutting down, log broken, a bug | 503 with `Retry-After` |
+//!
+//! Answers to 2.0 say how many samples and histograms are stored; exemplars are not.
 //!
 //! ```no_run
 //! # async fn example(engine: std::sync::Arc<mytsdb_engine::Engine>) -> Result<(), Box<dyn std::error::Error>> {
@@ -37,12 +50,15 @@ mod body;
 mod error;
 mod export;
 mod format;
+mod negotiate;
 mod options;
+mod remote_write;
 mod server;
 
 pub use error::HttpIngestError;
 pub use export::OtlpHttp;
 pub use options::HttpOptions;
+pub use remote_write::RemoteWrite;
 pub use server::serve;
 
 /// Compiles the README's example.

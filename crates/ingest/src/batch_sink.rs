@@ -1,13 +1,13 @@
 //! Collects a request's samples into one batch, and leads refused rows back to the points they came from.
 
 use crate::Appender;
-use mytsdb_engine::{Batch, Companion, EngineError, Outcome};
+use mytsdb_engine::{Batch, Companion, EngineError, Outcome, Refusal};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_otlp::{Exemplar, RefusalReason, Refusals, Refused, Sink, TargetInfo};
 use std::ops::Range;
 
-/// The sink of one request: gathers its samples into a batch. Samples come in by its [`Sink`].
+/// The sink of one request: gathers its samples into a batch. Samples come in by its [`Sink`], or by remote write's.
 pub struct BatchSink<'a, A> {
     appender: &'a A,
     batch: Batch,
@@ -37,8 +37,8 @@ impl<'a, A: Appender> BatchSink<'a, A> {
     }
 }
 
-impl<A: Appender> Sink for BatchSink<'_, A> {
-    fn resolve(&mut self, labels: &Labels) -> Result<SeriesRef, Refused> {
+impl<A: Appender> BatchSink<'_, A> {
+    fn reference(&mut self, labels: &Labels) -> Result<SeriesRef, Refused> {
         if self.fatal.is_some() {
             return Err(Refused::new(RefusalReason::SeriesLimit, "the request has failed"));
         }
@@ -49,6 +49,31 @@ impl<A: Appender> Sink for BatchSink<'_, A> {
             }
             refused
         })
+    }
+}
+
+impl<A: Appender> mytsdb_remote_write::Sink for BatchSink<'_, A> {
+    fn resolve(&mut self, labels: &Labels) -> Result<SeriesRef, Refused> {
+        self.reference(labels)
+    }
+
+    fn touch(&mut self, series: SeriesRef) -> bool {
+        self.appender.touch(series)
+    }
+
+    #[inline]
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
+        self.batch.push(series, timestamp_ms, value);
+    }
+
+    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: FloatHistogram) -> Result<(), Refused> {
+        Err(Refused::new(RefusalReason::Unsupported, "native histograms are not stored yet"))
+    }
+}
+
+impl<A: Appender> Sink for BatchSink<'_, A> {
+    fn resolve(&mut self, labels: &Labels) -> Result<SeriesRef, Refused> {
+        self.reference(labels)
     }
 
     fn touch(&mut self, series: SeriesRef) -> bool {
@@ -86,13 +111,30 @@ impl<A: Appender> Sink for BatchSink<'_, A> {
     }
 }
 
-impl PointRows {
+/// The rows of a batch that the store refused for good, and the points that they are of.
+#[derive(Debug, Default)]
+pub struct RefusedRows {
+    points: PointRows,
+    rows: Vec<(u32, Refusal)>,
+}
+
+impl RefusedRows {
+    pub(crate) fn new(points: PointRows, outcome: Outcome) -> Self {
+        Self { points, rows: outcome.refused }
+    }
+
+    /// The rows, ascending, each with its reason.
+    pub fn rows(&self) -> impl Iterator<Item = (u32, Refusal)> {
+        self.rows.iter().copied()
+    }
+
     /// Counts each point of which a row was refused, once, under the first row's reason. Returns how many there are.
-    pub fn count_refused(&self, outcome: &Outcome, refusals: &mut Refusals) -> u64 {
+    pub fn count(&self, refusals: &mut Refusals) -> u64 {
         let before = refusals.total();
         let mut last_point = None;
-        for (row, refusal) in &outcome.refused {
-            let several = self.0.get(self.0.partition_point(|point| point.end <= *row));
+        for (row, refusal) in &self.rows {
+            let points = &self.points.0;
+            let several = points.get(points.partition_point(|point| point.end <= *row));
             let first_row = several.filter(|point| point.contains(row)).map_or(*row, |point| point.start);
             if last_point != Some(first_row) {
                 last_point = Some(first_row);
@@ -106,7 +148,7 @@ impl PointRows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mytsdb_engine::{Done, Refusal};
+    use mytsdb_engine::Done;
 
     struct Nothing;
 
@@ -149,7 +191,8 @@ mod tests {
             [(&[][..], 0), (&[0], 1), (&[1, 2, 3], 1), (&[4, 5], 1), (&[0, 3, 4, 6], 4), (&[6], 1)]
         {
             let mut refusals = Refusals::default();
-            assert_eq!(rows.count_refused(&refused(refused_rows), &mut refusals), points, "{refused_rows:?}");
+            let rows = RefusedRows::new(PointRows(rows.0.clone()), refused(refused_rows));
+            assert_eq!(rows.count(&mut refusals), points, "{refused_rows:?}");
             assert_eq!(refusals.count(RefusalReason::Sample), points);
         }
     }

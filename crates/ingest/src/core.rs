@@ -1,13 +1,14 @@
 //! One request's way from its bytes to the store, for all protocols.
 
 use crate::admission::Admission;
-use crate::batch_sink::PointRows;
+use crate::batch_sink::{PointRows, RefusedRows};
 use crate::gzip::gunzip_plain;
 use crate::inflate::{Cap, declared_bytes, inflate};
 use crate::{Appender, BatchSink, Encoding, IngestMetrics, IngestOptions, Refusal, Room, Unavailable};
 use bytes::Bytes;
 use mytsdb_engine::{Batch, EngineError, Outcome};
 use mytsdb_otlp::{Translation, Translator};
+use mytsdb_remote_write::{Receiver, Version, Written};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -106,20 +107,45 @@ impl<A: Appender> Ingest<A> {
         metrics: &IngestMetrics,
     ) -> Result<Translation, Refusal> {
         metrics.count_bytes(request.len());
-        let translation = self
+        let (mut translation, refused) = self
             .store(room, |sink, epoch| {
                 self.translator
                     .translate(request, epoch, sink)
                     .map_err(|error| Refusal::malformed(format!("undecodable request: {error}")))
             })
             .await?;
+        translation.accepted_points -= refused.count(&mut translation.refused);
         metrics.count_points(translation.accepted_points, &translation.refused);
         metrics.cache_entries.set(self.translator.cache().len() as f64);
         Ok(translation)
     }
 
-    /// Stores what `translate` gives to its sink, and waits until it is durable. Points of which the store refuses a
-    /// sample are moved from the accepted ones to the refused ones.
+    /// Stores the samples of a remote-write request, and waits until they are durable.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`] if the bytes are no such request, else as for [`store`](Self::store).
+    pub async fn store_remote_write(
+        &self,
+        receiver: &Receiver,
+        (version, request): (Version, &[u8]),
+        room: Room,
+        metrics: &IngestMetrics,
+    ) -> Result<Written, Refusal> {
+        metrics.count_bytes(request.len());
+        let (mut written, refused) = self
+            .store(room, |sink, epoch| {
+                let translated = receiver.translate(version, request, epoch, sink);
+                translated.map_err(|error| Refusal::malformed(format!("undecodable request: {error}")))
+            })
+            .await?;
+        written.refuse_rows(request, refused.rows().map(|(row, refusal)| (row, prometheus_words(refusal))));
+        metrics.count_points(written.samples + written.histograms, &written.refused);
+        metrics.cache_entries.set(receiver.options().cache.len() as f64);
+        Ok(written)
+    }
+
+    /// Stores what `translate` gives to its sink, and waits until it is durable. Returns what it returned, and what the
+    /// store refused of it.
     ///
     /// `translate` is called with the store's epoch, and again if series it named were dropped before they were
     /// appended to. `room` is kept by the batch, not by this call: a sender that goes away does not take its bytes off
@@ -128,23 +154,19 @@ impl<A: Appender> Ingest<A> {
     /// # Errors
     /// What `translate` returns; [`Refusal::Overloaded`] or [`Refusal::Unavailable`] if the store does not take the
     /// batch.
-    pub async fn store(
+    pub async fn store<T>(
         &self,
         mut room: Room,
-        mut translate: impl FnMut(&mut BatchSink<'_, A>, u64) -> Result<Translation, Refusal>,
-    ) -> Result<Translation, Refusal> {
+        mut translate: impl FnMut(&mut BatchSink<'_, A>, u64) -> Result<T, Refusal>,
+    ) -> Result<(T, RefusedRows), Refusal> {
         for _ in 0..ATTEMPTS_MAX {
-            let (mut translation, batch, rows) = self.collect(&mut translate)?;
+            let (translation, batch, points) = self.collect(&mut translate)?;
             if batch.is_empty() {
-                return Ok(translation);
+                return Ok((translation, RefusedRows::default()));
             }
             let (outcome, returned) = self.append(batch, room).await?;
             match outcome {
-                Ok(outcome) => {
-                    let refused = rows.count_refused(&outcome, &mut translation.refused);
-                    translation.accepted_points -= refused;
-                    return Ok(translation);
-                }
+                Ok(outcome) => return Ok((translation, RefusedRows::new(points, outcome))),
                 // The epoch changed between translating and appending: with the new one the series resolve again.
                 Err(EngineError::UnknownSeries) => room = returned,
                 Err(error) => return Err(Refusal::from(&error)),
@@ -154,10 +176,10 @@ impl<A: Appender> Ingest<A> {
         Err(Refusal::unavailable(Unavailable::Internal, message))
     }
 
-    fn collect(
+    fn collect<T>(
         &self,
-        translate: &mut impl FnMut(&mut BatchSink<'_, A>, u64) -> Result<Translation, Refusal>,
-    ) -> Result<(Translation, Batch, PointRows), Refusal> {
+        translate: &mut impl FnMut(&mut BatchSink<'_, A>, u64) -> Result<T, Refusal>,
+    ) -> Result<(T, Batch, PointRows), Refusal> {
         let mut sink = BatchSink::new(&*self.appender);
         let translation = translate(&mut sink, self.appender.epoch())?;
         let (batch, rows) = sink.finish().map_err(|error| Refusal::from(&error))?;
@@ -176,4 +198,15 @@ impl<A: Appender> Ingest<A> {
         let dropped = "the batch was dropped, its outcome is not known";
         receive.await.map_err(|_| Refusal::unavailable(Unavailable::Internal, dropped))
     }
+}
+
+/// A sample's refusal as Prometheus says it, and then as the engine does.
+fn prometheus_words(refusal: mytsdb_engine::Refusal) -> String {
+    let words = match refusal {
+        mytsdb_engine::Refusal::TooOld => "too old sample",
+        mytsdb_engine::Refusal::TooFarAhead => "out of bounds",
+        mytsdb_engine::Refusal::Conflict => "duplicate sample for timestamp",
+        _ => return refusal.to_string(),
+    };
+    format!("{words}: {refusal}")
 }

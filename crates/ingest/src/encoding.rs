@@ -11,6 +11,8 @@ pub enum Encoding {
     Zstd,
     /// One snappy block, or snappy frames; which of both is told by how they begin.
     Snappy,
+    /// One snappy block and nothing else, as remote write has it. No name stands for it in [`from_name`](Self::from_name).
+    SnappyBlock,
     /// A zlib stream (RFC 1950), or the bare deflate stream that some senders take for it (RFC 1951).
     Deflate,
 }

@@ -59,7 +59,7 @@ pub(crate) fn declared_bytes(message: &[u8], encoding: Encoding, cap: Cap) -> Re
         Encoding::Identity => Some(message.len()),
         Encoding::Gzip => gzip_declared_bytes(message)?,
         Encoding::Snappy if is_snappy_frames(message) => None,
-        Encoding::Snappy => Some(snap::raw::decompress_len(message).map_err(|error| broken("snappy", error))?),
+        Encoding::Snappy | Encoding::SnappyBlock => Some(block_bytes(message)?),
         Encoding::Zstd => match zstd::zstd_safe::get_frame_content_size(message) {
             // The first of several frames: a larger size is final, a smaller one is not.
             Ok(Some(size)) if size > cap.bytes as u64 => return Err(cap.exceeded()),
@@ -90,17 +90,7 @@ pub(crate) fn inflate(message: &[u8], encoding: Encoding, cap: Cap) -> Result<By
         Encoding::Snappy if is_snappy_frames(message) => {
             read_capped(snap::read::FrameDecoder::new(message), "snappy", cap)
         }
-        Encoding::Snappy => {
-            let length = snap::raw::decompress_len(message).map_err(|error| broken("snappy", error))?;
-            if length > cap.bytes {
-                return Err(cap.exceeded());
-            }
-            let mut out = vec![0; length];
-            let written =
-                snap::raw::Decoder::new().decompress(message, &mut out).map_err(|error| broken("snappy", error))?;
-            out.truncate(written);
-            Ok(out.into())
-        }
+        Encoding::Snappy | Encoding::SnappyBlock => inflate_block(message, cap),
         Encoding::Deflate => inflate_deflate(message, cap),
     }
 }
@@ -116,6 +106,25 @@ fn gzip_declared_bytes(message: &[u8]) -> Result<Option<usize>, Refusal> {
         return Err(broken("gzip", "the size at the end is impossible, the data is damaged or cut short"));
     }
     Ok(Some(size))
+}
+
+/// The bytes that a snappy block says it becomes.
+fn block_bytes(message: &[u8]) -> Result<usize, Refusal> {
+    if message.is_empty() {
+        return Err(broken("snappy", "no bytes are no block"));
+    }
+    snap::raw::decompress_len(message).map_err(|error| broken("snappy", error))
+}
+
+fn inflate_block(message: &[u8], cap: Cap) -> Result<Bytes, Refusal> {
+    let length = block_bytes(message)?;
+    if length > cap.bytes {
+        return Err(cap.exceeded());
+    }
+    let mut out = vec![0; length];
+    let written = snap::raw::Decoder::new().decompress(message, &mut out).map_err(|error| broken("snappy", error))?;
+    out.truncate(written);
+    Ok(out.into())
 }
 
 /// No bytes are no frames, but never a block.
@@ -201,6 +210,7 @@ mod tests {
             (gzip(data), Encoding::Gzip),
             (zstd::encode_all(data, 3).unwrap(), Encoding::Zstd),
             (snap::raw::Encoder::new().compress_vec(data).unwrap(), Encoding::Snappy),
+            (snap::raw::Encoder::new().compress_vec(data).unwrap(), Encoding::SnappyBlock),
             (frames.into_inner().unwrap(), Encoding::Snappy),
             (zlib.finish().unwrap(), Encoding::Deflate),
             (deflate.finish().unwrap(), Encoding::Deflate),
@@ -297,6 +307,17 @@ mod tests {
         let packed = gzip(&noise);
         for damaged in [&packed[..packed.len() - 6], b"no gzip at all", &[0xff; 100]] {
             let refused = undo(damaged, Encoding::Gzip);
+            assert!(matches!(refused, Err(Refusal::Malformed { .. })), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn frames_and_no_bytes_are_no_snappy_block() {
+        let mut frames = snap::write::FrameEncoder::new(Vec::new());
+        frames.write_all(b"data").unwrap();
+        for message in [frames.into_inner().unwrap(), Vec::new()] {
+            assert!(undo(&message, Encoding::Snappy).is_ok());
+            let refused = undo(&message, Encoding::SnappyBlock);
             assert!(matches!(refused, Err(Refusal::Malformed { .. })), "{refused:?}");
         }
     }

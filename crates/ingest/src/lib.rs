@@ -46,7 +46,7 @@ mod report;
 
 pub use admission::Room;
 pub use appender::Appender;
-pub use batch_sink::BatchSink;
+pub use batch_sink::{BatchSink, RefusedRows};
 pub use core::Ingest;
 pub use encoding::Encoding;
 pub use metrics::IngestMetrics;

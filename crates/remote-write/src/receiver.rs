@@ -50,6 +50,11 @@ impl Receiver {
         Self { options }
     }
 
+    /// The settings.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// Translates the bytes of a request. `epoch` is the engine's, read before the call.
     ///
     /// Every sample has its own outcome: it reaches the sink, or it is counted as refused.
