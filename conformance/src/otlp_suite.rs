@@ -6,8 +6,8 @@ use mytsdb_histogram::{CounterResetHint, FloatHistogram, Span};
 use mytsdb_model::{LABEL_NAME, Labels, SeriesRef, companion_times};
 use mytsdb_otlp::histograms::{custom_layout, exponential_layout};
 use mytsdb_otlp::{
-    Exemplar, LabelNamer, NameKind, Options as Translation, Promotion, Refused, Sink, TargetInfo, TranslationStrategy,
-    Translator, metadata_unit, metric_name,
+    DeltaMode, Exemplar, LabelNamer, NameKind, Options as Translation, Promotion, Refused, Sink, TargetInfo,
+    TranslationStrategy, Translator, metadata_unit, metric_name,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -185,12 +185,17 @@ impl Sink for Rows {
         self.push(series, timestamp_ms, start_ms).value = Some(value.to_bits());
     }
 
+    fn append_delta(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64) {
+        self.append(series, timestamp_ms, start_ms, value);
+    }
+
     fn append_histogram(
         &mut self,
         series: SeriesRef,
         timestamp_ms: i64,
         start_ms: i64,
         histogram: FloatHistogram,
+        _: bool,
     ) -> Result<(), Refused> {
         self.push(series, timestamp_ms, start_ms).histogram = Some(histogram);
         Ok(())
@@ -387,7 +392,7 @@ fn points(case: &Value) -> Result<(), String> {
     let settings = &case["settings"];
     let options = Translation {
         promote_scope_metadata: flag(&settings["promote_scope_metadata"]),
-        accept_delta: flag(&settings["allow_delta_temporality"]),
+        delta: if flag(&settings["allow_delta_temporality"]) { DeltaMode::Keep } else { DeltaMode::Refuse },
         custom_bucket_histograms: flag(&settings["convert_histograms_to_nhcb"]),
         ..plain()
     };

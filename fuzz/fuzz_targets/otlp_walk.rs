@@ -2,8 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mytsdb_histogram::{FloatHistogram, HistogramError};
 use mytsdb_model::{Labels, SeriesRef};
-use mytsdb_otlp::{Options, Refused, Sink, TargetInfo, Translator};
+use mytsdb_otlp::{DeltaMode, Exemplar, Options, RefusalReason, Refused, Sink, TargetInfo, Translator};
 
 #[derive(Default)]
 struct Rows {
@@ -21,9 +22,36 @@ impl Sink for Rows {
     fn touch(&mut self, series: SeriesRef) -> bool {
         series.0 % 2 == 0
     }
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, _: i64, value: f64) {
         assert!((1..=self.series).contains(&series.0));
         self.samples.push((timestamp_ms, value.to_bits()));
+    }
+    fn append_delta(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64) {
+        self.append(series, timestamp_ms, start_ms, value);
+    }
+
+    fn append_histogram(
+        &mut self,
+        series: SeriesRef,
+        timestamp_ms: i64,
+        _: i64,
+        histogram: FloatHistogram,
+        _: bool,
+    ) -> Result<(), Refused> {
+        assert!((1..=self.series).contains(&series.0));
+        assert!(histogram.is_stale() || histogram.validate().is_ok());
+        self.samples.push((timestamp_ms, histogram.count.to_bits()));
+        if histogram.is_stale() {
+            return Ok(());
+        }
+        let refused = |error: HistogramError| Refused::new(RefusalReason::Invalid, error.to_string());
+        histogram.validate_integers().map_err(refused)
+    }
+    fn wants_exemplars(&self) -> bool {
+        true
+    }
+    fn append_exemplar(&mut self, exemplar: Exemplar) {
+        assert!((1..=self.series).contains(&exemplar.series.0));
     }
     fn end_point(&mut self) {
         self.points += 1;
@@ -32,8 +60,14 @@ impl Sink for Rows {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let promote_scope_metadata = data.len() % 2 == 1;
-    let translator = Translator::new(Options { promote_scope_metadata, ..Options::default() });
+    let options = Options {
+        promote_scope_metadata: data.len() % 2 == 1,
+        custom_bucket_histograms: data.len() % 3 == 1,
+        type_and_unit_labels: data.len() % 5 == 1,
+        delta: [DeltaMode::Refuse, DeltaMode::Keep, DeltaMode::Accumulate][data.len() % 7 % 3],
+        ..Options::default()
+    };
+    let translator = Translator::new(options);
     let mut rows = Rows::default();
     let Ok(first) = translator.translate(data, 0, &mut rows) else { return };
     assert_eq!(first.accepted_points, rows.points);

@@ -109,15 +109,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     let plain = ListenerOptions { target_bytes_max: None, ..listener.clone() };
     let (registry, ready) = (Registry::new(), Arc::new(AtomicBool::new(false)));
 
-    let options = mytsdb_otlp::Options {
-        promotion: mytsdb_otlp::Promotion::Only(config.otlp_promote_resource_attribute.clone()),
-        limits: series_limits(config),
-        lookback_ms: config.query_lookback.ms(),
-        cache_entries_max: config.max_series.saturating_mul(2),
-        fingerprint_seed: random_seed(),
-        ..mytsdb_otlp::Options::default()
-    };
-    let translator = Arc::new(mytsdb_otlp::Translator::new(options));
+    let translator = Arc::new(mytsdb_otlp::Translator::new(translation(config)?));
 
     // Health checks are answered while the log is replayed; everything else hears that the server is not ready.
     let storage = EngineStorage::default();
@@ -407,4 +399,40 @@ Point an OpenTelemetry Collector at it:
     if let Err(error) = std::io::stdout().lock().write_all(text.as_bytes()) {
         tracing::debug!("the greeting was not printed: {error}");
     }
+}
+
+/// How OTLP becomes series.
+fn translation(config: &Config) -> anyhow::Result<mytsdb_otlp::Options> {
+    let (named, all) = (&config.otlp_promote_resource_attribute, config.otlp_promote_all_resource_attributes);
+    anyhow::ensure!(
+        !all || named.is_empty(),
+        "--otlp-promote-all-resource-attributes and --otlp-promote-resource-attribute exclude each other"
+    );
+    anyhow::ensure!(
+        all || config.otlp_ignore_resource_attribute.is_empty(),
+        "--otlp-ignore-resource-attribute says something only with --otlp-promote-all-resource-attributes true"
+    );
+    let ignored = &config.otlp_ignore_resource_attribute;
+    let promotion = if all {
+        mytsdb_otlp::Promotion::AllExcept(ignored.clone())
+    } else {
+        mytsdb_otlp::Promotion::Only(named.clone())
+    };
+    Ok(mytsdb_otlp::Options {
+        strategy: config.otlp_translation_strategy,
+        promotion,
+        keep_identifying_resource_attributes: config.otlp_keep_identifying_resource_attributes,
+        promote_scope_metadata: config.otlp_promote_scope_metadata,
+        type_and_unit_labels: config.otlp_type_and_unit_labels,
+        label_name_underscore_sanitization: config.otlp_label_name_underscore_sanitization,
+        label_name_preserve_multiple_underscores: config.otlp_label_name_preserve_multiple_underscores,
+        target_info: config.otlp_target_info,
+        custom_bucket_histograms: config.otlp_convert_histograms_to_nhcb,
+        delta: config.otlp_delta,
+        limits: series_limits(config),
+        lookback_ms: config.query_lookback.ms(),
+        cache_entries_max: config.max_series.saturating_mul(2),
+        fingerprint_seed: random_seed(),
+        ..mytsdb_otlp::Options::default()
+    })
 }

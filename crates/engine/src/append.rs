@@ -1,6 +1,6 @@
 //! What callers hand to the engine, and what they hear back.
 
-use crate::value::{Encoded, RowValue};
+use crate::value::{Encoded, RowValue, Value};
 use mytsdb_codec::CodecError;
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::SeriesRef;
@@ -25,6 +25,8 @@ pub struct Batch {
     pub starts_ms: Vec<i64>,
     /// Rows that are histograms, ascending.
     histograms: Vec<(u32, Encoded)>,
+    /// Rows that are to be added to the newest sample, ascending.
+    deltas: Vec<u32>,
     /// Rows of each point that has several; ascending, not overlapping.
     pub points: Vec<Range<u32>>,
     /// Series that get samples of their own where rows of this batch are accepted.
@@ -101,6 +103,44 @@ impl Batch {
         self.histograms.push((self.len() as u32, Encoded::from(&self.scratch[..])));
         self.push_since(series, timestamp_ms, start_ms, 0.0);
         Ok(())
+    }
+
+    /// Makes the last row one that says what was counted since the sample before: it is added to the newest sample of its
+    /// series, and the sum is stored. One that is not newer than that sample is refused, see [`Refusal::Counted`].
+    ///
+    /// Sums have no start time: since when they count is not known after a gap.
+    pub fn add_up_last(&mut self) {
+        if let Some(row) = self.len().checked_sub(1) {
+            self.deltas.push(row as u32);
+            if let Some(start_ms) = self.starts_ms.last_mut() {
+                *start_ms = 0;
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn has_deltas(&self) -> bool {
+        !self.deltas.is_empty()
+    }
+
+    pub(crate) fn is_delta(&self, row: u32) -> bool {
+        self.deltas.binary_search(&row).is_ok()
+    }
+
+    /// Puts a sum in the place of the delta that became it. It is a value of the same kind.
+    pub(crate) fn set_sum(&mut self, row: u32, sum: Value) -> Result<Value, CodecError> {
+        match &sum {
+            Value::Float(sum) => self.values[row as usize] = *sum,
+            Value::Histogram(sum) => {
+                self.scratch.clear();
+                mytsdb_codec::put_histogram(sum, &mut self.scratch)?;
+                if let Ok(at) = self.histograms.binary_search_by_key(&row, |(row, _)| *row) {
+                    self.histograms[at].1 = Encoded::from(&self.scratch[..]);
+                }
+            }
+            Value::Encoded(_) => {}
+        }
+        Ok(sum)
     }
 
     /// Whether every row is a float without a start time.
@@ -190,6 +230,10 @@ impl Batch {
         for (row, _) in &mut self.histograms {
             *row = moved(*row);
         }
+        self.deltas.retain(|row| gone.binary_search(row).is_err());
+        for row in &mut self.deltas {
+            *row = moved(*row);
+        }
         // A point goes as a whole.
         self.points.retain(|point| gone.binary_search(&point.start).is_err());
         for rows in self.points.iter_mut().chain(self.companions.iter_mut().map(|c| &mut c.rows)) {
@@ -222,6 +266,9 @@ pub enum Refusal {
     /// of a histogram are no part of a value.
     #[error("a sample with the same timestamp but another value is already stored")]
     Conflict,
+    /// What was counted since the sample before, but not newer than the newest sample of its series.
+    #[error("a delta that is not newer than the newest sample of its series has been counted, or comes too late to be")]
+    Counted,
 }
 
 /// What became of a batch that is now as durable as the engine was told to make it.

@@ -79,6 +79,28 @@ impl StoredValues {
         Self { blocks, window_ms, decoded: HashMap::new(), errors: 0 }
     }
 
+    /// The time of the newest sample that the blocks have of a series. Looks into blocks from the newest on, until none left
+    /// can have a newer one.
+    pub(crate) fn newest_ms(&mut self, labels: &Labels) -> Option<i64> {
+        let mut blocks: Vec<&Arc<Block>> = self.blocks.iter().collect();
+        blocks.sort_by_key(|block| std::cmp::Reverse(block.meta().range.maxt));
+        let mut newest = None;
+        let mut chunks = Vec::new();
+        for block in blocks {
+            if newest.is_some_and(|newest| newest >= block.meta().range.maxt) {
+                break;
+            }
+            chunks.clear();
+            let found = block.find(labels).and_then(|ordinal| match ordinal {
+                Some(ordinal) => block.chunks_into(ordinal, TimeRange::ALL, &mut chunks),
+                None => Ok(()),
+            });
+            self.errors += u64::from(found.is_err());
+            newest = newest.max(chunks.iter().map(|chunk| chunk.range.maxt).max());
+        }
+        newest
+    }
+
     /// The value of a series at a time, from the oldest block that has one.
     pub(crate) fn get(&mut self, series_key: u64, labels: &Labels, timestamp_ms: i64) -> Option<Value> {
         let window = timestamp_ms.div_euclid(self.window_ms);

@@ -1,5 +1,6 @@
 //! Group commit: everything staged goes to the log in one write and one sync, then to the head.
 
+use crate::accumulate::Accumulator;
 use crate::block_set::StoredValues;
 use crate::chunk::Sealer;
 use crate::head::Appended;
@@ -92,6 +93,7 @@ impl Engine {
         // One list of blocks for the whole group: none is added before the group ends, see `flush_before`.
         let mut stored_values = StoredValues::new(self.blocks.list(), self.options.block_ms);
         committer.group += 1;
+        self.accumulate(&mut admitted, &mut stored_values);
         self.judge(committer.group, &mut admitted, &mut stored_values);
         let logged = self.log(&mut committer, &admitted);
         match logged {
@@ -108,6 +110,22 @@ impl Engine {
         true
     }
 
+    /// Turns deltas into sums, and takes out the points that have been counted.
+    fn accumulate(&self, admitted: &mut [Admitted], stored_values: &mut StoredValues) {
+        if !admitted.iter().any(|a| a.batch.has_deltas()) {
+            return;
+        }
+        let catalog = self.catalog.read();
+        let mut batches: Vec<&mut Batch> = admitted.iter_mut().map(|a| &mut a.batch).collect();
+        let losses = Accumulator::new(&catalog, stored_values, self.blocks.maxt_ms()).accumulate(&mut batches);
+        for (this, loss) in admitted.iter_mut().zip(losses) {
+            let rows: Vec<u32> = loss.gone.iter().map(|&row| this.row_of(row)).collect();
+            this.refused.extend(rows.into_iter().map(|row| (row, Refusal::Counted)));
+            this.remove(&loss.gone);
+            this.failed = loss.failed;
+        }
+    }
+
     /// Takes out the points of several rows that are in conflict, and adds the samples of companions.
     fn judge(&self, group: u64, admitted: &mut [Admitted], stored_values: &mut StoredValues) {
         if admitted.iter().all(|a| a.batch.points.is_empty() && a.batch.companions.is_empty()) {
@@ -120,8 +138,9 @@ impl Engine {
             let (earlier, rest) = admitted.split_at_mut(at);
             let (earlier, this) = (earlier.iter().map(|a| &a.batch), &mut rest[0]);
             let verdict = judge.points(&earlier, &this.batch);
-            this.failed = verdict.failed;
-            if this.failed.is_none() {
+            let failed = verdict.failed.is_some();
+            this.failed = this.failed.take().or(verdict.failed);
+            if !failed {
                 let rows: Vec<u32> = verdict.gone.iter().map(|&row| this.row_of(row)).collect();
                 this.refused.extend(rows.into_iter().map(|row| (row, Refusal::Conflict)));
             }
@@ -217,6 +236,7 @@ impl Engine {
                 Refusal::TooOld => self.metrics.refused_too_old.inc(),
                 Refusal::TooFarAhead => self.metrics.refused_too_far_ahead.inc(),
                 Refusal::Conflict => self.metrics.refused_conflict.inc(),
+                Refusal::Counted => self.metrics.refused_counted.inc(),
             }
         }
     }

@@ -28,6 +28,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod accumulate;
 mod append;
 mod block_set;
 mod chunk;

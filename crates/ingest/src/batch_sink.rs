@@ -52,6 +52,22 @@ impl<A: Appender> BatchSink<'_, A> {
     }
 }
 
+impl<A: Appender> BatchSink<'_, A> {
+    /// Adds a histogram of integers, whose counts must add up.
+    fn push_histogram(
+        &mut self,
+        series: SeriesRef,
+        timestamp_ms: i64,
+        start_ms: i64,
+        histogram: &FloatHistogram,
+    ) -> Result<(), Refused> {
+        let invalid = |message: String| Refused::new(RefusalReason::Invalid, message);
+        histogram.validate_integers().map_err(|error| invalid(error.to_string()))?;
+        let pushed = self.batch.push_histogram(series, timestamp_ms, start_ms, histogram);
+        pushed.map_err(|error| invalid(error.to_string()))
+    }
+}
+
 impl<A: Appender> mytsdb_remote_write::Sink for BatchSink<'_, A> {
     fn resolve(&mut self, labels: &Labels) -> Result<SeriesRef, Refused> {
         self.reference(labels)
@@ -81,13 +97,28 @@ impl<A: Appender> Sink for BatchSink<'_, A> {
     }
 
     #[inline]
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, _: i64, value: f64) {
-        self.batch.push(series, timestamp_ms, value);
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64) {
+        self.batch.push_since(series, timestamp_ms, start_ms, value);
     }
 
-    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram) -> Result<(), Refused> {
-        let message = "exponential histograms are not stored, let the SDK send explicit bucket histograms";
-        Err(Refused::new(RefusalReason::Unsupported, message))
+    fn append_delta(&mut self, series: SeriesRef, timestamp_ms: i64, _: i64, value: f64) {
+        self.batch.push(series, timestamp_ms, value);
+        self.batch.add_up_last();
+    }
+
+    fn append_histogram(
+        &mut self,
+        series: SeriesRef,
+        timestamp_ms: i64,
+        start_ms: i64,
+        histogram: FloatHistogram,
+        delta: bool,
+    ) -> Result<(), Refused> {
+        self.push_histogram(series, timestamp_ms, start_ms, &histogram)?;
+        if delta {
+            self.batch.add_up_last();
+        }
+        Ok(())
     }
 
     fn wants_exemplars(&self) -> bool {

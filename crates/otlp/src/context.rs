@@ -3,7 +3,7 @@
 use crate::labels::{LabelList, LabelRules, LabelsError, ResourceLabels, scope_labels};
 use crate::metric_name::{metadata_unit, metric_name};
 use crate::wire::{Metric, MetricData, Temporality};
-use crate::{Options, RefusalReason, Refused};
+use crate::{DeltaMode, Options, RefusalReason, Refused};
 use mytsdb_intake::FamilyKind;
 use std::cell::OnceCell;
 
@@ -112,18 +112,29 @@ fn family(options: &Options, metric: &Metric<'_>) -> Result<Family, Refused> {
         .map_err(|message| Refused::new(RefusalReason::Invalid, message))?;
     Ok(Family {
         name,
-        kind: family_kind(metric.data),
+        kind: family_kind(options, metric.data),
         help: help.to_owned(),
         unit: metadata_unit(options.strategy, unit),
     })
 }
 
-fn family_kind(data: MetricData) -> FamilyKind {
+/// What the points count from, if that is a question.
+pub(crate) fn temporality(data: MetricData) -> Option<Temporality> {
     match data {
-        MetricData::Sum { temporality: Temporality::Delta, .. }
-        | MetricData::Histogram { temporality: Temporality::Delta }
-        | MetricData::ExponentialHistogram { temporality: Temporality::Delta }
-        | MetricData::None => FamilyKind::Unknown,
+        MetricData::Sum { temporality, .. }
+        | MetricData::Histogram { temporality }
+        | MetricData::ExponentialHistogram { temporality } => Some(temporality),
+        MetricData::Gauge | MetricData::Summary | MetricData::None => None,
+    }
+}
+
+/// Deltas that are kept as they are have no word in Prometheus.
+fn family_kind(options: &Options, data: MetricData) -> FamilyKind {
+    if options.delta == DeltaMode::Keep && temporality(data) == Some(Temporality::Delta) {
+        return FamilyKind::Unknown;
+    }
+    match data {
+        MetricData::None => FamilyKind::Unknown,
         MetricData::Sum { monotonic: true, .. } => FamilyKind::Counter,
         MetricData::Sum { .. } | MetricData::Gauge => FamilyKind::Gauge,
         MetricData::Histogram { .. } | MetricData::ExponentialHistogram { .. } => FamilyKind::Histogram,
@@ -134,21 +145,16 @@ fn family_kind(data: MetricData) -> FamilyKind {
 /// Why no point of a metric is taken, whatever the points hold.
 pub(crate) fn metric_refusal(options: &Options, metric: &Metric<'_>) -> Option<Refused> {
     let name = || shown(metric.name);
-    let temporality = match metric.data {
-        MetricData::Gauge | MetricData::Summary => return None,
-        MetricData::Sum { temporality, .. }
-        | MetricData::Histogram { temporality }
-        | MetricData::ExponentialHistogram { temporality } => temporality,
-        MetricData::None => {
-            let message =
-                format!("could not get aggregation temporality for {} as it has unsupported metric type Empty", name());
-            return Some(Refused::new(RefusalReason::Unsupported, message));
-        }
-    };
+    if metric.data == MetricData::None {
+        let message =
+            format!("could not get aggregation temporality for {} as it has unsupported metric type Empty", name());
+        return Some(Refused::new(RefusalReason::Unsupported, message));
+    }
+    let temporality = temporality(metric.data)?;
     let hint = match temporality {
         Temporality::Cumulative => "",
-        Temporality::Delta if options.accept_delta => "",
-        Temporality::Delta => ": delta is not accepted, convert it with the Collector's deltatocumulative processor",
+        Temporality::Delta if options.delta != DeltaMode::Refuse => "",
+        Temporality::Delta => ": delta is not accepted (--otlp-delta)",
         Temporality::Unspecified => ": temporality is unspecified",
     };
     if !hint.is_empty() {

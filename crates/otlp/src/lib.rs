@@ -20,7 +20,8 @@
 //!     fn append(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64) {
 //!         assert_eq!((series, timestamp_ms, start_ms, value), (SeriesRef(1), 1_700_000_000_000, 0, 42.0));
 //!     }
-//!     fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram) -> Result<(), Refused> { Ok(()) }
+//!     fn append_delta(&mut self, _: SeriesRef, _: i64, _: i64, _: f64) {}
+//!     fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram, _: bool) -> Result<(), Refused> { Ok(()) }
 //!     fn wants_exemplars(&self) -> bool { false }
 //!     fn append_exemplar(&mut self, _: Exemplar) {}
 //!     fn end_point(&mut self) {}
@@ -69,7 +70,7 @@ pub use error::OtlpError;
 pub use label_name::LabelNamer;
 pub use metric_name::{NameKind, metadata_unit, metric_name};
 pub use mytsdb_intake::{FamilyKind, FamilyMetadata, Limits, Metadata, RefusalReason, Refusals, Refused, SeriesCache};
-pub use options::{Options, Promotion, TranslationStrategy};
+pub use options::{DeltaMode, Options, Promotion, TranslationStrategy};
 pub use sink::{Exemplar, Sink, TargetInfo};
 pub use translation::Translation;
 pub use translator::Translator;

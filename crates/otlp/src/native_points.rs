@@ -1,9 +1,9 @@
 //! Points that become native histograms: one sample each.
 
-use crate::context::{MetricContext, ResourceContext, ScopeContext};
+use crate::context::{MetricContext, ResourceContext, ScopeContext, temporality};
 use crate::histograms::{as_gauge, custom_histogram, exponential_histogram};
 use crate::points::{Pass, Place, Shape, to_ms};
-use crate::wire::{AttributeRun, ExponentialPoint, HistogramPoint, MetricData, Temporality};
+use crate::wire::{AttributeRun, ExponentialPoint, HistogramPoint, Temporality};
 use crate::{OtlpError, RefusalReason, Sink};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_intake::Shard;
@@ -97,12 +97,9 @@ impl<S: Sink> Pass<'_, S> {
                 return Ok(());
             }
         };
-        let delta = matches!(
-            place.metric.metric.data,
-            MetricData::Histogram { temporality: Temporality::Delta }
-                | MetricData::ExponentialHistogram { temporality: Temporality::Delta }
-        );
-        if delta {
+        let is_delta = temporality(place.metric.metric.data) == Some(Temporality::Delta);
+        let accumulated = self.is_accumulated(place.metric) && !histogram.is_stale();
+        if is_delta && !accumulated {
             histogram = as_gauge(histogram);
         }
         if histogram.count == 0.0 && histogram.sum != 0.0 {
@@ -115,7 +112,7 @@ impl<S: Sink> Pass<'_, S> {
         }
         let series = self.refs[0];
         let (timestamp_ms, start_ms) = (to_ms(point.time_unix_nano), to_ms(point.start_time_unix_nano));
-        if let Err(refused) = self.sink.append_histogram(series, timestamp_ms, start_ms, histogram) {
+        if let Err(refused) = self.sink.append_histogram(series, timestamp_ms, start_ms, histogram, accumulated) {
             self.refuse_named(place, refused.reason, &refused.message);
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use crate::tests::MemorySink;
 use crate::wire::NO_RECORDED_VALUE;
-use crate::{Options, RefusalReason, Translation, Translator};
+use crate::{DeltaMode, Options, RefusalReason, Translation, Translator};
 use mytsdb_histogram::{CounterResetHint, FloatHistogram, Span};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
@@ -28,8 +28,8 @@ fn exponential(temporality: i32, points: Vec<ExponentialHistogramDataPoint>) -> 
     Data::ExponentialHistogram(ExponentialHistogram { data_points: points, aggregation_temporality: temporality })
 }
 
-fn buckets(offset: i32, bucket_counts: &[u64]) -> Option<Buckets> {
-    Some(Buckets { offset, bucket_counts: bucket_counts.to_vec() })
+fn buckets(offset: i32, bucket_counts: &[u64]) -> Buckets {
+    Buckets { offset, bucket_counts: bucket_counts.to_vec() }
 }
 
 fn explicit(bounds: &[f64], counts: &[u64]) -> HistogramDataPoint {
@@ -56,8 +56,8 @@ fn exponential_buckets_lie_one_index_higher_and_high_scales_are_merged() {
         scale,
         zero_count: 1,
         zero_threshold: 0.5,
-        positive: buckets(-3, &[1, 2, 3]),
-        negative: buckets(4, &[4]),
+        positive: Some(buckets(-3, &[1, 2, 3])),
+        negative: Some(buckets(4, &[4])),
         ..Default::default()
     };
     let (sink, out) = translate(Options::default(), exponential(2, vec![point(8), point(9)]));
@@ -89,7 +89,7 @@ fn exponential_buckets_lie_one_index_higher_and_high_scales_are_merged() {
 
 #[test]
 fn deltas_are_gauges_and_points_without_value_are_markers() {
-    let options = Options { accept_delta: true, ..Options::default() };
+    let options = Options { delta: DeltaMode::Keep, ..Options::default() };
     let stale = ExponentialHistogramDataPoint { flags: NO_RECORDED_VALUE, scale: 2, ..Default::default() };
     let (sink, out) = translate(options, exponential(1, vec![ExponentialHistogramDataPoint::default(), stale]));
     assert_eq!(out.accepted_points, 2);
@@ -111,8 +111,8 @@ fn odd_exponential_points_are_refused_one_by_one() {
         of(|p| p.scale = -5),
         of(|p| p.zero_threshold = f64::NAN),
         of(|p| p.zero_threshold = -1.0),
-        of(|p| p.positive = buckets(i32::MAX, &[1])),
-        of(|p| p.positive = buckets(0, &[1; 1_025])),
+        of(|p| p.positive = Some(buckets(i32::MAX, &[1]))),
+        of(|p| p.positive = Some(buckets(0, &[1; 1_025]))),
         of(|p| p.scale = i32::MAX),
     ];
     let (sink, out) = translate(Options::default(), exponential(2, points));

@@ -28,6 +28,18 @@ impl TranslationStrategy {
     }
 }
 
+/// What becomes of points of delta temporality, each of which counts from the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeltaMode {
+    /// They are refused.
+    Refuse,
+    /// They are stored as they are: counts as a type of their own, histograms as gauges.
+    Keep,
+    /// The store adds them up, series by series in the order of time, so that counters come out.
+    #[default]
+    Accumulate,
+}
+
 /// Which resource attributes become labels of every series of the resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Promotion {
@@ -66,8 +78,8 @@ pub struct Options {
     pub custom_bucket_histograms: bool,
     /// Whether series carry `__type__` and `__unit__`.
     pub type_and_unit_labels: bool,
-    /// Whether points of delta temporality are stored as they are instead of refused.
-    pub accept_delta: bool,
+    /// What becomes of points of delta temporality.
+    pub delta: DeltaMode,
     /// Whether a number point without a value is stored as 0, which Prometheus does, instead of refused as the
     /// OpenTelemetry specification calls it: invalid.
     pub missing_value_is_zero: bool,
@@ -96,7 +108,7 @@ impl Default for Options {
             target_info: true,
             custom_bucket_histograms: false,
             type_and_unit_labels: false,
-            accept_delta: false,
+            delta: DeltaMode::default(),
             missing_value_is_zero: false,
             lookback_ms: 300_000,
             limits: Limits::default(),

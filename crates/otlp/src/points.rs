@@ -1,13 +1,13 @@
 //! The points of one metric, kind by kind: value, series, samples.
 
-use crate::context::{MetricContext, ResourceContext, ScopeContext};
+use crate::context::{MetricContext, ResourceContext, ScopeContext, temporality};
 use crate::exemplars::exemplars;
 use crate::labels::{LabelsError, freeze, point_labels};
 use crate::wire::{
-    AttributeRun, Attributes, HistogramPoint, MetricData, NO_RECORDED_VALUE, NumberPoint, SummaryPoint,
+    AttributeRun, Attributes, HistogramPoint, MetricData, NO_RECORDED_VALUE, NumberPoint, SummaryPoint, Temporality,
     gather_attributes,
 };
-use crate::{OtlpError, RefusalReason, Refused, Sink, Translation, Translator};
+use crate::{DeltaMode, OtlpError, RefusalReason, Refused, Sink, Translation, Translator};
 use mytsdb_intake::{FamilyKind, Found, Shard, chain, chain_number};
 use mytsdb_model::{LABEL_NAME, SeriesRef, stale_nan};
 
@@ -75,6 +75,7 @@ impl<'a, S: Sink> Pass<'a, S> {
         let place = Place { resource, scope, metric };
         // A gauge has no observations of which one could be an example.
         let keeps_exemplars = matches!(metric.metric.data, MetricData::Sum { .. });
+        let accumulated = self.is_accumulated(metric);
         for bytes in metric.metric.points() {
             let bytes = bytes?;
             let point = NumberPoint::parse(bytes)?;
@@ -99,7 +100,12 @@ impl<'a, S: Sink> Pass<'a, S> {
             };
             if let Some(series) = series {
                 let timestamp_ms = to_ms(point.time_unix_nano);
-                self.sink.append(series, timestamp_ms, to_ms(point.start_time_unix_nano), value);
+                let start_ms = to_ms(point.start_time_unix_nano);
+                if accumulated && point.flags & NO_RECORDED_VALUE == 0 {
+                    self.sink.append_delta(series, timestamp_ms, start_ms, value);
+                } else {
+                    self.sink.append(series, timestamp_ms, start_ms, value);
+                }
                 if point.has_exemplars && keeps_exemplars && self.sink.wants_exemplars() {
                     self.exemplars(bytes, NumberPoint::EXEMPLARS, |_| Some(series))?;
                 }
@@ -107,6 +113,12 @@ impl<'a, S: Sink> Pass<'a, S> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the points of a metric are deltas that the store adds up.
+    pub(crate) fn is_accumulated(&self, metric: &MetricContext<'_>) -> bool {
+        self.translator.options.delta == DeltaMode::Accumulate
+            && temporality(metric.metric.data) == Some(Temporality::Delta)
     }
 
     /// Hands the exemplars of the current point to the sink.
@@ -166,6 +178,7 @@ impl<'a, S: Sink> Pass<'a, S> {
         metric: &MetricContext<'_>,
     ) -> Result<(), OtlpError> {
         let place = Place { resource, scope, metric };
+        let accumulated = self.is_accumulated(metric);
         // Neighbours have the same bounds: compare bytes instead of hashing them again.
         let mut last_bounds: (Vec<u8>, u128) = (Vec::new(), chain(0, &[]));
         for bytes in metric.metric.points() {
@@ -198,11 +211,14 @@ impl<'a, S: Sink> Pass<'a, S> {
             }
             let (timestamp_ms, start_ms) = (to_ms(point.time_unix_nano), to_ms(point.start_time_unix_nano));
             let stale = point.flags & NO_RECORDED_VALUE != 0;
-            let shown = |value: f64| if stale { stale_nan() } else { value };
             let mut refs = self.refs.iter().copied();
             let mut append = |value: f64| {
                 let series = refs.next().expect("as many series as samples: both follow from the shape");
-                self.sink.append(series, timestamp_ms, start_ms, shown(value));
+                if accumulated && !stale {
+                    self.sink.append_delta(series, timestamp_ms, start_ms, value);
+                } else {
+                    self.sink.append(series, timestamp_ms, start_ms, if stale { stale_nan() } else { value });
+                }
             };
             if let Some(sum) = point.sum {
                 append(sum);

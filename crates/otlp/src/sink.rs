@@ -18,8 +18,13 @@ pub trait Sink {
     /// Takes one sample of the current point. What is counted began at `start_ms`; 0 if that is not known.
     fn append(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64);
 
+    /// Takes what was counted since the sample before, to be added to it. Samples of such a series are added up in the order
+    /// of time; one that is not behind the newest has been counted, or comes too late to be.
+    fn append_delta(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64);
+
     /// Takes a native histogram, which is the only sample of the current point, or the marker that ends a series.
-    /// `start_ms` is as for [`append`](Self::append). Its parts fit together, but nobody has added up its counts.
+    /// `start_ms` is as for [`append`](Self::append), `delta` says that it is to be added as by
+    /// [`append_delta`](Self::append_delta). Its parts fit together, but nobody has added up its counts.
     ///
     /// # Errors
     /// If it cannot be stored; nothing is kept then, and the point is refused with that message.
@@ -29,6 +34,7 @@ pub trait Sink {
         timestamp_ms: i64,
         start_ms: i64,
         histogram: FloatHistogram,
+        delta: bool,
     ) -> Result<(), Refused>;
 
     /// Whether exemplars are kept; those of points are read only then.

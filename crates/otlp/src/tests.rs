@@ -58,12 +58,17 @@ impl Sink for MemorySink {
         self.starts.push(start_ms);
     }
 
+    fn append_delta(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64) {
+        self.append(series, timestamp_ms, start_ms, value);
+    }
+
     fn append_histogram(
         &mut self,
         series: SeriesRef,
         timestamp_ms: i64,
         start_ms: i64,
         histogram: FloatHistogram,
+        _: bool,
     ) -> Result<(), Refused> {
         self.histograms.push((series, timestamp_ms, histogram));
         self.starts.push(start_ms);

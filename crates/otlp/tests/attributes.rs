@@ -25,7 +25,8 @@ impl Sink for Series {
         true
     }
     fn append(&mut self, _: SeriesRef, _: i64, _: i64, _: f64) {}
-    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram) -> Result<(), Refused> {
+    fn append_delta(&mut self, _: SeriesRef, _: i64, _: i64, _: f64) {}
+    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram, _: bool) -> Result<(), Refused> {
         Ok(())
     }
     fn wants_exemplars(&self) -> bool {

@@ -495,7 +495,15 @@ impl Sink for Count {
         true
     }
     fn append(&mut self, _: SeriesRef, _: i64, _: i64, _: f64) {}
-    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, histogram: FloatHistogram) -> Result<(), Refused> {
+    fn append_delta(&mut self, _: SeriesRef, _: i64, _: i64, _: f64) {}
+    fn append_histogram(
+        &mut self,
+        _: SeriesRef,
+        _: i64,
+        _: i64,
+        histogram: FloatHistogram,
+        _: bool,
+    ) -> Result<(), Refused> {
         assert!(histogram.is_stale() || histogram.validate().is_ok());
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::row::Default::{Computed, Nothing, Text};
 use super::row::settings;
 use super::value::{Feature, LogFormat, Millis};
 use mytsdb_engine::Durability;
+use mytsdb_otlp::{DeltaMode, TranslationStrategy};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -79,9 +80,44 @@ settings! {
 
         /// Most bytes of OTLP messages that are being worked on; past it senders wait, then come back
         otlp_max_in_flight_bytes: usize = "BYTES", Text("268435456"), { least: "1" };
+    }
+
+    "OTLP translation" {
+        /// What becomes of metric and attribute names
+        otlp_translation_strategy: TranslationStrategy = "STRATEGY", Text("UnderscoreEscapingWithSuffixes"), {};
 
         /// Resource attribute that becomes a label of its series; may be given more than once
         otlp_promote_resource_attribute: Vec<String> = "ATTRIBUTE", Nothing, {};
+
+        /// All resource attributes become labels, but for those of otlp_ignore_resource_attribute
+        otlp_promote_all_resource_attributes: bool = "BOOL", Text("false"), {};
+
+        /// Resource attribute that becomes no label where all others do; may be given more than once
+        otlp_ignore_resource_attribute: Vec<String> = "ATTRIBUTE", Nothing, {};
+
+        /// target_info also has service.name, service.namespace and service.instance.id as labels
+        otlp_keep_identifying_resource_attributes: bool = "BOOL", Text("false"), {};
+
+        /// Series have the name, version, schema and attributes of their scope as labels
+        otlp_promote_scope_metadata: bool = "BOOL", Text("false"), {};
+
+        /// Series have their type and unit as labels, __type__ and __unit__
+        otlp_type_and_unit_labels: bool = "BOOL", Text("false"), {};
+
+        /// A label name that would start with one underscore gets key in front
+        otlp_label_name_underscore_sanitization: bool = "BOOL", Text("true"), {};
+
+        /// Runs of underscores in label names stay as long as they are
+        otlp_label_name_preserve_multiple_underscores: bool = "BOOL", Text("true"), {};
+
+        /// Each resource has a target_info series near its points
+        otlp_target_info: bool = "BOOL", Text("true"), {};
+
+        /// Histograms with explicit bounds become native ones with custom buckets, not classic ones
+        otlp_convert_histograms_to_nhcb: bool = "BOOL", Text("false"), {};
+
+        /// What becomes of points of delta temporality, each of which counts from the one before
+        otlp_delta: DeltaMode = "MODE", Text("accumulate"), {};
     }
 
     "Limits of a series" {

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use mytsdb_engine::Durability;
+use mytsdb_otlp::{DeltaMode, TranslationStrategy};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -152,6 +153,18 @@ impl Value for SocketAddr {
     }
 }
 
+impl Value for bool {
+    const CHOICES: &'static [Choice] = &[Choice { name: "true", help: "Yes" }, Choice { name: "false", help: "No" }];
+
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        choose(given, Self::CHOICES, &[true, false])
+    }
+
+    fn show(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+}
+
 impl Value for String {
     fn read(given: &[OsString]) -> anyhow::Result<Self> {
         Ok(text(given)?.to_owned())
@@ -202,6 +215,62 @@ impl Value for Durability {
         let name = match self {
             Durability::Fsync => "fsync",
             Durability::Interval => "interval",
+        };
+        vec![name.to_owned()]
+    }
+}
+
+impl Value for DeltaMode {
+    const CHOICES: &'static [Choice] = &[
+        Choice {
+            name: "accumulate",
+            help: "Added up, series by series in the order of time, so that counters come out",
+        },
+        Choice { name: "keep", help: "Stored as they are" },
+        Choice { name: "refuse", help: "Refused" },
+    ];
+
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        choose(given, Self::CHOICES, &[DeltaMode::Accumulate, DeltaMode::Keep, DeltaMode::Refuse])
+    }
+
+    fn show(&self) -> Vec<String> {
+        let name = match self {
+            DeltaMode::Accumulate => "accumulate",
+            DeltaMode::Keep => "keep",
+            DeltaMode::Refuse => "refuse",
+        };
+        vec![name.to_owned()]
+    }
+}
+
+impl Value for TranslationStrategy {
+    const CHOICES: &'static [Choice] = &[
+        Choice {
+            name: "UnderscoreEscapingWithSuffixes",
+            help: "`http.server.duration` in `ms` becomes `http_server_duration_milliseconds`",
+        },
+        Choice { name: "UnderscoreEscapingWithoutSuffixes", help: "Escaped, without the suffixes of unit and type" },
+        Choice { name: "NoUTF8EscapingWithSuffixes", help: "Every character stays; suffixes are appended" },
+        Choice { name: "NoTranslation", help: "Names stay as they are" },
+    ];
+
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        let variants = [
+            TranslationStrategy::UnderscoreEscapingWithSuffixes,
+            TranslationStrategy::UnderscoreEscapingWithoutSuffixes,
+            TranslationStrategy::NoUtf8EscapingWithSuffixes,
+            TranslationStrategy::NoTranslation,
+        ];
+        choose(given, Self::CHOICES, &variants)
+    }
+
+    fn show(&self) -> Vec<String> {
+        let name = match self {
+            TranslationStrategy::UnderscoreEscapingWithSuffixes => "UnderscoreEscapingWithSuffixes",
+            TranslationStrategy::UnderscoreEscapingWithoutSuffixes => "UnderscoreEscapingWithoutSuffixes",
+            TranslationStrategy::NoUtf8EscapingWithSuffixes => "NoUTF8EscapingWithSuffixes",
+            TranslationStrategy::NoTranslation => "NoTranslation",
         };
         vec![name.to_owned()]
     }

@@ -152,6 +152,11 @@ impl MemSeries {
         state.value_at(timestamp_ms, state.is_newer(timestamp_ms), stored_value)
     }
 
+    /// The time of the newest sample since the series came into the head, flushed or not.
+    pub(crate) fn newest_ms(&self) -> Option<i64> {
+        self.state.lock().newest.map(|newest| newest.timestamp_ms)
+    }
+
     /// Whether a time is after every sample that was appended in order, and after every row of `group`, which is not 0, that
     /// this was asked of before. Such a row is in conflict with nothing in the head or the group.
     pub(crate) fn outruns(&self, group: u64, timestamp_ms: i64) -> bool {
