@@ -2,7 +2,9 @@
 
 use crate::columns::inside;
 use crate::{Columns, Mark};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::TimeRange;
+use std::sync::Arc;
 
 impl Columns {
     /// Whether the samples from `from` on are in order: both columns of times ascend strictly, no time is in both.
@@ -56,6 +58,32 @@ impl Columns {
         arrange(&mut self.histogram_timestamps_ms, from.histograms, &histograms);
         arrange(&mut self.histograms, from.histograms, &histograms);
         arrange(&mut self.histogram_start_timestamps_ms, from.histograms, &histograms);
+    }
+
+    /// Says of each histogram from `from` on whether it continues the counter of the sample before it, from what both hold;
+    /// the samples are in order. Gauges stay gauges; "not reset" is what `FloatHistogram::continues` tells, and all else is
+    /// unknown: a reset, what comes first or behind a float, a stale marker and what is behind it.
+    ///
+    /// So a hint is true of these samples, whatever was known when they were stored and whichever came in between later.
+    /// Cost: each histogram is compared with the one before; one that is shared and whose hint changes is copied.
+    pub fn settle_hints(&mut self, from: Mark) {
+        let Self { timestamps_ms, histogram_timestamps_ms, histograms, .. } = self;
+        let mut floats = timestamps_ms[from.floats..].iter().peekable();
+        let own = histograms[from.histograms..].iter_mut();
+        let mut previous: Option<&mut Arc<FloatHistogram>> = None;
+        for (histogram, time) in own.zip(&histogram_timestamps_ms[from.histograms..]) {
+            while floats.next_if(|&float| float < time).is_some() {
+                previous = None;
+            }
+            if histogram.counter_reset_hint != CounterResetHint::Gauge {
+                let continues = previous.is_some_and(|previous| histogram.continues(previous));
+                let hint = if continues { CounterResetHint::NotCounterReset } else { CounterResetHint::Unknown };
+                if histogram.counter_reset_hint != hint {
+                    Arc::make_mut(histogram).counter_reset_hint = hint;
+                }
+            }
+            previous = Some(histogram);
+        }
     }
 
     /// Cuts the samples from `from` on, which are in order, down to a range.

@@ -1,7 +1,7 @@
 //! Columns against a map from time to sample, over random sources of both kinds.
 
 use mytsdb_columns::{Columns, Mark};
-use mytsdb_histogram::FloatHistogram;
+use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::TimeRange;
 use mytsdb_testkit::{Random, seed, setting};
 use std::collections::BTreeMap;
@@ -139,4 +139,44 @@ fn samples_appended_to_the_columns_themselves_get_unknown_starts() {
     columns.push_float(3, 3.0);
     assert!(columns.is_empty() || columns.start_timestamps_ms.is_empty());
     assert!(columns.heap_bytes() >= 16);
+}
+
+#[test]
+fn hints_are_what_the_samples_before_them_say() {
+    use CounterResetHint::{CounterReset, Gauge, NotCounterReset, Unknown};
+    let histogram = |count: f64, counter_reset_hint| FloatHistogram { count, counter_reset_hint, ..Default::default() };
+    let stale = FloatHistogram { sum: mytsdb_model::stale_nan(), ..FloatHistogram::default() };
+    let finer = FloatHistogram { schema: 3, ..histogram(9.0, NotCounterReset) };
+    let mut columns = Columns::default();
+    columns.push_histogram(0, histogram(1.0, Unknown).into());
+    let from = columns.mark();
+    let samples = [
+        (histogram(5.0, NotCounterReset), Unknown, "the first"),
+        (histogram(6.0, Unknown), NotCounterReset, "more"),
+        (histogram(6.0, CounterReset), Unknown, "as many, and known to be reset"),
+        (histogram(4.0, NotCounterReset), Unknown, "less, whatever was said"),
+        (histogram(5.0, Gauge), Gauge, "a gauge"),
+        (histogram(6.0, Unknown), Unknown, "behind a gauge"),
+        (stale, Unknown, "stale"),
+        (histogram(7.0, NotCounterReset), Unknown, "behind a marker"),
+        (finer, Unknown, "of another schema"),
+    ];
+    for (at, (histogram, ..)) in samples.iter().enumerate() {
+        columns.push_histogram(10 + at as i64, Arc::new(histogram.clone()));
+    }
+    columns.push_histogram(30, histogram(9.0, NotCounterReset).into());
+    columns.push_histogram(32, histogram(9.0, NotCounterReset).into());
+    columns.push_float(31, 0.0);
+    columns.push_histogram(33, histogram(9.0, Unknown).into());
+    columns.settle_hints(from);
+    let hints: Vec<_> = columns.histograms.iter().map(|h| h.counter_reset_hint).collect();
+    for (at, (_, expected, what)) in samples.iter().enumerate() {
+        assert_eq!(hints[1 + at], *expected, "{what}");
+    }
+    assert_eq!(
+        hints[10..],
+        [Unknown, Unknown, NotCounterReset],
+        "of another schema, behind a float, behind a histogram"
+    );
+    assert_eq!(hints[0], Unknown, "not asked for");
 }

@@ -1,13 +1,15 @@
 //! Crash enumeration: the machine loses power at any call to the disk, and nothing acknowledged is gone afterwards.
 //!
-//! Each run plays random operations (batches in order, late, repeated and conflicting; flushes; compactions; clean restarts) on
+//! Each run plays random operations (batches of both kinds, in order, late, repeated and conflicting; flushes; compactions;
+//! clean restarts) on
 //! a simulated disk that stops at a random call, takes an image of what a power cut may leave, opens it, and
 //! compares with a model. Then it goes on from there, so crashes hit recovery and crashed recoveries too.
 //!
 //! `MYTSDB_CRASH_IMAGES` sets the number of images, `MYTSDB_SEED` the seed.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use mytsdb_columns::Columns;
+mod kinds;
+
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock, Refusal};
 use mytsdb_io::SimDisk;
 use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
@@ -63,11 +65,7 @@ fn read_all(engine: &Engine) -> BTreeMap<(usize, i64), f64> {
     let found = engine.select(TimeRange::ALL, &[Matcher::equal("__name__", "m")]).unwrap();
     for index in 0..found.len() {
         let series: usize = found.labels(index).get("series").unwrap().parse().unwrap();
-        let mut columns = Columns::default();
-        found.read(index, TimeRange::ALL, &mut columns).unwrap();
-        let Columns { timestamps_ms: timestamps, values, .. } = columns;
-        assert!(timestamps.windows(2).all(|w| w[0] < w[1]), "doubled or unsorted: {timestamps:?}");
-        all.extend(timestamps.iter().zip(&values).map(|(&t, &v)| ((series, t), v)));
+        all.extend(kinds::read(&found, index, series as u64).into_iter().map(|(t, v)| ((series, t), v)));
     }
     all
 }
@@ -106,12 +104,12 @@ fn append(world: &mut World, engine: &Engine, random: &mut Random) -> bool {
         };
         let timestamp_ms = world.now_ms - age as i64 * STEP_MS;
         // Few values, so that repeats and conflicts both happen.
-        let value = random.below(3) as f64;
+        let value = if random.one_in(4) { kinds::HISTOGRAM + random.below(4) as f64 } else { random.below(3) as f64 };
         let first = rows.len();
         // A point of several rows is one of neighbouring series, which stand or fall together.
         for series in (series..SERIES).take(1 + random.below(6).saturating_sub(2) as usize) {
             match engine.resolve(&labels(series)) {
-                Ok(reference) => batch.push(reference, timestamp_ms, value),
+                Ok(reference) => kinds::push(&mut batch, reference, series as u64, timestamp_ms, value),
                 Err(error) => panic!("{error}"),
             }
             rows.push(((series, timestamp_ms), value));

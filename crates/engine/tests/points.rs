@@ -1,7 +1,8 @@
 //! Points of several rows against a model: refused whole or stored whole, in one group or many, before and after a restart.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use mytsdb_columns::Columns;
+mod kinds;
+
 use mytsdb_engine::{
     Batch, COMPANION_FILL_MIN, Companion, Engine, EngineError, EngineOptions, ManualClock, Outcome, Refusal,
 };
@@ -38,10 +39,7 @@ fn stored(engine: &Engine) -> Model {
     let found = engine.select(TimeRange::ALL, &[Matcher::equal("__name__", "m")]).unwrap();
     for index in 0..found.len() {
         let series = found.labels(index).get("series").unwrap().parse().unwrap();
-        let mut columns = Columns::default();
-        found.read(index, TimeRange::ALL, &mut columns).unwrap();
-        let Columns { timestamps_ms: timestamps, values, .. } = columns;
-        all.extend(timestamps.iter().zip(&values).map(|(&t, &v)| ((series, t), v)));
+        all.extend(kinds::read(&found, index, series).into_iter().map(|(t, v)| ((series, t), v)));
     }
     all
 }
@@ -66,7 +64,8 @@ impl Sent {
             (0..rows)
                 .map(|row| {
                     let time = if of_other_time { timestamp_ms + row as i64 } else { timestamp_ms };
-                    ((random.below(SERIES), time), random.below(100).min(2) as f64)
+                    let kind = if random.below(4) == 0 { kinds::HISTOGRAM } else { 0.0 };
+                    ((random.below(SERIES), time), kind + random.below(100).min(2) as f64)
                 })
                 .collect()
         };
@@ -84,7 +83,8 @@ impl Sent {
         for point in &self.points {
             let first = batch.len() as u32;
             for &((series, timestamp_ms), value) in point {
-                batch.push(engine.resolve(&labels(series)).unwrap(), timestamp_ms, value);
+                let reference = engine.resolve(&labels(series)).unwrap();
+                kinds::push(&mut batch, reference, series, timestamp_ms, value);
             }
             batch.end_point_of(first);
             starts.push(batch.len() as u32);

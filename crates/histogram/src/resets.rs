@@ -16,6 +16,27 @@ impl FloatHistogram {
             CounterResetHint::NotCounterReset => return false,
             CounterResetHint::Unknown | CounterResetHint::Gauge => {}
         }
+        self.went_down(previous)
+    }
+
+    /// Whether `previous`, the sample right before it, and this one are of one counter without a reset in between, or of one
+    /// gauge: schema, zero threshold and bounds are the same, neither is stale, and nothing went down.
+    ///
+    /// A hint that says "not reset" is not believed, and "reset" is. Cost: that of comparing all buckets.
+    pub fn continues(&self, previous: &Self) -> bool {
+        let gauge = |h: &Self| h.counter_reset_hint == CounterResetHint::Gauge;
+        let is_alike = self.counter_reset_hint != CounterResetHint::CounterReset
+            && gauge(self) == gauge(previous)
+            && self.schema == previous.schema
+            && self.zero_threshold == previous.zero_threshold
+            && self.custom_values == previous.custom_values
+            && !self.is_stale()
+            && !previous.is_stale();
+        is_alike && (gauge(self) || !self.went_down(previous))
+    }
+
+    /// As [`detect_reset`](Self::detect_reset), whatever the hint says.
+    fn went_down(&self, previous: &Self) -> bool {
         if self.count < previous.count || self.uses_custom_buckets() != previous.uses_custom_buckets() {
             return true;
         }

@@ -2,7 +2,7 @@
 
 use mytsdb_columns::Columns;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
-use mytsdb_model::{Labels, Matcher, TimeRange, is_stale_nan};
+use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{Cancel, Finding, LabelStorage, SelectHints, SeriesSet, Storage, StorageError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl TestStorage {
     ) -> Result<(), StorageError> {
         let series = self.series.entry(labels.clone()).or_default();
         series.check_time(labels, timestamp_ms)?;
-        let continues = series.open_chunk.as_ref().is_some_and(|last| same_chunk(last, histogram));
+        let continues = series.open_chunk.as_ref().is_some_and(|last| histogram.continues(last));
         let hint = match histogram.counter_reset_hint {
             CounterResetHint::Gauge => CounterResetHint::Gauge,
             _ if continues => CounterResetHint::NotCounterReset,
@@ -78,26 +78,6 @@ impl TestStorage {
         series.open_chunk = (!histogram.is_stale()).then(|| Arc::clone(histogram));
         Ok(())
     }
-}
-
-/// Whether `next` may follow `last` in one chunk.
-fn same_chunk(last: &FloatHistogram, next: &FloatHistogram) -> bool {
-    let gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
-    if next.counter_reset_hint == CounterResetHint::CounterReset
-        || gauge(last) != gauge(next)
-        || last.schema != next.schema
-        || last.zero_threshold != next.zero_threshold
-        || last.custom_values != next.custom_values
-        || is_stale_nan(next.sum)
-    {
-        return false;
-    }
-    if gauge(next) {
-        return true;
-    }
-    // What the writer says about resets does not bind the storage.
-    let unknown = |h: &FloatHistogram| FloatHistogram { counter_reset_hint: CounterResetHint::Unknown, ..h.clone() };
-    !unknown(next).detect_reset(&unknown(last))
 }
 
 impl TestSeries {

@@ -65,11 +65,13 @@ impl Run {
         Self { entries, bytes }
     }
 
-    /// Appends the histograms in a range.
+    /// Appends the histograms in a range, and the one before it: it tells whether the first continues its counter.
     pub(super) fn collect(&self, range: TimeRange, out: &mut Vec<Entry>) {
         let end = self.entries.partition_point(|entry| entry.timestamp_ms <= range.maxt);
         let start = self.entries[..end].partition_point(|entry| entry.timestamp_ms < range.mint);
-        out.extend_from_slice(&self.entries[start..end]);
+        if start < end {
+            out.extend_from_slice(&self.entries[start.saturating_sub(1)..end]);
+        }
     }
 
     /// Appends all of them.

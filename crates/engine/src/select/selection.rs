@@ -21,6 +21,10 @@ const AHEAD: usize = 4;
 /// The same for labels, which are passed faster than samples.
 const LABELS_AHEAD: usize = 12;
 
+/// A histogram whose time is more than this after the sample before it may be said to continue nothing: the time after which
+/// PromQL takes a series for gone.
+const HINT_LOOKBACK_MS: i64 = 5 * 60_000;
+
 /// A source that does not have the series of a row.
 const ABSENT: u32 = u32::MAX;
 
@@ -251,7 +255,8 @@ impl<'a> Selection<'a> {
     }
 
     /// Appends the samples of a series in a range to the columns, of both kinds and in order: each time once. What the columns
-    /// held before stays.
+    /// held before stays. Counter reset hints are those that follow from the samples
+    /// ([`settle_hints`](Columns::settle_hints)), as far as they were read.
     ///
     /// # Errors
     /// [`EngineError::Block`] if a chunk's checksum does not hold.
@@ -259,6 +264,36 @@ impl<'a> Selection<'a> {
     /// # Panics
     /// If `index` is not below [`len`](Selection::len).
     pub fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), EngineError> {
+        let from = out.mark();
+        self.gather(index, range, out)?;
+        if out.histograms.len() > from.histograms {
+            self.settle_hints(index, range, from, out)?;
+        }
+        out.clip(from, range);
+        Ok(())
+    }
+
+    /// Sets the hints of histograms, of which the first in the range may depend on a sample before it.
+    fn settle_hints(&self, index: usize, range: TimeRange, from: Mark, out: &mut Columns) -> Result<(), EngineError> {
+        let before =
+            |times: &[i64]| times.partition_point(|&time| time < range.mint).checked_sub(1).map(|at| times[at]);
+        let last_before =
+            before(&out.timestamps_ms[from.floats..]).max(before(&out.histogram_timestamps_ms[from.histograms..]));
+        // What was read before the range was read by the way: other samples may lie between it and the range.
+        let far = range.mint.saturating_sub(HINT_LOOKBACK_MS);
+        let gap = TimeRange::new(last_before.map_or(far, |last| last + 1), range.mint.saturating_sub(1));
+        if !gap.is_empty() && range.mint > i64::MIN {
+            let at = out.mark();
+            self.gather(index, gap, out)?;
+            out.clip(at, gap);
+            out.sort_and_dedup(&[from]);
+        }
+        out.settle_hints(from);
+        Ok(())
+    }
+
+    /// Appends the samples in a range, and others of the chunks they are in, in order.
+    fn gather(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), EngineError> {
         let from = out.mark();
         let mut ordered = true;
         // Where the sources begin, the earliest stored first.
@@ -294,7 +329,6 @@ impl<'a> Selection<'a> {
         if !ordered {
             out.sort_and_dedup(sources.marks());
         }
-        out.clip(from, range);
         Ok(())
     }
 
