@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[derive(Default)]
 struct Rows {
     series: u64,
-    samples: Vec<(i64, u64)>,
+    samples: Vec<(i64, i64, u64)>,
     histograms: u64,
 }
 
@@ -25,11 +25,11 @@ impl Sink for Rows {
     fn touch(&mut self, series: SeriesRef) -> bool {
         series.0 % 2 == 0
     }
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64) {
         assert!((1..=self.series).contains(&series.0));
-        self.samples.push((timestamp_ms, value.to_bits()));
+        self.samples.push((timestamp_ms, start_ms, value.to_bits()));
     }
-    fn append_histogram(&mut self, series: SeriesRef, _: i64, histogram: FloatHistogram) -> Result<(), Refused> {
+    fn append_histogram(&mut self, series: SeriesRef, _: i64, _: i64, histogram: FloatHistogram) -> Result<(), Refused> {
         assert!((1..=self.series).contains(&series.0));
         assert_eq!(histogram.validate(), Ok(()));
         self.histograms += 1;

@@ -78,11 +78,11 @@ impl<A: Appender> mytsdb_remote_write::Sink for BatchSink<'_, A> {
     }
 
     #[inline]
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, _: i64, value: f64) {
         self.batch.push(series, timestamp_ms, value);
     }
 
-    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: FloatHistogram) -> Result<(), Refused> {
+    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram) -> Result<(), Refused> {
         Err(Refused::new(RefusalReason::Unsupported, "native histograms are not stored yet"))
     }
 }

@@ -113,7 +113,12 @@ fn block_bytes(message: &[u8]) -> Result<usize, Refusal> {
     if message.is_empty() {
         return Err(broken("snappy", "no bytes are no block"));
     }
-    snap::raw::decompress_len(message).map_err(|error| broken("snappy", error))
+    snap::raw::decompress_len(message).map_err(|error| broken_block(&error))
+}
+
+/// Errors of blocks say themselves what they are of.
+fn broken_block(error: &snap::Error) -> Refusal {
+    Refusal::malformed(error.to_string())
 }
 
 fn inflate_block(message: &[u8], cap: Cap) -> Result<Bytes, Refusal> {
@@ -122,7 +127,7 @@ fn inflate_block(message: &[u8], cap: Cap) -> Result<Bytes, Refusal> {
         return Err(cap.exceeded());
     }
     let mut out = vec![0; length];
-    let written = snap::raw::Decoder::new().decompress(message, &mut out).map_err(|error| broken("snappy", error))?;
+    let written = snap::raw::Decoder::new().decompress(message, &mut out).map_err(|error| broken_block(&error))?;
     out.truncate(written);
     Ok(out.into())
 }

@@ -28,8 +28,11 @@ const TIMESTAMP: u32 = varint(15);
 const CUSTOM_VALUES: u32 = bytes(16);
 const CUSTOM_VALUE: u32 = fixed64(16);
 
+/// Version 2.0 only: when that which is counted began.
+const START_TIMESTAMP: u32 = varint(17);
+
 /// The fields above, as [`Reader::skip`] asks for them.
-const KNOWN: u32 = (1 << 17) - (1 << 1);
+const KNOWN: u32 = (1 << 18) - (1 << 1);
 
 /// Highest schema that is merged into the highest that is stored; Prometheus has these ones reserved.
 const RESERVED_SCHEMA_MAX: i32 = 52;
@@ -86,8 +89,13 @@ impl Side {
     }
 }
 
-/// A histogram and its time, or why it is none.
-pub(crate) type Parsed = (i64, Result<FloatHistogram, Refused>);
+/// A histogram and its times, or why it is none.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub timestamp_ms: i64,
+    pub start_ms: i64,
+    pub histogram: Result<FloatHistogram, Refused>,
+}
 
 /// Reads a histogram with at most `buckets_max` buckets, spans and bounds of each kind.
 ///
@@ -99,7 +107,7 @@ pub(crate) fn parse(message: &[u8], buckets_max: usize) -> Result<Parsed, Protob
     let (mut positive, mut negative) = (Side::new(buckets_max), Side::new(buckets_max));
     let mut custom_values = Kept::new(buckets_max);
     let mut out = FloatHistogram::default();
-    let mut timestamp_ms = 0;
+    let (mut timestamp_ms, mut start_ms) = (0, 0);
     while let Some(tag) = reader.tag()? {
         match tag {
             COUNT_INT => count = Count::Int(reader.varint()?),
@@ -121,13 +129,14 @@ pub(crate) fn parse(message: &[u8], buckets_max: usize) -> Result<Parsed, Protob
             POSITIVE_COUNT => positive.counts.push(reader.double()?),
             RESET_HINT => out.counter_reset_hint = hint(reader.varint()?),
             TIMESTAMP => timestamp_ms = reader.varint()? as i64,
+            START_TIMESTAMP => start_ms = reader.varint()? as i64,
             CUSTOM_VALUES => packed_doubles(reader.bytes()?, &mut custom_values)?,
             CUSTOM_VALUE => custom_values.push(reader.double()?),
             _ => reader.skip(tag, KNOWN)?,
         }
     }
     if let Err(refused) = check_counts(&positive, &negative, &custom_values, buckets_max) {
-        return Ok((timestamp_ms, Err(refused)));
+        return Ok(Parsed { timestamp_ms, start_ms, histogram: Err(refused) });
     }
     out.custom_values = custom_values.list;
     let built = match count {
@@ -139,7 +148,8 @@ pub(crate) fn parse(message: &[u8], buckets_max: usize) -> Result<Parsed, Protob
             validated(out)
         }
     };
-    Ok((timestamp_ms, built.map_err(|problem| Refused::new(RefusalReason::Invalid, problem))))
+    let histogram = built.map_err(|problem| Refused::new(RefusalReason::Invalid, problem));
+    Ok(Parsed { timestamp_ms, start_ms, histogram })
 }
 
 fn check_counts(positive: &Side, negative: &Side, bounds: &Kept<f64>, max: usize) -> Result<(), Refused> {

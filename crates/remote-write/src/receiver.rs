@@ -17,8 +17,8 @@ use std::sync::Arc;
 /// Memory that the samples and histograms of one request may take.
 pub const MEMORY_BYTES_MAX: usize = 128 << 20;
 
-/// What a row costs beside a histogram: reference, time, value.
-const ROW_BYTES: usize = 24;
+/// What a row costs beside a histogram: reference, two times, value.
+const ROW_BYTES: usize = 32;
 
 /// What a series costs: where its rows begin, and where it is in the request.
 const SERIES_BYTES: usize = 24;
@@ -249,15 +249,14 @@ impl<'a, S: Sink> Pass<'a, S> {
             if tag == fields.samples {
                 let sample = Sample::parse(reader.bytes()?)?;
                 self.take_memory(ROW_BYTES)?;
-                self.sink.append(series, sample.timestamp_ms, sample.value);
+                self.sink.append(series, sample.timestamp_ms, sample.start_ms, sample.value);
                 self.written.add_sample();
             } else if tag == fields.histograms {
-                let (timestamp_ms, histogram) =
-                    histogram::parse(reader.bytes()?, self.options.limits.bucket_count_max)?;
-                let appended = match histogram {
+                let parsed = histogram::parse(reader.bytes()?, self.options.limits.bucket_count_max)?;
+                let appended = match parsed.histogram {
                     Ok(histogram) => {
                         self.take_memory(ROW_BYTES + size_of::<FloatHistogram>() + histogram.heap_bytes())?;
-                        self.sink.append_histogram(series, timestamp_ms, histogram)
+                        self.sink.append_histogram(series, parsed.timestamp_ms, parsed.start_ms, histogram)
                     }
                     Err(refused) => Err(refused),
                 };

@@ -15,10 +15,10 @@ pub trait Sink {
     /// Whether `series`, resolved in an earlier epoch, is still good; if so it stays good through this one.
     fn touch(&mut self, series: SeriesRef) -> bool;
 
-    /// Takes one float.
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64);
+    /// Takes one float. What is counted began at `start_ms`; 0 if that is not known.
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64);
 
-    /// Takes one native histogram, which is [valid](FloatHistogram::validate).
+    /// Takes one native histogram, which is [valid](FloatHistogram::validate). `start_ms` is as for [`append`](Self::append).
     ///
     /// # Errors
     /// If histograms, or this one, are not stored; it is no row then.
@@ -26,6 +26,7 @@ pub trait Sink {
         &mut self,
         series: SeriesRef,
         timestamp_ms: i64,
+        start_ms: i64,
         histogram: FloatHistogram,
     ) -> Result<(), Refused>;
 }

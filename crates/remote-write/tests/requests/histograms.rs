@@ -151,10 +151,12 @@ fn floats_and_histograms_of_a_series_are_counted_apart() {
     for version in Version::ALL {
         let mut both = sent(&integers());
         both.samples = series(&[], &[(5, 1.0), (6, 1.0)]).samples;
+        both.histograms[0].start_timestamp = 700;
         let bytes = crate::encode(&request([both]), version);
         let mut rows = crate::Store::default();
         let mut written = crate::receiver().translate(version, &bytes, 0, &mut rows).unwrap();
         assert_eq!((written.samples, written.histograms), (2, 1));
+        assert!(rows.rows[2].contains(" 1000 {count:17,") && rows.rows[2].ends_with(" since 700"), "{:?}", rows.rows);
         written.refuse_rows(&bytes, [(0, "old".to_owned()), (2, "old".to_owned())]);
         assert_eq!((written.samples, written.histograms, written.refused.total()), (1, 0, 2));
     }

@@ -69,10 +69,11 @@ impl mytsdb_remote_write::Sink for Forgetful {
     fn touch(&mut self, _: mytsdb_model::SeriesRef) -> bool {
         true
     }
-    fn append(&mut self, _: mytsdb_model::SeriesRef, _: i64, _: f64) {}
+    fn append(&mut self, _: mytsdb_model::SeriesRef, _: i64, _: i64, _: f64) {}
     fn append_histogram(
         &mut self,
         _: mytsdb_model::SeriesRef,
+        _: i64,
         _: i64,
         _: mytsdb_histogram::FloatHistogram,
     ) -> Result<(), mytsdb_intake::Refused> {

@@ -40,20 +40,22 @@ impl Sink for Store {
         !self.forgetful
     }
 
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64) {
         let series = &self.series[series.0 as usize - 1];
-        self.rows.push(format!("{series} {timestamp_ms} {:x}", value.to_bits()));
+        let since = if start_ms == 0 { String::new() } else { format!(" since {start_ms}") };
+        self.rows.push(format!("{series} {timestamp_ms} {:x}{since}", value.to_bits()));
     }
 
     fn append_histogram(
         &mut self,
         series: SeriesRef,
         timestamp_ms: i64,
+        start_ms: i64,
         histogram: FloatHistogram,
     ) -> Result<(), Refused> {
         assert_eq!(histogram.validate(), Ok(()));
         let series = &self.series[series.0 as usize - 1];
-        self.rows.push(format!("{series} {timestamp_ms} {histogram}"));
+        self.rows.push(format!("{series} {timestamp_ms} {histogram} since {start_ms}"));
         self.histograms.push(histogram);
         Ok(())
     }

@@ -34,7 +34,10 @@ fn wanted(sent: &WriteRequest) -> Vec<String> {
     let mut rows = Vec::new();
     for series in &sent.timeseries {
         let labels = Labels::from_pairs(series.labels.iter().map(|Label { name, value }| (name, value)));
-        rows.extend(series.samples.iter().map(|s| format!("{labels} {} {:x}", s.timestamp, s.value.to_bits())));
+        rows.extend(series.samples.iter().map(|s| {
+            let since = if s.start_timestamp == 0 { String::new() } else { format!(" since {}", s.start_timestamp) };
+            format!("{labels} {} {:x}{since}", s.timestamp, s.value.to_bits())
+        }));
     }
     rows
 }
