@@ -19,10 +19,10 @@ const API: [Feature; 10] = [
     ("exclude_alerts", false),
     ("label_values_match", true),
     ("lifecycle", false),
-    ("otlp_write_receiver", false),
+    ("otlp_write_receiver", true),
     ("query_stats", true),
     ("query_warnings", true),
-    ("remote_write_receiver", false),
+    ("remote_write_receiver", true),
     ("time_range_labels", true),
     ("time_range_series", true),
 ];
