@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 pub(crate) struct Arguments {
     pub(crate) server: PathBuf,
     pub(crate) collector: PathBuf,
+    pub(crate) prometheus: PathBuf,
     pub(crate) collector_config: PathBuf,
     pub(crate) rounds: u32,
 }
@@ -17,6 +18,7 @@ impl Arguments {
     /// Reads `--flag VALUE` pairs; all are required.
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> anyhow::Result<Self> {
         let (mut server, mut collector, mut collector_config, mut rounds) = (None, None, None, None);
+        let mut prometheus = None;
         let mut words = words;
         while let Some(flag) = words.next() {
             let value = words.next().with_context(|| format!("{flag} needs a value"))?;
@@ -24,6 +26,7 @@ impl Arguments {
                 "--server" => server = Some(PathBuf::from(value)),
                 "--collector" => collector = Some(PathBuf::from(value)),
                 "--collector-config" => collector_config = Some(PathBuf::from(value)),
+                "--prometheus" => prometheus = Some(PathBuf::from(value)),
                 "--rounds" => rounds = Some(value.parse().context("--rounds: not a number")?),
                 _ => bail!("unknown flag {flag}; start this through `cargo xtask e2e`"),
             }
@@ -32,6 +35,7 @@ impl Arguments {
             server: server.context("--server is missing")?,
             collector: collector.context("--collector is missing")?,
             collector_config: collector_config.context("--collector-config is missing")?,
+            prometheus: prometheus.context("--prometheus is missing")?,
             rounds: rounds.context("--rounds is missing")?,
         })
     }
@@ -47,9 +51,9 @@ mod tests {
 
     #[test]
     fn all_flags_are_required_and_no_other_is_known() {
-        let parsed = parse("--rounds 3 --server a --collector b --collector-config c").unwrap();
+        let parsed = parse("--rounds 3 --server a --collector b --collector-config c --prometheus d").unwrap();
         assert_eq!((parsed.rounds, parsed.server), (3, PathBuf::from("a")));
-        assert!(parse("--rounds 3 --server a --collector b").is_err());
+        assert!(parse("--rounds 3 --server a --collector b --prometheus d").is_err());
         assert!(parse("--rounds").is_err());
         assert!(parse("--speed 3").is_err());
     }

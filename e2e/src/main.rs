@@ -1,6 +1,7 @@
-//! The end-to-end test: two stock OpenTelemetry Collectors feed the server, which is killed under load and must lose nothing.
+//! The end-to-end test: two stock OpenTelemetry Collectors and a Prometheus feed the server, which is killed under load and
+//! must lose nothing.
 //!
-//! `cargo xtask e2e` builds the three programs and starts this one. It talks to them over loopback only, keeps its data
+//! `cargo xtask e2e` builds the programs and starts this one. It talks to them over loopback only, keeps its data
 //! in a temporary directory, and prints its verdict in the last line. `MYTSDB_E2E_SEED` repeats the moments of killing.
 #![forbid(unsafe_code)]
 
@@ -10,6 +11,7 @@ mod host_metrics;
 mod journal;
 mod kill_rounds;
 mod process;
+mod prometheus;
 mod query;
 mod random;
 mod server;
@@ -22,6 +24,7 @@ use anyhow::{Context, ensure};
 use crate::arguments::Arguments;
 use crate::collector::Collector;
 use crate::kill_rounds::KillRounds;
+use crate::prometheus::Prometheus;
 use crate::random::Random;
 use crate::server::Server;
 
@@ -55,6 +58,7 @@ fn run() -> anyhow::Result<String> {
     println!("server ready after {ready:.1?} at {}", server.http());
     let start = |host: &&str| Collector::start(&arguments, workdir.path(), &server.otlp_grpc(), host);
     let mut collectors = HOSTS.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut prometheus = Prometheus::start(&arguments.prometheus, workdir.path(), &server.http())?;
 
     std::thread::sleep(COLLECTING);
     let outcome = host_metrics::check(&server.client(), &HOSTS).and_then(|()| {
@@ -71,6 +75,7 @@ fn run() -> anyhow::Result<String> {
             ensure!(stored >= counters.sent, "{host} had {} points accepted, the store has {stored}", counters.sent);
             stored_of_all += stored;
         }
+        println!("{}", prometheus.check(&server.client())?);
         let received = rounds.acknowledged + stored_of_all;
         Ok(format!("e2e: {received} points received, {} kills, 0 points lost", rounds.kills))
     });

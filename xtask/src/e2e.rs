@@ -1,9 +1,9 @@
-//! `cargo xtask e2e`: builds the server, the Collector and the end-to-end test, then runs the test.
+//! `cargo xtask e2e`: builds the server, the Collector, Prometheus and the end-to-end test, then runs the test.
 
 use anyhow::{Context, bail};
 
-use crate::collector;
 use crate::workspace::{cargo_with, root, succeed, target_dir};
+use crate::{collector, prometheus};
 
 const ROUNDS_DEFAULT: u32 = 20;
 /// The Collector's configuration that users are shown, relative to the root: the test runs the very same file.
@@ -16,13 +16,14 @@ const COLLECTOR_CONFIG: &str = "deploy/otel-collector/config.yaml";
 /// If something cannot be built, or the test fails.
 pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     let rounds = parse(flags)?;
-    let collector = collector::build()?;
+    let (collector, prometheus) = (collector::build()?, prometheus::build()?);
     succeed(&mut cargo_with(&["build", "--profile", "ci", "--package", "mytsdb", "--package", "mytsdb-e2e"]))?;
     let built = target_dir().join("ci");
     let mut test = std::process::Command::new(built.join("mytsdb-e2e"));
     test.arg("--server").arg(built.join("mytsdb"));
     test.arg("--collector").arg(collector);
     test.arg("--collector-config").arg(root().join(COLLECTOR_CONFIG));
+    test.arg("--prometheus").arg(prometheus);
     test.arg("--rounds").arg(rounds.to_string());
     succeed(&mut test)
 }
