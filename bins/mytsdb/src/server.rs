@@ -63,6 +63,7 @@ fn open_engine(config: &Config, registry: &Registry) -> Result<Engine> {
     let options = EngineOptions {
         durability: config.durability,
         retention_ms: config.retention.ms(),
+        disk_floor_bytes: config.disk_floor_bytes,
         retention_bytes: Some(config.retention_bytes).filter(|&bytes| bytes > 0),
         future_tolerance_ms: config.future_tolerance.ms(),
         series_max: config.max_series,
@@ -120,6 +121,10 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         ready.clone(),
         ApiOptions {
             listener,
+            caution: Fault::new({
+                let storage = storage.clone();
+                move || storage.caution()
+            }),
             fault: Fault::new({
                 let storage = storage.clone();
                 move || storage.fault()

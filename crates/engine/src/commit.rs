@@ -82,6 +82,14 @@ impl Engine {
             return false;
         }
         let sample_count: usize = staged.iter().map(|s| s.batch.len()).sum();
+        if let Err(error) = self.check_floor() {
+            self.metrics.commit_failures.inc();
+            self.staged_samples.fetch_sub(sample_count, Ordering::Relaxed); // see `submit`
+            for batch in staged {
+                (batch.done)(Err(error.clone()));
+            }
+            return true;
+        }
         let mut admitted: Vec<Admitted> = {
             let now_ms = self.clock.now_ms();
             let accepted = TimeRange::new(

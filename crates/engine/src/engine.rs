@@ -45,6 +45,7 @@ pub struct Engine {
     pub(crate) flushing: Mutex<crate::flush::FlushState>,
     /// Held for the whole of a merge of blocks, so that there is one at a time.
     pub(crate) compacting: Mutex<crate::compact::CompactState>,
+    pub(crate) floor: crate::floor::Floor,
     /// Held while blocks are taken out of service.
     pub(crate) retired: Mutex<crate::compact::Retired>,
     /// The head has had no histogram, and no sample with a start time, since it was opened.
@@ -70,13 +71,14 @@ impl Engine {
     /// Cost: a hash and a comparison when known; when new an index entry, and a log record with the next group.
     ///
     /// # Errors
-    /// [`EngineError::SeriesLimit`] when the series is new and the head is full.
+    /// When the series is new: [`EngineError::SeriesLimit`] if the head is full, [`EngineError::DiskLow`] if the disk is.
     pub fn resolve(&self, labels: &Labels) -> Result<SeriesRef, EngineError> {
         let epoch = self.epoch();
         if let Some(series) = self.catalog.read().find(labels) {
             series.touch(epoch);
             return Ok(series.series);
         }
+        self.check_room_for_series()?;
         let mut catalog = self.catalog.write();
         if let Some(series) = catalog.find(labels) {
             series.touch(epoch);

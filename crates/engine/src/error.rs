@@ -21,6 +21,17 @@ pub enum EngineError {
         /// The limit in force.
         limit: usize,
     },
+    /// The disk has hardly any room left. Sending again, later, helps; queries go on.
+    #[error(
+        "{free_bytes} bytes are free on the disk of the data folder, the floor is {floor_bytes} (--disk-floor-bytes): \
+         nothing is stored until there is more"
+    )]
+    DiskLow {
+        /// What is free.
+        free_bytes: u64,
+        /// What must be.
+        floor_bytes: u64,
+    },
     /// A sample names a series that the head no longer knows. Resolving its labels again helps.
     #[error("series reference is no longer known")]
     UnknownSeries,

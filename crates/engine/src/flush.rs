@@ -68,6 +68,11 @@ impl Engine {
     /// [`EngineError::Block`] or [`EngineError::Wal`]; nothing is lost then, and the next call tries again.
     pub fn maintain(&self) -> Result<Maintenance, EngineError> {
         let mut done = Maintenance::default();
+        match self.check_floor() {
+            // A flush frees the log: it is done even then.
+            Ok(()) | Err(EngineError::DiskLow { .. }) => {}
+            Err(error) => return Err(error),
+        }
         let cut_ms = self.due_cut_ms();
         let crossed = cut_ms > self.flushed_until_ms.load(Ordering::Acquire);
         let crowded = self.late_samples.load(Ordering::Relaxed) >= self.options.late_samples_max;

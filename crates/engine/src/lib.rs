@@ -37,6 +37,7 @@ mod commit;
 mod compact;
 mod engine;
 mod error;
+mod floor;
 mod flush;
 mod head;
 mod judge;

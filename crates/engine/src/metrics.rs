@@ -26,6 +26,12 @@ const FLUSH_FAILURES: Description = Description::new("mytsdb_engine_flush_failur
 const FLUSH_SECONDS: Description = Description::new("mytsdb_engine_flush_seconds", "Time of one flush.");
 const BLOCKS_EXPIRED: Description =
     Description::new("mytsdb_engine_blocks_expired_total", "Blocks deleted because the retention had passed.");
+const DISK_FREE_BYTES: Description =
+    Description::new("mytsdb_engine_disk_free_bytes", "Free space on the disk of the data folder.");
+const DISK_FLOOR_BYTES: Description =
+    Description::new("mytsdb_engine_disk_floor_bytes", "Free space below which writes are refused.");
+const DISK_LOW: Description =
+    Description::new("mytsdb_engine_disk_low", "1 while writes are refused because the disk has hardly any room left.");
 const COMPACTIONS: Description = Description::new("mytsdb_engine_compactions_total", "Merges of blocks.");
 const COMPACTION_FAILURES: Description =
     Description::new("mytsdb_engine_compaction_failures_total", "Merges of blocks that failed.");
@@ -71,6 +77,9 @@ pub(crate) struct Metrics {
     pub(crate) flush_failures: Counter,
     pub(crate) flush_seconds: Histogram,
     pub(crate) blocks_expired: Counter,
+    pub(crate) disk_free_bytes: Gauge,
+    pub(crate) disk_floor_bytes: Gauge,
+    pub(crate) disk_low: Gauge,
     pub(crate) compactions: Counter,
     pub(crate) compaction_failures: Counter,
     pub(crate) compactions_postponed: Counter,
@@ -109,6 +118,9 @@ impl Metrics {
             flush_failures: registry.counter(&FLUSH_FAILURES, &[]),
             flush_seconds: registry.histogram(&FLUSH_SECONDS, LATENCY_SECONDS, &[]),
             blocks_expired: registry.counter(&BLOCKS_EXPIRED, &[]),
+            disk_free_bytes: registry.gauge(&DISK_FREE_BYTES, &[]),
+            disk_floor_bytes: registry.gauge(&DISK_FLOOR_BYTES, &[]),
+            disk_low: registry.gauge(&DISK_LOW, &[]),
             compactions: registry.counter(&COMPACTIONS, &[]),
             compaction_failures: registry.counter(&COMPACTION_FAILURES, &[]),
             compactions_postponed: registry.counter(&COMPACTIONS_POSTPONED, &[]),

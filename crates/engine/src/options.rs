@@ -15,6 +15,9 @@ pub struct EngineOptions {
     pub retention_ms: i64,
     /// Size of blocks and log above which the oldest blocks are deleted, in bytes.
     pub retention_bytes: Option<u64>,
+    /// Free space on the disk below which writes are refused, in bytes; 0 for none, `None` for the lesser of 1 GiB and 5 % of
+    /// the disk.
+    pub disk_floor_bytes: Option<u64>,
     /// Span of a block, and of the grid that blocks are cut on, in ms.
     pub block_ms: i64,
     /// How long after the end of a block's span its samples stay in the head, in ms, so that slightly
@@ -44,6 +47,7 @@ impl EngineOptions {
             durability: Durability::Fsync,
             retention_ms: 15 * 24 * HOUR_MS,
             retention_bytes: None,
+            disk_floor_bytes: None,
             block_ms: 2 * HOUR_MS,
             flush_delay_ms: 15 * MINUTE_MS,
             future_tolerance_ms: 10 * MINUTE_MS,

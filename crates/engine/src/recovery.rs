@@ -4,6 +4,7 @@ use crate::block_set::BlockSet;
 use crate::chunk::Sealer;
 use crate::commit::Committer;
 use crate::compact::{self, set_aside};
+use crate::floor::Floor;
 use crate::flush::FlushState;
 use crate::head::Catalog;
 use crate::metrics::Metrics;
@@ -62,6 +63,8 @@ impl Engine {
             _ => EngineError::io("lock", &lock_path, e),
         })?;
         let metrics = Metrics::new(registry);
+        let floor = Floor::new(disk.as_ref(), &dir, options.disk_floor_bytes)?;
+        metrics.disk_floor_bytes.set(floor.bytes() as f64);
         let mut recovery = Recovery::default();
         let blocks = open_blocks(&disk, &dir, &mut recovery)?;
         recovery.block_count = blocks.len();
@@ -100,6 +103,7 @@ impl Engine {
             compacting: Mutex::default(),
             retired: Mutex::default(),
             head_is_plain: AtomicBool::new(replayed.is_plain),
+            floor,
             epoch: AtomicU64::new(1),
             drops: AtomicU64::new(0),
             newest_ms: AtomicI64::new(newest_block_ms.max(newest_head_ms)),

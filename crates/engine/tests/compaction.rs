@@ -241,7 +241,7 @@ fn a_full_disk_postpones_and_a_stop_sign_ends_a_merge() {
     let model = filled(&disk, 2 * DAY_MS);
     let engine = open(disk.clone(), 2 * DAY_MS);
     let before = disk.list(Path::new("/data/blocks")).unwrap();
-    disk.set_capacity(32 << 20);
+    disk.set_capacity(512 << 20);
     assert_eq!(compact(&engine).unwrap(), None);
     disk.set_capacity(u64::MAX);
     let stopped = engine.compact(StopSign::new(&|| false), &mut |_| ());

@@ -35,6 +35,8 @@ pub struct ApiOptions {
     pub forms_bytes_max: usize,
     /// Asked for what is wrong with the storage: what it says is why the server is not ready.
     pub fault: Fault,
+    /// Asked for what people should know of a storage that is ready: readiness says it too.
+    pub caution: Fault,
     /// Port of the OTLP/gRPC receiver, which the page shows in its example.
     pub otlp_grpc_port: u16,
     /// How long requests may take to finish once the server is told to stop.
@@ -101,6 +103,7 @@ impl Default for ApiOptions {
             form_bytes_max: 10 << 20,
             forms_bytes_max: 64 << 20,
             fault: Fault::default(),
+            caution: Fault::default(),
             otlp_grpc_port: 4317,
             drain: Duration::from_secs(5),
             cors_origin: ".*".to_owned(),

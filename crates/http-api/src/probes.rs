@@ -20,7 +20,10 @@ pub(crate) async fn ready(State(readiness): State<Arc<Readiness>>) -> Response<B
         return readiness.not_ready();
     }
     match readiness.fault() {
-        None => plain(StatusCode::OK, "mytsdb is ready.\n"),
+        None => match readiness.caution() {
+            None => plain(StatusCode::OK, "mytsdb is ready.\n"),
+            Some(caution) => plain(StatusCode::OK, format!("mytsdb is ready for queries: {caution}\n")),
+        },
         Some(reason) => plain(
             StatusCode::SERVICE_UNAVAILABLE,
             format!("Service Unavailable: nothing is stored any more: {reason}\n"),

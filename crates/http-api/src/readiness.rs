@@ -13,12 +13,13 @@ pub(crate) struct Readiness {
     ready: Arc<AtomicBool>,
     stopping: AtomicBool,
     fault: Fault,
+    caution: Fault,
 }
 
 impl Readiness {
-    /// Ready once `ready` is set; `fault` is asked what is wrong with the storage.
-    pub(crate) fn new(ready: Arc<AtomicBool>, fault: Fault) -> Self {
-        Self { ready, stopping: AtomicBool::new(false), fault }
+    /// Ready once `ready` is set; `fault` is asked what is wrong with the storage, `caution` what people should know.
+    pub(crate) fn new(ready: Arc<AtomicBool>, fault: Fault, caution: Fault) -> Self {
+        Self { ready, stopping: AtomicBool::new(false), fault, caution }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -29,6 +30,11 @@ impl Readiness {
     /// What is wrong with the storage, if anything is.
     pub(crate) fn fault(&self) -> Option<String> {
         self.fault.find()
+    }
+
+    /// What people should know of a storage that is ready, if anything.
+    pub(crate) fn caution(&self) -> Option<String> {
+        self.caution.find()
     }
 
     pub(crate) fn stop(&self) {

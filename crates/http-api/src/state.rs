@@ -65,7 +65,7 @@ impl ApiState {
             metadata: Arc::new(Metadata { sources: metadata, registry: registry.clone() }),
             facts: Arc::new(Facts::new(options, registry.clone())),
             features: Arc::new(Features::new(options)),
-            readiness: Arc::new(Readiness::new(ready, options.fault.clone())),
+            readiness: Arc::new(Readiness::new(ready, options.fault.clone(), options.caution.clone())),
             page: Arc::new(Page::new(options.otlp_grpc_port)),
             requests: Arc::new(RequestMetrics::new(registry.clone())),
             allowed_origins: Arc::new(allowed_origins),

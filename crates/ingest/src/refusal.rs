@@ -55,6 +55,8 @@ pub enum Unavailable {
     Stopping,
     /// The log could not be written or synced: nothing is taken until it is opened anew.
     Poisoned,
+    /// The disk has hardly any room left.
+    DiskLow,
     /// The request's bytes did not arrive, or not in time.
     Transfer,
     /// Something else, a bug included; the data is good and the sender should keep it.
@@ -100,6 +102,7 @@ impl From<&EngineError> for Refusal {
             }
             EngineError::Stopped => Unavailable::Stopping,
             EngineError::Wal(_) => Unavailable::Poisoned,
+            EngineError::DiskLow { .. } => Unavailable::DiskLow,
             // Whatever it is, the data is good and the sender should keep it.
             _ => Unavailable::Internal,
         };
@@ -125,6 +128,10 @@ mod tests {
         assert_eq!(waits((&EngineError::Overloaded { limit: 1 }).into()), Some(true));
         assert_eq!(waits((&EngineError::Stopped).into()), Some(true));
         assert_eq!(waits((&EngineError::UnknownSeries).into()), Some(true));
+        let low = Refusal::from(&EngineError::DiskLow { free_bytes: 1, floor_bytes: 2 });
+        assert!(low.to_string().contains("--disk-floor-bytes"), "{low}");
+        assert!(matches!(low, Refusal::Unavailable { cause: Unavailable::DiskLow, .. }));
+        assert_eq!(waits(low), Some(true));
     }
 
     #[test]

@@ -79,6 +79,12 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// Whatever the file system answers.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+
+    /// Bytes that the file system that holds `dir` can hold in all.
+    ///
+    /// # Errors
+    /// Whatever the file system answers.
+    fn total_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
 
 /// An open file. One handle writes; any number may read.
@@ -179,5 +185,8 @@ impl<D: Disk + ?Sized> Disk for Arc<D> {
     }
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
         (**self).free_bytes(dir)
+    }
+    fn total_bytes(&self, dir: &Path) -> io::Result<u64> {
+        (**self).total_bytes(dir)
     }
 }

@@ -188,6 +188,10 @@ impl<D: Disk> Disk for FaultDisk<D> {
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
         self.inner.free_bytes(dir)
     }
+
+    fn total_bytes(&self, dir: &Path) -> io::Result<u64> {
+        self.inner.total_bytes(dir)
+    }
 }
 
 struct FaultFile {

@@ -42,6 +42,7 @@ fn behaves_like_a_disk(disk: &dyn Disk, root: &Path) {
     disk.remove(&dir).unwrap();
     assert!(!disk.exists(&dir).unwrap());
     assert!(disk.free_bytes(root).unwrap() > 0);
+    assert!(disk.total_bytes(root).unwrap() >= disk.free_bytes(root).unwrap());
 
     disk.create(&root.join("empty")).unwrap();
     assert!(disk.map(&root.join("empty")).unwrap().is_empty());

@@ -33,6 +33,11 @@ impl EngineStorage {
         self.engine.get().and_then(|engine| engine.poisoned()).map(ToOwned::to_owned)
     }
 
+    /// Why the engine takes no samples for now, if that is so: the disk has hardly any room left.
+    pub fn caution(&self) -> Option<String> {
+        self.engine.get().and_then(|engine| engine.writes_refused())
+    }
+
     fn engine(&self) -> Result<&Engine, StorageError> {
         self.engine.get().map(|engine| &**engine).ok_or_else(|| StorageError::new("the storage is being opened"))
     }

@@ -26,6 +26,9 @@ settings! {
         /// Most bytes of blocks and log together; past it the oldest blocks are deleted, within the retention too; 0 for no limit
         retention_bytes: u64 = "BYTES", Text("0"), {};
 
+        /// Free space on the disk below which writes are refused; 0 for none, auto for the lesser of 1 GiB and 5 % of the disk
+        disk_floor_bytes: Option<u64> = "BYTES", Text("auto"), {};
+
         /// Most bytes a second that merging blocks writes; 0 turns merging off
         compaction_bytes_per_second: u64 = "BYTES", Text("33554432"), {};
 

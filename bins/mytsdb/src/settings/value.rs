@@ -112,6 +112,21 @@ impl Value for u64 {
     }
 }
 
+/// `auto`, or a number.
+impl Value for Option<u64> {
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        if text(given)? == "auto" { Ok(None) } else { number(given).map(Some).context("or auto") }
+    }
+
+    fn show(&self) -> Vec<String> {
+        vec![self.map_or_else(|| "auto".to_owned(), |number| number.to_string())]
+    }
+
+    fn amount(&self) -> Option<u64> {
+        *self
+    }
+}
+
 impl Value for Millis {
     /// `15d`, `1h30m`, `500ms` or `0`, as Prometheus writes durations.
     fn read(given: &[OsString]) -> anyhow::Result<Self> {

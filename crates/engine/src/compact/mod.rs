@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// Room that must be free on the disk beyond the size of what is merged, in bytes.
+/// Room that must be free on the disk beyond the size of what is merged, in bytes; the disk floor if that is more.
 const SPARE_BYTES: u64 = 64 << 20;
 
 /// What compaction remembers from one time to the next. Locked while a merge runs: there is one at a time.
@@ -107,7 +107,8 @@ impl Engine {
         let Some(Plan { inputs, ranges }) = self.plan(failed) else { return Ok(None) };
         let blocks = self.blocks.list();
         let inputs: Vec<Arc<Block>> = blocks.iter().filter(|b| inputs.contains(&b.meta().id)).cloned().collect();
-        let needed = inputs.iter().map(|b| b.meta().bytes).sum::<u64>().saturating_add(SPARE_BYTES);
+        let needed =
+            inputs.iter().map(|b| b.meta().bytes).sum::<u64>().saturating_add(SPARE_BYTES.max(self.floor.bytes()));
         let dir = self.blocks_dir();
         if self.disk.free_bytes(&dir).map_err(|e| EngineError::io("look for room in", &dir, e))? < needed {
             self.metrics.compactions_postponed.inc();

@@ -242,6 +242,12 @@ impl Disk for SimDisk {
         state.check_power()?;
         Ok(state.capacity_bytes.saturating_sub(state.used_bytes))
     }
+
+    fn total_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        let state = self.state.lock();
+        state.check_power()?;
+        Ok(state.capacity_bytes)
+    }
 }
 
 struct SimLock {
