@@ -6,7 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use mytsdb_blocks::{Block, BlockError, block_file_name};
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_io::{Disk, SimDisk};
-use mytsdb_model::{MatchOp, Matcher, StopSign, TimeRange};
+use mytsdb_model::{MatchOp, Matcher, TimeRange};
+use mytsdb_stop::StopSign;
 use std::path::Path;
 
 const HEADER_BYTES: usize = 32;

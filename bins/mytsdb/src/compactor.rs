@@ -1,7 +1,7 @@
 //! The thread that merges blocks, at a bounded rate of writing.
 
 use mytsdb_engine::{Engine, EngineError};
-use mytsdb_model::StopSign;
+use mytsdb_stop::StopSign;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

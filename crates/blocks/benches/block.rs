@@ -5,7 +5,8 @@ use mytsdb_blocks::{Block, BlockWriter, ChunkRef};
 use mytsdb_codec::{ChunkEncoding, XorAppender};
 use mytsdb_columns::Columns;
 use mytsdb_io::{Disk, RealDisk};
-use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
+use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_stop::StopSign;
 use std::path::Path;
 use std::sync::Arc;
 

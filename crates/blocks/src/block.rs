@@ -9,7 +9,8 @@ use mytsdb_codec::CodecError;
 use mytsdb_columns::Columns;
 use mytsdb_index::{IndexError, TextList};
 use mytsdb_io::Disk;
-use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
+use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_stop::StopSign;
 use std::path::Path;
 
 /// What a block says of itself.

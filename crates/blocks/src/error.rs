@@ -1,7 +1,7 @@
 //! What can go wrong with a block.
 
 use mytsdb_index::IndexError;
-use mytsdb_model::Canceled;
+use mytsdb_stop::Canceled;
 use std::io;
 use std::path::PathBuf;
 

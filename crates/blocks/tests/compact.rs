@@ -6,7 +6,8 @@ use mytsdb_codec::{ChunkEncoding, DxEncoder, DxStartsEncoder, HistogramEncoder, 
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_histogram::{FloatHistogram, Span};
 use mytsdb_io::{Disk, SimDisk};
-use mytsdb_model::{Labels, StopSign, TimeRange};
+use mytsdb_model::{Labels, TimeRange};
+use mytsdb_stop::StopSign;
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::collections::BTreeMap;

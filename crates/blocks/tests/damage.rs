@@ -7,7 +7,8 @@ use mytsdb_blocks::{
 use mytsdb_codec::{ChunkEncoding, DxEncoder, XorAppender};
 use mytsdb_columns::Columns;
 use mytsdb_io::{Call, Disk, FaultDisk, SimDisk};
-use mytsdb_model::{Labels, MatchOp, Matcher, StopSign, TimeRange};
+use mytsdb_model::{Labels, MatchOp, Matcher, TimeRange};
+use mytsdb_stop::StopSign;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -6,7 +6,8 @@ use mytsdb_blocks::{
 };
 use mytsdb_index::TextList;
 use mytsdb_io::{Disk, SimDisk};
-use mytsdb_model::{Labels, MatchOp, Matcher, StopSign, TimeRange};
+use mytsdb_model::{Labels, MatchOp, Matcher, TimeRange};
+use mytsdb_stop::StopSign;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

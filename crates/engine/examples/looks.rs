@@ -4,7 +4,8 @@
 //! the head, in the head and a block, in the head and four blocks that overlap, and remembered.
 
 use mytsdb_engine::{Batch, Engine, EngineError, EngineOptions, Lookup, ManualClock};
-use mytsdb_model::{Labels, MatchOp, Matcher, StopSign, TimeRange};
+use mytsdb_model::{Labels, MatchOp, Matcher, TimeRange};
+use mytsdb_stop::StopSign;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -96,8 +96,8 @@ impl From<mytsdb_blocks::BlockError> for EngineError {
     }
 }
 
-impl From<mytsdb_model::Canceled> for EngineError {
-    fn from(mytsdb_model::Canceled: mytsdb_model::Canceled) -> Self {
+impl From<mytsdb_stop::Canceled> for EngineError {
+    fn from(mytsdb_stop::Canceled: mytsdb_stop::Canceled) -> Self {
         Self::Canceled
     }
 }

@@ -12,7 +12,8 @@ mod kinds;
 
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock, Refusal};
 use mytsdb_io::SimDisk;
-use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
+use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_stop::StopSign;
 use mytsdb_telemetry::Registry;
 use mytsdb_testkit::{Random, seed, setting};
 use std::collections::BTreeMap;

@@ -4,7 +4,8 @@
 use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Engine, EngineOptions, Lookup, ManualClock};
 use mytsdb_io::SimDisk;
-use mytsdb_model::{Labels, MatchOp, Matcher, StopSign, TimeRange};
+use mytsdb_model::{Labels, MatchOp, Matcher, TimeRange};
+use mytsdb_stop::StopSign;
 use mytsdb_testkit::{Random, seed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

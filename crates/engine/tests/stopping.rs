@@ -1,12 +1,13 @@
 //! How soon long lookups notice that nobody waits for the answer: counted, not timed.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "../../model/tests/stop_looks/mod.rs"]
+#[path = "../../stop/tests/stop_looks/mod.rs"]
 mod stop_looks;
 
 use mytsdb_engine::{Batch, Engine, EngineError, EngineOptions, Lookup, ManualClock};
 use mytsdb_io::SimDisk;
-use mytsdb_model::{Labels, Looks, MatchOp, Matcher, StopSign, TimeRange};
+use mytsdb_model::{Labels, MatchOp, Matcher, TimeRange};
+use mytsdb_stop::{Looks, StopSign};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

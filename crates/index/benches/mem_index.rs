@@ -2,7 +2,8 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use mytsdb_index::MemIndex;
-use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef, StopSign};
+use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef};
+use mytsdb_stop::StopSign;
 
 const METRICS: usize = 1_000;
 const INSTANCES: usize = 200;

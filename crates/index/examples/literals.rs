@@ -5,7 +5,8 @@
 //! looked up costs more than 5 us.
 
 use mytsdb_index::{IndexError, IndexWriter, MemIndex, PackedIndex};
-use mytsdb_model::{Labels, MatchOp, Matcher, ModelError, SeriesRef, StopSign};
+use mytsdb_model::{Labels, MatchOp, Matcher, ModelError, SeriesRef};
+use mytsdb_stop::StopSign;
 use std::time::{Duration, Instant};
 
 const ZONES: usize = 10;

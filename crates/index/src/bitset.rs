@@ -1,7 +1,7 @@
 //! A set of small integers, one bit each.
 
 use crate::postings::parts;
-use mytsdb_model::{Canceled, Looks};
+use mytsdb_stop::{Canceled, Looks};
 
 /// A set over `0..len`. Members outside are ignored on insertion and never contained.
 pub(crate) struct Bitset {
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn members_come_back_sorted_and_strangers_are_ignored() {
-        let looks = &mut mytsdb_model::StopSign::NEVER.looks();
+        let looks = &mut mytsdb_stop::StopSign::NEVER.looks();
         let set = Bitset::of(130, &[129, 0, 64, 63, 130, 4_000_000_000], looks).unwrap();
         assert_eq!(set.to_vec(looks).unwrap(), [0, 63, 64, 129]);
         assert!(set.contains(64) && !set.contains(65) && !set.contains(130) && !set.contains(u32::MAX));

@@ -1,6 +1,6 @@
 //! What can be wrong with the frozen form of an index.
 
-use mytsdb_model::Canceled;
+use mytsdb_stop::Canceled;
 
 /// Errors of this crate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

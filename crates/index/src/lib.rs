@@ -8,7 +8,8 @@
 //!
 //! ```
 //! use mytsdb_index::MemIndex;
-//! use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef, StopSign};
+//! use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef};
+//! use mytsdb_stop::StopSign;
 //!
 //! let mut index = MemIndex::new();
 //! index.add(SeriesRef(1), &Labels::from_pairs([("__name__", "up"), ("job", "node")]));

@@ -1,6 +1,6 @@
 //! Sorted lists of series ordinals, in memory or in a block, and how two of them meet.
 
-use mytsdb_model::{Canceled, Looks};
+use mytsdb_stop::{Canceled, Looks};
 use std::ops::Range;
 
 /// Invariant P: a list ascends strictly. Damaged bytes may break it; then results are wrong but nothing panics.

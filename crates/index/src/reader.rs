@@ -9,7 +9,8 @@ use crate::bitset::Bitset;
 use crate::postings::parts;
 use crate::select::{Lookup, Members, Wanted, select};
 use crate::symbols::Symbols;
-use mytsdb_model::{Canceled, Looks, Matcher, StopSign};
+use mytsdb_model::Matcher;
+use mytsdb_stop::{Canceled, Looks, StopSign};
 use std::cmp::Ordering;
 use std::ops::{ControlFlow, Range};
 

@@ -7,7 +7,8 @@
 use crate::IndexError;
 use crate::bitset::Bitset;
 use crate::postings::{List, keep_in_front, parts, retain_parts};
-use mytsdb_model::{Canceled, Looks, MatchOp, Matcher};
+use mytsdb_model::{MatchOp, Matcher};
+use mytsdb_stop::{Canceled, Looks};
 use std::ops::ControlFlow;
 
 /// What selection needs to know of an index.

@@ -18,7 +18,8 @@
 use crate::postings::{Postings, parts};
 use crate::select::{Lookup, Members, Wanted, select};
 use crate::{IndexError, MemIndex, TextList};
-use mytsdb_model::{Canceled, Looks, Matcher, SeriesRef, StopSign};
+use mytsdb_model::{Matcher, SeriesRef};
+use mytsdb_stop::{Canceled, Looks, StopSign};
 use std::ops::ControlFlow;
 
 /// Lends the index for a moment, again and again.

@@ -1,6 +1,6 @@
 //! Texts end to end.
 
-use mytsdb_model::{Canceled, Looks};
+use mytsdb_stop::{Canceled, Looks};
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -149,7 +149,7 @@ impl<'t> FromIterator<&'t str> for TextList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mytsdb_model::StopSign;
+    use mytsdb_stop::StopSign;
 
     fn list(texts: &[&str]) -> TextList {
         let mut list = TextList::default();

@@ -4,7 +4,8 @@
 use mytsdb_index::{
     IndexError, IndexReader, IndexSections, IndexWriter, Lend, MemIndex, PackedIndex, PackedSection, Snapshot, TextList,
 };
-use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef, StopSign};
+use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef};
+use mytsdb_stop::StopSign;
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

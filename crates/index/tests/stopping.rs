@@ -1,11 +1,12 @@
 //! How soon long questions notice that nobody waits for the answer: counted, not timed.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-#[path = "../../model/tests/stop_looks/mod.rs"]
+#[path = "../../stop/tests/stop_looks/mod.rs"]
 mod stop_looks;
 
 use mytsdb_index::{IndexError, IndexReader, IndexWriter, MemIndex, PackedIndex};
-use mytsdb_model::{Labels, Looks, MatchOp, Matcher, SeriesRef, StopSign};
+use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef};
+use mytsdb_stop::{Looks, StopSign};
 use stop_looks::check;
 
 const SERIES: usize = 300_000;

@@ -1,5 +1,4 @@
-//! The words every mytsdb crate shares: labels, samples, series references, matchers, time ranges, and the
-//! sign that stops long work.
+//! The words every mytsdb crate shares: labels, samples, series references, matchers and time ranges.
 //!
 //! This crate is *not* a place for helpers: it holds only the nouns that more than one layer speaks,
 //! and it imports nothing of ours.
@@ -25,7 +24,6 @@ mod labels;
 mod matcher;
 mod sample;
 mod series_ref;
-mod stop_sign;
 mod time_range;
 
 pub use companion::{COMPANION_GAP_STEPS, companion_times};
@@ -34,5 +32,4 @@ pub use labels::{LABEL_NAME, Labels, LabelsBuilder, LabelsIter};
 pub use matcher::{MatchOp, Matcher};
 pub use sample::{STALE_NAN_BITS, Sample, is_stale_nan, stale_nan};
 pub use series_ref::SeriesRef;
-pub use stop_sign::{Canceled, Looks, StopSign};
 pub use time_range::TimeRange;

@@ -2,8 +2,9 @@
 
 use mytsdb_columns::Columns;
 use mytsdb_engine::{Engine, Lookup, Selection};
-use mytsdb_model::{Labels, Matcher, StopSign, TimeRange};
+use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{Cancel, Finding, LabelStorage, SelectHints, SeriesSet, Storage, StorageError};
+use mytsdb_stop::StopSign;
 use std::sync::{Arc, OnceLock};
 
 /// Answers queries from an engine, once there is one. A clone reads from the same engine.

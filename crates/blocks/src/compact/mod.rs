@@ -10,7 +10,8 @@ use crate::block::Block;
 use crate::error::BlockError;
 use crate::v2::BlockWriter;
 use mytsdb_columns::{Columns, Mark};
-use mytsdb_model::{StopSign, TimeRange};
+use mytsdb_model::TimeRange;
+use mytsdb_stop::StopSign;
 use std::sync::Arc;
 
 /// Times that count as deleted for a series of an input: asked with the input's index and the series' ordinal, it appends

@@ -13,7 +13,8 @@ pub(crate) use settle::{set_aside, settle};
 
 use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, BlockError, BlockWriter, Compacted, Compaction, CompactionRecord, compact};
-use mytsdb_model::{StopSign, TimeRange};
+use mytsdb_model::TimeRange;
+use mytsdb_stop::StopSign;
 use plan::{Facts, Plan, Situation};
 use std::collections::HashSet;
 use std::sync::Arc;

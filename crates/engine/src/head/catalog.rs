@@ -154,7 +154,8 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mytsdb_model::{Matcher, StopSign};
+    use mytsdb_model::Matcher;
+    use mytsdb_stop::StopSign;
 
     fn labels(i: usize) -> Labels {
         Labels::from_pairs([("__name__", "m"), ("i", &i.to_string())])

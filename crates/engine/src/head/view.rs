@@ -17,7 +17,8 @@
 use super::{Catalog, CatalogState, MemSeries};
 use crate::{Engine, EngineError};
 use mytsdb_index::{IndexError, Lend, MemIndex, Snapshot, Version};
-use mytsdb_model::{Canceled, Looks, Matcher, StopSign};
+use mytsdb_model::Matcher;
+use mytsdb_stop::{Canceled, Looks, StopSign};
 use parking_lot::{RwLock, RwLockReadGuard};
 use std::ops::Range;
 use std::sync::Arc;

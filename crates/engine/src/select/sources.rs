@@ -4,7 +4,8 @@ use super::findings::Findings;
 use crate::head::{CatalogState, MemSeries, TURN_SERIES};
 use crate::{Engine, EngineError};
 use mytsdb_blocks::Block;
-use mytsdb_model::{Labels, Matcher, StopSign};
+use mytsdb_model::{Labels, Matcher};
+use mytsdb_stop::StopSign;
 use std::sync::{Arc, OnceLock};
 
 /// Steps that the labels of a series of a block take to read and to find in the head.

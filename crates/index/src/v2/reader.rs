@@ -6,7 +6,8 @@ use crate::bitset::Bitset;
 use crate::postings::{List, parts};
 use crate::select::{Lookup, Members, Wanted, select};
 use crate::{IndexError, TextList};
-use mytsdb_model::{Canceled, Looks, Matcher, StopSign};
+use mytsdb_model::Matcher;
+use mytsdb_stop::{Canceled, Looks, StopSign};
 use std::ops::ControlFlow;
 
 /// An index of the second form over bytes, usually those of a mapped file. Copying it is cheap.

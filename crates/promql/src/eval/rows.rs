@@ -7,7 +7,8 @@ use super::label_key::hash_all;
 use super::workers;
 use crate::error::EvalError;
 use crate::storage::SeriesSet;
-use mytsdb_model::{Canceled, Labels, Looks};
+use mytsdb_model::Labels;
+use mytsdb_stop::{Canceled, Looks};
 use std::cmp::Ordering;
 
 /// Series whose cells are computed on demand; reading one does not touch the others.

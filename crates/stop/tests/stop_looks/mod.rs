@@ -1,6 +1,6 @@
 //! Counts the looks at a stop sign: for the tests of whoever takes one, by path.
 
-use mytsdb_model::StopSign;
+use mytsdb_stop::StopSign;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
