@@ -1,7 +1,7 @@
 //! The encodings of chunks by their numbers on disk, and the one door that reads all of them.
 
 use crate::dx::decode_with_starts;
-use crate::{CodecError, DxChunk, HistogramChunk, xor_decode};
+use crate::{CodecError, DxChunk, HistogramChunk, xor};
 use mytsdb_columns::Columns;
 
 /// How the bytes of a chunk are to be read.
@@ -71,7 +71,7 @@ impl ChunkEncoding {
             Self::Xor if times.is_some() => {
                 Err(CodecError::Damaged { reason: "a time column apart from an XOR chunk" })
             }
-            Self::Xor => xor_decode::decode(bytes, &mut out.timestamps_ms, &mut out.values),
+            Self::Xor => xor::decode(bytes, &mut out.timestamps_ms, &mut out.values),
             Self::Dx => front(times, bytes).and_then(|chunk| {
                 chunk.decode_times(&mut out.timestamps_ms)?;
                 chunk.decode_values(&mut out.values)

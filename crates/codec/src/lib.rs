@@ -38,8 +38,7 @@ mod encoding;
 mod error;
 mod histogram;
 mod varint;
-mod xor_append;
-mod xor_decode;
+mod xor;
 
 pub use dx::{DX_SAMPLES_MAX, DxChunk, DxEncoder, DxStartsEncoder, dx_kernel};
 pub use encoding::ChunkEncoding;
@@ -47,8 +46,7 @@ pub use error::CodecError;
 pub use histogram::{
     HISTOGRAM_PARTS_MAX, HISTOGRAM_SAMPLES_MAX, HistogramChunk, HistogramEncoder, put_histogram, take_histogram,
 };
-pub use xor_append::XorAppender;
-pub use xor_decode::{XorChunk, decode, decode_range};
+pub use xor::{XorAppender, XorChunk, decode};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -3,11 +3,10 @@
 //! Layout: `docs/format/xor-chunk.md`. Cost: some 5-10 ns per sample, by how much the values change (`benches/xor.rs`).
 #![expect(clippy::inline_always, reason = "decoding is a third faster when its state stays in registers")]
 
+use super::COUNT_BYTES;
 use crate::CodecError;
 use crate::bits::{BitReader, OutOfBits};
 use crate::varint::{take_uvarint, take_varint};
-use crate::xor_append::COUNT_BYTES;
-use mytsdb_model::TimeRange;
 
 /// The bytes of an XOR chunk whose front was read and found possible.
 #[derive(Debug, Clone, Copy)]
@@ -77,28 +76,6 @@ pub fn decode(bytes: &[u8], timestamps_ms: &mut Vec<i64>, values: &mut Vec<f64>)
     Ok(())
 }
 
-/// As [`decode`], but keeps only the samples in `range`. Costs as much as decoding the whole chunk.
-///
-/// # Errors
-/// As [`decode`].
-pub fn decode_range(
-    bytes: &[u8],
-    range: TimeRange,
-    timestamps_ms: &mut Vec<i64>,
-    values: &mut Vec<f64>,
-) -> Result<(), CodecError> {
-    let (first_time, first_value) = (timestamps_ms.len(), values.len());
-    decode(bytes, timestamps_ms, values)?;
-    let times = &timestamps_ms[first_time..];
-    let end = times.partition_point(|&t| t <= range.maxt);
-    let start = times.partition_point(|&t| t < range.mint).min(end);
-    timestamps_ms.truncate(first_time + end);
-    values.truncate(first_value + end);
-    timestamps_ms.drain(first_time..first_time + start);
-    values.drain(first_value..first_value + start);
-    Ok(())
-}
-
 /// The slices are equally long; every element is overwritten or an error returned.
 fn decode_rest(cursor: &mut Cursor<'_>, timestamps_ms: &mut [i64], values: &mut [f64]) -> Result<(), CodecError> {
     let mut times_and_values = timestamps_ms.iter_mut().zip(values);
@@ -145,7 +122,7 @@ impl From<OutOfBits> for Fault {
 
 /// Stands on one sample of a chunk; on none if `count` is 0.
 #[derive(Clone, Copy)]
-pub(crate) struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     bits: BitReader<'a>,
     chunk_bytes: usize,
     pub(crate) count: u16,

@@ -9,14 +9,13 @@
 //!
 //! The whole layout is in `docs/format/xor-chunk.md`.
 
+use super::COUNT_BYTES;
+use super::decode::Cursor;
 use crate::CodecError;
 use crate::bits::put_bits;
 use crate::varint::{VARINT_BYTES_MAX, put_uvarint, put_varint};
-use crate::xor_decode::Cursor;
 use mytsdb_model::TimeRange;
 
-/// Size of the count field in front of a chunk.
-pub(crate) const COUNT_BYTES: usize = 2;
 /// No window of significant bits has been written yet.
 const NO_WINDOW: u8 = 0xff;
 /// Spare bytes that make any push free of allocation: 68 + 77 bits and what `put_bits` writes and cuts again, or
