@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How long log bytes stay unsynced in [`Durability::Interval`].
-pub const SYNC_INTERVAL: Duration = Duration::from_millis(100);
+const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A batch on its way to the log.
 pub(crate) struct Staged {

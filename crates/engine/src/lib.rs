@@ -50,7 +50,6 @@ mod value;
 
 pub use append::{Batch, COMPANION_FILL_MIN, Companion, Done, Outcome, Refusal};
 pub use clock::{Clock, ManualClock};
-pub use commit::SYNC_INTERVAL;
 pub use compact::CompactionDone;
 pub use engine::Engine;
 pub use error::EngineError;

@@ -1,12 +1,12 @@
 //! When a series that describes others, as `target_info` does, has samples: near the samples that were accepted.
 
 /// Steps of a gap between accepted samples that are filled; in a wider one nothing is described but its ends.
-pub const COMPANION_GAP_STEPS: i64 = 24;
+const GAP_STEPS: i64 = 24;
 
 /// Gives the times of the companion's samples to `emit`, ascending.
 ///
 /// `times` are those of the samples it describes, strictly ascending; `accepts` tells of an index whether any sample of
-/// that time is accepted. A stretch, that is accepted times that are at most [`COMPANION_GAP_STEPS`] steps of `step_ms`
+/// that time is accepted. A stretch, that is accepted times that are at most 24 steps of `step_ms`
 /// apart, has a sample at its first and its last time, and one every step in between. The samples in between count
 /// against `fill_left`; once that is used up stretches are of times at most a step apart, so that there are
 /// never more than two samples an accepted time besides.
@@ -30,7 +30,7 @@ pub fn companion_times(
             continue;
         }
         let filled = *fill_left > 0;
-        let reach = if filled { step_ms.saturating_mul(COMPANION_GAP_STEPS) } else { step_ms };
+        let reach = if filled { step_ms.saturating_mul(GAP_STEPS) } else { step_ms };
         let (first, fill_max) = (times[next], *fill_left as u64);
         let steps_to = |last: i64| (last.abs_diff(first).saturating_sub(1)) / step_ms.unsigned_abs();
         let mut last = next;

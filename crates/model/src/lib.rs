@@ -26,7 +26,7 @@ mod sample;
 mod series_ref;
 mod time_range;
 
-pub use companion::{COMPANION_GAP_STEPS, companion_times};
+pub use companion::companion_times;
 pub use error::ModelError;
 pub use labels::{LABEL_NAME, Labels, LabelsBuilder, LabelsIter};
 pub use matcher::{MatchOp, Matcher};

@@ -12,5 +12,5 @@ mod write;
 mod zigzag;
 
 pub use read::{VarintError, read, take_uvarint, take_varint};
-pub use write::{VARINT_BYTES_MAX, put_uvarint, put_varint, uvarint_bytes, write};
+pub use write::{VARINT_BYTES_MAX, put_uvarint, put_varint, write};
 pub use zigzag::{unzigzag, zigzag};

@@ -6,12 +6,6 @@ use crate::zigzag;
 /// The longest form of 64 bits, in bytes.
 pub const VARINT_BYTES_MAX: usize = 10;
 
-/// Size of the shortest form, 1 to [`VARINT_BYTES_MAX`] bytes.
-#[inline]
-pub const fn uvarint_bytes(value: u64) -> usize {
-    (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
-}
-
 /// Writes `value` at offset `at` and returns the offset behind it.
 ///
 /// # Panics
