@@ -44,10 +44,10 @@ pub struct Engine {
     /// Held for the whole of a flush, so that there is one at a time.
     pub(crate) flushing: Mutex<crate::flush::FlushState>,
     /// Held for the whole of a merge of blocks, so that there is one at a time.
-    pub(crate) compacting: Mutex<crate::compact::CompactState>,
+    pub(crate) compacting: Mutex<crate::compact::state::CompactState>,
     pub(crate) floor: crate::floor::Floor,
     /// Held while blocks are taken out of service.
-    pub(crate) retired: Mutex<crate::compact::Retired>,
+    pub(crate) retired: Mutex<crate::compact::state::Retired>,
     /// The head has had no histogram, and no sample with a start time, since it was opened.
     pub(crate) head_is_plain: AtomicBool,
     /// Counts flushes; references handed out in an epoch stay valid to the end of the next.

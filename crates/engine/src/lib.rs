@@ -45,6 +45,7 @@ mod metrics;
 mod options;
 mod recovery;
 mod retention;
+mod room;
 mod select;
 mod value;
 

@@ -4,11 +4,11 @@ mod grid;
 mod plan;
 mod publish;
 mod settle;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use grid::Grid;
-pub(crate) use publish::Retired;
 pub(crate) use settle::{set_aside, settle};
 
 use crate::{Engine, EngineError};
@@ -23,13 +23,6 @@ use std::time::Instant;
 
 /// Room that must be free on the disk beyond the size of what is merged, in bytes; the disk floor if that is more.
 const SPARE_BYTES: u64 = 64 << 20;
-
-/// What compaction remembers from one time to the next. Locked while a merge runs: there is one at a time.
-#[derive(Debug, Default)]
-pub(crate) struct CompactState {
-    /// Blocks that could not be merged and are left alone until the next start.
-    failed: HashSet<u64>,
-}
 
 /// What [`Engine::compact`] did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -1,16 +1,10 @@
 //! The exchange of blocks: from step 3 of `docs/compaction.md` on.
 
+use super::state::Retired;
 use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, CompactionRecord, CompactionState, block_file_name};
 use std::io::ErrorKind;
 use std::sync::Arc;
-
-/// What has been decided and is not yet done on the disk. Who takes blocks out of service holds the lock on it.
-#[derive(Debug, Default)]
-pub(crate) struct Retired {
-    /// Done: inputs, or the record itself, may still be there.
-    record: Option<CompactionRecord>,
-}
 
 impl Engine {
     /// Makes the outputs count, serves them instead of the inputs, and removes the inputs.
