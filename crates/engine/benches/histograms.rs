@@ -112,7 +112,7 @@ fn append(c: &mut Criterion) {
         for round in next..ROUNDS {
             append_round(&engine, &refs, &data, round);
         }
-        let used = (cpu_time() - before).as_secs_f64() / (rounds as f64 * SERIES as f64);
+        let used = cpu_time().saturating_sub(before).as_secs_f64() / (rounds as f64 * SERIES as f64);
         println!("{:.2} us of the processor a histogram, the log's writes included", used * 1e6);
         measure(&engine, dir.path(), &data);
     }

@@ -5,11 +5,11 @@ use crate::block_set::StoredValues;
 use crate::chunk::Sealer;
 use crate::head::Appended;
 use crate::judge::Judge;
+use crate::records::records;
 use crate::value::Row;
 use crate::{Batch, Done, Durability, Engine, EngineError, Outcome, Refusal};
 use mytsdb_model::TimeRange;
-use mytsdb_wal::{RECORD_ROWS_MAX, Rows, Wal, WalError};
-use std::ops::Range;
+use mytsdb_wal::{Rows, Wal, WalError};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -317,89 +317,10 @@ fn admit(staged: Staged, accepted: TimeRange) -> Admitted {
     admitted
 }
 
-/// Bytes of histograms in a record at most, unless a point has more.
-pub(crate) const RECORD_BYTES: usize = 1 << 20;
-
-/// The same for a point that has more: a record must fit a frame of the log.
-const RECORD_BYTES_MAX: usize = 12 << 20;
-
-/// The rows of a batch by the records that they are logged in. A torn write loses whole records, so none ends within a
-/// point, unless the point is larger than a record may be.
-fn records(batch: &Batch) -> impl Iterator<Item = Range<usize>> {
-    let mut start = 0;
-    std::iter::from_fn(move || {
-        let rows = start..record_end(batch, start, RECORD_BYTES);
-        if rows.is_empty() {
-            return None;
-        }
-        let across = batch.points.get(batch.points.partition_point(|p| (p.end as usize) <= rows.end));
-        let across = across.filter(|point| (point.start as usize) < rows.end);
-        start = match across {
-            None => rows.end,
-            Some(point) if point.start as usize > rows.start => point.start as usize,
-            Some(point) => record_end(batch, rows.start, RECORD_BYTES_MAX).min(point.end as usize),
-        };
-        Some(rows.start..start)
-    })
-}
-
-/// Behind the rows from `start` on that fit a record with so many bytes of histograms; one row always does.
-fn record_end(batch: &Batch, start: usize, bytes_max: usize) -> usize {
-    let end = batch.len().min(start + RECORD_ROWS_MAX);
-    let mut bytes = 0;
-    let beyond = batch.histograms_in(&(start..end)).iter().find(|(row, histogram)| {
-        bytes += histogram.len();
-        bytes > bytes_max && *row as usize > start
-    });
-    beyond.map_or(end, |(row, _)| *row as usize)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mytsdb_histogram::{FloatHistogram, Span};
     use mytsdb_model::SeriesRef;
-
-    #[test]
-    fn no_record_ends_within_a_point_that_fits_one() {
-        let mut batch = Batch::default();
-        let mut add = |rows: usize| {
-            let first = batch.len() as u32;
-            (0..rows).for_each(|_| batch.push(SeriesRef(1), 0, 0.0));
-            batch.end_point_of(first);
-        };
-        [4_000, 97, 4_096, 4_097, 1, 2].into_iter().for_each(&mut add);
-        let records: Vec<_> = records(&batch).collect();
-        assert_eq!(records, [0..4_000, 4_000..4_097, 4_097..8_193, 8_193..12_289, 12_289..12_293]);
-    }
-
-    #[test]
-    fn records_end_between_points_where_histograms_are_large() {
-        let buckets = 30_000;
-        let large = FloatHistogram {
-            schema: 3,
-            positive_spans: vec![Span { offset: 0, length: buckets }],
-            positive_buckets: (0..buckets).map(|i| f64::from(i % 2 * 1_000_000_007)).collect(),
-            ..FloatHistogram::default()
-        };
-        let mut batch = Batch::default();
-        batch.push_histogram(SeriesRef(1), 0, 0, &large).unwrap();
-        let (bytes, mut time) = (batch.histograms_in(&(0..1))[0].1.len(), 1);
-        let fit = RECORD_BYTES / bytes;
-        assert!((2..20).contains(&fit), "{bytes}");
-        for rows in [fit, 3 * fit, 1, 1] {
-            let first = batch.len() as u32;
-            for _ in 0..rows {
-                batch.push_histogram(SeriesRef(1), time, 0, &large).unwrap();
-                time += 1;
-            }
-            batch.end_point_of(first);
-        }
-        let records: Vec<_> = records(&batch).collect();
-        let ends: Vec<_> = records.iter().map(|rows| rows.end).collect();
-        assert_eq!(ends, [1, 1 + fit, 1 + 4 * fit, 3 + 4 * fit]);
-        assert!(records.windows(2).all(|pair| pair[0].end == pair[1].start) && records[0].start == 0);
-    }
 
     #[test]
     fn points_are_refused_whole_and_what_is_left_keeps_its_numbers() {

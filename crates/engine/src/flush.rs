@@ -11,14 +11,14 @@
 //! A crash before 4 replays the old log over the new block: the same samples twice, which a read merges.
 
 use crate::chunk::Sealer;
-use crate::commit::RECORD_BYTES;
 use crate::head::{Frozen, MemSeries};
+use crate::records::log_columns;
 use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, BlockWriter, ChunkRef};
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::TimeRange;
 use mytsdb_stop::StopSign;
-use mytsdb_wal::{CheckpointWriter, RECORD_ROWS_MAX, Rows, Wal};
+use mytsdb_wal::Wal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -202,7 +202,7 @@ impl Engine {
             if !columns.histograms.is_empty() || !columns.start_timestamps_ms.is_empty() {
                 let own = columns.split_off(from);
                 columns.start_timestamps_ms.clear();
-                log_columns(&mut writer, series, &own)?;
+                log_columns(&mut writer, (series.series, &series.labels), &own)?;
             }
             refs.resize(columns.timestamps_ms.len(), series.series);
             if refs.len() >= CHECKPOINT_ROWS {
@@ -236,38 +236,6 @@ impl Engine {
         self.metrics.blocks.set(blocks.len() as f64);
         self.metrics.block_bytes.set(blocks.iter().map(|b| b.meta().bytes).sum::<u64>() as f64);
     }
-}
-
-/// Puts samples of a series, in any order, into a checkpoint.
-fn log_columns(writer: &mut CheckpointWriter, series: &MemSeries, columns: &Columns) -> Result<(), EngineError> {
-    let refs = vec![series.series; RECORD_ROWS_MAX];
-    let (times, starts) = (&columns.timestamps_ms, &columns.start_timestamps_ms);
-    for from in (0..times.len()).step_by(RECORD_ROWS_MAX) {
-        let rows = from..times.len().min(from + RECORD_ROWS_MAX);
-        let (timestamps_ms, starts_ms) = (&times[rows.clone()], starts.get(rows.clone()).unwrap_or_default());
-        let (refs, values) = (&refs[..rows.len()], &columns.values[rows]);
-        writer.log_rows(&Rows { refs, timestamps_ms, starts_ms, values, histograms: &[] })?;
-    }
-    let (times, starts) = (&columns.histogram_timestamps_ms, &columns.histogram_start_timestamps_ms);
-    let values = vec![0.0; times.len().min(RECORD_ROWS_MAX)];
-    let (mut from, mut bytes, mut ends) = (0, Vec::new(), vec![0]);
-    for (row, histogram) in columns.histograms.iter().enumerate() {
-        mytsdb_codec::put_histogram(histogram, &mut bytes).map_err(|e| chunk_error(series, e))?;
-        ends.push(bytes.len());
-        let rows = from..row + 1;
-        if bytes.len() < RECORD_BYTES && rows.len() < RECORD_ROWS_MAX && rows.end < times.len() {
-            continue;
-        }
-        let bodies = ends.windows(2).map(|ends| &bytes[ends[0]..ends[1]]);
-        let histograms = &(0..).zip(bodies).collect::<Vec<(u32, &[u8])>>()[..];
-        let (timestamps_ms, starts_ms) = (&times[rows.clone()], starts.get(rows.clone()).unwrap_or_default());
-        let (refs, values) = (&refs[..rows.len()], &values[..rows.len()]);
-        writer.log_rows(&Rows { refs, timestamps_ms, starts_ms, values, histograms })?;
-        from = rows.end;
-        bytes.clear();
-        ends.truncate(1);
-    }
-    Ok(())
 }
 
 fn chunk_error(series: &MemSeries, source: mytsdb_codec::CodecError) -> EngineError {

@@ -43,6 +43,7 @@ mod head;
 mod judge;
 mod metrics;
 mod options;
+mod records;
 mod recovery;
 mod retention;
 mod room;
