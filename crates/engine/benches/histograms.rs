@@ -22,7 +22,7 @@ const BUCKETS: usize = 160;
 const STEP_MS: i64 = 15_000;
 const START_MS: i64 = 1_699_999_200_000;
 /// Samples of a series in the block that is measured.
-const ROUNDS: i64 = 120;
+const ROUNDS: i64 = 190;
 
 /// A Poisson number of a mean below 700 (Knuth).
 fn poisson(random: &mut Random, mean: f64) -> f64 {
