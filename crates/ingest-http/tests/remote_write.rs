@@ -187,7 +187,9 @@ async fn what_is_stored_is_204_and_version_2_hears_how_much() {
     assert_eq!((answer.status, &answer.text[..], answer.written()), (204, "", None));
     let answer = server.post(V2, &v2(&[("c", &[7, 8]), ("d", &[9])], false)).await;
     assert_eq!((answer.status, &answer.text[..], answer.written()), (204, "", Some([3, 0, 0])));
-    assert_eq!(server.stored(), 6);
+    let answer = server.post(V2, &v2(&[("e", &[7]), ("f", &[])], true)).await;
+    assert_eq!((answer.status, &answer.text[..], answer.written()), (204, "", Some([1, 2, 0])));
+    assert_eq!(server.stored(), 9);
     assert_eq!(server.store.samples.lock().unwrap()[5], ("{__name__=\"d\"}".to_owned(), 9, 1.5));
     for (content_type, written) in [(V1, None), (V2, Some([0, 0, 0]))] {
         let answer = server.post(content_type, b"").await;

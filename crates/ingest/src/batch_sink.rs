@@ -78,12 +78,20 @@ impl<A: Appender> mytsdb_remote_write::Sink for BatchSink<'_, A> {
     }
 
     #[inline]
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, _: i64, value: f64) {
-        self.batch.push(series, timestamp_ms, value);
+    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: f64) {
+        self.batch.push_since(series, timestamp_ms, start_ms, value);
     }
 
-    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram) -> Result<(), Refused> {
-        Err(Refused::new(RefusalReason::Unsupported, "native histograms are not stored yet"))
+    fn append_histogram(
+        &mut self,
+        series: SeriesRef,
+        timestamp_ms: i64,
+        start_ms: i64,
+        histogram: FloatHistogram,
+    ) -> Result<(), Refused> {
+        let pushed = self.batch.push_histogram(series, timestamp_ms, start_ms, &histogram);
+        // Translations hand on valid histograms only, so that what is left is size.
+        pushed.map_err(|error| Refused::new(RefusalReason::Limit, error.to_string()))
     }
 }
 

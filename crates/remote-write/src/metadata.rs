@@ -54,7 +54,8 @@ pub(crate) fn record_v2(
 fn record(metadata: &Metadata, family: &[u8], kind: u64, help: &[u8], unit: &[u8]) {
     let texts = (std::str::from_utf8(family), std::str::from_utf8(help), std::str::from_utf8(unit));
     if let (Ok(family), Ok(help), Ok(unit)) = texts
-        && !family.is_empty()
+        // Prometheus sends empty ones for series of which it knows nothing, which must not hide what others said.
+        && !(family.is_empty() || kind_of(kind) == FamilyKind::Unknown && help.is_empty() && unit.is_empty())
         && family.len() <= FAMILY_BYTES_MAX
         && unit.len() <= FAMILY_BYTES_MAX
     {

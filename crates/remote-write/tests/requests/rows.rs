@@ -3,7 +3,7 @@
 use crate::proto::{Kind, MetadataV2, MetricMetadata, TimeSeries, as_v2};
 use crate::{Store, encode, options, receiver, request, series, translate};
 use mytsdb_model::stale_nan;
-use mytsdb_remote_write::{Receiver, Version};
+use mytsdb_remote_write::{Options, Receiver, Version};
 use prost::Message;
 
 #[test]
@@ -178,6 +178,9 @@ fn metadata_is_kept_by_family() {
     let help_ref = v2.symbols.len() as u32 - 2;
     v2.timeseries[0].metadata = Some(MetadataV2 { kind: Kind::Histogram as i32, help_ref, unit_ref: help_ref + 1 });
     receiver.translate(Version::V2, &v2.encode_to_vec(), 0, &mut Store::default()).unwrap();
+    v2.timeseries[0].metadata = Some(MetadataV2::default());
+    let told_nothing = Receiver::new(Options { fingerprint_seed: 9, ..options.clone() });
+    told_nothing.translate(Version::V2, &v2.encode_to_vec(), 0, &mut Store::default()).unwrap();
     let known: Vec<_> =
         options.metadata.all().into_iter().map(|(name, m)| (name, m.kind.as_str(), m.help, m.unit)).collect();
     let wanted = [("requests_total", "counter", "Requests.", ""), ("size", "histogram", "Sizes.", "bytes")];
