@@ -175,6 +175,7 @@ mod tests {
         let series = |slot: usize| Series {
             labels: BTreeMap::from([("slot".to_owned(), slot.to_string())]),
             samples: samples.iter().map(|&(timestamp_ms, number)| (timestamp_ms, value_of(number, slot))).collect(),
+            histograms: Vec::new(),
         };
         (0..SLOT_COUNT).map(series).collect()
     }

@@ -85,7 +85,9 @@ impl Prometheus {
                 }
             }
             verdict.series = wanted.len();
-            verdict.samples.push((what, wanted.values().map(Vec::len).sum()));
+            let histograms = wanted.values().map(|row| row.histograms.len()).sum();
+            ensure!(histograms > 0, "Prometheus has no native histograms of itself");
+            verdict.counts.push((what, wanted.values().map(|row| row.samples.len()).sum(), histograms));
         }
         self.check_counters()?;
         let (family, kind) = FAMILY;
@@ -113,13 +115,16 @@ impl Prometheus {
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     series: usize,
-    samples: Vec<(&'static str, usize)>,
+    /// What, floats, histograms.
+    counts: Vec<(&'static str, usize, usize)>,
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "remote write: {} series the same on both sides by 1.0 and 2.0", self.series)?;
-        self.samples.iter().try_for_each(|(what, count)| write!(f, ", {count} {what}"))
+        let mut counts = self.counts.iter();
+        counts
+            .try_for_each(|(what, floats, histograms)| write!(f, "; {what}: {floats} floats, {histograms} histograms"))
     }
 }
 
@@ -129,6 +134,7 @@ fn settings(address: &str, server: &str) -> String {
             "- name: {name}
   url: http://{server}/api/v1/write
   protobuf_message: {message}
+  send_native_histograms: true
   metadata_config: {{send_interval: 2s}}
   queue_config: {{batch_send_deadline: 500ms}}
   write_relabel_configs: [{{target_label: {VIA}, replacement: {name}}}]
@@ -136,7 +142,7 @@ fn settings(address: &str, server: &str) -> String {
         )
     };
     format!(
-        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s, scrape_native_histograms: true}}
 scrape_configs:
 - job_name: prometheus
   static_configs: [{{targets: ['{address}']}}]
@@ -150,29 +156,41 @@ remote_write:
 }
 
 /// Samples by labels but for the one that was added on the way, bit for bit.
-type Rows = BTreeMap<BTreeMap<String, String>, Vec<(i64, u64)>>;
+type Rows = BTreeMap<BTreeMap<String, String>, Row>;
+
+/// Floats by their times, and histograms as they are written.
+#[derive(Debug, Default, PartialEq)]
+struct Row {
+    samples: Vec<(i64, u64)>,
+    histograms: Vec<String>,
+}
 
 fn rows(series: Vec<Series>) -> Rows {
     let row = |mut series: Series| {
         series.labels.remove(VIA);
         // Both sides write any NaN as NaN.
         let bits = |value: f64| if value.is_nan() { u64::MAX } else { value.to_bits() };
-        (series.labels, series.samples.into_iter().map(|(time_ms, value)| (time_ms, bits(value))).collect())
+        let samples = series.samples.into_iter().map(|(time_ms, value)| (time_ms, bits(value))).collect();
+        (series.labels, Row { samples, histograms: series.histograms })
     };
     series.into_iter().map(row).collect()
 }
 
 /// The first difference, in words.
 fn difference(wanted: &Rows, found: &Rows) -> Option<String> {
-    for (labels, samples) in wanted {
+    for (labels, row) in wanted {
         match found.get(labels) {
             None => return Some(format!("{labels:?} is missing")),
-            Some(there) if there != samples => {
-                let missing = samples.iter().filter(|sample| !there.contains(sample)).count();
+            Some(there) if there != row => {
+                let samples = row.samples.iter().filter(|sample| !there.samples.contains(sample)).count();
+                let histograms = row.histograms.iter().find(|histogram| !there.histograms.contains(histogram));
                 return Some(format!(
-                    "{labels:?} has {} samples instead of {}, {missing} are missing",
-                    there.len(),
-                    samples.len()
+                    "{labels:?} has {} samples and {} histograms instead of {} and {}; {samples} samples are missing, \
+                     histograms: {histograms:?}",
+                    there.samples.len(),
+                    there.histograms.len(),
+                    row.samples.len(),
+                    row.histograms.len()
                 ));
             }
             Some(_) => {}
@@ -193,14 +211,14 @@ mod tests {
     fn sent(samples: &[(i64, f64)], via: Option<&str>) -> Rows {
         let mut labels = BTreeMap::from([("__name__".to_owned(), "up".to_owned())]);
         labels.extend(via.map(|via| (VIA.to_owned(), via.to_owned())));
-        rows(vec![Series { labels, samples: samples.to_vec() }])
+        rows(vec![Series { labels, samples: samples.to_vec(), histograms: vec!["h".to_owned()] }])
     }
 
     #[test]
     fn sides_differ_by_a_sample_a_value_or_a_series() {
         let wanted = sent(&[(1, 1.0), (2, f64::NAN)], None);
         assert_eq!(difference(&wanted, &sent(&[(1, 1.0), (2, f64::NAN)], Some("v1"))), None);
-        assert!(difference(&wanted, &sent(&[(1, 1.0)], None)).unwrap().contains("1 are missing"));
+        assert!(difference(&wanted, &sent(&[(1, 1.0)], None)).unwrap().contains("1 samples are missing"));
         assert!(difference(&wanted, &sent(&[(1, 2.0), (2, f64::NAN)], None)).is_some());
         assert!(difference(&wanted, &Rows::new()).unwrap().contains("is missing"));
         assert!(difference(&Rows::new(), &wanted).unwrap().contains("one too many"));

@@ -21,6 +21,8 @@ pub(crate) struct Series {
     pub(crate) labels: BTreeMap<String, String>,
     /// (milliseconds since the epoch, value)
     pub(crate) samples: Vec<(i64, f64)>,
+    /// Native histograms with their times, as the server writes them.
+    pub(crate) histograms: Vec<String>,
 }
 
 impl Client {
@@ -75,8 +77,8 @@ fn parse_result(body: &Value) -> anyhow::Result<Vec<Series>> {
     ensure!(body["status"] == "success", "status {}: {}", body["status"], body["error"]);
     ensure!(body["warnings"].is_null(), "warnings: {}", body["warnings"]);
     let samples_of: fn(&Value) -> Option<Vec<Value>> = match body["data"]["resultType"].as_str() {
-        Some("vector") => |series| Some(vec![series["value"].clone()]),
-        Some("matrix") => |series| series["values"].as_array().cloned(),
+        Some("vector") => |series| Some(series.get("value").into_iter().cloned().collect()),
+        Some("matrix") => |series| series.get("values").map_or(Some(Vec::new()), |values| values.as_array().cloned()),
         other => bail!("unexpected result type {other:?}"),
     };
     let result = body["data"]["result"].as_array().context("no result")?;
@@ -88,7 +90,8 @@ fn parse_result(body: &Value) -> anyhow::Result<Vec<Series>> {
             let labels = labels.iter().map(label).collect::<Option<_>>().context("a label that is no string")?;
             let samples = samples_of(series).context("no samples")?;
             let samples = samples.iter().map(parse_sample).collect::<Option<_>>().context("a malformed sample")?;
-            Ok(Series { labels, samples })
+            let histograms = series["histograms"].as_array().into_iter().flatten().chain(series.get("histogram"));
+            Ok(Series { labels, samples, histograms: histograms.map(Value::to_string).collect() })
         })
         .collect()
 }
@@ -111,6 +114,10 @@ mod tests {
         let series = parse_result(&vector).unwrap();
         assert_eq!(series[0].labels["__name__"], "up");
         assert_eq!(series[0].samples, [(1_700_000_000_123, 1.0)]);
+        let histograms = json!({"status": "success", "data": {"resultType": "matrix", "result": [
+            {"metric": {}, "histograms": [[1, {"count": "2"}]]}]}});
+        let series = parse_result(&histograms).unwrap();
+        assert_eq!((series[0].samples.len(), &series[0].histograms[0][..]), (0, r#"[1,{"count":"2"}]"#));
         let matrix = json!({"status": "success", "data": {"resultType": "matrix", "result": [
             {"metric": {}, "values": [[1, "0.5"], [1.001, "+Inf"]]}]}});
         assert_eq!(parse_result(&matrix).unwrap()[0].samples, [(1_000, 0.5), (1_001, f64::INFINITY)]);
