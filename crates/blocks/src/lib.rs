@@ -16,14 +16,16 @@ mod compaction_record;
 mod error;
 mod layout;
 mod output;
+mod tombstone;
 mod v1;
 mod v2;
 
 pub use block::{Block, BlockMeta};
 pub use block_file::{block_file_name, list_blocks, parse_block_file_name, sweep_unpublished};
 pub use chunk::{ChunkData, ChunkMeta, ChunkRef, ChunkStats};
-pub use compact::{Compacted, Compaction, Hidden, compact};
+pub use compact::{Compacted, Compaction, Hidden, compact, keep};
 pub use compaction_record::{CompactionRecord, CompactionState};
 pub use error::BlockError;
+pub use tombstone::Tombstone;
 pub use v1::BlockWriterV1;
 pub use v2::BlockWriter;

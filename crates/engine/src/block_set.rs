@@ -1,8 +1,8 @@
 //! The blocks being served: an immutable list that is replaced whole.
 
 use crate::EngineError;
+use crate::served::Served;
 use crate::value::Value;
-use mytsdb_blocks::Block;
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, TimeRange};
 use parking_lot::RwLock;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 /// Blocks in ascending order of id, which is the order in which they were written.
-pub(crate) type BlockList = Arc<[Arc<Block>]>;
+pub(crate) type BlockList = Arc<[Arc<Served>]>;
 
 /// The list in force, and the newest time that any block covers.
 pub(crate) struct BlockSet {
@@ -21,7 +21,7 @@ pub(crate) struct BlockSet {
 }
 
 impl BlockSet {
-    pub(crate) fn new(blocks: Vec<Arc<Block>>) -> Self {
+    pub(crate) fn new(blocks: Vec<Arc<Served>>) -> Self {
         let set = Self {
             list: RwLock::new(Arc::from([])),
             maxt_ms: AtomicI64::new(i64::MIN),
@@ -49,7 +49,7 @@ impl BlockSet {
     }
 
     /// Takes some blocks out and puts others in, in one step for whoever lists them.
-    pub(crate) fn exchange(&self, gone: impl Fn(&Block) -> bool, new: Vec<Arc<Block>>) {
+    pub(crate) fn exchange(&self, gone: impl Fn(&Served) -> bool, new: Vec<Arc<Served>>) {
         let mut list = self.list.write();
         let mut blocks: Vec<_> = list.iter().filter(|b| !gone(b)).cloned().chain(new).collect();
         blocks.sort_by_key(|b| b.meta().id);
@@ -82,7 +82,7 @@ impl StoredValues {
     /// The time of the newest sample that the blocks have of a series. Looks into blocks from the newest on, until none left
     /// can have a newer one.
     pub(crate) fn newest_ms(&mut self, labels: &Labels) -> Option<i64> {
-        let mut blocks: Vec<&Arc<Block>> = self.blocks.iter().collect();
+        let mut blocks: Vec<&Arc<Served>> = self.blocks.iter().collect();
         blocks.sort_by_key(|block| std::cmp::Reverse(block.meta().range.maxt));
         let mut newest = None;
         let mut chunks = Vec::new();
@@ -135,33 +135,14 @@ impl StoredValues {
 /// Decodes what a block has of a series in a range behind what the columns hold; tells whether that, with what they hold
 /// from `from` on, is in order.
 pub(crate) fn read_series(
-    block: &Block,
+    block: &Served,
     labels: &Labels,
     range: TimeRange,
     out: &mut Columns,
     from: Mark,
 ) -> Result<bool, EngineError> {
     match block.find(labels)? {
-        Some(ordinal) => read_ordinal(block, ordinal, range, out, from),
+        Some(ordinal) => block.read(ordinal, range, out, from),
         None => Ok(true),
     }
-}
-
-/// The same, for a series that has been found.
-pub(crate) fn read_ordinal(
-    block: &Block,
-    ordinal: u32,
-    range: TimeRange,
-    out: &mut Columns,
-    from: Mark,
-) -> Result<bool, EngineError> {
-    let mut ordered = true;
-    let mut chunks = Vec::new();
-    block.chunks_into(ordinal, range, &mut chunks)?;
-    for chunk in chunks {
-        let at = out.mark();
-        block.read_samples(&chunk, out)?;
-        ordered &= out.continues_at(at, from);
-    }
-    Ok(ordered)
 }

@@ -46,6 +46,10 @@ pub struct Engine {
     /// Held for the whole of a merge of blocks, so that there is one at a time.
     pub(crate) compacting: Mutex<crate::compact::state::CompactState>,
     pub(crate) floor: crate::floor::Floor,
+    /// Locked before the flush, the retired blocks and the committer, if several are.
+    pub(crate) deletions: Mutex<crate::deletions::Deletions>,
+    /// Counts deletions of this run.
+    pub(crate) deletion_count: AtomicU64,
     /// Held while blocks are taken out of service.
     pub(crate) retired: Mutex<crate::compact::state::Retired>,
     /// The head has had no histogram, and no sample with a start time, since it was opened.

@@ -32,6 +32,14 @@ pub enum EngineError {
         /// What must be.
         floor_bytes: u64,
     },
+    /// So many deletions wait for their blocks to be written anew. Again, later, helps.
+    #[error(
+        "{limit} deletions wait for their samples to leave the disk, which is the limit: clean the tombstones first"
+    )]
+    Deletions {
+        /// The limit in force.
+        limit: usize,
+    },
     /// A sample names a series that the head no longer knows. Resolving its labels again helps.
     #[error("series reference is no longer known")]
     UnknownSeries,

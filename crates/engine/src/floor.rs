@@ -41,7 +41,7 @@ impl Floor {
         self.is_low.load(Ordering::Relaxed)
     }
 
-    /// Takes note of the room that there is; tells whether writes are refused.
+    /// Takes note of what is free; whether that is too little.
     pub(crate) fn look(&self, free_bytes: u64) -> bool {
         let enough = if self.is_low() {
             self.floor_bytes.saturating_add(self.floor_bytes / RESUME_PARTS)

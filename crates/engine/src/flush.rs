@@ -13,8 +13,9 @@
 use crate::chunk::Sealer;
 use crate::head::{Frozen, MemSeries};
 use crate::records::log_columns;
+use crate::served::Served;
 use crate::{Engine, EngineError};
-use mytsdb_blocks::{Block, BlockWriter, ChunkRef};
+use mytsdb_blocks::{Block, BlockWriter, ChunkRef, Tombstone};
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::TimeRange;
 use mytsdb_stop::StopSign;
@@ -36,11 +37,31 @@ const CHECKPOINT_ROWS: usize = 16_384;
 #[derive(Debug, Default)]
 pub(crate) struct FlushState {
     next_block_id: u64,
+    /// The last checkpoint, which stands for all segments of lower ids.
+    log_from: u64,
+    /// The youngest tombstone, and the youngest of which nothing is in the log: a checkpoint has been written since.
+    tombstone: u64,
+    checkpointed_tombstone: u64,
 }
 
 impl FlushState {
-    pub(crate) fn new(next_block_id: u64) -> Self {
-        Self { next_block_id }
+    pub(crate) fn new(next_block_id: u64, log_from: u64) -> Self {
+        Self { next_block_id, log_from, ..Self::default() }
+    }
+
+    /// No block has this id or a higher one.
+    pub(crate) fn next_block_id(&self) -> u64 {
+        self.next_block_id
+    }
+
+    /// Notes a deletion: no flush is under way.
+    pub(crate) fn note(&mut self, tombstone: &Tombstone) {
+        self.tombstone = tombstone.id;
+    }
+
+    /// Whether the log has nothing that a tombstone hides.
+    pub(crate) fn is_behind(&self, tombstone: &Tombstone) -> bool {
+        self.log_from > tombstone.segments_below || self.checkpointed_tombstone >= tombstone.id
     }
 
     /// The first of `count` ids that nobody else gets.
@@ -82,6 +103,7 @@ impl Engine {
             (done.flushed_samples, done.removed_series) = flushed;
         }
         done.expired_blocks = self.expire()?;
+        self.retire_tombstones()?;
         Ok(done)
     }
 
@@ -115,6 +137,9 @@ impl Engine {
         if !frozen.is_empty() {
             let blocks = self.write_blocks(&mut state, &frozen)?;
             flushed = blocks.iter().map(|block| block.meta().sample_count).sum();
+            // No deletion is about them: it would have been under way since before their samples were frozen.
+            let serve = |block| Served::new(block, []).map(Arc::new);
+            let blocks = blocks.into_iter().map(serve).collect::<Result<_, _>>()?;
             {
                 // Between two groups: a group that looks for the value of a late sample finds it in the head or in
                 // the blocks it lists, never in neither.
@@ -129,6 +154,8 @@ impl Engine {
             drop(frozen);
         }
         self.checkpoint(first_segment, &all)?;
+        state.log_from = first_segment.0;
+        state.checkpointed_tombstone = state.tombstone;
         self.late_samples.store(0, Ordering::Relaxed); // only steers when to flush
         self.flushed_until_ms.fetch_max(cut_ms, Ordering::Release); // pairs with the Acquire in `maintain`
         let removed = self.remove_idle();

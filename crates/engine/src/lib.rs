@@ -35,6 +35,8 @@ mod chunk;
 mod clock;
 mod commit;
 mod compact;
+mod delete;
+mod deletions;
 mod engine;
 mod error;
 mod floor;
@@ -48,6 +50,7 @@ mod recovery;
 mod retention;
 mod room;
 mod select;
+mod served;
 mod value;
 
 pub use append::{Batch, COMPANION_FILL_MIN, Companion, Done, Outcome, Refusal};

@@ -32,6 +32,9 @@ const DISK_FLOOR_BYTES: Description =
     Description::new("mytsdb_engine_disk_floor_bytes", "Free space below which writes are refused.");
 const DISK_LOW: Description =
     Description::new("mytsdb_engine_disk_low", "1 while writes are refused because the disk has hardly any room left.");
+const DELETIONS: Description = Description::new("mytsdb_engine_deletions_total", "Deletions of samples by selector.");
+const TOMBSTONES: Description =
+    Description::new("mytsdb_engine_tombstones", "Deletions whose samples are still on the disk, hidden.");
 const COMPACTIONS: Description = Description::new("mytsdb_engine_compactions_total", "Merges of blocks.");
 const COMPACTION_FAILURES: Description =
     Description::new("mytsdb_engine_compaction_failures_total", "Merges of blocks that failed.");
@@ -80,6 +83,8 @@ pub(crate) struct Metrics {
     pub(crate) disk_free_bytes: Gauge,
     pub(crate) disk_floor_bytes: Gauge,
     pub(crate) disk_low: Gauge,
+    pub(crate) deletions: Counter,
+    pub(crate) tombstones: Gauge,
     pub(crate) compactions: Counter,
     pub(crate) compaction_failures: Counter,
     pub(crate) compactions_postponed: Counter,
@@ -121,6 +126,8 @@ impl Metrics {
             disk_free_bytes: registry.gauge(&DISK_FREE_BYTES, &[]),
             disk_floor_bytes: registry.gauge(&DISK_FLOOR_BYTES, &[]),
             disk_low: registry.gauge(&DISK_LOW, &[]),
+            deletions: registry.counter(&DELETIONS, &[]),
+            tombstones: registry.gauge(&TOMBSTONES, &[]),
             compactions: registry.counter(&COMPACTIONS, &[]),
             compaction_failures: registry.counter(&COMPACTION_FAILURES, &[]),
             compactions_postponed: registry.counter(&COMPACTIONS_POSTPONED, &[]),

@@ -1,7 +1,7 @@
 //! Retention: blocks that are too old, or too much together, are deleted.
 
+use crate::served::Served;
 use crate::{Engine, EngineError};
-use mytsdb_blocks::Block;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -31,14 +31,14 @@ impl Engine {
         Ok(expired.len())
     }
 
-    fn expired(&self, blocks: &[Arc<Block>]) -> Vec<Arc<Block>> {
+    fn expired(&self, blocks: &[Arc<Served>]) -> Vec<Arc<Served>> {
         // The clock alone must not decide: a jump ahead would delete what is not old.
         let now_ms = self.clock.now_ms().min(self.newest_ms.load(Ordering::Relaxed));
         let oldest_ms = now_ms.saturating_sub(self.options.retention_ms);
-        let mut by_age: Vec<&Arc<Block>> = blocks.iter().collect();
+        let mut by_age: Vec<&Arc<Served>> = blocks.iter().collect();
         by_age.sort_by_key(|block| (block.meta().range.maxt, block.meta().id));
         let mut bytes = blocks.iter().map(|block| block.meta().bytes).sum::<u64>().saturating_add(self.wal_bytes());
-        let is_gone = |block: &&Arc<Block>| {
+        let is_gone = |block: &&Arc<Served>| {
             let too_much = self.options.retention_bytes.is_some_and(|bytes_max| bytes > bytes_max);
             let gone = block.meta().range.maxt < oldest_ms || too_much;
             bytes = bytes.saturating_sub(if gone { block.meta().bytes } else { 0 });

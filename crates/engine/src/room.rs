@@ -1,4 +1,4 @@
-//! Room on the disk: what the engine does at the floor.
+//! Room on the disk: looked at before each group, and by the maintenance.
 
 use crate::{Engine, EngineError};
 

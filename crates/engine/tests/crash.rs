@@ -1,7 +1,7 @@
 //! Crash enumeration: the machine loses power at any call to the disk, and nothing acknowledged is gone afterwards.
 //!
 //! Each run plays random operations (batches of both kinds, in order, late, repeated and conflicting; flushes; compactions;
-//! clean restarts) on
+//! deletions; clean restarts) on
 //! a simulated disk that stops at a random call, takes an image of what a power cut may leave, opens it, and
 //! compares with a model. Then it goes on from there, so crashes hit recovery and crashed recoveries too.
 //!
@@ -27,8 +27,16 @@ const STEP_MS: i64 = 10;
 #[derive(Default, Clone)]
 struct Model {
     stored: BTreeMap<(usize, i64), f64>,
+    /// A deletion of which it is not known whether it has happened: a series, or all, and times.
+    maybe_deleted: Option<(Option<usize>, TimeRange)>,
     /// Points, each there as a whole or not at all.
     maybe: Vec<Vec<((usize, i64), f64)>>,
+}
+
+impl Model {
+    fn delete(&mut self, series: Option<usize>, range: TimeRange) {
+        self.stored.retain(|(of, time), _| series.is_some_and(|series| series != *of) || !range.contains(*time));
+    }
 }
 
 struct World {
@@ -74,6 +82,13 @@ fn read_all(engine: &Engine) -> BTreeMap<(usize, i64), f64> {
 /// Compares, and takes over what turned out to be there of the uncertain.
 fn verify(world: &mut World, engine: &Engine) {
     let read = read_all(engine);
+    if let Some((series, range)) = world.model.maybe_deleted.take() {
+        let before = world.model.clone();
+        world.model.delete(series, range);
+        if read != world.model.stored {
+            world.model = before;
+        }
+    }
     for (key, value) in &world.model.stored {
         assert_eq!(read.get(key), Some(value), "acknowledged sample {key:?} is lost or changed");
     }
@@ -89,7 +104,7 @@ fn verify(world: &mut World, engine: &Engine) {
     }
     let phantoms: Vec<_> = read.iter().filter(|(key, value)| possible.get(key) != Some(value)).collect();
     assert!(read == possible, "phantoms {phantoms:?}, or a point in part: {:?}", world.model.maybe);
-    world.model = Model { stored: read, maybe: Vec::new() };
+    world.model = Model { stored: read, ..Model::default() };
 }
 
 /// One batch; false when the disk has stopped.
@@ -167,6 +182,24 @@ fn play(world: &mut World, random: &mut Random, operations: usize) -> bool {
                     return true;
                 }
             }
+            7 => {
+                let series = (!random.one_in(4)).then(|| random.below(SERIES as u64) as usize);
+                let from_ms = world.now_ms - random.below(600) as i64 * STEP_MS;
+                let range = TimeRange::new(from_ms, from_ms + random.below(300) as i64 * STEP_MS);
+                let all = [Matcher::equal("__name__", "m")];
+                let one = series.map(|series| Matcher::equal("series", series.to_string()));
+                let selector: Vec<Matcher> = all.into_iter().chain(one).collect();
+                if engine.delete_series(&[selector], range).is_err() {
+                    world.model.maybe_deleted = Some((series, range));
+                    return true;
+                }
+                world.model.delete(series, range);
+                verify(world, &engine);
+            }
+            8 if random.one_in(3) => match engine.clean_tombstones(StopSign::NEVER, &mut |_| ()) {
+                Ok(_) => verify(world, &engine),
+                Err(_) => return true,
+            },
             6 => loop {
                 match engine.compact(StopSign::NEVER, &mut |_| ()) {
                     Ok(Some(_)) => verify(world, &engine),

@@ -24,7 +24,7 @@ pub use checkpoint::CheckpointWriter;
 pub use error::WalError;
 pub use log::{Durability, Wal, WalOptions};
 pub use record::Record;
-pub use replay::replay;
+pub use replay::{LogFile, replay, replay_files};
 pub use report::{Damage, DamageKind, ReplayReport};
 pub use rows::Rows;
 pub use samples::ROWS_MAX as RECORD_ROWS_MAX;

@@ -13,6 +13,15 @@ use crate::{Record, Rows, SegmentId, WalError};
 use mytsdb_io::Disk;
 use std::path::Path;
 
+/// A file that a replay reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFile {
+    /// A checkpoint: it stands for all segments of lower ids.
+    Checkpoint(SegmentId),
+    /// A segment.
+    Segment(SegmentId),
+}
+
 /// Gives every record of the log in `dir` to `sink`, in the order of logging, and changes nothing.
 ///
 /// A missing directory is an empty log. Memory: one frame. Cost: one sequential read of every file (checkpoints
@@ -21,6 +30,19 @@ use std::path::Path;
 /// # Errors
 /// If the disk fails, or a file was written by another release.
 pub fn replay(disk: &dyn Disk, dir: &Path, sink: &mut dyn FnMut(Record<'_>)) -> Result<ReplayReport, WalError> {
+    replay_files(disk, dir, &mut |_| (), sink)
+}
+
+/// The same; `begin` hears which file the records come from that follow.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_files(
+    disk: &dyn Disk,
+    dir: &Path,
+    begin: &mut dyn FnMut(LogFile),
+    sink: &mut dyn FnMut(Record<'_>),
+) -> Result<ReplayReport, WalError> {
     let mut report = ReplayReport::new();
     if !disk.exists(dir).map_err(WalError::disk("stat", dir))? {
         return Ok(report);
@@ -33,6 +55,7 @@ pub fn replay(disk: &dyn Disk, dir: &Path, sink: &mut dyn FnMut(Record<'_>)) -> 
     let mut replay = Replay {
         disk,
         dir,
+        begin,
         sink,
         decoder: RecordDecoder::default(),
         report,
@@ -66,6 +89,7 @@ struct Region {
 struct Replay<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
+    begin: &'a mut dyn FnMut(LogFile),
     sink: &'a mut dyn FnMut(Record<'_>),
     decoder: RecordDecoder,
     report: ReplayReport,
@@ -105,6 +129,7 @@ impl Replay<'_> {
     fn checkpoint(&mut self, id: SegmentId) -> Result<(), WalError> {
         let mut scan = FrameScan::open(self.disk, self.dir, FileKind::Checkpoint, id)?;
         self.report.checkpoint = Some(id);
+        (self.begin)(LogFile::Checkpoint(id));
         loop {
             match scan.step()? {
                 Step::Frame { header, offset, skipped } => {
@@ -157,6 +182,7 @@ impl Replay<'_> {
         let mut scan = FrameScan::open(self.disk, self.dir, FileKind::Segment, this.id)?;
         let name = scan.file_name();
         self.report.segments += 1;
+        (self.begin)(LogFile::Segment(this.id));
         match this.first_sequence {
             Some(first) => self.reach_header(first, &name),
             None => self.bad_header(&name, scan.file_bytes()),

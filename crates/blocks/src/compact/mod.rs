@@ -75,8 +75,8 @@ pub fn compact(
     Ok(done)
 }
 
-/// The samples of `part`, which is in order, that are in `range` and in none of `hidden`, behind what `out` holds.
-fn keep(part: &Columns, range: TimeRange, hidden: &mut [TimeRange], out: &mut Columns) {
+/// Appends the samples of `part`, which is in order, that are in `range` and in none of `hidden`, which is sorted for that.
+pub fn keep(part: &Columns, range: TimeRange, hidden: &mut [TimeRange], out: &mut Columns) {
     hidden.sort_unstable_by_key(|hidden| hidden.mint);
     let mut from = range.mint;
     for hidden in hidden.iter().filter(|hidden| !hidden.is_empty()) {

@@ -11,6 +11,7 @@ mod tests;
 pub(crate) use grid::Grid;
 pub(crate) use settle::{set_aside, settle};
 
+use crate::served::Served;
 use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, BlockError, BlockWriter, Compacted, Compaction, CompactionRecord, compact};
 use mytsdb_model::TimeRange;
@@ -39,9 +40,17 @@ pub struct CompactionDone {
     pub samples: u64,
 }
 
+/// What is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    All,
+    /// Blocks of which something is deleted.
+    Deleted,
+}
+
 /// A merge that has been decided on: blocks, and ids for what comes of them.
 struct Job {
-    inputs: Vec<Arc<Block>>,
+    inputs: Vec<Arc<Served>>,
     ranges: Vec<TimeRange>,
     /// The first of as many ids as there are ranges.
     first_id: u64,
@@ -62,9 +71,27 @@ impl Engine {
         stop: StopSign<'_>,
         pace: &mut dyn FnMut(u64),
     ) -> Result<Option<CompactionDone>, EngineError> {
+        self.compact_what(Wanted::All, stop, pace)
+    }
+
+    /// The same, but only blocks of which something is deleted, and those that Rule S asks for beside them.
+    pub(crate) fn compact_deleted(
+        &self,
+        stop: StopSign<'_>,
+        pace: &mut dyn FnMut(u64),
+    ) -> Result<Option<CompactionDone>, EngineError> {
+        self.compact_what(Wanted::Deleted, stop, pace)
+    }
+
+    fn compact_what(
+        &self,
+        wanted: Wanted,
+        stop: StopSign<'_>,
+        pace: &mut dyn FnMut(u64),
+    ) -> Result<Option<CompactionDone>, EngineError> {
         let mut state = self.compacting.lock();
         self.finish_retired()?;
-        let Some(job) = self.next_job(&state.failed)? else { return Ok(None) };
+        let Some(job) = self.next_job(wanted, &state.failed)? else { return Ok(None) };
         let start = Instant::now();
         self.metrics.compaction_running.set(1.0);
         let done = self.run(&job, stop, pace);
@@ -91,16 +118,16 @@ impl Engine {
     }
 
     /// Decides what is merged next.
-    fn next_job(&self, failed: &HashSet<u64>) -> Result<Option<Job>, EngineError> {
+    fn next_job(&self, wanted: Wanted, failed: &HashSet<u64>) -> Result<Option<Job>, EngineError> {
         // First without waiting for a flush: mostly there is nothing to do.
-        if self.plan(failed).is_none() {
+        if self.plan(wanted, failed).is_none() {
             return Ok(None);
         }
         // No flush is under way whose ids are lower than those set aside here.
         let mut flushing = self.flushing.lock();
-        let Some(Plan { inputs, ranges }) = self.plan(failed) else { return Ok(None) };
+        let Some(Plan { inputs, ranges }) = self.plan(wanted, failed) else { return Ok(None) };
         let blocks = self.blocks.list();
-        let inputs: Vec<Arc<Block>> = blocks.iter().filter(|b| inputs.contains(&b.meta().id)).cloned().collect();
+        let inputs: Vec<Arc<Served>> = blocks.iter().filter(|b| inputs.contains(&b.meta().id)).cloned().collect();
         let needed =
             inputs.iter().map(|b| b.meta().bytes).sum::<u64>().saturating_add(SPARE_BYTES.max(self.floor.bytes()));
         let dir = self.blocks_dir();
@@ -112,12 +139,17 @@ impl Engine {
         Ok(Some(Job { inputs, ranges, first_id }))
     }
 
-    fn plan(&self, failed: &HashSet<u64>) -> Option<Plan> {
+    fn plan(&self, wanted: Wanted, failed: &HashSet<u64>) -> Option<Plan> {
         let blocks = self.blocks.list();
-        let facts: Vec<Facts> = blocks.iter().filter(|b| !b.meta().range.is_empty()).map(|b| facts(b)).collect();
+        let facts: Vec<Facts> =
+            blocks.iter().filter(|b| !b.meta().range.is_empty()).map(|b| facts(b, wanted)).collect();
         // Acquire pairs with the Release in `flush_before`.
         let flushed_until_ms = self.flushed_until_ms.load(Ordering::Acquire).max(self.blocks.maxt_ms());
-        Situation { blocks: &facts, grid: self.grid(), flushed_until_ms, failed }.plan()
+        let situation = Situation { blocks: &facts, grid: self.grid(), flushed_until_ms, failed };
+        match wanted {
+            Wanted::All => situation.plan(),
+            Wanted::Deleted => situation.outdated(),
+        }
     }
 
     /// Writes the outputs and exchanges them for the inputs; after an error it is as if nothing had been tried.
@@ -141,12 +173,11 @@ impl Engine {
         }
         self.selections_forget(&job.inputs);
         self.report_blocks();
-        let bytes = |blocks: &[Arc<Block>]| blocks.iter().map(|block| block.meta().bytes).sum();
         Ok(CompactionDone {
             blocks_in: job.inputs.len(),
             blocks_out: outputs.len(),
-            bytes_in: bytes(&job.inputs),
-            bytes_out: bytes(&outputs),
+            bytes_in: job.inputs.iter().map(|block| block.meta().bytes).sum(),
+            bytes_out: outputs.iter().map(|block| block.meta().bytes).sum(),
             samples: outputs.iter().map(|block| block.meta().sample_count).sum(),
         })
     }
@@ -158,19 +189,20 @@ impl Engine {
         pace: &mut dyn FnMut(u64),
         outputs: &mut Vec<Arc<Block>>,
     ) -> Result<(), EngineError> {
+        let inputs: Vec<Arc<Block>> = job.inputs.iter().map(|served| served.block().clone()).collect();
         for (id, &range) in (job.first_id..).zip(&job.ranges) {
             let mut writer = BlockWriter::new(self.disk.clone(), &self.blocks_dir(), id)?;
             let mut written = 0;
             let how = &mut Compaction {
                 range,
-                hidden: &|_, _, _| (),
+                hidden: &|input, ordinal, out| job.inputs[input].hidden_into(ordinal, out),
                 stop,
                 pace: &mut |bytes| {
                     pace(bytes - written);
                     written = bytes;
                 },
             };
-            let Compacted { series_count, .. } = compact(&job.inputs, &mut writer, how)?;
+            let Compacted { series_count, .. } = compact(&inputs, &mut writer, how)?;
             stop.check()?;
             if series_count > 0 {
                 outputs.push(writer.finish()?);
@@ -179,7 +211,7 @@ impl Engine {
         Ok(())
     }
 
-    fn selections_forget(&self, blocks: &[Arc<Block>]) {
+    fn selections_forget(&self, blocks: &[Arc<Served>]) {
         for block in blocks {
             self.selections.forget_block(block.meta().id);
         }
@@ -191,9 +223,10 @@ impl Engine {
     }
 }
 
-fn facts(block: &Block) -> Facts {
+fn facts(block: &Served, wanted: Wanted) -> Facts {
     let meta = block.meta();
-    Facts { id: meta.id, range: meta.range, bytes: meta.bytes, is_outdated: block.is_outdated() }
+    let is_outdated = block.hides() || wanted == Wanted::All && block.is_outdated();
+    Facts { id: meta.id, range: meta.range, bytes: meta.bytes, is_outdated }
 }
 
 /// Whether the same merge would fail again.

@@ -151,7 +151,7 @@ impl Situation<'_> {
         None
     }
 
-    fn outdated(&self) -> Option<Plan> {
+    pub(super) fn outdated(&self) -> Option<Plan> {
         self.blocks.iter().filter(|block| block.is_outdated).find_map(|block| {
             let inputs = self.with_those_above(vec![*block]);
             self.checked(&inputs, vec![TimeRange::ALL])

@@ -1,6 +1,7 @@
 //! The exchange of blocks: from step 3 of `docs/compaction.md` on.
 
 use super::state::Retired;
+use crate::served::Served;
 use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, CompactionRecord, CompactionState, block_file_name};
 use std::io::ErrorKind;
@@ -14,15 +15,19 @@ impl Engine {
     pub(super) fn publish_outputs(
         &self,
         pending: &CompactionRecord,
-        inputs: &[Arc<Block>],
+        inputs: &[Arc<Served>],
         outputs: &[Arc<Block>],
     ) -> Result<(), EngineError> {
+        // Those that were made while the merge was under way hide samples of the outputs too.
+        let deletions = self.deletions.lock();
         let mut retired = self.retired.lock();
         let served = self.blocks.list();
-        if !inputs.iter().all(|input| served.iter().any(|block| Arc::ptr_eq(block, input))) {
+        let is_served = |input: &Served| served.iter().any(|block| Arc::ptr_eq(block.block(), input.block()));
+        if !inputs.iter().all(|input| is_served(input)) {
             // One has expired; what is left is another plan.
             return Err(EngineError::Canceled);
         }
+        let new = Self::served(&deletions, outputs.iter().cloned())?;
         let outputs_ids = outputs.iter().map(|block| block.meta().id).collect();
         let record = CompactionRecord { state: CompactionState::Done, outputs: outputs_ids, ..pending.clone() };
         let published = record.publish(&*self.disk, &self.blocks_dir());
@@ -31,9 +36,9 @@ impl Engine {
             record.remove(&*self.disk, &self.blocks_dir())?;
             return Err(error.into());
         }
-        self.blocks.exchange(|block| record.inputs.binary_search(&block.meta().id).is_ok(), outputs.to_vec());
+        self.blocks.exchange(|block| record.inputs.binary_search(&block.meta().id).is_ok(), new);
         retired.record = Some(record);
-        drop(retired);
+        drop((retired, deletions));
         if self.finish_retired().is_err() {
             self.metrics.compaction_failures.inc();
         }

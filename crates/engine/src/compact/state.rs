@@ -1,4 +1,4 @@
-//! What compaction remembers.
+//! What compaction remembers from one time to the next.
 
 use mytsdb_blocks::CompactionRecord;
 use std::collections::HashSet;

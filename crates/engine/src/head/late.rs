@@ -86,6 +86,25 @@ impl Late {
         &self.sealed[..count]
     }
 
+    /// Late samples that are in these runs.
+    pub(super) fn of(sealed: Vec<SealedChunk>) -> Self {
+        Self { sealed, ..Self::default() }
+    }
+
+    /// Compresses everything that is not yet.
+    pub(super) fn seal_all(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
+        self.sealed.extend(sealer.seal(&self.floats, OPEN_SAMPLES_MAX)?);
+        self.floats.clear();
+        self.sealed.extend(sealer.seal_run(&self.histograms)?);
+        self.histograms = Run::default();
+        Ok(())
+    }
+
+    /// All sealed runs.
+    pub(super) fn all_sealed(&self) -> &[SealedChunk] {
+        &self.sealed
+    }
+
     /// Forgets the first `count` sealed runs: they are in a block now.
     pub(super) fn drop_sealed(&mut self, count: usize) {
         self.sealed.drain(..count);

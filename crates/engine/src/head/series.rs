@@ -7,6 +7,8 @@
 //! Invariant T: `sealed` then what is open is strictly ascending in time, and no timestamp of `late` occurs in
 //! them; so a timestamp is in a series' memory at most once.
 
+mod purge;
+
 use super::late::{Late, Open};
 use super::recent::Recent;
 use super::run::{self, Run};

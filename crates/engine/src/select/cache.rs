@@ -156,6 +156,11 @@ impl SelectionCache {
         self.retain(|source| source.is_some());
     }
 
+    /// Forgets everything.
+    pub(crate) fn forget_all(&self) {
+        self.retain(|_| false);
+    }
+
     /// Forgets the lists of a block.
     pub(crate) fn forget_block(&self, id: u64) {
         self.retain(|source| source != Some(id));

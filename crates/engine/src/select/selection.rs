@@ -3,10 +3,11 @@
 use super::cache::Question;
 use super::findings::Finding;
 use super::sources::{BlockSeries, HeadSeries};
-use crate::block_set::{BlockList, read_ordinal, read_series};
+use crate::block_set::{BlockList, read_series};
 use crate::head::MemSeries;
+use crate::served::Served;
 use crate::{Engine, EngineError};
-use mytsdb_blocks::{Block, ChunkMeta};
+use mytsdb_blocks::ChunkMeta;
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, TimeRange};
 use mytsdb_stop::StopSign;
@@ -37,7 +38,7 @@ pub struct Selection<'a> {
     engine: &'a Engine,
     /// All blocks there were, of which `parts` are those asked.
     blocks: BlockList,
-    parts: Vec<(Arc<Block>, Arc<BlockSeries>)>,
+    parts: Vec<(Arc<Served>, Arc<BlockSeries>)>,
     head: Arc<HeadSeries>,
     rows: Rows,
     drops: u64,
@@ -58,7 +59,7 @@ impl<'a> Selection<'a> {
     pub(super) fn new(
         engine: &'a Engine,
         blocks: BlockList,
-        parts: Vec<(Arc<Block>, Arc<BlockSeries>)>,
+        parts: Vec<(Arc<Served>, Arc<BlockSeries>)>,
         head: Arc<HeadSeries>,
         drops: u64,
         question: Question,
@@ -134,11 +135,7 @@ impl<'a> Selection<'a> {
                 }
                 let Some(at) = self.place(source, row) else { continue };
                 looks.before(1)?;
-                stored = range.encloses(block.meta().range) || {
-                    chunks.clear();
-                    block.chunks_into(part.ordinals[at], range, &mut chunks)?;
-                    !chunks.is_empty()
-                };
+                stored = block.has(part.ordinals[at], range, &mut chunks)?;
             }
             if stored {
                 kept.extend((0..sources).map(|source| self.place(source, row).map_or(ABSENT, |at| at as u32)));
@@ -157,19 +154,17 @@ impl<'a> Selection<'a> {
     ) -> Result<bool, EngineError> {
         let Some(head) = self.mem_series(row) else { return Ok(false) };
         for block in self.later_blocks().iter().filter(|b| b.meta().range.overlaps(range)) {
-            if let Some(ordinal) = block.find(&head.labels)? {
-                chunks.clear();
-                block.chunks_into(ordinal, range, chunks)?;
-                if !chunks.is_empty() {
-                    return Ok(true);
-                }
+            if let Some(ordinal) = block.find(&head.labels)?
+                && block.has(ordinal, range, chunks)?
+            {
+                return Ok(true);
             }
         }
         Ok(false)
     }
 
     /// The blocks that have been added since the selection's were listed.
-    fn later_blocks(&self) -> Vec<Arc<Block>> {
+    fn later_blocks(&self) -> Vec<Arc<Served>> {
         let known = self.blocks.last().map(|b| b.meta().id);
         self.engine.blocks.list().iter().filter(|b| Some(b.meta().id) > known).cloned().collect()
     }
@@ -302,7 +297,7 @@ impl<'a> Selection<'a> {
         for (source, (block, part)) in self.parts.iter().enumerate() {
             if let Some(at) = self.place(source, index) {
                 sources.begin(out);
-                ordered &= read_ordinal(block, part.ordinals[at], range, out, from)?;
+                ordered &= block.read(part.ordinals[at], range, out, from)?;
             }
         }
         if let Some(head) = self.mem_series(index) {

@@ -3,6 +3,7 @@
 use super::Lookup;
 use super::cache::Question;
 use crate::head::{CatalogState, HeadView, TURN_SERIES};
+use crate::served::Served;
 use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, BlockError};
 use mytsdb_index::{IndexError, Snapshot, TextList};
@@ -116,9 +117,11 @@ impl Engine {
     fn texts(&self, asked: Asked<'_>, lookup: &Lookup<'_>) -> Result<Vec<String>, EngineError> {
         // Acquire pairs with the Release in `flush_before`. Only a matter of cost: either way is right.
         let old = lookup.range.maxt < self.flushed_until_ms.load(Ordering::Acquire);
-        let overlaps = |block: &&Arc<Block>| block.meta().range.overlaps(lookup.range);
-        let question = |blocks: &[Arc<Block>]| {
-            let ids = blocks.iter().filter(overlaps).map(|block| block.meta().id);
+        let overlaps = |block: &&Arc<Served>| block.meta().range.overlaps(lookup.range);
+        let question = |blocks: &[Arc<Served>]| {
+            // A deletion changes what there is, and no ids.
+            let deletions = u64::MAX - self.deletion_count.load(Ordering::Acquire);
+            let ids = blocks.iter().filter(overlaps).map(|block| block.meta().id).chain([deletions]);
             Question::of_texts(asked, lookup.matchers, ids)
         };
         if !old {
@@ -140,12 +143,14 @@ impl Engine {
         let series = Question::new(lookup.matchers);
         for block in blocks.iter().filter(overlaps) {
             lookup.stop.check()?;
-            let more = if lookup.matchers.is_empty() {
+            let more = if lookup.matchers.is_empty() && !block.hides() {
                 asked.of_block(block, None, lookup.stop)?
-            } else if let Some(known) = self.selections.block(&series, block.meta().id) {
+            } else if let Some(known) = self.selections.block(&series, block.meta().id).filter(|_| !block.hides()) {
                 asked.of_block(block, Some(&known.ordinals), lookup.stop)?
             } else {
-                asked.of_block(block, Some(&block.select(lookup.matchers, lookup.stop)?), lookup.stop)?
+                let mut ordinals = block.select(lookup.matchers, lookup.stop)?;
+                ordinals.retain(|&ordinal| !block.is_hidden_whole(ordinal));
+                asked.of_block(block, Some(&ordinals), lookup.stop)?
             };
             let looks = &mut lookup.stop.looks();
             let more = looks.collect(more.iter())?;

@@ -1,0 +1,151 @@
+//! A block as it is served: without what has been deleted since it was written.
+
+use crate::EngineError;
+use mytsdb_blocks::{Block, ChunkMeta, Tombstone, keep};
+use mytsdb_columns::{Columns, Mark};
+use mytsdb_model::TimeRange;
+use mytsdb_stop::StopSign;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// What one tombstone hides of one block.
+#[derive(Debug, Clone)]
+struct Hidden {
+    tombstone: u64,
+    range: TimeRange,
+    /// The series, ascending.
+    ordinals: Arc<[u32]>,
+}
+
+/// A block, and what is hidden of it. It never changes: a deletion puts another one in its place.
+#[derive(Debug)]
+pub(crate) struct Served {
+    block: Arc<Block>,
+    hidden: Box<[Hidden]>,
+}
+
+impl Deref for Served {
+    type Target = Block;
+
+    fn deref(&self) -> &Block {
+        &self.block
+    }
+}
+
+impl Served {
+    /// A block of which some of these tombstones may hide something. Cost: a selection for each of them that is about its
+    /// times and is younger.
+    pub(crate) fn new<'a>(
+        block: Arc<Block>,
+        tombstones: impl IntoIterator<Item = &'a Tombstone>,
+    ) -> Result<Self, EngineError> {
+        let mut served = Self { block, hidden: Box::default() };
+        for tombstone in tombstones {
+            if let Some(less) = served.without(tombstone)? {
+                served = less;
+            }
+        }
+        Ok(served)
+    }
+
+    /// The block with more of it hidden; `None` if the tombstone is not about it.
+    pub(crate) fn without(&self, tombstone: &Tombstone) -> Result<Option<Self>, EngineError> {
+        let meta = self.meta();
+        if meta.id >= tombstone.blocks_below || !meta.range.overlaps(tombstone.range) {
+            return Ok(None);
+        }
+        let mut ordinals = Vec::new();
+        for matchers in &tombstone.selectors {
+            ordinals.extend(self.select(matchers, StopSign::NEVER)?);
+        }
+        ordinals.sort_unstable();
+        ordinals.dedup();
+        if ordinals.is_empty() {
+            return Ok(None);
+        }
+        let hidden = Hidden { tombstone: tombstone.id, range: tombstone.range, ordinals: ordinals.into() };
+        let hidden = self.hidden.iter().cloned().chain([hidden]).collect();
+        Ok(Some(Self { block: self.block.clone(), hidden }))
+    }
+
+    /// The block itself.
+    pub(crate) fn block(&self) -> &Arc<Block> {
+        &self.block
+    }
+
+    /// Whether anything is hidden.
+    pub(crate) fn hides(&self) -> bool {
+        !self.hidden.is_empty()
+    }
+
+    /// Whether a tombstone hides any of it.
+    pub(crate) fn is_hit_by(&self, tombstone: u64) -> bool {
+        self.hidden.iter().any(|hidden| hidden.tombstone == tombstone)
+    }
+
+    /// Appends the times that are hidden of a series, in any order.
+    pub(crate) fn hidden_into(&self, ordinal: u32, out: &mut Vec<TimeRange>) {
+        let of_series = |hidden: &&Hidden| hidden.ordinals.binary_search(&ordinal).is_ok();
+        out.extend(self.hidden.iter().filter(of_series).map(|hidden| hidden.range));
+    }
+
+    /// Whether one deletion hides all that the block has of a series.
+    pub(crate) fn is_hidden_whole(&self, ordinal: u32) -> bool {
+        let whole = |hidden: &Hidden| hidden.range.encloses(self.meta().range);
+        self.hidden.iter().any(|hidden| whole(hidden) && hidden.ordinals.binary_search(&ordinal).is_ok())
+    }
+
+    /// Decodes what there is of a series in a range behind what the columns hold; tells whether that, with what they hold from
+    /// `from` on, is in order. Samples outside the range may come with it.
+    pub(crate) fn read(
+        &self,
+        ordinal: u32,
+        range: TimeRange,
+        out: &mut Columns,
+        from: Mark,
+    ) -> Result<bool, EngineError> {
+        let mut chunks = Vec::new();
+        self.chunks_into(ordinal, range, &mut chunks)?;
+        if self.hides() {
+            let mut hidden = Vec::new();
+            self.hidden_into(ordinal, &mut hidden);
+            if !hidden.is_empty() {
+                let mut part = Columns::default();
+                for chunk in chunks.iter().filter(|chunk| !hidden.iter().any(|hidden| hidden.encloses(chunk.range))) {
+                    self.read_samples(chunk, &mut part)?;
+                }
+                part.sort_and_dedup(&[Mark::default()]);
+                let at = out.mark();
+                keep(&part, range, &mut hidden, out);
+                return Ok(out.continues_at(at, from));
+            }
+        }
+        let mut ordered = true;
+        for chunk in chunks {
+            let at = out.mark();
+            self.read_samples(&chunk, out)?;
+            ordered &= out.continues_at(at, from);
+        }
+        Ok(ordered)
+    }
+
+    /// Whether there are chunks of a series in a range, and, if a part of it is hidden, whether there are samples.
+    /// `chunks` lends its memory.
+    pub(crate) fn has(&self, ordinal: u32, range: TimeRange, chunks: &mut Vec<ChunkMeta>) -> Result<bool, EngineError> {
+        if self.hides() {
+            let mut hidden = Vec::new();
+            self.hidden_into(ordinal, &mut hidden);
+            if !hidden.is_empty() {
+                let mut columns = Columns::default();
+                self.read(ordinal, range, &mut columns, Mark::default())?;
+                return Ok(!columns.is_empty());
+            }
+        }
+        if range.encloses(self.meta().range) {
+            return Ok(true);
+        }
+        chunks.clear();
+        self.chunks_into(ordinal, range, chunks)?;
+        Ok(!chunks.is_empty())
+    }
+}
