@@ -25,11 +25,14 @@ impl FloatHistogram {
         let ascending = self.sum.is_nan() || q < 0.5;
         let rank = if ascending { q * self.count } else { (1.0 - q) * self.count };
         let found = if ascending { reach(self.iter_all(), rank) } else { reach(self.iter_all().rev(), rank) };
-        let Some((bucket, count)) = found else { return f64::NAN };
+        let count = found.as_ref().map_or(0.0, |(_, count)| *count).min(self.count);
         if count < rank && self.sum.is_nan() {
             return f64::NAN;
         }
-        let count = count.min(self.count);
+        let Some((bucket, _)) = found else {
+            // Without any bucket all of it is at zero.
+            return if count < rank { 0.0 } else { f64::NAN };
+        };
         let share = if ascending { rank - (count - bucket.count) } else { count - rank } / bucket.count;
         // Where counts are negative nothing fits, which ends at the upper bound.
         let share = if count < rank || (bucket.count < 0.0 && share < 0.0) { 1.0 } else { share.clamp(0.0, 1.0) };
@@ -101,10 +104,11 @@ impl FloatHistogram {
 fn reach(buckets: impl Iterator<Item = Bucket>, rank: f64) -> Option<(Bucket, f64)> {
     let mut reached = None;
     let mut count = 0.0;
-    for bucket in buckets.filter(|bucket| bucket.count != 0.0) {
+    for bucket in buckets {
         count += bucket.count;
+        let empty = bucket.count == 0.0;
         reached = Some((bucket, count));
-        if count >= rank {
+        if count >= rank && !empty {
             break;
         }
     }

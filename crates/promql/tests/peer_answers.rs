@@ -688,3 +688,47 @@ fn a_bucket_that_is_gone_is_a_reset_even_if_it_held_less_than_nothing() {
     assert_eq!(ask(&storage, "histogram_count(increase(a[61s]))", 60), ["{} 3.05"]);
     assert_eq!(ask(&storage, "histogram_count(increase(b[61s]))", 60), ["{} 2.033333333333333"]);
 }
+
+#[test]
+fn a_histogram_without_observations_in_buckets_has_its_quantiles_at_the_last_one() {
+    let storage = storage(
+        "load 1m\n a {{schema:0 count:10 sum:5}}x1\n b {{schema:0 count:10 sum:NaN}}x1\n \
+         c {{schema:-53 count:10 sum:5 custom_values:[1 2] buckets:[0 0]}}x1\n",
+    );
+    for (quantile, expected) in [
+        ("0.1, a", "0"),
+        ("0.9, a", "0"),
+        ("0, a", "NaN"),
+        ("1, a", "NaN"),
+        ("0, -a", "0"),
+        ("0.9, -a", "0"),
+        ("0, b", "NaN"),
+        ("0.9, b", "NaN"),
+        ("0.1, -b", "NaN"),
+        ("0.1, c", "2"),
+        ("0.9, c", "1"),
+        ("0, c", "NaN"),
+        ("0, -c", "2"),
+        ("1, -c", "1"),
+    ] {
+        let query = format!("histogram_quantile({quantile})");
+        assert_eq!(ask(&storage, &query, 60)[0], format!("{{}} {expected}"), "{query}");
+    }
+}
+
+#[test]
+fn duplicates_are_refused_beside_an_empty_side_if_anything_is_filled() {
+    let storage = storage("load 1m\n a{job=\"x\",i=\"1\"} 1x1\n a{job=\"x\",i=\"2\"} 1x1\n");
+    for query in [
+        "a / on (job) group_right fill_left (0) none",
+        "a / on (job) group_right fill_right (0) none",
+        "none / on (job) group_left fill_right (0) a",
+        "none / on (job) fill_right (0) a",
+    ] {
+        let answer = ask(&storage, query, 60);
+        assert!(answer[0].starts_with("found duplicate series for the match group {job=\"x\"}"), "{query}: {answer:?}");
+    }
+    for query in ["a / on (job) group_right none", "a / on (job) fill_left (0) none"] {
+        assert_eq!(ask(&storage, query, 60), NONE, "{query}");
+    }
+}

@@ -146,8 +146,9 @@ fn pair(
     let (many_rows, one_rows) = if many_is_right { (rhs, lhs) } else { (lhs, rhs) };
     let (left_fill, right_fill) = (matching.fill_left, matching.fill_right);
     let (many_fill, one_fill) = if many_is_right { (right_fill, left_fill) } else { (left_fill, right_fill) };
-    let mut possible = possible_steps(context, (many_rows, many_fill), count)?;
-    let possible_ones = possible_steps(context, (one_rows, one_fill), count)?;
+    let fills = many_fill.is_some() || one_fill.is_some();
+    let mut possible = possible_steps(context, many_rows, fills, count)?;
+    let possible_ones = possible_steps(context, one_rows, fills, count)?;
     possible.iter_mut().zip(possible_ones).for_each(|(possible, one)| *possible &= one);
     let mut duplicate: Option<Duplicate> = None;
     context.stoppable(|looks| {
@@ -256,15 +257,11 @@ fn pair(
     merge_equal(context, in_order_of(context, out, &places)?)
 }
 
-/// The steps at which there is something on one side, or something that stands in for it: where that is not so on both
-/// sides, nothing is even looked at.
-fn possible_steps(
-    context: &Context<'_>,
-    (rows, fill): (&[Row], Option<f64>),
-    count: usize,
-) -> Result<Vec<bool>, EvalError> {
+/// The steps at which there is something on one side: where that is not so on both sides, nothing is even looked at,
+/// unless something may stand in on either of them.
+fn possible_steps(context: &Context<'_>, rows: &[Row], fills: bool, count: usize) -> Result<Vec<bool>, EvalError> {
     context.stoppable(|looks| {
-        let mut any = vec![fill.is_some(); count];
+        let mut any = vec![fills; count];
         for row in rows {
             looks.before(1 + count / 64)?;
             any.iter_mut().zip(&row.cells.kinds).for_each(|(any, &kind)| *any |= kind != EMPTY);
