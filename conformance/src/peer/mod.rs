@@ -5,7 +5,6 @@
 
 mod compare;
 mod data;
-mod grammar;
 mod own_texts;
 mod remote_write;
 mod servers;
@@ -15,10 +14,10 @@ mod texts;
 use crate::score::Score;
 use anyhow::{Context, bail};
 use compare::{Difference, Promised, compare, of_both_kinds};
-use data::{SPAN_MS, START_MS, loaded_data, random_data};
-use grammar::Writer;
+use data::{SPAN_MS, START_MS, VOCABULARY, loaded_data, random_data};
 use mytsdb_http_api::ApiOptions;
 use mytsdb_promql_syntax::{AggregateOp, Expr, Function, StepUse, ValueType, parse};
+use mytsdb_promql_testkit::QueryWriter;
 use mytsdb_testkit::Random;
 use servers::{Asker, Prometheus, ours};
 use std::collections::{BTreeMap, BTreeSet};
@@ -322,14 +321,14 @@ fn question(random: &mut Random, corpus: &[String]) -> Question {
             if random.one_in(2) {
                 at -= at % 60_000;
             }
-            Question::Instant { query: Writer(random).query(), time: seconds(at) }
+            Question::Instant { query: QueryWriter::new(random, &VOCABULARY).query(), time: seconds(at) }
         }
         _ => {
             let step = random.pick(&[1_000, 15_000, 30_000, 60_000, 60_000, 100_500, 300_000]);
             let start = time(random);
             let end = start + step * random.below(25) as i64 + random.below(1_000) as i64;
             let query = loop {
-                let query = Writer(random).query();
+                let query = QueryWriter::new(random, &VOCABULARY).query();
                 // A range query of a range vector or a string is refused at once.
                 let Ok(expr) = parse(&query) else { break query };
                 if matches!(expr.value_type(), ValueType::Vector | ValueType::Scalar) {

@@ -1,7 +1,8 @@
 //! Texts that may or may not be queries: those of the suites and of the grammar, broken in small ways.
 
-use super::grammar::Writer;
+use super::data::VOCABULARY;
 use super::own_texts::OWN_TEXTS;
+use mytsdb_promql_testkit::QueryWriter;
 use mytsdb_testkit::Random;
 use serde_json::Value;
 use std::path::Path;
@@ -167,7 +168,7 @@ pub fn corpus(folder: Option<&Path>) -> anyhow::Result<Vec<String>> {
 /// A text with 0 to 3 mutations.
 pub fn text(random: &mut Random, corpus: &[String]) -> String {
     let mut text = if random.one_in(3) {
-        Writer(random).query()
+        QueryWriter::new(random, &VOCABULARY).query()
     } else {
         corpus[random.below(corpus.len() as u64) as usize].clone()
     };
