@@ -36,31 +36,38 @@ impl Limits {
     /// # Errors
     /// [`RefusalReason::Limit`] with a message that names the metric, the limit and its flag.
     pub fn check(&self, pairs: &[(&str, &str)]) -> Result<(), Refused> {
+        self.check_bytes(pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+    }
+
+    /// Checks labels by their lengths alone, which may come before anything that reads them; a label without value is none.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check).
+    pub fn check_bytes<'a>(&self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Result<(), Refused> {
+        let pairs = pairs.filter(|(_, value)| !value.is_empty());
         let refuse = |message: String| {
-            let metric = pairs.iter().find(|(name, _)| *name == LABEL_NAME).map_or("", |(_, value)| value);
-            let shown = &metric[..metric.floor_char_boundary(128)];
-            Err(Refused::new(RefusalReason::Limit, format!("metric {shown:?}: {message}")))
+            let metric =
+                pairs.clone().find(|(name, _)| *name == LABEL_NAME.as_bytes()).map_or(&[][..], |(_, value)| value);
+            Err(Refused::new(RefusalReason::Limit, format!("metric {:?}: {message}", shown(metric, 128))))
         };
-        if pairs.len() > self.label_count_max {
-            return refuse(format!(
-                "{} labels, the limit is {} (--max-labels-per-series)",
-                pairs.len(),
-                self.label_count_max
-            ));
+        let count = pairs.clone().count();
+        if count > self.label_count_max {
+            let limit = self.label_count_max;
+            return refuse(format!("{count} labels, the limit is {limit} (--max-labels-per-series)"));
         }
         let mut total = 0;
-        for (name, value) in pairs {
-            let shown = &name[..name.floor_char_boundary(64)];
+        for (name, value) in pairs.clone() {
+            let label = shown(name, 64);
             if name.len() > self.name_bytes_max {
                 return refuse(format!(
-                    "label name {shown:?}... has {} bytes, the limit is {} (--max-label-name-bytes)",
+                    "label name {label:?}... has {} bytes, the limit is {} (--max-label-name-bytes)",
                     name.len(),
                     self.name_bytes_max
                 ));
             }
             if value.len() > self.value_bytes_max {
                 return refuse(format!(
-                    "value of label {shown:?} has {} bytes, the limit is {} (--max-label-value-bytes)",
+                    "value of label {label:?} has {} bytes, the limit is {} (--max-label-value-bytes)",
                     value.len(),
                     self.value_bytes_max
                 ));
@@ -74,5 +81,47 @@ impl Limits {
             ));
         }
         Ok(())
+    }
+}
+
+/// The first characters of a text, in at most `bytes_max`; up to the first that is none.
+fn shown(text: &[u8], bytes_max: usize) -> &str {
+    let cut = &text[..text.len().min(bytes_max)];
+    let good = std::str::from_utf8(cut).map_or_else(|error| error.valid_up_to(), str::len);
+    std::str::from_utf8(&cut[..good]).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_is_named_with_its_flag_and_texts_are_cut() {
+        let limits = Limits { label_count_max: 3, labels_bytes_max: 600, value_bytes_max: 500, ..Limits::default() };
+        let long = "é".repeat(400);
+        let refused = |pairs: &[(&str, &str)]| limits.check(pairs).unwrap_err().message;
+        let name = ("__name__", &long[..201 - 1]);
+        let many = refused(&[name, ("a", "1"), ("b", "1"), ("c", "1")]);
+        assert_eq!(many, format!("metric {:?}: 4 labels, the limit is 3 (--max-labels-per-series)", "é".repeat(64)));
+        let label = refused(&[("m", "1"), (&long, "1")]);
+        let wanted = "é".repeat(32);
+        assert_eq!(
+            label,
+            format!("metric \"\": label name {wanted:?}... has 800 bytes, the limit is 256 (--max-label-name-bytes)")
+        );
+        assert!(
+            refused(&[("a", &long)])
+                .ends_with("value of label \"a\" has 800 bytes, the limit is 500 (--max-label-value-bytes)")
+        );
+        let total = refused(&[("a", &long[..400]), ("b", &long[..400])]);
+        assert_eq!(total, "metric \"\": labels have 802 bytes, the limit is 600 (--max-labels-bytes)");
+        assert_eq!(limits.check(&[("a", ""), ("b", ""), ("c", ""), ("d", "")]), Ok(()), "no values, no labels");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_not_shown() {
+        let bytes = [(&b"a\xff"[..], &[b'x'; 9000][..])];
+        let refused = Limits::default().check_bytes(bytes.into_iter()).unwrap_err().message;
+        assert!(refused.starts_with("metric \"\": value of label \"a\" has 9000 bytes"), "{refused}");
     }
 }

@@ -63,6 +63,9 @@ impl fmt::Display for Refused {
 /// Different messages that are kept per request; refusals beyond are only counted.
 const MESSAGES_MAX: usize = 5;
 
+/// Messages that are made to find different ones: many points of one series are refused in the same words.
+const MADE_MAX: u32 = 100;
+
 /// Bytes of a message or warning that are kept.
 const MESSAGE_BYTES_MAX: usize = 512;
 
@@ -71,6 +74,8 @@ const MESSAGE_BYTES_MAX: usize = 512;
 pub struct Refusals {
     counts: [u64; RefusalReason::ALL.len()],
     messages: Vec<String>,
+    /// Messages that [`add_with`](Self::add_with) had made, of which many may be the same.
+    made: u32,
 }
 
 impl Refusals {
@@ -83,10 +88,11 @@ impl Refusals {
         push_message(&mut self.messages, message, MESSAGES_MAX);
     }
 
-    /// Counts `points` refused points; `message` is called if there is room for one more.
+    /// Counts `points` refused points; `message` is called if there is room for one more, a hundred times in all.
     pub fn add_with(&mut self, reason: RefusalReason, points: u64, message: impl FnOnce() -> String) {
         self.counts[reason as usize] += points;
-        if points > 0 && self.messages.len() < MESSAGES_MAX {
+        if points > 0 && self.messages.len() < MESSAGES_MAX && self.made < MADE_MAX {
+            self.made += 1;
             push_message(&mut self.messages, &message(), MESSAGES_MAX);
         }
     }
@@ -117,5 +123,29 @@ pub fn push_message(list: &mut Vec<String>, message: &str, max: usize) {
     let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
     if list.len() < max && !list.iter().any(|m| m == message) {
         list.push(message.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_made_for_the_first_refusals_only() {
+        let mut made = 0;
+        let mut same = Refusals::default();
+        for _ in 0..1000 {
+            same.add_with(RefusalReason::Sample, 2, || {
+                made += 1;
+                "the same".to_owned()
+            });
+        }
+        assert_eq!((same.total(), same.messages(), made), (2000, &["the same".to_owned()][..], MADE_MAX));
+        let mut different = Refusals::default();
+        for number in 0..1000 {
+            different.add_with(RefusalReason::Sample, 1, || format!("{number} {}", "x".repeat(1000)));
+        }
+        assert_eq!((different.total(), different.messages().len()), (1000, MESSAGES_MAX));
+        assert!(different.messages().iter().all(|message| message.len() <= MESSAGE_BYTES_MAX));
     }
 }

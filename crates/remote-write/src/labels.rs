@@ -70,6 +70,13 @@ impl<'a> SentLabels<'a> {
         if sent.len() > LABEL_COUNT_MAX {
             return refuse(RefusalReason::Limit, format!("more than {LABEL_COUNT_MAX} labels"));
         }
+        // Lengths first: a few bytes of references may name many huge symbols.
+        limits.check_bytes(sent.iter().copied()).map_err(LabelsError::Refused)?;
+        if let Some((name, _)) = sent.iter().find(|(name, _)| name.len() > limits.name_bytes_max) {
+            let limit = limits.name_bytes_max;
+            let message = format!("label name has {} bytes, the limit is {limit} (--max-label-name-bytes)", name.len());
+            return refuse(RefusalReason::Limit, message);
+        }
         let mut pairs = Vec::with_capacity(sent.len());
         for (name, value) in &sent {
             match (std::str::from_utf8(name), std::str::from_utf8(value)) {
@@ -92,7 +99,6 @@ impl<'a> SentLabels<'a> {
         if pairs.binary_search_by_key(&LABEL_NAME, |(name, _)| name).is_err() {
             return refuse(RefusalReason::Invalid, format!("invalid metric name or labels, got {}", show(&sent)));
         }
-        limits.check(&pairs).map_err(LabelsError::Refused)?;
         Ok(Labels::from_sorted(pairs))
     }
 
@@ -202,7 +208,11 @@ mod tests {
         let many: Vec<_> = (0..2000).map(|i| (format!("l{i}"), huge.clone())).take(1500).collect();
         let many: Vec<_> = many.iter().map(|(name, value)| (name.as_str(), &value[..2000])).collect();
         assert_eq!(decode(&many).unwrap_err(), "more than 1024 labels");
-        let unnamed = decode(&many[..1000]).unwrap_err();
+        assert!(decode(&many[..1000]).unwrap_err().contains("(--max-labels-per-series)"));
+        let some: Vec<_> = many[..60].iter().map(|(name, value)| (*name, &value[..100])).collect();
+        let unnamed = decode(&some).unwrap_err();
         assert!(unnamed.ends_with("...}") && unnamed.len() < 512, "{unnamed}");
+        let name = decode(&[("__name__", "m"), (&huge, "")]).unwrap_err();
+        assert_eq!(name, "label name has 200000 bytes, the limit is 256 (--max-label-name-bytes)");
     }
 }

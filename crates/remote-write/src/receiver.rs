@@ -244,6 +244,7 @@ impl<'a, S: Sink> Pass<'a, S> {
     /// Hands the samples and histograms of a series on.
     fn samples(&mut self, message: &[u8], series: SeriesRef) -> Result<(), RemoteWriteError> {
         let fields = Fields::of(self.version);
+        let mut name = None;
         let mut reader = Reader::new(message);
         while let Some(tag) = reader.tag()? {
             if tag == fields.samples {
@@ -262,7 +263,7 @@ impl<'a, S: Sink> Pass<'a, S> {
                 };
                 match appended {
                     Ok(()) => self.written.add_histogram(),
-                    Err(refused) => self.refuse_histogram(&refused, message),
+                    Err(refused) => self.refuse_histogram(&refused, message, &mut name),
                 }
             } else {
                 reader.skip(tag, 0)?;
@@ -271,11 +272,13 @@ impl<'a, S: Sink> Pass<'a, S> {
         Ok(())
     }
 
+    /// `name` is that of the series, once it was asked for: it takes a walk over all of the message.
     #[cold]
-    fn refuse_histogram(&mut self, refused: &Refused, message: &[u8]) {
+    fn refuse_histogram(&mut self, refused: &Refused, message: &[u8], name: &mut Option<String>) {
         let (version, symbols) = (self.version, self.symbols.as_ref());
         self.written.refused.add_with(refused.reason, 1, || {
-            format!("{} for series {}", refused.message, shown(message, version, symbols))
+            let name = name.get_or_insert_with(|| shown(message, version, symbols));
+            format!("{} for series {name}", refused.message)
         });
     }
 

@@ -5,9 +5,6 @@ use crate::receiver::shown;
 use crate::symbols::Symbols;
 use mytsdb_intake::{RefusalReason, Refusals};
 
-/// Refused rows whose series is looked up for a message; those beyond are counted.
-const LOOKED_UP_MAX: usize = 100;
-
 /// Where a series' rows begin.
 #[derive(Debug, Clone, Copy)]
 struct Place {
@@ -69,7 +66,7 @@ impl Written {
     ///
     /// `request` is what was translated. Cost: a lookup of the series for the first hundred rows.
     pub fn refuse_rows(&mut self, request: &[u8], rows: impl IntoIterator<Item = (u32, String)>) {
-        let mut names = Names { request, version: self.version, symbols: None, left: LOOKED_UP_MAX };
+        let mut names = Names { request, version: self.version, symbols: None, last: None };
         for (row, problem) in rows {
             let kind =
                 if self.histogram_rows.binary_search(&row).is_ok() { &mut self.histograms } else { &mut self.samples };
@@ -86,14 +83,18 @@ struct Names<'a> {
     request: &'a [u8],
     version: Version,
     symbols: Option<Symbols<'a>>,
-    left: usize,
+    /// The series named last: its walk is as long as its message, and it may have many rows.
+    last: Option<(usize, String)>,
 }
 
 impl Names<'_> {
     fn message(&mut self, problem: &str, place: Option<Place>) -> String {
-        let series = place.filter(|_| self.left > 0).and_then(|place| self.shown(place));
-        self.left = self.left.saturating_sub(1);
-        series.map_or_else(|| problem.to_owned(), |series| format!("{problem} for series {series}"))
+        let Some(place) = place else { return problem.to_owned() };
+        let start = place.message.0;
+        if self.last.as_ref().is_none_or(|(named, _)| *named != start) {
+            self.last = self.shown(place).map(|name| (start, name));
+        }
+        self.last.as_ref().map_or_else(|| problem.to_owned(), |(_, name)| format!("{problem} for series {name}"))
     }
 
     fn shown(&mut self, place: Place) -> Option<String> {

@@ -59,6 +59,31 @@ fn small_bytes_do_not_become_much_memory() {
     assert_eq!(refused, Err(RemoteWriteError::Memory { limit }));
 }
 
+#[test]
+fn many_bad_histograms_of_one_series_take_no_longer_each() {
+    let bad = Histogram { schema: -9, ..Histogram::default() };
+    let histograms = TimeSeries { histograms: vec![bad; 300_000], ..series(&[("__name__", "h")], &[]) };
+    for version in Version::ALL {
+        let sent = encode(&request([histograms.clone()]), version);
+        let written = receiver().translate(version, &sent, 0, &mut Store::default()).unwrap();
+        assert_eq!((written.refused.total(), written.refused.messages().len()), (300_000, 1));
+    }
+}
+
+#[test]
+fn references_to_huge_symbols_are_not_followed() {
+    let mut sent = as_v2(&request([series(&[("__name__", "m")], &[(1, 1.0)])]));
+    sent.symbols.push("x".repeat(8 << 20));
+    let huge = sent.symbols.len() as u32 - 1;
+    let mut one = sent.timeseries[0].clone();
+    one.labels_refs = [1, 2].into_iter().chain([huge; 1000]).collect();
+    // If each were read, that would be 8 TB.
+    sent.timeseries = vec![one; 1000];
+    let written = receiver().translate(Version::V2, &sent.encode_to_vec(), 0, &mut Store::default()).unwrap();
+    assert_eq!((written.samples, written.refused.total()), (0, 1000));
+    assert!(written.refused.messages()[0].contains("501 labels, the limit is 64"), "{:?}", written.refused);
+}
+
 /// Keeps nothing, as this test is about what others would.
 struct Forgetful;
 
