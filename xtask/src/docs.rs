@@ -2,13 +2,21 @@
 
 use crate::workspace::{cargo_with, succeed};
 
-/// Runs the test that compares the page of settings with the table, so that it writes the page instead.
+/// The tests that compare a page with its table: where they are, and their names.
+const TESTS: [(&[&str], &str); 2] = [
+    (&["--package", "mytsdb", "--bin", "mytsdb"], "settings::page::the_page_of_settings_is_the_table"),
+    (&["--package", "mytsdb-promql-syntax", "--lib"], "functions::page::the_page_of_functions_is_the_table"),
+];
+
+/// Runs the tests so that they write their pages instead.
 ///
 /// # Errors
 ///
-/// If the server does not compile, or the page cannot be written.
+/// If a crate does not compile, or a page cannot be written.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let test = "settings::page::the_page_of_settings_is_the_table";
-    let mut command = cargo_with(&["test", "--package", "mytsdb", "--bin", "mytsdb", "--", "--exact", test]);
-    succeed(command.env("MYTSDB_UPDATE", "1"))
+    for (place, test) in TESTS {
+        let arguments = [&["test"], place, &["--", "--exact", test]].concat();
+        succeed(cargo_with(&arguments).env("MYTSDB_UPDATE", "1"))?;
+    }
+    Ok(())
 }

@@ -29,7 +29,7 @@ usage: cargo xtask COMMAND
                                         the gate: fmt, clippy, tests, docs, layers, tidy, loom; on request more
   test [ARGS]                           cargo test over the workspace, doc tests included
   layers                                crate edges against the table in docs/architecture.md
-  docs                                  writes docs/settings.md anew from the table of settings
+  docs                                  writes docs/settings.md and docs/promql.md anew from their tables
   tidy                                  headers, file sizes, banned words, stray binaries; prints the fix
   loom                                  the concurrency models, then the weakened ones, which must fail
   fuzz [--seconds N] [TARGET ...]       the libFuzzer targets, N seconds each

@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: house rules that neither rustfmt nor clippy knows; each finding comes with its fix.
 
 mod imports;
+mod names;
 mod paths;
 mod rules;
 #[cfg(test)]

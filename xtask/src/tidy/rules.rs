@@ -1,6 +1,6 @@
 //! The rules: each a function from a file to its findings.
 
-use super::{File, Finding, imports, paths};
+use super::{File, Finding, imports, names, paths};
 
 /// Lines above which a source file is refused.
 const LINES_MAX: usize = 1_000;
@@ -47,7 +47,7 @@ const BANNED: [Banned; 9] = [
 
 /// All findings, file by file.
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
-    let per_file: [fn(&File) -> Vec<Finding>; 8] = [
+    let per_file: [fn(&File) -> Vec<Finding>; 9] = [
         header,
         unfinished_work,
         banned_phrases,
@@ -56,6 +56,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
         stray_binary,
         trailing_whitespace,
         unsafe_forbidden,
+        names::public_names,
     ];
     let mut findings: Vec<Finding> =
         files.iter().flat_map(|file| per_file.iter().flat_map(move |rule| rule(file))).collect();

@@ -119,3 +119,16 @@ fn reading_skips_what_git_and_cargo_keep() {
     let files = read_files(root.path()).unwrap();
     assert_eq!(files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), [".ci/run", "src/a.rs"]);
 }
+
+#[test]
+fn public_names_of_the_language_are_few() {
+    let lib = |names: usize, more: &str| {
+        let list: Vec<String> = (0..names).map(|i| format!("N{i}")).collect();
+        format!("//! A.\n#![forbid(unsafe_code)]\nmod a;\npub use a::{{{}}};\npub use b::One;\n{more}", list.join(", "))
+    };
+    check("crates/promql/src/lib.rs", lib(44, ""), &[]);
+    check("crates/promql/src/lib.rs", lib(45, ""), &["0: 46 public names"]);
+    check("crates/promql/src/lib.rs", lib(44, "pub fn f() {}\n"), &["0: 46 public names"]);
+    check("crates/promql/src/lib.rs", lib(1, "pub mod c;\n"), &["0: a public module or a `*`"]);
+    check("crates/model/src/lib.rs", lib(99, ""), &[]);
+}

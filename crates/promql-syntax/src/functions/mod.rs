@@ -1,5 +1,7 @@
 //! What each function is: its signature, and what may be relied on when a query is rewritten.
 
+#[cfg(test)]
+mod page;
 mod rows;
 mod table;
 
