@@ -26,6 +26,8 @@ fn errors_tell_line_column_and_cause() {
     );
     refuses("{job=~\".*\"}", "1:1: parse error: vector selector must contain at least one non-empty matcher");
     refuses("up{", "1:4: parse error: unexpected end of input inside braces");
+    refuses("sum by (without) (a)", "1:9: parse error: unexpected <without> in grouping opts, expected label");
+    assert!(parse("sum by (by, offset) (a + on (ignoring) group_left (bool) b)").is_ok());
     refuses("1 > 2", "1:3: parse error: comparisons between scalars must use BOOL modifier");
 }
 

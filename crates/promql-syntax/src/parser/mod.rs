@@ -489,6 +489,8 @@ impl<'a> Parser<'a> {
             let token = *self.peek();
             let text = token.text(self.input);
             let label = match token.kind {
+                // The only keyword that is no label here.
+                TokenKind::Keyword(Keyword::Without) => return Err(self.unexpected(CONTEXT, "label")),
                 TokenKind::Identifier
                 | TokenKind::MetricIdentifier
                 | TokenKind::Keyword(_)
