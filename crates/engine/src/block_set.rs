@@ -90,13 +90,12 @@ impl StoredValues {
             if newest.is_some_and(|newest| newest >= block.meta().range.maxt) {
                 break;
             }
-            chunks.clear();
-            let found = block.find(labels).and_then(|ordinal| match ordinal {
-                Some(ordinal) => block.chunks_into(ordinal, TimeRange::ALL, &mut chunks),
-                None => Ok(()),
+            let found = block.find(labels).map_err(EngineError::from).and_then(|ordinal| match ordinal {
+                Some(ordinal) => block.newest_ms(ordinal, &mut chunks),
+                None => Ok(None),
             });
             self.errors += u64::from(found.is_err());
-            newest = newest.max(chunks.iter().map(|chunk| chunk.range.maxt).max());
+            newest = newest.max(found.unwrap_or_default());
         }
         newest
     }

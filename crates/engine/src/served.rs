@@ -129,6 +129,21 @@ impl Served {
         Ok(ordered)
     }
 
+    /// The time of the newest sample of a series that is not hidden. `chunks` lends its memory.
+    pub(crate) fn newest_ms(&self, ordinal: u32, chunks: &mut Vec<ChunkMeta>) -> Result<Option<i64>, EngineError> {
+        let mut hidden = Vec::new();
+        self.hidden_into(ordinal, &mut hidden);
+        if !hidden.is_empty() {
+            let mut columns = Columns::default();
+            self.read(ordinal, TimeRange::ALL, &mut columns, Mark::default())?;
+            let range = columns.range(Mark::default());
+            return Ok((!range.is_empty()).then_some(range.maxt));
+        }
+        chunks.clear();
+        self.chunks_into(ordinal, TimeRange::ALL, chunks)?;
+        Ok(chunks.iter().map(|chunk| chunk.range.maxt).max())
+    }
+
     /// Whether there are chunks of a series in a range, and, if a part of it is hidden, whether there are samples.
     /// `chunks` lends its memory.
     pub(crate) fn has(&self, ordinal: u32, range: TimeRange, chunks: &mut Vec<ChunkMeta>) -> Result<bool, EngineError> {
