@@ -2,8 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef};
-use mytsdb_otlp::{Options, OtlpError, Refused, Sink, TargetInfo, Translator};
+use mytsdb_otlp::{Exemplar, Options, OtlpError, Refused, Sink, TargetInfo, Translator};
 use mytsdb_otlp_json::{Problem, transcode};
 
 struct Nowhere;
@@ -15,7 +16,15 @@ impl Sink for Nowhere {
     fn touch(&mut self, _: SeriesRef) -> bool {
         true
     }
-    fn append(&mut self, _: SeriesRef, _: i64, _: f64) {}
+    fn append(&mut self, _: SeriesRef, _: i64, _: i64, _: f64) {}
+    fn append_delta(&mut self, _: SeriesRef, _: i64, _: i64, _: f64) {}
+    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram, _: bool) -> Result<(), Refused> {
+        Ok(())
+    }
+    fn wants_exemplars(&self) -> bool {
+        true
+    }
+    fn append_exemplar(&mut self, _: Exemplar) {}
     fn end_point(&mut self) {}
     fn end_resource(&mut self, _: Option<TargetInfo>) {}
 }

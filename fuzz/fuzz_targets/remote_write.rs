@@ -29,7 +29,13 @@ impl Sink for Rows {
         assert!((1..=self.series).contains(&series.0));
         self.samples.push((timestamp_ms, start_ms, value.to_bits()));
     }
-    fn append_histogram(&mut self, series: SeriesRef, _: i64, _: i64, histogram: FloatHistogram) -> Result<(), Refused> {
+    fn append_histogram(
+        &mut self,
+        series: SeriesRef,
+        _: i64,
+        _: i64,
+        histogram: FloatHistogram,
+    ) -> Result<(), Refused> {
         assert!((1..=self.series).contains(&series.0));
         assert_eq!(histogram.validate(), Ok(()));
         self.histograms += 1;

@@ -41,6 +41,7 @@ fn run_steps(steps: &mut Steps, extras: &Extras) -> anyhow::Result<()> {
     steps.run("clippy", || {
         succeed(&mut cargo_with(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     })?;
+    steps.run("fuzz check", fuzz::check)?;
     steps.run("test", || test::run(&[]))?;
     steps
         .run("doc", || succeed(cargo_with(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;

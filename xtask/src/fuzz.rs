@@ -21,8 +21,8 @@ const INPUT_BYTES_MAX: u32 = 16 << 10;
 /// Queries to begin with, relative to the root; the target works without.
 const QUERIES: &str = "../shared/conformance/prometheus-3.16/promqltest";
 
-/// Blocks to begin with, relative to the root.
-const BLOCKS: &str = "crates/blocks/tests/golden";
+/// Small inputs to begin with, a folder for each target, relative to the root.
+const SEEDS: &str = "fuzz/seeds";
 
 /// Builds all targets and runs those that are named, or all.
 ///
@@ -30,6 +30,9 @@ const BLOCKS: &str = "crates/blocks/tests/golden";
 ///
 /// If one does not build, or finds an input that breaks what it checks; libFuzzer prints it and keeps it in a file.
 pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
+    if flags == ["--seeds"] {
+        return make_seeds();
+    }
     let (seconds, wanted) = parse(flags)?;
     let all = targets(&root().join("fuzz/fuzz_targets"))?;
     if let Some(unknown) = wanted.iter().find(|name| !all.contains(name)) {
@@ -47,16 +50,31 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
             write_queries(&root().join(QUERIES), &corpus)?;
         }
         let mut target = Command::new(build_dir.join(&host).join("release").join(name));
-        target.current_dir(&build_dir).arg(&corpus);
-        if name == "block_read" {
-            target.arg(root().join(BLOCKS));
-        }
+        target.current_dir(&build_dir).arg(&corpus).arg(root().join(SEEDS).join(name));
         target.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={INPUT_BYTES_MAX}"));
         target.args(["-timeout=5", "-rss_limit_mb=2048", "-verbosity=0", "-print_final_stats=1"]);
         eprintln!("{name}: {seconds} s");
         succeed(&mut target)?;
     }
     Ok(())
+}
+
+/// Compiles the targets without running them: they are a workspace of their own, which no other step looks at.
+///
+/// # Errors
+///
+/// If one does not compile.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let mut command = cargo();
+    command.args(["check", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--bins", "--examples"]);
+    succeed(command.env("CARGO_TARGET_DIR", target_dir().join("fuzz")))
+}
+
+/// Writes the seeds anew, from golden files and by our own encoders.
+fn make_seeds() -> anyhow::Result<()> {
+    let mut command = cargo();
+    command.args(["run", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--example", "make_seeds"]);
+    succeed(command.env("CARGO_TARGET_DIR", target_dir().join("fuzz")))
 }
 
 /// `[--seconds N] [TARGET ...]`
@@ -145,6 +163,19 @@ mod tests {
         let manifest = std::fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
         for name in targets(&root().join("fuzz/fuzz_targets")).unwrap() {
             assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_target_has_seeds_and_none_is_large() {
+        const SEEDS_BYTES_MAX: u64 = 64 << 10;
+        for name in targets(&root().join("fuzz/fuzz_targets")).unwrap() {
+            let dir = root().join(SEEDS).join(&name);
+            let entries = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+            let sizes: Vec<u64> = entries.map(|entry| entry.unwrap().metadata().unwrap().len()).collect();
+            assert!(!sizes.is_empty(), "{name}: cargo xtask fuzz --seeds");
+            assert!(sizes.iter().all(|&size| size <= u64::from(INPUT_BYTES_MAX)), "{name}");
+            assert!(sizes.iter().sum::<u64>() <= SEEDS_BYTES_MAX, "{name}");
         }
     }
 

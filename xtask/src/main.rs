@@ -33,6 +33,7 @@ usage: cargo xtask COMMAND
   tidy                                  headers, file sizes, banned words, stray binaries; prints the fix
   loom                                  the concurrency models, then the weakened ones, which must fail
   fuzz [--seconds N] [TARGET ...]       the libFuzzer targets, N seconds each
+  fuzz --seeds                          writes fuzz/seeds anew, the inputs that targets begin with
   conformance SUITE [--dir DIR]         one of the third-party suites; its last line of output is the score
   conformance --floors                  every suite of conformance/floor.txt; fails below a recorded floor
   collector                             builds the OpenTelemetry Collector of deploy/otel-collector, prints its path

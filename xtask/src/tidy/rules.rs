@@ -141,7 +141,7 @@ fn table_of_contents(file: &File) -> Vec<Finding> {
 
 fn stray_binary(file: &File) -> Vec<Finding> {
     let expected = format!("/{}", file.path);
-    if expected.contains("/tests/golden/") || expected.contains("/assets/") {
+    if ["/tests/golden/", "/assets/", "/fuzz/seeds/"].iter().any(|dir| expected.contains(dir)) {
         return Vec::new();
     }
     if file.bytes.len() > FILE_BYTES_MAX {
@@ -149,7 +149,7 @@ fn stray_binary(file: &File) -> Vec<Finding> {
         return vec![finding(file, 0, what, "remove it, or generate it where it is needed")];
     }
     if file.bytes.contains(&0) {
-        return vec![finding(file, 0, "a binary file", "remove it, or move it to tests/golden or assets")];
+        return vec![finding(file, 0, "a binary file", "remove it, or move it to tests/golden, assets or fuzz/seeds")];
     }
     Vec::new()
 }
