@@ -71,17 +71,17 @@ settings! {
         /// Largest form, in bytes
         http_max_form_bytes: usize = "BYTES", Text("10485760"), { least: "1" };
 
-        /// Largest OTLP message, in bytes after decompression
+        /// Largest message of OTLP or remote write, in bytes after decompression
         otlp_max_message_bytes: usize = "BYTES", Text("67108864"),
             { least: "1", most: "4294967295", because: "which is what gRPC can frame" };
 
-        /// Largest compressed OTLP message as it arrives, in bytes
+        /// Largest compressed message of OTLP or remote write as it arrives, in bytes
         otlp_max_compressed_bytes: usize = "BYTES", Text("33554432"), { least: "1" };
 
-        /// Most bytes that a byte of compressed OTLP may become, above the first 8 MiB
+        /// Most bytes that a byte of a compressed message may become, above the first 8 MiB
         otlp_max_compression_ratio: usize = "RATIO", Text("200"), { least: "1" };
 
-        /// Most bytes of OTLP messages that are being worked on; past it senders wait, then come back
+        /// Most bytes of messages that are being worked on, of OTLP and remote write; past it senders wait, then come back
         otlp_max_in_flight_bytes: usize = "BYTES", Text("268435456"), { least: "1" };
     }
 
