@@ -134,6 +134,30 @@ fn otlp_over_http_is_taken_on_both_ports() {
 }
 
 #[test]
+fn remote_write_is_taken_on_the_port_of_the_api() {
+    let field = |number: u8, content: &[u8]| [&[number << 3 | 2, content.len() as u8], content].concat();
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let mut time = [0x80; 6];
+    for (group, byte) in time.iter_mut().enumerate() {
+        *byte |= (now_ms >> (7 * group)) as u8 & 0x7f;
+    }
+    time[5] &= 0x7f;
+    // Series, label, sample of prometheus.WriteRequest, as one literal of a snappy block.
+    let label = [field(1, b"__name__"), field(2, b"by_remote_write")].concat();
+    let sample = [&[0x09][..], &42_f64.to_le_bytes(), &[0x10], &time].concat();
+    let request = field(1, &[field(1, &label), field(2, &sample)].concat());
+    let block = [&[request.len() as u8, (request.len() as u8 - 1) << 2][..], &request].concat();
+    let url = format!("{}/api/v1/write", server.http);
+    let send = |body: &[u8]| ureq::post(&url).header("content-type", "application/x-protobuf").send(body);
+    assert_eq!(send(&block).unwrap().status().as_u16(), 204);
+    let stored = server.get(&format!("/api/v1/query?query=by_remote_write&time={}", now_ms / 1000 + 1));
+    assert!(stored.contains(",\"42\"]"), "{stored}");
+    assert!(matches!(send(&block[1..]).unwrap_err(), ureq::Error::StatusCode(400)));
+}
+
+#[test]
 fn a_wrong_start_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
