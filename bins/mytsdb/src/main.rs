@@ -1,5 +1,6 @@
 //! The mytsdb server: OTLP in, PromQL out, everything in one data folder.
 
+mod admin;
 mod clock;
 mod compactor;
 mod logging;

@@ -2,10 +2,10 @@
 
 use crate::clock::SystemClock;
 use crate::settings::{Config, Feature};
-use crate::{compactor, logging, self_metrics};
+use crate::{admin, compactor, logging, self_metrics};
 use anyhow::{Context, Result, bail};
 use mytsdb_engine::{Engine, EngineError, EngineOptions, Recovery};
-use mytsdb_http_api::{Api, ApiOptions, Fault};
+use mytsdb_http_api::{Administration, Api, ApiOptions, Fault};
 use mytsdb_ingest::{Ingest, IngestOptions};
 use mytsdb_ingest_grpc::GrpcOptions;
 use mytsdb_ingest_http::{HttpOptions, OtlpHttp, RemoteWrite};
@@ -16,9 +16,9 @@ use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -114,6 +114,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
 
     // Health checks are answered while the log is replayed; everything else hears that the server is not ready.
     let storage = EngineStorage::default();
+    let engine_cell = Arc::new(OnceLock::new());
     let api = Api::new(
         Arc::new(storage.clone()),
         vec![Box::new(translator.clone())],
@@ -121,6 +122,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         ready.clone(),
         ApiOptions {
             listener,
+            admin: administration(config, &engine_cell),
             caution: Fault::new({
                 let storage = storage.clone();
                 move || storage.caution()
@@ -148,6 +150,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         Arc::new(opened.await.context("open the data folder")??)
     };
     storage.open(engine.clone());
+    engine_cell.get_or_init(|| engine.clone());
     ready.store(true, Ordering::Release); // pairs with the Acquire of the readiness handler
 
     let committer = thread("committer", {
@@ -248,6 +251,15 @@ fn series_limits(config: &Config) -> mytsdb_otlp::Limits {
         value_bytes_max: config.max_label_value_bytes,
         labels_bytes_max: config.max_labels_bytes,
         bucket_count_max: config.max_buckets_per_point,
+    }
+}
+
+/// Who deletes samples when a client asks for it, if that is allowed.
+fn administration(config: &Config, engine: &Arc<OnceLock<Arc<Engine>>>) -> Administration {
+    if config.web_enable_admin_api {
+        Administration::by(Arc::new(admin::EngineAdmin::new(engine.clone())))
+    } else {
+        Administration::default()
     }
 }
 

@@ -7,14 +7,15 @@ use crate::metadata::MetadataSource;
 use crate::options::ApiOptions;
 use crate::state::ApiState;
 use crate::{
-    cors, features, federate, lookup, metadata, page, paths, probes, query, readiness, request_metrics, status, syntax,
+    admin, cors, features, federate, lookup, metadata, page, paths, probes, query, readiness, request_metrics, status,
+    syntax,
 };
 use axum::Router;
 use axum::body::Body;
 use axum::handler::Handler;
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use mytsdb_promql::LabelStorage;
 use mytsdb_telemetry::Registry;
@@ -79,6 +80,8 @@ impl Api {
             .route("/status/walreplay", form_less(status::wal_replay))
             .route("/features", form_less(features::answer))
             .route("/status/tsdb", form_less(status::tsdb))
+            .route("/admin/tsdb/delete_series", changing(admin::delete_series))
+            .route("/admin/tsdb/clean_tombstones", changing(admin::clean_tombstones))
             .route("/rules", empty(r#"{"groups":[]}"#))
             .route("/alerts", empty(r#"{"alerts":[]}"#))
             .route("/alertmanagers", empty(r#"{"activeAlertmanagers":[],"droppedAlertmanagers":[]}"#))
@@ -128,6 +131,15 @@ where
     get(handler).options(no_content).head(not_form_less).fallback(not_form_less)
 }
 
+/// POST and PUT: what changes something.
+fn changing<H, T>(handler: H) -> MethodRouter<ApiState>
+where
+    H: Handler<T, ApiState> + Clone,
+    T: 'static,
+{
+    post(handler.clone()).put(handler).options(no_content).fallback(not_changing)
+}
+
 /// An honest answer about something that this server does not do: there are none of these here.
 fn empty(data: &'static str) -> MethodRouter<ApiState> {
     form_less(async move |encoding: Encoding| {
@@ -152,6 +164,10 @@ async fn not_for_forms() -> Response<Body> {
 
 async fn not_form_less() -> Response<Body> {
     method_not_allowed("GET, OPTIONS")
+}
+
+async fn not_changing() -> Response<Body> {
+    method_not_allowed("OPTIONS, POST, PUT")
 }
 
 async fn not_get_only() -> Response<Body> {

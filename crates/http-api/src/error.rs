@@ -31,6 +31,8 @@ pub(crate) enum ErrorKind {
     Internal,
     /// `bad_data` to clients.
     UrlTooLong,
+    /// Turned off.
+    Unavailable,
     /// Too much at once: `timeout` to clients, with `Retry-After`.
     Overloaded,
 }
@@ -43,6 +45,7 @@ impl ErrorKind {
             ErrorKind::Canceled => "canceled",
             ErrorKind::Timeout | ErrorKind::Overloaded => "timeout",
             ErrorKind::Internal => "internal",
+            ErrorKind::Unavailable => "unavailable",
         }
     }
 
@@ -53,7 +56,7 @@ impl ErrorKind {
             ErrorKind::Execution => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorKind::Canceled => StatusCode::from_u16(499).expect("499 is a status code"),
             ErrorKind::Timeout | ErrorKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorKind::Internal | ErrorKind::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 type Feature = (&'static str, bool);
 
+const ADMIN: &str = "admin";
 const DELAYED_NAME_REMOVAL: &str = "delayed_name_removal";
 const UNQUOTED_NAMES: &str = "unquoted_utf8_names";
 
+/// What depends on settings is filled in by [`api`].
 const API: [Feature; 10] = [
-    ("admin", false),
+    (ADMIN, false),
     ("exclude_alerts", false),
     ("label_values_match", true),
     ("lifecycle", false),
@@ -97,13 +99,20 @@ impl Features {
     pub(crate) fn new(options: &ApiOptions) -> Self {
         let functions = Function::ALL.iter().map(|function| (function.name(), true));
         Self(BTreeMap::from([
-            ("api", BTreeMap::from(API)),
+            ("api", BTreeMap::from(api(options))),
             ("prometheus", BTreeMap::from(PROMETHEUS)),
             ("promql", BTreeMap::from(promql(options))),
             ("promql_functions", functions.collect()),
             ("promql_operators", OPERATORS.map(|name| (name, true)).into()),
         ]))
     }
+}
+
+fn api(options: &ApiOptions) -> [Feature; 10] {
+    API.map(|(name, fixed)| match name {
+        ADMIN => (name, options.admin.is_enabled()),
+        _ => (name, fixed),
+    })
 }
 
 fn promql(options: &ApiOptions) -> [Feature; 21] {

@@ -51,13 +51,13 @@ impl FormReader {
         }
     }
 
-    /// Reads the URL, and for a POST the body if it is a form.
+    /// Reads the URL, and for a POST or PUT the body if it is a form.
     pub(crate) async fn read(&self, head: &Parts, body: Body, forms: Forms) -> Result<Params, ApiError> {
         let params = |pairs, malformed, held| Params::new(pairs, malformed, self.language, held);
         let (mut url, url_malformed) = form::pairs(head.uri.query().unwrap_or("").as_bytes());
         let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
         let is = |kind: &str| content_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(kind);
-        if head.method != Method::POST {
+        if head.method != Method::POST && head.method != Method::PUT {
             return Ok(params(url, url_malformed, None));
         }
         if is("application/x-www-form-urlencoded") {

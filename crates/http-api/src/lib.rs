@@ -24,6 +24,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod admin;
 mod answer;
 mod api;
 mod asked;
@@ -60,6 +61,7 @@ mod syntax;
 mod syntax_tree;
 mod time;
 
+pub use admin::{Admin, Administration};
 pub use api::Api;
 pub use error::HttpApiError;
 pub use metadata::{FamilyMeta, MetadataSource};

@@ -1,5 +1,6 @@
 //! Settings of the API.
 
+use crate::admin::Administration;
 use mytsdb_listener::ListenerOptions;
 use mytsdb_promql::QueryOptions;
 use mytsdb_promql_syntax::ParseOptions;
@@ -37,6 +38,8 @@ pub struct ApiOptions {
     pub fault: Fault,
     /// Asked for what people should know of a storage that is ready: readiness says it too.
     pub caution: Fault,
+    /// Who changes stored data when a client asks for it; by default nobody.
+    pub admin: Administration,
     /// Port of the OTLP/gRPC receiver, which the page shows in its example.
     pub otlp_grpc_port: u16,
     /// How long requests may take to finish once the server is told to stop.
@@ -104,6 +107,7 @@ impl Default for ApiOptions {
             forms_bytes_max: 64 << 20,
             fault: Fault::default(),
             caution: Fault::default(),
+            admin: Administration::default(),
             otlp_grpc_port: 4317,
             drain: Duration::from_secs(5),
             cors_origin: ".*".to_owned(),

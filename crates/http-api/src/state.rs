@@ -1,5 +1,6 @@
 //! What handlers share: a part for each concern, of which a handler names those that it needs.
 
+use crate::admin::Administration;
 use crate::error::HttpApiError;
 use crate::features::Features;
 use crate::form_reader::FormReader;
@@ -43,6 +44,7 @@ state! {
     facts: Arc<Facts>,
     features: Arc<Features>,
     readiness: Arc<Readiness>,
+    admin: Administration,
     page: Arc<Page>,
     requests: Arc<RequestMetrics>,
     allowed_origins: Arc<AnchoredRegex>,
@@ -66,6 +68,7 @@ impl ApiState {
             facts: Arc::new(Facts::new(options, registry.clone())),
             features: Arc::new(Features::new(options)),
             readiness: Arc::new(Readiness::new(ready, options.fault.clone(), options.caution.clone())),
+            admin: options.admin.clone(),
             page: Arc::new(Page::new(options.otlp_grpc_port)),
             requests: Arc::new(RequestMetrics::new(registry.clone())),
             allowed_origins: Arc::new(allowed_origins),

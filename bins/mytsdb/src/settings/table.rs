@@ -64,6 +64,9 @@ settings! {
         /// Longest a connection may be without a request, or its client not read an answer
         connection_idle_timeout: Millis = "DURATION", Text("5m"), { least: "1ms" };
 
+        /// Clients may delete samples, by `admin/tsdb/delete_series` and `clean_tombstones` of the API
+        web_enable_admin_api: bool = "BOOL", Text("false"), {};
+
         /// Longest URL, in bytes and escaped, at most 65533
         http_max_url_bytes: usize = "BYTES", Text("65533"),
             { least: "1", most: "65533", because: "which is what HTTP parsers take" };

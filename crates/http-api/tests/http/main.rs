@@ -1,5 +1,6 @@
 //! The API over real connections: what endpoints answer, and how the transport behaves.
 
+mod admin;
 mod answers;
 mod connections;
 mod endpoints;
