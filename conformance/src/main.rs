@@ -22,7 +22,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: mytsdb-conformance promqltest|cases|expressions|parser|histogram|otlp|compliance [--dir DIR] [--filter TEXT] [--verbose]\n       \
      mytsdb-conformance promqltest --storage test|engine-head|engine-blocks|engine-restart|engine-late ...\n       \
-     mytsdb-conformance peer --prometheus PATH [--queries N] [--seed S]";
+     mytsdb-conformance peer --prometheus PATH [--queries N] [--seed S]\n       \
+     mytsdb-conformance try QUERY [--load FILE] [--at OFFSET | --range START:END:STEP] [--prometheus PATH]";
 
 fn main() -> ExitCode {
     match run() {
@@ -42,6 +43,9 @@ fn run() -> anyhow::Result<Score> {
     let suite = args.next().context(USAGE)?;
     if suite == "peer" {
         return peer::run(args);
+    }
+    if suite == "try" {
+        return peer::try_query::run(args);
     }
     let mut options = Options::default();
     let mut dir = None;

@@ -38,6 +38,21 @@ pub(crate) fn peer(flags: &[&str]) -> anyhow::Result<ExitCode> {
     run(&arguments)
 }
 
+/// Looks at one query from all sides; a Prometheus is asked too if it has been built.
+///
+/// # Errors
+///
+/// If the runner cannot be built or started.
+pub(crate) fn try_query(arguments: &[&str]) -> anyhow::Result<ExitCode> {
+    let built = if arguments.contains(&"--prometheus") { None } else { crate::prometheus::built()? };
+    let path = built.as_ref().map(|path| path.to_string_lossy());
+    let mut all = [&["try"], arguments].concat();
+    if let Some(path) = &path {
+        all.extend(["--prometheus", path]);
+    }
+    run(&all)
+}
+
 /// Seeds of the random queries that the gate asks of a Prometheus too, and how many of each.
 const PEER_SEEDS: [&str; 6] = ["1", "2", "3", "4", "5", "6"];
 const PEER_QUERIES: &str = "2000";

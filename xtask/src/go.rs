@@ -41,6 +41,16 @@ pub(crate) fn cached(
     Ok(binary)
 }
 
+/// The path of `binary` in the folder `name` of the cache, if it is there.
+///
+/// # Errors
+///
+/// If nobody knows where the cache is.
+pub(crate) fn in_cache(name: &str, binary: &str) -> anyhow::Result<Option<PathBuf>> {
+    let path = cache_dir()?.join(name).join(binary);
+    Ok(path.exists().then_some(path))
+}
+
 /// `go` in the folder `work`, which also takes what it installs.
 pub(crate) fn command(work: &Path) -> Command {
     let mut command = Command::new("go");

@@ -39,6 +39,9 @@ usage: cargo xtask COMMAND
   collector                             builds the OpenTelemetry Collector of deploy/otel-collector, prints its path
   conformance peer [--queries N] [--seed S]
                                         random queries, asked of a real Prometheus too; needs Go
+  try QUERY [--load FILE] [--at OFFSET | --range START:END:STEP]
+                                        one query: as it is read and planned, and what both evaluations answer, and
+                                        Prometheus, if it has been built
   prometheus                            builds the Prometheus that `peer` asks, prints its path
   e2e [--rounds N]                      a stock Collector against the server, kill -9 under load; needs Go";
 
@@ -67,6 +70,7 @@ fn run(arguments: &[&str]) -> anyhow::Result<ExitCode> {
         ["conformance", "--floors"] => done(conformance::check_floors()),
         ["conformance", "peer", flags @ ..] => conformance::peer(flags),
         ["conformance", suite @ ..] => conformance::run(suite),
+        ["try", arguments @ ..] => conformance::try_query(arguments),
         ["collector"] => done(collector::build().map(|path| println!("{}", path.display()))),
         ["prometheus"] => done(prometheus::build().map(|path| println!("{}", path.display()))),
         ["e2e", flags @ ..] => done(e2e::run(flags)),

@@ -10,14 +10,29 @@ const VERSION: &str = "3.16";
 const MODULE_VERSION: &str = "v0.316.0";
 const PACKAGE: &str = "github.com/prometheus/prometheus/cmd/prometheus";
 
+const BINARY: &str = "prometheus";
+
+/// Its folder in the cache.
+fn folder() -> String {
+    format!("prometheus-{VERSION}-{MODULE_VERSION}")
+}
+
+/// The path of Prometheus if it has been built.
+///
+/// # Errors
+///
+/// If nobody knows where the cache is.
+pub(crate) fn built() -> anyhow::Result<Option<PathBuf>> {
+    go::in_cache(&folder(), BINARY)
+}
+
 /// The path of Prometheus; builds it first (some two minutes, with downloads) if the cache has none.
 ///
 /// # Errors
 ///
 /// If Go is missing or the build fails.
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
-    let name = format!("prometheus-{VERSION}-{MODULE_VERSION}");
-    go::cached(&format!("Prometheus {VERSION}"), &name, "prometheus", |work| {
+    go::cached(&format!("Prometheus {VERSION}"), &folder(), BINARY, |work| {
         succeed(go::command(work).args(["mod", "init", "peer"]))?;
         succeed(go::command(work).args(["get", &format!("{PACKAGE}@{MODULE_VERSION}")]))?;
         // Without service discovery, which is most of it and has no part in queries.

@@ -10,6 +10,7 @@ mod remote_write;
 mod servers;
 mod shrink;
 mod texts;
+pub mod try_query;
 
 use crate::score::Score;
 use anyhow::{Context, bail};

@@ -1,6 +1,6 @@
 //! Requests through the whole translator: outcomes of points, the cache, limits, odd encodings.
 
-use crate::{Exemplar, Limits, Options, RefusalReason, Refused, Sink, TargetInfo, Translation, Translator};
+use crate::{DeltaMode, Exemplar, Limits, Options, RefusalReason, Refused, Sink, TargetInfo, Translation, Translator};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef, companion_times, is_stale_nan};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -306,7 +306,7 @@ fn each_bad_point_is_counted_and_its_neighbours_stay() {
     };
     let empty = Metric { name: "n".into(), ..Default::default() };
     let bytes = request(&[], vec![gauge("g", points), sum(1), sum(0), exponential, empty]);
-    let (sink, out) = translate(Options::default(), &bytes);
+    let (sink, out) = translate(Options { delta: DeltaMode::Refuse, ..Options::default() }, &bytes);
     assert_eq!(sink.shown(), [r#"{__name__="g", ok="1"} 1 @1000"#, r#"{__name__="g", ok="2"} 2 @1000"#]);
     assert_eq!((out.accepted_points, sink.histograms.len()), (3, 1));
     let counts = RefusalReason::ALL.map(|r| (r.as_str(), out.refused.count(r)));
