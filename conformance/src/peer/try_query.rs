@@ -47,12 +47,11 @@ pub fn run(args: impl Iterator<Item = String>) -> anyhow::Result<Score> {
     let block = settings.load.as_ref().map_or_else(|| Ok(SERIES.to_owned()), |path| read(path))?;
     let data = loaded_data(&block)?;
     let last_ms = data.values().filter_map(|points| points.last()).map(|point| point.0).max().unwrap_or(START_MS);
-    let times = match settings.range_ms {
-        Some([start, end, step]) => (START_MS + start, START_MS + end, step),
-        None => {
-            let at = settings.at_ms.map_or(last_ms, |offset| START_MS + offset);
-            (at, at, 0)
-        }
+    let times = if let Some([start, end, step]) = settings.range_ms {
+        (START_MS + start, START_MS + end, step)
+    } else {
+        let at = settings.at_ms.map_or(last_ms, |offset| START_MS + offset);
+        (at, at, 0)
     };
     let expr = match parse(&settings.query) {
         Ok(expr) => expr,
@@ -61,7 +60,7 @@ pub fn run(args: impl Iterator<Item = String>) -> anyhow::Result<Score> {
             return ask(&settings, &data, times);
         }
     };
-    println!("read as    {expr}\ntype       {}", expr.value_type());
+    println!("read as    {expr}\ntype       {}", expr.value_type().as_str());
     println!("pretty\n{}", indented(&prettify(&expr)));
     match explain(&storage(&data)?, &expr, times, &QueryOptions::default(), &Cancel::new()) {
         Ok(plan) => println!("plan\n{}", indented(&plan.to_string())),
