@@ -37,7 +37,7 @@ pub struct QueryOptions {
     pub memory: Option<MemoryBudget>,
     /// Note in [`QueryResult::plan`](crate::QueryResult) how the query was evaluated and what each part took.
     pub profile: bool,
-    /// How long texts may be: here the patterns of `label_replace`. [`ParseOptions::within`](crate::ParseOptions::within)
+    /// How long texts may be: here the patterns of `label_replace`. [`ParseOptions::within`](mytsdb_promql_syntax::ParseOptions::within)
     /// holds the parser to the same limits.
     pub texts: TextLimits,
 }
