@@ -39,6 +39,9 @@ pub(crate) struct IngestArgs {
     /// The server's durability
     #[arg(long, default_value = "fsync")]
     durability: String,
+    /// Points say since when they count, as those of an SDK's counters do
+    #[arg(long)]
+    started: bool,
     /// Folder for the server's data; a fresh one under the system's temporary folder if not given
     #[arg(long)]
     data_dir: Option<PathBuf>,
@@ -79,7 +82,7 @@ async fn drive(args: &IngestArgs, server: &Server) -> Result<()> {
     }
     let requests = args.series / args.points_per_request;
     let mut templates: Vec<Load> =
-        (0..requests).map(|r| Load::new(r * args.points_per_request, args.points_per_request)).collect();
+        (0..requests).map(|r| Load::new(r * args.points_per_request, args.points_per_request, args.started)).collect();
     let request_bytes = templates[0].len();
     let end_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as i64;
     let start_ms = end_ms - STEP_MS * args.rounds as i64;

@@ -10,6 +10,9 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 
 /// Points of one metric in a request.
 const POINTS_PER_METRIC: usize = 20;
+/// Since when started points count.
+const STARTED_UNIX_NANO: u64 = 1_700_000_000_000_000_000;
+
 /// A request of many metrics.
 pub(crate) struct Load {
     template: Template,
@@ -17,15 +20,15 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// A request with one point for each of `point_count` series from `first_series` on.
-    pub(crate) fn new(first_series: usize, point_count: usize) -> Self {
+    /// A request with one point for each of `point_count` series from `first_series` on; with a start time if `started`.
+    pub(crate) fn new(first_series: usize, point_count: usize, started: bool) -> Self {
         let series: Vec<usize> = (first_series..first_series + point_count).collect();
         let metrics = series
             .chunks(POINTS_PER_METRIC)
             .map(|chunk| Metric {
                 name: format!("bench.queue.depth.m{}", chunk[0] / POINTS_PER_METRIC % 50),
                 description: "Depth of a work queue".into(),
-                data: Some(Data::Gauge(Gauge { data_points: chunk.iter().map(|&s| point(s)).collect() })),
+                data: Some(Data::Gauge(Gauge { data_points: chunk.iter().map(|&s| point(s, started)).collect() })),
                 ..Metric::default()
             })
             .collect();
@@ -67,10 +70,11 @@ pub(crate) fn value(series: usize, round: usize) -> f64 {
     (series % 100) as f64 + wobble as f64 / 100.0
 }
 
-fn point(series: usize) -> NumberDataPoint {
-    marked_point(vec![
+fn point(series: usize, started: bool) -> NumberDataPoint {
+    let point = marked_point(vec![
         attribute("http.request.method", ["GET", "POST", "PUT", "DELETE"][series % 4].into()),
         attribute("http.route", format!("/api/v1/resource{}", series % 997)),
         attribute("series", series.to_string()),
-    ])
+    ]);
+    NumberDataPoint { start_time_unix_nano: if started { STARTED_UNIX_NANO } else { 0 }, ..point }
 }
