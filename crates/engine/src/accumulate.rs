@@ -4,8 +4,8 @@
 //! newer than the newest sample: one that is not has been counted, or comes too late to be, and its point is refused. Within
 //! a group, points are added in the order of their time, whatever order they came in.
 //!
-//! A series whose newest sample is of the other kind, of buckets that cannot be added to, or the marker that ends a series,
-//! starts from nothing.
+//! A series starts from nothing if its newest sample is of the other kind, has buckets that cannot be added to, or is the
+//! marker that ends a series; and if the sum of two histograms is too large to be stored.
 
 use crate::block_set::StoredValues;
 use crate::head::Catalog;
@@ -58,7 +58,11 @@ impl<'a> Accumulator<'a> {
             match self.point(batches[number], rows.clone()) {
                 Ok(true) => {}
                 Ok(false) => losses[number].gone.extend(rows),
-                Err(error) => losses[number].failed = Some(error),
+                // A delta must not be logged as if it were a sum.
+                Err(error) => {
+                    losses[number].failed = Some(error);
+                    losses[number].gone.extend(rows);
+                }
             }
         }
         for loss in &mut losses {
@@ -67,22 +71,23 @@ impl<'a> Accumulator<'a> {
         losses
     }
 
-    /// Adds the deltas of a point; false if one of them does not count, and then none is added.
+    /// Adds the deltas of a point; false if one of them does not count. Then, and after an error, none is added.
     fn point(&mut self, batch: &mut Batch, rows: Range<u32>) -> Result<bool, EngineError> {
-        for row in rows.clone().filter(|row| batch.is_delta(*row)) {
-            let newest = self.newest(batch.refs[row as usize])?;
-            if newest.as_ref().is_some_and(|(time, _)| batch.timestamps_ms[row as usize] <= *time) {
+        let mut sums = Vec::new();
+        for row in rows.filter(|row| batch.is_delta(*row)) {
+            let (series, time) = (batch.refs[row as usize], batch.timestamps_ms[row as usize]);
+            let newest = self.newest(series)?.as_ref();
+            if newest.is_some_and(|(newest_ms, _)| time <= *newest_ms) {
                 return Ok(false);
             }
+            let sum = sum(newest.map(|(_, value)| value), batch.value(row as usize))
+                .map_err(|source| EngineError::Chunk { series: series.0.to_string(), source })?;
+            sums.push((row, sum));
         }
-        for row in rows {
-            if batch.is_delta(row) {
-                let (series, time) = (batch.refs[row as usize], batch.timestamps_ms[row as usize]);
-                let newest = self.newest(series)?.as_ref().map(|(_, value)| value.clone());
-                let sum = sum(newest.as_ref(), batch.value(row as usize)).and_then(|sum| batch.set_sum(row, sum));
-                let sum = sum.map_err(|source| EngineError::Chunk { series: series.0.to_string(), source })?;
-                self.newest.insert(series, Some((time, sum)));
-            }
+        for (row, sum) in sums {
+            let (series, time) = (batch.refs[row as usize], batch.timestamps_ms[row as usize]);
+            let sum = batch.set_sum(row, sum);
+            self.newest.insert(series, Some((time, sum)));
         }
         Ok(true)
     }

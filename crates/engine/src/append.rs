@@ -127,20 +127,28 @@ impl Batch {
         self.deltas.binary_search(&row).is_ok()
     }
 
-    /// Puts a sum in the place of the delta that became it. It is a value of the same kind.
-    pub(crate) fn set_sum(&mut self, row: u32, sum: Value) -> Result<Value, CodecError> {
+    /// Puts a sum in the place of the delta that became it, and gives back what is there. A histogram that is too large to be
+    /// stored leaves the delta in its place.
+    pub(crate) fn set_sum(&mut self, row: u32, sum: Value) -> Value {
         match &sum {
-            Value::Float(sum) => self.values[row as usize] = *sum,
-            Value::Histogram(sum) => {
+            Value::Float(value) => self.values[row as usize] = *value,
+            Value::Encoded(bytes) => self.set_histogram(row, bytes.clone()),
+            Value::Histogram(histogram) => {
                 self.scratch.clear();
-                mytsdb_codec::put_histogram(sum, &mut self.scratch)?;
-                if let Ok(at) = self.histograms.binary_search_by_key(&row, |(row, _)| *row) {
-                    self.histograms[at].1 = Encoded::from(&self.scratch[..]);
+                if mytsdb_codec::put_histogram(histogram, &mut self.scratch).is_err() {
+                    return self.value(row as usize).to_value();
                 }
+                let bytes = Encoded::from(&self.scratch[..]);
+                self.set_histogram(row, bytes);
             }
-            Value::Encoded(_) => {}
         }
-        Ok(sum)
+        sum
+    }
+
+    fn set_histogram(&mut self, row: u32, bytes: Encoded) {
+        if let Ok(at) = self.histograms.binary_search_by_key(&row, |(row, _)| *row) {
+            self.histograms[at].1 = bytes;
+        }
     }
 
     /// Whether every row is a float without a start time.

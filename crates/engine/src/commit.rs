@@ -127,10 +127,12 @@ impl Engine {
         let mut batches: Vec<&mut Batch> = admitted.iter_mut().map(|a| &mut a.batch).collect();
         let losses = Accumulator::new(&catalog, stored_values, self.blocks.maxt_ms()).accumulate(&mut batches);
         for (this, loss) in admitted.iter_mut().zip(losses) {
-            let rows: Vec<u32> = loss.gone.iter().map(|&row| this.row_of(row)).collect();
-            this.refused.extend(rows.into_iter().map(|row| (row, Refusal::Counted)));
-            this.remove(&loss.gone);
             this.failed = loss.failed;
+            if this.failed.is_none() {
+                let rows: Vec<u32> = loss.gone.iter().map(|&row| this.row_of(row)).collect();
+                this.refused.extend(rows.into_iter().map(|row| (row, Refusal::Counted)));
+            }
+            this.remove(&loss.gone);
         }
     }
 
