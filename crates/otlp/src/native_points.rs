@@ -3,12 +3,12 @@
 use crate::context::{MetricContext, ResourceContext, ScopeContext, temporality};
 use crate::histograms::{as_gauge, custom_histogram, exponential_histogram};
 use crate::points::{Pass, Place, Shape, to_ms};
-use crate::wire::{AttributeRun, ExponentialPoint, HistogramPoint, Temporality};
-use crate::{OtlpError, RefusalReason, Sink};
+use crate::wire::{AttributeRun, ExponentialPoint, HistogramPoint, MetricData, Temporality};
+use crate::{OtlpError, RefusalReason, Refused, Sink};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_intake::Shard;
 
-/// A point whose histogram is made, or the sentence that refuses it.
+/// A point whose histogram is made, or that is refused.
 struct NativePoint<'a> {
     bytes: &'a [u8],
     attributes: AttributeRun<'a>,
@@ -16,12 +16,53 @@ struct NativePoint<'a> {
     time_unix_nano: u64,
     /// The field of its exemplars, if it has any.
     exemplars: Option<u32>,
-    histogram: Result<FloatHistogram, String>,
+    histogram: Result<FloatHistogram, Refused>,
+}
+
+/// Reads an exponential point; its histogram is made only if it has at most `buckets_max` buckets.
+fn exponential(bytes: &[u8], buckets_max: usize) -> Result<NativePoint<'_>, OtlpError> {
+    let point = ExponentialPoint::parse(bytes)?;
+    let buckets = point.positive.len().saturating_add(point.negative.len());
+    Ok(NativePoint {
+        bytes,
+        attributes: point.attributes,
+        start_time_unix_nano: point.start_time_unix_nano,
+        time_unix_nano: point.time_unix_nano,
+        exemplars: point.has_exemplars.then_some(ExponentialPoint::EXEMPLARS),
+        histogram: within(buckets, buckets_max, || exponential_histogram(&point)),
+    })
+}
+
+/// The same for a point with explicit bounds, as custom buckets.
+fn custom(bytes: &[u8], buckets_max: usize) -> Result<NativePoint<'_>, OtlpError> {
+    let point = HistogramPoint::parse(bytes)?;
+    let buckets = point.bucket_counts.len().max(point.explicit_bounds.len());
+    Ok(NativePoint {
+        bytes,
+        attributes: point.attributes,
+        start_time_unix_nano: point.start_time_unix_nano,
+        time_unix_nano: point.time_unix_nano,
+        exemplars: point.has_exemplars.then_some(HistogramPoint::EXEMPLARS),
+        histogram: within(buckets, buckets_max, || custom_histogram(&point)),
+    })
+}
+
+fn within(
+    buckets: usize,
+    buckets_max: usize,
+    make: impl FnOnce() -> Result<FloatHistogram, String>,
+) -> Result<FloatHistogram, Refused> {
+    if buckets > buckets_max {
+        let message =
+            format!("histogram point has {buckets} buckets, the limit is {buckets_max} (--max-buckets-per-point)");
+        return Err(Refused::new(RefusalReason::Limit, message));
+    }
+    make().map_err(|message| Refused::new(RefusalReason::Invalid, message))
 }
 
 impl<S: Sink> Pass<'_, S> {
-    /// Histogram points with exponential buckets.
-    pub fn exponential_points(
+    /// Histogram points that become native histograms: those with exponential buckets, others as custom buckets.
+    pub fn native_points(
         &mut self,
         shard: &mut Shard,
         resource: &ResourceContext<'_>,
@@ -29,71 +70,20 @@ impl<S: Sink> Pass<'_, S> {
         metric: &MetricContext<'_>,
     ) -> Result<(), OtlpError> {
         let place = Place { resource, scope, metric };
+        let read = if matches!(metric.metric.data, MetricData::Histogram { .. }) { custom } else { exponential };
         for bytes in metric.metric.points() {
-            let bytes = bytes?;
-            let point = ExponentialPoint::parse(bytes)?;
+            let point = read(bytes?, self.translator.options.limits.bucket_count_max)?;
             self.points_seen += 1;
-            if !self.buckets_fit(&place, point.positive.len().saturating_add(point.negative.len())) {
-                continue;
-            }
-            let native = NativePoint {
-                bytes,
-                attributes: point.attributes,
-                start_time_unix_nano: point.start_time_unix_nano,
-                time_unix_nano: point.time_unix_nano,
-                exemplars: point.has_exemplars.then_some(ExponentialPoint::EXEMPLARS),
-                histogram: exponential_histogram(&point),
-            };
-            self.native_point(shard, &place, native)?;
+            self.native_point(shard, &place, point)?;
         }
         Ok(())
-    }
-
-    /// Histogram points with explicit bounds, as custom buckets.
-    pub fn custom_histogram_points(
-        &mut self,
-        shard: &mut Shard,
-        resource: &ResourceContext<'_>,
-        scope: &ScopeContext<'_>,
-        metric: &MetricContext<'_>,
-    ) -> Result<(), OtlpError> {
-        let place = Place { resource, scope, metric };
-        for bytes in metric.metric.points() {
-            let bytes = bytes?;
-            let point = HistogramPoint::parse(bytes)?;
-            self.points_seen += 1;
-            if !self.buckets_fit(&place, point.bucket_counts.len().max(point.explicit_bounds.len())) {
-                continue;
-            }
-            let native = NativePoint {
-                bytes,
-                attributes: point.attributes,
-                start_time_unix_nano: point.start_time_unix_nano,
-                time_unix_nano: point.time_unix_nano,
-                exemplars: point.has_exemplars.then_some(HistogramPoint::EXEMPLARS),
-                histogram: custom_histogram(&point),
-            };
-            self.native_point(shard, &place, native)?;
-        }
-        Ok(())
-    }
-
-    /// Whether a point of `buckets` buckets is within the limit; it is refused if not.
-    fn buckets_fit(&mut self, place: &Place<'_>, buckets: usize) -> bool {
-        let limit = self.translator.options.limits.bucket_count_max;
-        if buckets > limit {
-            let message =
-                format!("histogram point has {buckets} buckets, the limit is {limit} (--max-buckets-per-point)");
-            self.refuse_named(place, RefusalReason::Limit, &message);
-        }
-        buckets <= limit
     }
 
     fn native_point(&mut self, shard: &mut Shard, place: &Place<'_>, point: NativePoint<'_>) -> Result<(), OtlpError> {
         let mut histogram = match point.histogram {
             Ok(histogram) => histogram,
-            Err(message) => {
-                self.refuse_named(place, RefusalReason::Invalid, &message);
+            Err(refused) => {
+                self.refuse_named(place, refused.reason, &refused.message);
                 return Ok(());
             }
         };

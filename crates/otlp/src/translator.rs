@@ -109,10 +109,10 @@ fn translate_metric<S: Sink>(
     match metric.data {
         MetricData::Gauge | MetricData::Sum { .. } => pass.number_points(shard, resource, scope, &context)?,
         MetricData::Histogram { .. } if pass.translator.options.custom_bucket_histograms => {
-            pass.custom_histogram_points(shard, resource, scope, &context)?;
+            pass.native_points(shard, resource, scope, &context)?;
         }
         MetricData::Histogram { .. } => pass.histogram_points(shard, resource, scope, &context)?,
-        MetricData::ExponentialHistogram { .. } => pass.exponential_points(shard, resource, scope, &context)?,
+        MetricData::ExponentialHistogram { .. } => pass.native_points(shard, resource, scope, &context)?,
         MetricData::Summary => pass.summary_points(shard, resource, scope, &context)?,
         MetricData::None => unreachable!("refused above"),
     }
