@@ -183,8 +183,8 @@ impl Block {
         Ok(())
     }
 
-    /// What the values of a chunk of this block amount to, if that is known without decoding them: for chunks of 16
-    /// samples or more without a NaN, and for chunks of one value. Version 1 knows nothing of them.
+    /// Statistics of the values of a chunk of this block, if they are known without decoding it: for chunks of 16
+    /// samples or more without a NaN, and for chunks of one value. Version 1 has none.
     ///
     /// # Errors
     /// [`BlockError::Corrupt`], [`BlockError::DamagedChunk`].

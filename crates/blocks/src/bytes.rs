@@ -1,4 +1,4 @@
-//! Reads integers from the front of a slice, believing nothing.
+//! Reads integers from the front of a slice; checks that the bytes are there.
 
 use mytsdb_varint::{take_uvarint, take_varint};
 

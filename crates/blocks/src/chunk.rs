@@ -55,7 +55,7 @@ pub(crate) enum StatsPlace {
     },
 }
 
-/// What a chunk's values amount to. None of them is a NaN.
+/// Statistics of the values of a chunk. None of them is a NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChunkStats {
     /// The first value.

@@ -64,7 +64,7 @@ impl CompactionRecord {
             disk.sync_dir(dir)
         };
         write().map_err(|error| {
-            // For the space alone: what has this name counts for nothing.
+            // This only frees space: a file with this name is ignored.
             disk.remove(&unpublished).ok();
             io_error(&path, "write")(error)
         })
@@ -79,7 +79,7 @@ impl CompactionRecord {
         disk.sync_dir(dir).map_err(io_error(dir, "sync directory"))
     }
 
-    /// Reads the records of `dir`, ascending by id: each with its path, or why it cannot be believed. Removes those that
+    /// Reads the records of `dir`, ascending by id: each with its path, or why it cannot be trusted. Removes those that
     /// were never published. For startup, before any writer runs.
     ///
     /// # Errors

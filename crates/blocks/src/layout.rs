@@ -13,7 +13,7 @@ pub(crate) const SECTION_BYTES: usize = 24;
 pub(crate) const CRC_BYTES: usize = 4;
 const _: () = assert!(HEADER_BYTES == MAGIC.len() + 4 + 4 + 8 + 4 + CRC_BYTES);
 
-/// Why header or footer cannot be believed, and where in the file.
+/// Why header or footer cannot be trusted, and where in the file.
 pub(crate) type Damage = (usize, &'static str);
 
 /// Where a section lies.

@@ -57,7 +57,7 @@ impl Tombstone {
             disk.sync_dir(dir)
         };
         write().map_err(|source| {
-            // As far as the disk lets: what was not told to be done should not be.
+            // Best effort: the caller hears an error, so the deletion should not take effect later.
             disk.remove(&unpublished).ok();
             disk.remove(&path).ok();
             BlockError::Io { path, op: "write", source }

@@ -225,7 +225,7 @@ fn a_file_cut_or_grown_at_any_byte_is_corrupt() {
     }
 }
 
-/// Damage that brings matching checksums along: structure alone has to hold. Nothing may panic.
+/// Damage whose checksums match: only the structure can reveal it. Nothing may panic.
 #[test]
 fn damage_with_valid_checksums_never_panics() {
     for (version, sections, footer_bytes) in [(1, 4, 160), (2, 5, 184)] {

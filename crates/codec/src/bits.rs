@@ -22,7 +22,7 @@ pub(crate) fn put_bits(out: &mut Vec<u8>, free_bits: &mut u8, value: u64, count:
         aligned <<= free;
     }
     let whole = left.div_ceil(8);
-    // Eight bytes and a cut are one store; a copy of variable length would be a call.
+    // Appending eight bytes and truncating compiles to one store. A copy of variable length compiles to a call.
     let len = out.len() + whole as usize;
     out.extend_from_slice(&aligned.to_be_bytes());
     out.truncate(len);
@@ -63,7 +63,7 @@ impl<'a> BitReader<'a> {
             self.rest = &self.rest[((63 - self.available) >> 3) as usize & 7..];
             self.available |= 0b11_1000;
         } else {
-            // By value: a reader whose address is taken cannot live in registers.
+            // The reader is copied: the compiler cannot keep it in registers once its address is taken.
             *self = self.refilled_tail();
         }
     }

@@ -1,4 +1,4 @@
-//! The encodings of chunks by their numbers on disk, and the one door that reads all of them.
+//! The encodings of chunks by their numbers on disk, and one function that reads all of them.
 
 use crate::dx::decode_with_starts;
 use crate::{CodecError, DxChunk, HistogramChunk, xor};

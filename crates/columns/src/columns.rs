@@ -38,21 +38,25 @@ pub struct Mark {
 
 impl Columns {
     /// Empties every column and keeps its memory.
+    #[inline]
     pub fn clear(&mut self) {
         self.truncate(Mark::default());
     }
 
     /// Number of samples of both kinds.
+    #[inline]
     pub fn len(&self) -> usize {
         self.timestamps_ms.len() + self.histogram_timestamps_ms.len()
     }
 
     /// Whether there are no samples.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The end of what is there.
+    #[inline]
     pub fn mark(&self) -> Mark {
         Mark { floats: self.timestamps_ms.len(), histograms: self.histogram_timestamps_ms.len() }
     }
@@ -105,6 +109,7 @@ impl Columns {
     }
 
     /// Restores Invariant S after samples were appended to the public columns without start times: those are not known.
+    #[inline]
     pub fn pad_starts(&mut self) {
         if !self.start_timestamps_ms.is_empty() {
             self.start_timestamps_ms.resize(self.timestamps_ms.len(), 0);
@@ -115,6 +120,7 @@ impl Columns {
     }
 
     /// Removes what was appended after `mark` was taken; keeps the memory.
+    #[inline]
     pub fn truncate(&mut self, mark: Mark) {
         self.timestamps_ms.truncate(mark.floats);
         self.values.truncate(mark.floats);

@@ -18,7 +18,11 @@ impl Columns {
 
     /// Whether the run that begins at `at` lies behind what is between `from` and `at`, so that the two, each in order,
     /// are in order together. Looks at the ends alone.
+    #[inline]
     pub fn continues_at(&self, at: Mark, from: Mark) -> bool {
+        if at == from {
+            return true;
+        }
         let before = [
             self.timestamps_ms[from.floats..at.floats].last(),
             self.histogram_timestamps_ms[from.histograms..at.histograms].last(),
@@ -86,8 +90,22 @@ impl Columns {
         }
     }
 
-    /// Cuts the samples from `from` on, which are in order, down to a range.
+    /// Removes the samples from `from` on that are outside a range. They are in order.
+    ///
+    /// Cost: a look at the ends if all of them are in the range.
+    #[inline]
     pub fn clip(&mut self, from: Mark, range: TimeRange) {
+        let within = |times: &[i64]| {
+            times.first().is_none_or(|&first| first >= range.mint)
+                && times.last().is_none_or(|&last| last <= range.maxt)
+        };
+        if !within(&self.timestamps_ms[from.floats..]) || !within(&self.histogram_timestamps_ms[from.histograms..]) {
+            self.cut_to(from, range);
+        }
+    }
+
+    /// [`clip`](Self::clip) if samples have to be removed.
+    fn cut_to(&mut self, from: Mark, range: TimeRange) {
         let floats = inside(&self.timestamps_ms[from.floats..], range);
         let histograms = inside(&self.histogram_timestamps_ms[from.histograms..], range);
         cut(&mut self.timestamps_ms, from.floats, &floats);
@@ -103,7 +121,7 @@ impl Columns {
 type Place = (i64, usize);
 
 fn ascends(times: &[i64]) -> bool {
-    // Without an early end, which would keep the comparisons from running side by side.
+    // The loop has no early exit, so that the compiler can compare many pairs at once.
     let later = times.get(1..).unwrap_or_default();
     times.iter().zip(later).fold(0, |steps_back, (a, b)| steps_back | u8::from(a >= b)) == 0
 }
@@ -124,7 +142,7 @@ fn are_disjoint(left: &[i64], right: &[i64]) -> bool {
 /// The places from `from` on by time, each time once: of equal times the first place stays.
 fn sorted(times: &[i64], from: usize) -> Vec<Place> {
     let mut places: Vec<Place> = times.iter().copied().zip(0..).skip(from).collect();
-    places.sort_by_key(|place| place.0); // stable, and finds the runs that sources are
+    places.sort_by_key(|place| place.0); // stable; and fast, since each source is a sorted run
     places.dedup_by_key(|place| place.0);
     places
 }
@@ -150,7 +168,7 @@ fn drop_later(floats: &mut Vec<Place>, histograms: &mut Vec<Place>, float_wins: 
     floats.retain(|float| float.1 != DROPPED);
 }
 
-/// No place.
+/// Marks a sample that is dropped; no place has this number.
 const DROPPED: usize = usize::MAX;
 
 /// Replaces what a column has from `from` on by its entries at `places`. An empty column stays so.

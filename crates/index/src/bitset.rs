@@ -3,7 +3,7 @@
 use crate::postings::parts;
 use mytsdb_stop::{Canceled, Looks};
 
-/// A set over `0..len`. Members outside are ignored on insertion and never contained.
+/// A set over `0..len`. Inserting a number outside does nothing; it is never contained.
 pub(crate) struct Bitset {
     words: Vec<u64>,
     len: u32,

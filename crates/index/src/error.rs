@@ -22,7 +22,7 @@ pub enum IndexError {
         /// What there is too much of.
         what: &'static str,
     },
-    /// Series have been removed since the [`Snapshot`](crate::Snapshot) was taken. Another one helps.
+    /// Series have been removed since the [`Snapshot`](crate::Snapshot) was taken. Take another one and ask again.
     #[error("series have been removed since the lookup began")]
     Outdated,
     /// The stop sign said so.

@@ -1,4 +1,4 @@
-//! Label names to value tables to postings, for as long as the index grows.
+//! From label names to value tables to postings, in an index that grows.
 
 use crate::value_table::ValueTable;
 use foldhash::fast::RandomState;

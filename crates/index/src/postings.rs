@@ -1,4 +1,4 @@
-//! Sorted lists of series ordinals, in memory or in a block, and how two of them meet.
+//! Sorted lists of series ordinals, in memory or in a block, and their intersection.
 
 use mytsdb_stop::{Canceled, Looks};
 use std::ops::Range;
@@ -67,7 +67,7 @@ pub(crate) fn gallop<L: List>(list: L, from: usize, wanted: u32) -> usize {
 /// Elements of a long list that are worked on between two counts of steps.
 const PART: usize = 1_024;
 
-/// The indices of a list, some at a time.
+/// The indices of a list, in parts.
 pub(crate) fn parts(len: usize) -> impl Iterator<Item = Range<usize>> {
     (0..len).step_by(PART).map(move |from| from..len.min(from + PART))
 }

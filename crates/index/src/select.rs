@@ -25,7 +25,7 @@ pub(crate) trait Lookup {
     /// The number of series in a list, or a few more.
     fn len(&self, postings: Self::Postings) -> usize;
 
-    /// Lends a list for a look at a part of it.
+    /// Passes a part of a list to a closure.
     fn with<T>(&self, postings: Self::Postings, look: impl FnOnce(Self::List<'_>) -> T) -> Result<T, IndexError>;
 
     /// Lends all lists, one after the other, each in as many parts as need be.
@@ -95,7 +95,7 @@ impl<'m> Members<'m> {
         self.set.contains(ordinal)
     }
 
-    /// So few beside a list of this length that each is sought in it.
+    /// True if the members are so few that a search for each costs less than a walk over a list of this length.
     fn are_few(&self, len: usize) -> bool {
         self.ascending.len() < len / 8
     }
@@ -209,7 +209,7 @@ pub(crate) fn select<I: Lookup>(
             None => scans.push(step),
         }
     }
-    // The smallest set to keep first; what is taken away last, when little is left to take it from.
+    // Keeps the smallest set first and removes series last, when few are left.
     named.sort_by_key(|(keep, total, _)| (!keep, *total));
     scans.sort_by_key(|step| !step.keep);
 
@@ -265,7 +265,7 @@ fn lists<I: Lookup>(index: &I, step: &Step<'_>, looks: &mut Looks<'_>) -> Result
     Ok(Some(out))
 }
 
-/// Bytes of a value that a pattern reads in a step's time.
+/// Bytes of a value that a pattern reads in the time of one step.
 const PATTERN_BYTES_PER_STEP: usize = 32;
 
 /// The postings of a step, its pattern tried on every value, or on those that one of some members has.

@@ -1,4 +1,4 @@
-//! The head's index as it was at one time, read a little at a time while it grows.
+//! The index of the head as it was at one time, read in short turns while it grows.
 //!
 //! Whoever guards a [`MemIndex`] with a lock cannot hold it for as long as a pattern is tried on many values: nobody
 //! could add a series meanwhile. So a lookup borrows the index in *turns* ([`Lend`]) of some ten microseconds, in which
@@ -60,7 +60,7 @@ const TURN: usize = 8_192;
 /// The same, as steps.
 const TURN_STEPS: usize = TURN / 16;
 
-/// What a list costs before its first member: memory that is waited for.
+/// Cost of a list before its first member: a cache miss.
 const PLACE: usize = 8;
 
 /// Values, or names, that are copied in a turn.
@@ -102,7 +102,7 @@ impl<L: Lend> Snapshot<L> {
         let ordinals = select(self, matchers, looks)?;
         let mut out: Vec<SeriesRef> = Vec::with_capacity(ordinals.len());
         let mut ascend = true;
-        // Copied into memory that is warm: the first touch of a page of a long list is nothing to hold a lock for.
+        // Copies into memory that is already mapped: page faults should not happen under the lock.
         let mut some = Vec::new();
         for part in parts(ordinals.len()) {
             looks.before(part.len().div_ceil(8))?;
@@ -348,7 +348,7 @@ impl<L: Lend> Lookup for Snapshot<L> {
             texts.clear();
             places.clear();
             self.turn(|index| {
-                // Read end to end and copied; whatever may wait for memory comes later.
+                // Reads the list sequentially and copies it. Accesses that may miss the cache come later, outside the turn.
                 let values = index.inverted().values(name);
                 let all =
                     values.all_postings()[some.clone()].iter().zip(from..).map(|(postings, value)| match postings {

@@ -58,7 +58,7 @@ impl TextList {
         self.ends.extend(ends.iter().map(|end| end - start + moved));
     }
 
-    /// Forgets the texts, not the room for them.
+    /// Removes the texts and keeps the memory.
     pub fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();

@@ -176,7 +176,7 @@ proptest! {
         }
         prop_assert!(busy.turns.get() > queries.len());
 
-        // Once a series goes, there is no answer any more.
+        // Once a series is removed, the snapshot has no answer any more.
         busy.index.borrow_mut().remove(&[SeriesRef(10_001)]);
         for matchers in queries.iter().filter(|matchers| !matchers.is_empty()) {
             let found = snapshot.select(matchers, StopSign::NEVER);

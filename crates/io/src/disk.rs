@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A file system, as far as a database needs one. Paths are full paths.
+/// The operations of a file system that a database needs. Paths are full paths.
 ///
 /// Promises about a power cut: file bytes are durable after [`DiskFile::sync_data`], names (create,
 /// rename, remove) after [`sync_dir`](Disk::sync_dir) of their directory. What is not synced may be there

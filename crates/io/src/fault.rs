@@ -1,4 +1,4 @@
-//! A disk that fails the n-th call of a kind, to rehearse what no crash can show: errors that are returned.
+//! A disk that fails the n-th call of a kind, to test how errors are handled.
 
 use crate::{Disk, DiskFile, DiskLock, Mapped};
 use parking_lot::Mutex;

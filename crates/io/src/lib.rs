@@ -1,4 +1,4 @@
-//! The file seam: every byte mytsdb keeps passes through [`Disk`], so that every crash can be rehearsed.
+//! The file seam: every byte that mytsdb stores passes through [`Disk`], so that tests can simulate every crash.
 //!
 //! [`RealDisk`] is the file system, [`SimDisk`] a disk in memory that loses unsynced writes when it
 //! crashes, [`FaultDisk`] a wrapper that fails the n-th call of a kind. The crate is *not* a file

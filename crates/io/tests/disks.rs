@@ -1,4 +1,4 @@
-//! What every disk does, and what the simulated ones do on top.
+//! What every disk does, and what the simulated disks do besides.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

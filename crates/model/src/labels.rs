@@ -51,7 +51,7 @@ impl Labels {
         Self(Arc::from(bytes))
     }
 
-    /// Reads the byte form, believing nothing.
+    /// Reads the byte form and checks all of it.
     ///
     /// # Errors
     /// [`ModelError::LabelEncoding`] if lengths leave the slice, text is not UTF-8, names are not strictly
@@ -283,7 +283,7 @@ fn checked_text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("label bytes were checked when the set was built")
 }
 
-/// Takes the first name or value off bytes that were checked when the set was built.
+/// Takes the first name or value from bytes that were checked when the set was built.
 #[inline]
 fn split_text<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
     let (mut length, mut at) = (usize::from(bytes[0] & 0x7f), 1);

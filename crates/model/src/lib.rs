@@ -1,4 +1,4 @@
-//! The words every mytsdb crate shares: labels, samples, series references, matchers and time ranges.
+//! The types that every mytsdb crate shares: labels, samples, series references, matchers and time ranges.
 //!
 //! This crate is *not* a place for helpers: it holds only the nouns that more than one layer speaks,
 //! and it imports nothing of ours.

@@ -1,4 +1,4 @@
-//! One value at one time, and the value that says that a series has ended.
+//! A sample, and the value that marks the end of a series.
 
 /// The bits of the staleness marker: a signalling NaN that Prometheus writes when a series disappears.
 ///

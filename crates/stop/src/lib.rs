@@ -1,4 +1,4 @@
-//! How long work learns that nobody waits for its result any more.
+//! A stop sign: how long-running work learns that nobody waits for its result any more.
 //!
 //! This crate is *not* what decides to stop: that is a closure of whoever asks for the work.
 //!

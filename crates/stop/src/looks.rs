@@ -1,4 +1,4 @@
-//! Work that is counted in steps, with a look at the sign after so many of them.
+//! Counts the steps of work and checks the stop sign after a fixed number of them.
 
 use crate::{Canceled, StopSign};
 

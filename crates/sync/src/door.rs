@@ -1,6 +1,6 @@
 //! The names of std's synchronisation types, or of loom's under `cfg(mytsdb_loom)`.
 //!
-//! Only what both sides have, with one meaning, is listed: code that needs more cannot be modelled and should say so.
+//! Only names that both have, with the same meaning, are listed. Code that needs more cannot be modelled and should say so.
 
 #[cfg(mytsdb_loom)]
 pub use loom::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};

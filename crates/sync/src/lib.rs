@@ -1,4 +1,4 @@
-//! The one door to atomics, cells, locks and threads: std, or loom under `cfg(mytsdb_loom)`; the lock-free [`Lane`],
+//! The one place to import atomics, cells, locks and threads from: std, or loom under `cfg(mytsdb_loom)`; the lock-free [`Lane`],
 //! and [`prefetch`].
 //!
 //! Code that takes its atomics from here runs unchanged under the model checker: `cargo xtask loom` builds with

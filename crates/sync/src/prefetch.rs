@@ -1,6 +1,6 @@
-//! Asks the processor for memory that is wanted soon.
+//! Asks the processor to load memory that is needed soon.
 
-/// Bytes that come at once.
+/// Bytes that the processor loads at once.
 const CACHE_LINE_BYTES: usize = 64;
 
 /// Starts to load all of `place` into the caches and does not wait for it; changes nothing but the time that reading

@@ -1,4 +1,4 @@
-//! Reads, and believes nothing.
+//! Reads integers; checks lengths before it reads.
 #![expect(clippy::inline_always, reason = "the log is 6 % slower where the compiler decides otherwise")]
 
 use crate::{VARINT_BYTES_MAX, unzigzag};
@@ -18,7 +18,7 @@ pub enum VarintError {
 /// Shift of the tenth byte, of which one bit is left.
 const LAST_SHIFT: usize = 7 * (VARINT_BYTES_MAX - 1);
 
-/// Reads an integer at offset `*at` and moves `*at` behind it; where it is after an error says nothing.
+/// Reads an integer at offset `*at` and moves `*at` behind it. After an error `*at` is unspecified.
 ///
 /// # Errors
 /// [`VarintError::Truncated`] or [`VarintError::TooLong`].

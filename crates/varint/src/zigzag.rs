@@ -1,4 +1,4 @@
-//! Integers with a sign as such without, the small ones small.
+//! Zigzag: maps signed integers to unsigned ones, small magnitudes to small numbers.
 #![expect(clippy::inline_always, reason = "the log is 6 % slower where the compiler decides otherwise")]
 
 /// 0, -1, 1, -2, 2, .. become 0, 1, 2, 3, 4, ..

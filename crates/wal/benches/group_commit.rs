@@ -85,7 +85,7 @@ fn benches(c: &mut Criterion) {
         ("random", group(|i| f64::from_bits((i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 12 | 0x3ff0 << 48))),
     ];
     for (name, data) in &sets {
-        // The best of many is what the code costs; criterion's mean below is what a busy machine makes of it.
+        // The best of many runs shows the cost of the code. Criterion's mean below also contains the noise of the machine.
         let best = (0..500).map(|_| time(data, 1, false)).min().expect("500 runs");
         let best_ns = best.as_nanos() as f64 / ROWS as f64;
         println!("{name}: {:.2} bytes per sample, encoded in {best_ns:.2} ns at best", check(data));

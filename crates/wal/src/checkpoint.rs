@@ -138,7 +138,7 @@ pub(crate) enum Whole {
     No { offset: u64 },
 }
 
-/// Reads all of a checkpoint and believes nothing.
+/// Reads and checks all of a checkpoint.
 pub(crate) fn verify(mut scan: FrameScan) -> Result<Whole, WalError> {
     let Some(file_header) = scan.file_header()? else { return Ok(Whole::No { offset: 0 }) };
     let mut frame_count = 0;

@@ -72,7 +72,7 @@ impl FrameHeader {
     }
 }
 
-/// Frames in the making: payloads are complete, headers are blank until [`seal`](FrameBuffer::seal).
+/// Frames under construction: payloads are complete, headers stay blank until [`seal`](FrameBuffer::seal).
 pub(crate) struct FrameBuffer {
     payload_bytes_target: usize,
     bytes: Vec<u8>,

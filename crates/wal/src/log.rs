@@ -152,7 +152,7 @@ impl Wal {
     /// The samples of the group are dropped and not acknowledged (a crash may still bring them back); its series stay
     /// pending. After [`WalError::Poisoned`] nothing is taken any more; after any other error the log can go on.
     pub fn commit(&mut self) -> Result<(), WalError> {
-        // First of all: a poisoned log drops what is logged, and an empty group must not pass for a durable one.
+        // Comes first: a poisoned log drops what is logged, and an empty group must not be reported as durable.
         self.check_poison()?;
         if self.series.is_empty() && self.samples.is_empty() {
             return Ok(());
@@ -230,7 +230,7 @@ impl Wal {
     fn switch_segment(&mut self) -> Result<(), WalError> {
         self.sync()?;
         let id = self.current().id.next();
-        // From here on the next segment may exist, and its first sequence would make void what is added to this one.
+        // From here on the next segment may exist. Its first sequence would invalidate anything that is added to this one.
         self.must_switch = true;
         let mut file = create_segment(&*self.disk, &self.dir, id, self.next_sequence)?;
         let synced = sync_created(&*self.disk, &self.dir, id, &mut *file);
@@ -296,7 +296,7 @@ impl Wal {
         self.current().id
     }
 
-    /// Why the log takes nothing any more, if so.
+    /// Why the log accepts nothing any more; `None` if it does.
     pub fn poisoned(&self) -> Option<&str> {
         self.poisoned.as_deref()
     }

@@ -130,7 +130,7 @@ impl FrameScan {
         let place = Place { kind: self.kind, segment: self.segment, offset };
         let head = self.window.get(offset, FRAME_HEADER_BYTES)?;
         let Some(header) = FrameHeader::decode(head, place) else { return Ok(None) };
-        // The length is believed only now: its checksum is right, it has a limit and it stays in the file.
+        // The length is used only now: its checksum is right, it is below the limit and it stays in the file.
         if offset + (FRAME_HEADER_BYTES + header.payload_bytes) as u64 > self.window.file_bytes {
             return Ok(None);
         }

@@ -12,7 +12,7 @@ use std::ops::Range;
 /// Most samples of a chunk.
 const CHUNK_SAMPLES_MAX: usize = 1_024;
 
-/// A chunk ends early, where others begin one, if it has this many samples.
+/// A chunk with at least this many samples ends early where other series begin a chunk.
 const CHUNK_SAMPLES_MIN: usize = 120;
 
 /// Places between chunks that are remembered. Beyond that all are forgotten: series that share times are mostly neighbours.

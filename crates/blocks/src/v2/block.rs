@@ -81,7 +81,7 @@ impl BlockV2 {
         let (parts, ordinals) = self.hashes()?;
         let wanted = hash_part(labels);
         let part = |at: usize| u32::from_le_bytes(parts[at]);
-        // Hashes are spread evenly, so the place is about known; from there in doubling steps, then halving.
+        // Hashes are spread evenly, so the search starts at the expected place. It goes on in doubling steps, then halves.
         let guess = ((u64::from(wanted) * parts.len() as u64) >> 32) as usize;
         let (mut low, mut high, mut step) = (guess, guess, 1);
         while low > 0 && part(low - 1) >= wanted {

@@ -14,14 +14,14 @@ pub(super) const BYTES_MAX: usize = 51;
 /// Integers are the bits of the values, in the order of the numbers.
 const ORDERED_BITS: u8 = 96;
 
-/// Beyond this not every integer is an f64.
+/// Above this an f64 cannot hold every integer.
 const INTEGER_MAX: f64 = (1u64 << 53) as f64;
 
 /// Powers of ten that are exact.
 const POWERS: [f64; 18] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17];
 
-/// What is to be known of some values, of which there is at least one.
+/// Computes the statistics of at least one value.
 pub(super) enum Found {
     OneValue { is_nan: bool },
     HasNan,

@@ -6,7 +6,7 @@ use super::kernels::{Kernel, Work};
 use super::{BLOCK_SAMPLES, DX_SAMPLES_MAX, values};
 use crate::CodecError;
 
-/// The bytes of a DX chunk whose header and column bounds were read and found possible.
+/// The bytes of a DX chunk whose header and column bounds were read and checked.
 ///
 /// ```
 /// use mytsdb_codec::{DxChunk, DxEncoder};
@@ -144,7 +144,7 @@ const NOT_ASCENDING: CodecError = CodecError::Damaged { reason: "times do not as
 
 /// Appends `start + i * step`; nothing if that does not ascend.
 fn append_line(start: i64, step: i64, count: usize, kernel: Kernel, out: &mut Vec<i64>) -> Result<(), CodecError> {
-    // Two times may lie further apart than i64 can say: their step is one modulo 2^64, as all of them are.
+    // Two times may differ by more than i64 holds. All steps are therefore computed modulo 2^64.
     let last = i128::from(start) + i128::from(step as u64) * (count as i128 - 1);
     if count > 1 && step == 0 || last > i128::from(i64::MAX) {
         return Err(NOT_ASCENDING);
@@ -152,7 +152,7 @@ fn append_line(start: i64, step: i64, count: usize, kernel: Kernel, out: &mut Ve
     out.reserve(count);
     let mut block = [0; BLOCK_SAMPLES];
     for at in (0..count).step_by(BLOCK_SAMPLES) {
-        // By way of the stack: clearing the room in `out` first would cost as much as filling it.
+        // The times are made on the stack first: zeroing the room in `out` would cost as much as filling it.
         let times = &mut block[..BLOCK_SAMPLES.min(count - at)];
         kernel.run(Line { start: start.wrapping_add(step.wrapping_mul(at as i64)), step, times });
         out.extend_from_slice(times);

@@ -8,7 +8,7 @@ pub(super) const POWERS: [f64; EXPONENT_MAX as usize + 1] =
 /// The largest number of decimal places.
 pub(super) const EXPONENT_MAX: u8 = 17;
 
-/// 1.5 * 2^52: what is added to it loses its fraction and shows in the low bits as an integer.
+/// 1.5 * 2^52. A number that is added to it loses its fraction; the low bits of the sum are its integer.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
 
 /// `integer as f64`, in instructions that every vector unit has: both halves exactly, one rounding in their sum.
@@ -21,7 +21,7 @@ pub(super) fn to_f64(integer: i64) -> f64 {
 
 /// The integer that is `value * power`, rounded, and whether dividing it gives `value` back, bit for bit.
 ///
-/// Exact for products below 2^51; above, the answer is no, and [`to_integer_wide`] knows better.
+/// Exact for products below 2^51. For larger ones the answer is no; [`to_integer_wide`] handles those.
 #[inline(always)]
 pub(super) fn to_integer(value: f64, power: f64) -> (i64, bool) {
     let rounded = value * power + ROUNDER;

@@ -13,7 +13,7 @@ use mytsdb_model::STALE_NAN_BITS;
 /// Values that the number of decimal places is guessed from.
 const EXPONENT_SAMPLES: usize = 12;
 
-/// Values need not be exceptions if this many more decimal places make them regular.
+/// A value with at most this many more decimal places raises the exponent instead of becoming an exception.
 const EXPONENT_RISE_MAX: u8 = 3;
 
 /// Exceptions that are tried with more decimal places.
@@ -173,7 +173,7 @@ fn guess_exponent(values: &[f64]) -> Option<u8> {
             }
         }
     }
-    // One value of many digits, as sums of decimals are, must not make all the others long.
+    // One value with many digits, such as a sum of decimals, must not make all the others long.
     let is_outlier = exponent > exponent_before + EXPONENT_RISE_MAX && hits * 6 <= hits_before;
     Some(if is_outlier { exponent_before } else { exponent })
 }
@@ -184,7 +184,7 @@ fn to_decimals(values: &[f64], guess: u8, integers: &mut [i64], exceptions: &mut
     let mut exponent = guess;
     loop {
         let power = POWERS[usize::from(exponent)];
-        // The multiplication and division by one are left out by the compiler.
+        // The compiler leaves out the multiplication and division by one.
         let all = if exponent == 0 { fill(values, 1.0, integers) } else { fill(values, power, integers) };
         if all {
             return Some(exponent);
@@ -227,7 +227,7 @@ fn list_exceptions(values: &[f64], exponent: u8, integers: &mut [i64], exception
         } else if let Some(wide) = to_integer_wide(value, power) {
             *integer = wide;
         } else {
-            // Where many values are none, trying more places for each would cost more than the rest of the work.
+            // If many values are exceptions, trying more places for each would cost more than the rest of the work.
             if exceptions.len() < RAISE_ATTEMPTS
                 && let Some(higher) = exponent_of(value, exponent + 1)
                 && higher <= exponent + EXPONENT_RISE_MAX
@@ -236,7 +236,7 @@ fn list_exceptions(values: &[f64], exponent: u8, integers: &mut [i64], exception
             }
             exceptions.push(index as u32);
             are_stale &= value.to_bits() == STALE_NAN_BITS;
-            // The integer before costs least; at the front, the first there is.
+            // Repeating the integer before costs least. At the front, the first integer is repeated.
             *integer = last.unwrap_or(0);
             if exceptions.len() * if are_stale { 2 } else { 4 } > values.len() {
                 return Listed::TooMany;

@@ -1,4 +1,4 @@
-//! Reads a column of integers, believing nothing.
+//! Reads a column of integers; checks every length before it is used.
 
 use super::kernels::{Kernel, Lanes};
 use super::{BLOCK_SAMPLES, NARROW_WIDTH_MAX, header, mode};
@@ -10,7 +10,7 @@ const BLOCK_BYTES_MIN: usize = 2;
 
 pub(super) const BYTES_BEHIND: CodecError = CodecError::Damaged { reason: "bytes behind a column" };
 
-/// A column whose front was read and found possible.
+/// A column whose front was read and checked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IntegerColumn<'a> {
     mode: u8,
@@ -130,7 +130,7 @@ fn take_block(rest: &mut &[u8], count: usize, kernel: Kernel, lanes: &mut Lanes)
     take_sparse(rest, width, flags, count, kernel, lanes)
 }
 
-/// Apart, so that blocks without a bitmap do not pay for the second buffer.
+/// A function of its own: blocks without a bitmap then do not pay for the second buffer.
 #[inline(never)]
 fn take_sparse(
     rest: &mut &[u8],
@@ -160,7 +160,7 @@ fn take_stored(
 ) -> Result<(), CodecError> {
     let base = if flags & header::BASE != 0 { take_varint(rest, "base")? } else { 0 };
     let packed_bits = count * width as usize;
-    // What follows the packed bits, if anything, goes along: kernels then need not care for the end.
+    // The bytes behind the packed bits are passed too, so that kernels rarely reach the end of the input.
     let packed = *rest;
     let Some((own, behind)) = rest.split_at_checked(packed_bits.div_ceil(8)) else {
         return Err(CodecError::Truncated { field: "packed integers", bytes: rest.len() });

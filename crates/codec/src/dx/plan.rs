@@ -1,17 +1,17 @@
 //! Chooses how integers are written: the mode of a column, width and base of a block, from counts of bits alone.
 //!
-//! Nothing is written to be compared. The measure is the number of bits of the zigzag form: 0 for 0, w for what fits into
+//! No candidate is written for comparison. The measure is the number of bits of the zigzag form: 0 for 0, w for what fits into
 //! w bits with a sign.
 #![expect(clippy::inline_always, reason = "compiled anew for each instruction set, which only inlined code is")]
 
 use super::{BLOCK_SAMPLES, NARROW_WIDTH_MAX, mode};
 
-/// Columns of up to this many integers are looked at as a whole; of longer ones four windows are.
+/// Columns of up to this many integers are examined whole. Of longer ones four windows are.
 const WHOLE_MAX: usize = 192;
 const WINDOWS: usize = 4;
 const WINDOW: usize = 48;
 
-/// A block in packed form, but for its entries.
+/// How a block is packed, without its entries.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BlockPlan {
     pub(super) width: u32,
@@ -80,7 +80,7 @@ pub(super) fn choose_mode(x: &[i64], step: i64) -> u8 {
     best.0
 }
 
-/// What entries look like, without keeping them.
+/// Statistics of entries.
 #[derive(Clone, Copy)]
 struct Tally {
     bits: u32,
@@ -140,9 +140,9 @@ fn plan_dense(entries: &[i64]) -> BlockPlan {
         return whole;
     }
 
-    // How many entries need how many bits, with a sign, about a value that is likely not an outlier.
+    // A histogram of the signed bits that entries need, relative to a value that is probably not an outlier.
     let center = median(entries[n / 4], entries[n / 2], entries[n - 1 - n / 8]);
-    // Four histograms, or each step would wait for the one before to be stored.
+    // Four histograms: with one, each step would wait until the step before is stored.
     let mut bins = [[0u8; 72]; 4];
     let (quads, rest) = entries.as_chunks::<4>();
     for quad in quads {
@@ -171,7 +171,7 @@ fn plan_dense(entries: &[i64]) -> BlockPlan {
         return whole;
     }
 
-    // The span of what is left is known only now, and may be narrower still.
+    // Only now the span of the remaining entries is known. It may be narrower than planned.
     let (mut low, mut high) = (center, center);
     for &entry in entries {
         let is_kept = bits(entry.wrapping_sub(center)) as usize <= best_width;
@@ -200,7 +200,7 @@ fn spanned(count: usize, min: i64, max: i64) -> BlockPlan {
     BlockPlan { width, base, has_patches: false, is_sparse: false, bytes }
 }
 
-/// What of an entry lies above its packed bits.
+/// The bits of an entry above its packed bits.
 #[inline(always)]
 pub(super) fn high_part(entry: i64, base: i64, width: u32) -> i64 {
     if width == 64 { 0 } else { entry.wrapping_sub(base) >> width }

@@ -55,7 +55,7 @@ pub(super) fn decode_front<'a>(
     }
 }
 
-/// The value of a column that is constant by its form.
+/// The value of a column in constant form.
 pub(super) fn same_value(bytes: &[u8], count: usize) -> Result<Option<f64>, CodecError> {
     let mut one = Vec::with_capacity(1);
     match bytes.split_first() {

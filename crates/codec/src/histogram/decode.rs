@@ -1,4 +1,4 @@
-//! Reads histogram chunks, believing nothing.
+//! Reads histogram chunks; checks every length before it is used.
 
 use super::parts::{Layout, hint_of, marker, take_array, take_schema, take_threshold};
 use super::plan::RunColumns;
@@ -15,7 +15,7 @@ const COLUMN_BYTES_MIN: usize = 2;
 /// The columns of a run beside those of its buckets: count, zero count, sum.
 const FIELD_COLUMNS: usize = 3;
 
-/// The bytes of a histogram chunk whose front was read and found possible.
+/// The bytes of a histogram chunk whose front was read and checked.
 ///
 /// ```
 /// use mytsdb_codec::{HistogramChunk, HistogramEncoder};
@@ -165,7 +165,7 @@ impl RunFront {
         for _ in 0..layout_count {
             let layout = Layout::take(rest)?;
             spans_max = spans_max.max(layout.span_count());
-            // The union has at least as many columns: this bound holds before it is made.
+            // The union of the layouts has at least as many columns, so this bound is checked before the union is made.
             if (layout.bucket_count() + spans_max + bounds.len()) * rows > cells_max {
                 return Err(TOO_MANY_CELLS);
             }
@@ -278,7 +278,7 @@ impl<T: Copy> Entries<T> {
     }
 }
 
-/// Entries from one column to the next. Columns at a multiple of many cache lines would all want the same places of a cache.
+/// Distance from one column to the next, in entries. It avoids multiples of many cache lines: such columns would compete for the same cache sets.
 fn stride_of(rows: usize) -> usize {
     if rows.is_multiple_of(64) { rows + 8 } else { rows }
 }

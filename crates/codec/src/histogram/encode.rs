@@ -47,7 +47,7 @@ impl HistogramEncoder {
             return Err(CodecError::OutOfOrder { timestamp_ms: pair[1], last_ms: pair[0] });
         }
 
-        // The runs come first: only they tell how many samples there are.
+        // The runs are written first: only then the number of samples is known.
         let mut runs = std::mem::take(&mut self.bytes);
         runs.clear();
         let taken = self.put_runs(&histograms[..count], &mut runs);
@@ -182,7 +182,7 @@ impl Table<'_> {
         for (row, (layout, histogram)) in self.rows().enumerate() {
             let places = &self.places[layout];
             if places.len() < self.run.columns.len() && row > 0 {
-                // The entries of buckets that this histogram does not have repeat those before.
+                // A bucket that this histogram does not have repeats its entry before.
                 for column in entries.chunks_exact_mut(row_count) {
                     column[row] = column[row - 1];
                 }

@@ -40,5 +40,5 @@ mod flag {
     pub(super) const STALE: u8 = 16;
 }
 
-// A run of one row always has room, so an encoder always gets on.
+// A run of one row always has room, so an encoder always makes progress.
 const _: () = assert!(HISTOGRAM_PARTS_MAX <= RUN_CELLS_MAX && RUN_CELLS_MAX <= CHUNK_CELLS_MAX);

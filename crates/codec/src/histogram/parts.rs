@@ -22,7 +22,7 @@ pub(super) fn to_integer(count: f64) -> i64 {
     if fits { integer } else { -1 }
 }
 
-/// The histogram that ends a series and says nothing else.
+/// The histogram that marks the end of a series (a stale marker).
 pub(super) fn marker() -> FloatHistogram {
     FloatHistogram { sum: stale_nan(), ..FloatHistogram::default() }
 }
@@ -57,7 +57,7 @@ pub(super) fn hint_number(hint: CounterResetHint) -> u8 {
     }
 }
 
-/// The lowest two bits decide.
+/// The hint in the lowest two bits.
 pub(super) fn hint_of(number: u8) -> CounterResetHint {
     match number & 3 {
         0 => CounterResetHint::Unknown,

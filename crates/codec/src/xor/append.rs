@@ -105,7 +105,7 @@ impl XorAppender {
             return Err(CodecError::Full { count: Self::SAMPLE_COUNT_MAX });
         }
         if self.bytes.capacity() - self.bytes.len() < SPARE_BYTES_MIN {
-            // Doubling would leave a third of a large head's memory unused.
+            // Growing by half: doubling would leave a third of the memory of a large head unused.
             self.bytes.reserve_exact((self.bytes.len() / 2).max(GROWTH_BYTES_MIN));
         }
         let value = value.to_bits();

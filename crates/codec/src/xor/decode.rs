@@ -1,4 +1,4 @@
-//! Reads XOR chunks, believing nothing.
+//! Reads XOR chunks; checks every length before it is used.
 //!
 //! Layout: `docs/format/xor-chunk.md`. Cost: some 5-10 ns per sample, by how much the values change (`benches/xor.rs`).
 #![expect(clippy::inline_always, reason = "decoding is a third faster when its state stays in registers")]
@@ -8,7 +8,7 @@ use crate::CodecError;
 use crate::bits::{BitReader, OutOfBits};
 use crate::varint::{take_uvarint, take_varint};
 
-/// The bytes of an XOR chunk whose front was read and found possible.
+/// The bytes of an XOR chunk whose front was read and checked.
 #[derive(Debug, Clone, Copy)]
 pub struct XorChunk<'a> {
     bytes: &'a [u8],
@@ -83,7 +83,7 @@ fn decode_rest(cursor: &mut Cursor<'_>, timestamps_ms: &mut [i64], values: &mut 
         cursor.next_sample()?;
         (*time, *value) = (cursor.timestamp_ms, f64::from_bits(cursor.value));
     }
-    // A copy of its own lets the state live in registers.
+    // Works on a local copy, which the compiler keeps in registers.
     let mut local = *cursor;
     for (time, value) in times_and_values {
         if let Err(fault) = local.later_sample() {
@@ -249,7 +249,7 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     fn step_value(&mut self) -> Result<(), Fault> {
         if self.bits.peek() >> 63 == 0 {
-            // The zero may be one of an empty buffer: then there is none to consume.
+            // The zero may come from an empty buffer: then there is no bit to consume.
             if self.bits.consume(1).is_ok() {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! Numbers of up to 32 bits, packed from the low bit on.
+//! Numbers of up to 32 bits, packed from the lowest bit up.
 
 /// The bits that `value` takes.
 pub(super) fn width_of(value: u32) -> u32 {

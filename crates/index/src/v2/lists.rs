@@ -204,7 +204,7 @@ impl List for PackedList<'_> {
                 from.max(((rank + before + own.count_ones()) as usize).min(count as usize))
             }
             PackedList::Packed { count, heads, .. } => {
-                // The block first: its heads lie together. Mostly it is the one that the last search ended in.
+                // Finds the block first: the heads of blocks lie together. Mostly it is the block in which the last search ended.
                 let block = heads.len().min(from / BLOCK + 1);
                 let above = gallop(Firsts(&heads[block..]), 0, wanted.saturating_add(1)) + block;
                 let end = (above * BLOCK).min(count as usize);

@@ -122,7 +122,7 @@ impl DiskFile for RealFile {
         let written = self.file.write_all_at(bytes, offset);
         self.end = match written {
             Ok(()) => self.end.max(offset + bytes.len() as u64),
-            // Some bytes may be there; the file knows, and if it does not answer the end stays put.
+            // Some bytes may have been written: asks the file for its length. If that fails too, the known end stays.
             Err(_) => self.file.metadata().map_or(self.end, |m| m.len()),
         };
         written

@@ -1,4 +1,4 @@
-//! The bytes of one simulated file: what programs see, what the platter holds, and the writes in between.
+//! The bytes of one simulated file: what programs see, what is durable, and the writes in between.
 
 use super::rng::Rng;
 
@@ -52,7 +52,7 @@ impl Content {
         debug_assert!(self.durable == self.now, "Invariant C");
     }
 
-    /// Flips bits on the platter and in the page cache.
+    /// Flips bits in the durable bytes and in the page cache.
     pub(super) fn corrupt(&mut self, offset: usize, xor: u8) {
         for bytes in [&mut self.now, &mut self.durable] {
             if let Some(byte) = bytes.get_mut(offset) {

@@ -1,4 +1,4 @@
-//! A disk in memory that forgets what was not synced, as a real one may, and that does so by seed.
+//! A disk in memory. A crash loses writes that were not synced, as on a real disk; a seed decides which.
 
 mod content;
 mod rng;

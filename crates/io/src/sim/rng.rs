@@ -1,4 +1,4 @@
-//! SplitMix64 (Steele, Lea, Flood 2014): a seed in, the same crash out.
+//! SplitMix64 (Steele, Lea, Flood 2014): the same seed gives the same crash.
 
 pub(super) struct Rng(u64);
 

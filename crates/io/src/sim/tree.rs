@@ -1,4 +1,4 @@
-//! The names of a simulated disk: directories as programs see them, as the platter holds them, and the changes in between.
+//! The names of a simulated disk: directories as programs see them, as they are durable, and the changes in between.
 
 use super::content::Content;
 use super::rng::Rng;
@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path};
 
-/// Names a file or directory, whatever it is called.
+/// Identifies a file or directory, independent of its name.
 pub(super) type NodeId = u64;
 
 pub(super) const ROOT: NodeId = 0;
@@ -189,7 +189,7 @@ impl Tree {
         self.unsynced.push(change);
     }
 
-    /// Makes the names in a directory durable, and with them earlier changes they were entangled with by a rename.
+    /// Makes the names in a directory durable, and earlier changes that a rename ties to them.
     pub(super) fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
         let id = self.lookup(path).filter(|id| self.dir(*id).is_some()).ok_or_else(|| not_found(path))?;
         let mut dirs = vec![id];

@@ -27,7 +27,7 @@ pub(super) fn unpack(packed: &[u8], width: u32, count: usize, base: i64, out: &m
     let (fast, slow) = out.0.split_at_mut(whole * 8);
     unpack_groups(packed, width, base, fast);
     if whole < groups {
-        // All that is left, with zeros behind it: the windows of the last groups end behind the input.
+        // Copies the rest and pads it with zeros: the windows of the last groups end behind the input.
         let mut tail = [0u8; 160];
         let rest = &packed[whole * width as usize..];
         let rest = &rest[..rest.len().min((groups - whole) * width as usize)];
@@ -63,7 +63,7 @@ fn unpack_groups(bytes: &[u8], width: u32, base: i64, lanes: &mut [i64]) {
     }
 }
 
-/// AVX2 has no instruction for it.
+/// AVX2 has no instruction that helps here, so the scalar kernel does it.
 #[target_feature(enable = "avx2")]
 pub(super) fn expand(bitmap: &[u8], stored: &Lanes, out: &mut Lanes) {
     super::scalar::expand(bitmap, stored, out);
@@ -74,7 +74,7 @@ pub(super) fn sum(start: i64, count: usize, lanes: &mut Lanes) {
     let mut carry = _mm256_set1_epi64x(start);
     for lanes in lanes.0[..count.next_multiple_of(8)].as_chunks_mut::<4>().0 {
         let values = load(lanes);
-        // Within halves, then the low half's total to the high half.
+        // Sums within each half, then adds the total of the low half to the high half.
         let sums = _mm256_add_epi64(values, _mm256_slli_si256::<8>(values));
         let low_total = _mm256_permute4x64_epi64::<0b01_01_01_01>(sums);
         let low_total = _mm256_blend_epi32::<0b1111_0000>(_mm256_setzero_si256(), low_total);

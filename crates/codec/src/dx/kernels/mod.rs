@@ -1,4 +1,4 @@
-//! What is done to a block of 128 integers, by whichever instructions this CPU has.
+//! The operations on a block of 128 integers, with the fastest instructions that this CPU has.
 //!
 //! - `unpack`: bit-packed entries to integers, plus a base;
 //! - `expand`: stored entries to the places that a bitmap marks, zero elsewhere;
@@ -7,7 +7,7 @@
 //! - `quotients`: the bits of `f64(x) / divisor`.
 //!
 //! Every kernel is bit-equal to `scalar`, the reference. Kernels take buffers of fixed size and slices, never pointers:
-//! damaged input can give wrong numbers, which the callers check for, but no stray access. `unsafe` is in this folder
+//! damaged input can give wrong numbers, which the callers check for, but no access out of bounds. `unsafe` is in this folder
 //! alone: the calls below, which need a CPU that has the instructions, and loads and stores through references.
 #![expect(clippy::inline_always, reason = "compiled anew for each instruction set, which only inlined code is")]
 
@@ -156,7 +156,7 @@ impl Work for Ascends<'_> {
 
     #[inline(always)]
     fn run(self) -> bool {
-        // Without an early end, which would keep the comparisons from running side by side.
+        // The loop has no early exit, so that the compiler can compare many pairs at once.
         let later = self.0.get(1..).unwrap_or_default();
         self.0.iter().zip(later).fold(0, |steps_back, (a, b)| steps_back | u8::from(a >= b)) == 0
     }

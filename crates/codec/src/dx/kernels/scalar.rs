@@ -1,4 +1,4 @@
-//! The kernels in plain Rust: the reference for the others, and what runs where they cannot.
+//! The kernels in plain Rust: the reference for the others, and what runs on CPUs without their instructions.
 
 use super::super::decimal::to_f64;
 use super::Lanes;
