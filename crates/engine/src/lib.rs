@@ -28,40 +28,25 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod accumulate;
-mod append;
-mod block_set;
-mod chunk;
+mod blocks;
 mod clock;
-mod commit;
-mod compact;
-mod delete;
-mod deletions;
 mod engine;
 mod error;
-mod floor;
-mod flush;
 mod head;
-mod judge;
+mod log;
 mod metrics;
 mod options;
-mod records;
-mod recovery;
-mod retention;
+mod reader;
 mod room;
-mod select;
-mod served;
 mod value;
 
-pub use append::{Batch, COMPANION_FILL_MIN, Companion, Done, Outcome, Refusal};
+pub use blocks::CompactionDone;
 pub use clock::{Clock, ManualClock};
-pub use compact::CompactionDone;
-pub use engine::Engine;
+pub use engine::{Engine, Maintenance, Recovery};
 pub use error::EngineError;
-pub use flush::Maintenance;
+pub use log::{Batch, COMPANION_FILL_MIN, Companion, Done, Outcome, Refusal};
 pub use options::{Durability, EngineOptions};
-pub use recovery::Recovery;
-pub use select::{Finding, Lookup, Selection};
+pub use reader::{Finding, Lookup, Selection};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,4 +1,6 @@
-//! The rule about circles of imports: files of a crate that can only be understood together must be few.
+//! The rules about imports within a crate: circles are small, and parts import only what they may.
+//!
+//! Files of a circle can only be understood together, so they must be few. A crate may also be divided into parts: see `PARTS`.
 //!
 //! A file imports another if it names one of its items behind `crate::` or `super::`. A name that a module re-exports
 //! counts for the file that it comes from. What a module says about modules inside it is its table of contents and no
@@ -13,26 +15,73 @@ use super::{File, Finding};
 const CIRCLE_FILES_MAX: usize = 5;
 
 /// Crates that have larger circles, and how many files are in these. A number here may only fall.
-const KNOWN: [(&str, usize); 2] = [("engine", 8), ("promql", 35)];
+const KNOWN: [(&str, usize); 1] = [("promql", 35)];
+
+/// Parts of crates, each a folder of `src`: crate, part, other parts that it may import.
+const PARTS: [(&str, &str, &[&str]); 5] = [
+    ("engine", "log", &[]),
+    ("engine", "head", &[]),
+    ("engine", "blocks", &[]),
+    ("engine", "reader", &["head", "blocks"]),
+    ("engine", "engine", &["log", "head", "blocks", "reader"]),
+];
 
 /// Finds the circles of more than [`CIRCLE_FILES_MAX`] files.
 pub(super) fn circles(files: &[File]) -> Vec<Finding> {
     circles_beside(files, &KNOWN)
 }
 
-pub(super) fn circles_beside(files: &[File], known: &[(&str, usize)]) -> Vec<Finding> {
+/// Finds imports of a part of a crate by another one that may not.
+pub(super) fn parts(files: &[File]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (folder, files) in crates(files) {
+        let name = name_of(folder);
+        let parts: Vec<_> = PARTS.iter().filter(|part| part.0 == name).collect();
+        if parts.is_empty() {
+            continue;
+        }
+        let own = Crate::new(&files);
+        for (module, imports) in own.imports() {
+            let Some((_, part, allowed)) = parts.iter().find(|part| module.first().is_some_and(|m| m == part.1)) else {
+                continue;
+            };
+            let others = imports.iter().filter_map(|import| import.first());
+            for other in others.filter(|other| other != part && parts.iter().any(|part| part.1 == *other)) {
+                if !allowed.contains(&other.as_str()) {
+                    let path = own.modules[module].file.to_owned();
+                    let what = format!("the part `{part}` of {name} imports the part `{other}`");
+                    let fix =
+                        "let the part that joins them pass it as an argument, or change `PARTS` of tidy/imports.rs";
+                    findings.push(Finding { path, line: 0, what, fix });
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// The sources of each crate, by its folder.
+fn crates(files: &[File]) -> BTreeMap<&str, Vec<&File>> {
     let mut crates: BTreeMap<&str, Vec<&File>> = BTreeMap::new();
     for file in files.iter().filter(|file| file.has_extension("rs")) {
         if let Some((folder, _)) = file.path.split_once("/src/") {
             crates.entry(folder).or_default().push(file);
         }
     }
+    crates
+}
+
+fn name_of(folder: &str) -> &str {
+    folder.rsplit('/').next().unwrap_or(folder)
+}
+
+pub(super) fn circles_beside(files: &[File], known: &[(&str, usize)]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (folder, files) in crates {
+    for (folder, files) in crates(files) {
         let large: Vec<Vec<String>> =
             Crate::new(&files).circles().into_iter().filter(|circle| circle.len() > CIRCLE_FILES_MAX).collect();
         let count: usize = large.iter().map(Vec::len).sum();
-        let name = folder.rsplit('/').next().unwrap_or(folder);
+        let name = name_of(folder);
         let allowed = known.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count);
         if count > allowed {
             findings.extend(large.iter().map(|circle| circle_finding(folder, circle, allowed)));
@@ -189,6 +238,27 @@ mod tests {
         assert!(circles_beside(&ring(7), &[("a", 8)]).is_empty());
         assert_eq!(circles_beside(&ring(7), &[("a", 6)]).len(), 1);
         assert_eq!(circles_beside(&ring(7), &[("b", 7)]).len(), 1);
+    }
+
+    #[test]
+    fn a_part_imports_only_what_it_may() {
+        let file = |path: &str, text: &str| File { path: path.to_owned(), bytes: text.into() };
+        let of_engine = |import: &str| {
+            let mut files: Vec<File> = ["log", "head", "reader"]
+                .iter()
+                .map(|part| file(&format!("crates/engine/src/{part}/mod.rs"), "pub(crate) struct X;\n"))
+                .collect();
+            files.push(file("crates/engine/src/value.rs", ""));
+            files.push(file("crates/engine/src/reader/a.rs", &format!("use crate::{import};\n")));
+            files
+        };
+        for fine in ["head::X", "value::X", "reader::X"] {
+            assert!(parts(&of_engine(fine)).is_empty(), "{fine}");
+        }
+        let findings = parts(&of_engine("log::X"));
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].path, "crates/engine/src/reader/a.rs");
+        assert!(findings[0].what.contains("`reader` of engine imports the part `log`"));
     }
 
     #[test]

@@ -62,6 +62,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
         files.iter().flat_map(|file| per_file.iter().flat_map(move |rule| rule(file))).collect();
     findings.extend(licence(files));
     findings.extend(imports::circles(files));
+    findings.extend(imports::parts(files));
     findings.extend(paths::missing_paths(files));
     findings
 }

@@ -1,8 +1,8 @@
 //! Samples that came after a newer one of their series.
 
+use super::chunk::{SealedChunk, Sealer};
 use super::run::{Entry, Run};
 use super::series::find_in;
-use crate::chunk::{SealedChunk, Sealer};
 use crate::value::{Row, RowValue, Value};
 use mytsdb_codec::CodecError;
 use mytsdb_columns::{Columns, Mark};

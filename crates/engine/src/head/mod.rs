@@ -1,13 +1,252 @@
-//! The hot tier: every series that has recent samples, its open and its sealed chunks, all in memory.
+//! The head: every series that has recent samples, its open and its sealed chunks, all in memory.
+//!
+//! It knows neither the log nor the blocks: who appends says what blocks have at a time, who freezes says when the samples are
+//! in a block. [`Head`] is the whole of it, [`MemSeries`] one series.
 
 mod catalog;
+mod chunk;
 mod late;
 mod recent;
 mod run;
 mod series;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub(crate) use catalog::{Catalog, CatalogState};
-pub(crate) use run::Run;
+pub(crate) use chunk::Sealer;
 pub(crate) use series::{Appended, Frozen, MemSeries};
 pub(crate) use view::{HeadView, TURN_SERIES};
+
+use crate::EngineError;
+use crate::metrics::Metrics;
+use mytsdb_index::IndexError;
+use mytsdb_model::{Labels, Matcher, SeriesRef, TimeRange};
+use mytsdb_stop::StopSign;
+use parking_lot::{RwLock, RwLockReadGuard};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+/// Series that a flush has frozen, each with what of it goes into blocks.
+pub(crate) type FrozenSeries = Vec<(Arc<MemSeries>, Frozen)>;
+
+/// The series of the head, and what is known of them together.
+pub(crate) struct Head {
+    catalog: RwLock<Catalog>,
+    series_max: usize,
+    /// Counts flushes; references handed out in an epoch stay valid to the end of the next.
+    epoch: AtomicU64,
+    /// Counts the times that frozen chunks were dropped: see [`drops`](Head::drops).
+    drops: AtomicU64,
+    /// The newest sample ever stored, by its time; of blocks too.
+    newest_ms: AtomicI64,
+    /// Samples before this are in blocks, but for late ones.
+    flushed_until_ms: AtomicI64,
+    /// Samples stored before `flushed_until_ms` since the last flush.
+    late_samples: AtomicU64,
+    /// There has been no histogram, and no sample with a start time, since the head was made.
+    is_plain: AtomicBool,
+    metrics: Metrics,
+}
+
+impl Head {
+    /// A head of some series, of which new ones are refused from `series_max` on.
+    pub(crate) fn new(catalog: Catalog, series_max: usize, metrics: Metrics) -> Self {
+        metrics.series.set(catalog.len() as f64);
+        Self {
+            catalog: RwLock::new(catalog),
+            series_max,
+            epoch: AtomicU64::new(1),
+            drops: AtomicU64::new(0),
+            newest_ms: AtomicI64::new(i64::MIN),
+            flushed_until_ms: AtomicI64::new(i64::MIN),
+            late_samples: AtomicU64::new(0),
+            is_plain: AtomicBool::new(true),
+            metrics,
+        }
+    }
+
+    /// The series of a label set, if the head has it; it stays through this epoch and the next.
+    pub(crate) fn find(&self, labels: &Labels) -> Option<SeriesRef> {
+        let epoch = self.epoch();
+        let catalog = self.catalog.read();
+        let series = catalog.find(labels)?;
+        series.touch(epoch);
+        Some(series.series)
+    }
+
+    /// The series of a label set, created if the head does not have it. Nobody else finds a new one before `define` has
+    /// returned; if that fails the series is there, but not handed out.
+    ///
+    /// # Errors
+    /// [`EngineError::SeriesLimit`]; those of `define`.
+    pub(crate) fn find_or_create(
+        &self,
+        labels: &Labels,
+        define: impl FnOnce(SeriesRef, &Labels) -> Result<(), EngineError>,
+    ) -> Result<SeriesRef, EngineError> {
+        let epoch = self.epoch();
+        let mut catalog = self.catalog.write();
+        if let Some(series) = catalog.find(labels) {
+            series.touch(epoch);
+            return Ok(series.series);
+        }
+        if catalog.len() >= self.series_max {
+            return Err(EngineError::SeriesLimit { limit: self.series_max });
+        }
+        let series = catalog.create(labels.clone(), epoch);
+        self.metrics.series.set(catalog.len() as f64);
+        self.metrics.series_created.inc();
+        define(series.series, &series.labels)?;
+        Ok(series.series)
+    }
+
+    /// Changes when references handed out before may have been dropped.
+    pub(crate) fn epoch(&self) -> u64 {
+        // Acquire pairs with the AcqRel in `remove_idle`: whoever sees the new epoch sees what left the head before it.
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Whether the head still knows a reference; keeps it known through this epoch and the next.
+    pub(crate) fn touch(&self, series: SeriesRef) -> bool {
+        let epoch = self.epoch();
+        self.catalog.read().get(series).inspect(|s| s.touch(epoch)).is_some()
+    }
+
+    /// Removes series without samples that nobody asked for in this epoch or the one before, and opens the next; tells how
+    /// many those were.
+    pub(crate) fn remove_idle(&self) -> usize {
+        // New epoch first: whoever resolves from here on protects its series from this very pass.
+        let epoch = self.epoch.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut catalog = self.catalog.write();
+        let removed = catalog.remove_idle(|s| s.touched_epoch() + 1 < epoch && s.range().is_empty());
+        self.metrics.series.set(catalog.len() as f64);
+        self.metrics.series_removed.add(removed as u64);
+        removed
+    }
+
+    /// The catalog, which nobody can change meanwhile. Only for what is short, or runs between two flushes anyway.
+    pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
+        self.catalog.read()
+    }
+
+    /// Asks a view of the head, and another one if series have been removed from it meanwhile.
+    ///
+    /// # Errors
+    /// [`EngineError::Canceled`].
+    pub(crate) fn ask<T>(&self, ask: impl Fn(&HeadView<'_>) -> Result<T, IndexError>) -> Result<T, EngineError> {
+        view::ask(&self.catalog, ask)
+    }
+
+    /// All series, in the order of labels.
+    ///
+    /// # Errors
+    /// None but those of [`ask`](Head::ask).
+    pub(crate) fn all(&self) -> Result<Vec<Arc<MemSeries>>, EngineError> {
+        let mut all = self.ask(|view| view.select(&[], StopSign::NEVER))?;
+        all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(all)
+    }
+
+    /// Forgets what was frozen: it is in blocks that are served.
+    pub(crate) fn drop_frozen(&self, frozen: FrozenSeries) {
+        // AcqRel, before the first drop: pairs with the Acquire in `drops`.
+        self.drops.fetch_add(1, Ordering::AcqRel);
+        for (series, part) in frozen {
+            series.drop_frozen(&part);
+        }
+    }
+
+    /// Counts the times that frozen chunks were dropped. Who reads it before the list of blocks and again after a series, and
+    /// finds it unchanged, has missed nothing: whatever left the series meanwhile had been counted before.
+    pub(crate) fn drops(&self) -> u64 {
+        // Acquire pairs with the AcqRel in `drop_frozen`, which counts before it drops.
+        self.drops.load(Ordering::Acquire)
+    }
+
+    /// Forgets the samples that the series of some matchers have in a range; a chunk that does not decode keeps no other from
+    /// being cut.
+    ///
+    /// # Errors
+    /// [`EngineError::Chunk`] of a series that has all its samples still.
+    pub(crate) fn delete(&self, matchers: &[Matcher], range: TimeRange) -> Result<(), EngineError> {
+        let mut sealer = Sealer::default();
+        let mut result = Ok(());
+        for series in self.ask(|view| view.select(matchers, StopSign::NEVER))? {
+            if let Err(source) = series.delete(range, &mut sealer) {
+                result = Err(chunk_error(&series, source));
+            }
+        }
+        result
+    }
+
+    /// Notes what a group has stored: its newest time, and how many samples behind the last flush.
+    pub(crate) fn note_stored(&self, newest_ms: i64, late: u64) {
+        // Relaxed: both only steer when to flush.
+        self.newest_ms.fetch_max(newest_ms, Ordering::Relaxed);
+        self.late_samples.fetch_add(late, Ordering::Relaxed);
+        self.metrics.late.add(late);
+    }
+
+    /// Notes that everything before a time is in blocks.
+    pub(crate) fn note_flushed(&self, cut_ms: i64) {
+        self.late_samples.store(0, Ordering::Relaxed); // only steers when to flush
+        self.flushed_until_ms.fetch_max(cut_ms, Ordering::Release); // pairs with the Acquire in `flushed_until_ms`
+    }
+
+    /// The newest time ever stored, of blocks too; `i64::MIN` if there is none.
+    pub(crate) fn newest_ms(&self) -> i64 {
+        self.newest_ms.load(Ordering::Relaxed) // see `note_stored`
+    }
+
+    /// Samples before this are in blocks, but for late ones.
+    pub(crate) fn flushed_until_ms(&self) -> i64 {
+        self.flushed_until_ms.load(Ordering::Acquire) // pairs with the Release in `note_flushed`
+    }
+
+    /// Samples stored behind the last flush since then.
+    pub(crate) fn late_samples(&self) -> u64 {
+        self.late_samples.load(Ordering::Relaxed) // see `note_stored`
+    }
+
+    /// Notes that samples come that are no floats without start times: before they can be read.
+    pub(crate) fn note_other_than_plain(&self) {
+        // Release: whoever reads such a sample could have known that there are some.
+        self.is_plain.store(false, Ordering::Release);
+    }
+
+    /// Whether every sample since the head was made is a float without a start time.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain.load(Ordering::Acquire) // pairs with the Release in `note_other_than_plain`
+    }
+
+    /// The number of series.
+    pub(crate) fn len(&self) -> usize {
+        self.catalog.read().len()
+    }
+
+    /// Bytes of sample chunks. Cost: a visit to every series.
+    pub(crate) fn chunk_bytes(&self) -> u64 {
+        self.catalog.read().iter().map(|s| s.chunk_bytes()).sum()
+    }
+}
+
+/// Prepares what some series have before a time for blocks. It stays readable until [`Head::drop_frozen`].
+///
+/// # Errors
+/// [`EngineError::Chunk`].
+pub(crate) fn freeze_before(cut_ms: i64, series: &[Arc<MemSeries>]) -> Result<FrozenSeries, EngineError> {
+    let mut frozen = FrozenSeries::new();
+    let mut sealer = Sealer::default();
+    for series in series {
+        if let Some(part) = series.freeze_before(cut_ms, &mut sealer).map_err(|e| chunk_error(series, e))? {
+            frozen.push((series.clone(), part));
+        }
+    }
+    Ok(frozen)
+}
+
+/// The error of a chunk of a series.
+pub(crate) fn chunk_error(series: &MemSeries, source: mytsdb_codec::CodecError) -> EngineError {
+    EngineError::Chunk { series: series.labels.to_string(), source }
+}

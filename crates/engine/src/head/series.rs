@@ -9,10 +9,10 @@
 
 mod purge;
 
+use super::chunk::{SealedChunk, Sealer, decode_open};
 use super::late::{Late, Open};
 use super::recent::Recent;
 use super::run::{self, Run};
-use crate::chunk::{SealedChunk, Sealer, decode_open};
 use crate::value::{Row, RowValue, Value};
 use mytsdb_codec::{ChunkEncoding, CodecError, XorAppender};
 use mytsdb_columns::{Columns, Mark};

@@ -15,7 +15,7 @@
 //! - A series that was fetched stays readable through its `Arc`, removed or not.
 
 use super::{Catalog, CatalogState, MemSeries};
-use crate::{Engine, EngineError};
+use crate::EngineError;
 use mytsdb_index::{IndexError, Lend, MemIndex, Snapshot, Version};
 use mytsdb_model::Matcher;
 use mytsdb_stop::{Canceled, Looks, StopSign};
@@ -101,18 +101,19 @@ impl Lend for HeadView<'_> {
     }
 }
 
-impl Engine {
-    /// Asks a view of the head, and another one if series have been removed from it meanwhile.
-    pub(crate) fn ask_head<T>(&self, ask: impl Fn(&HeadView<'_>) -> Result<T, IndexError>) -> Result<T, EngineError> {
-        let mut outdated = 0;
-        loop {
-            let hold = outdated == OUTDATED_MAX;
-            match ask(&HeadView::new(&self.catalog, hold)) {
-                Ok(answer) => return Ok(answer),
-                Err(IndexError::Canceled(canceled)) => return Err(canceled.into()),
-                Err(IndexError::Outdated) if !hold => outdated += 1,
-                Err(error) => unreachable!("the head's index, locked: {hold}: {error}"),
-            }
+/// Asks a view of the head, and another one if series have been removed from it meanwhile.
+pub(super) fn ask<T>(
+    catalog: &RwLock<Catalog>,
+    ask: impl Fn(&HeadView<'_>) -> Result<T, IndexError>,
+) -> Result<T, EngineError> {
+    let mut outdated = 0;
+    loop {
+        let hold = outdated == OUTDATED_MAX;
+        match ask(&HeadView::new(catalog, hold)) {
+            Ok(answer) => return Ok(answer),
+            Err(IndexError::Canceled(canceled)) => return Err(canceled.into()),
+            Err(IndexError::Outdated) if !hold => outdated += 1,
+            Err(error) => unreachable!("the head's index, locked: {hold}: {error}"),
         }
     }
 }
@@ -120,7 +121,6 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EngineOptions, ManualClock};
     use mytsdb_model::{Labels, MatchOp};
     use std::cell::Cell;
 
@@ -130,20 +130,18 @@ mod tests {
 
     #[test]
     fn a_lookup_that_removals_overtake_begins_anew_and_ends() {
-        let (disk, clock) = (Arc::new(mytsdb_io::SimDisk::new()), Arc::new(ManualClock::new(0)));
-        let registry = mytsdb_telemetry::Registry::new();
-        let (engine, _) = Engine::open(disk, clock, EngineOptions::new("/data"), &registry).unwrap();
+        let catalog = RwLock::new(Catalog::new());
         for i in 0..5_000 {
-            engine.resolve(&labels(i)).unwrap();
+            catalog.write().create(labels(i), 0);
         }
         let regex = [Matcher::new(MatchOp::Regex, "i", "[0-9]+").unwrap()];
         let asked = Cell::new(0);
-        let found = engine.ask_head(|view| {
+        let found = ask(&catalog, |view| {
             asked.set(asked.get() + 1);
             let held = matches!(view.access, Access::Held(_));
             if !held {
                 // While the lookup is under way: one series goes, whose number the others move into, and one comes.
-                let mut catalog = engine.catalog.write();
+                let mut catalog = catalog.write();
                 assert_eq!(catalog.remove_idle(|s| s.labels == labels(asked.get())), 1);
                 catalog.create(labels(5_000 + asked.get()), 0);
             }

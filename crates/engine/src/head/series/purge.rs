@@ -1,7 +1,7 @@
 //! Cutting samples out of a series: what is deleted must not be there, to be read or to be in conflict with.
 
 use super::{MemSeries, State};
-use crate::chunk::{SealedChunk, Sealer};
+use crate::head::chunk::{SealedChunk, Sealer};
 use crate::head::late::Late;
 use crate::value::Value;
 use mytsdb_blocks::keep;

@@ -1,40 +1,15 @@
 //! Group commit: everything staged goes to the log in one write and one sync, then to the head.
 
-use crate::accumulate::Accumulator;
-use crate::block_set::StoredValues;
-use crate::chunk::Sealer;
+use super::Engine;
+use super::accumulate::Accumulator;
+use super::judge::Judge;
+use crate::blocks::StoredValues;
 use crate::head::Appended;
-use crate::judge::Judge;
-use crate::records::records;
+use crate::log::Staged;
 use crate::value::Row;
-use crate::{Batch, Done, Durability, Engine, EngineError, Outcome, Refusal};
+use crate::{Batch, Done, EngineError, Outcome, Refusal};
 use mytsdb_model::TimeRange;
-use mytsdb_wal::{Rows, Wal, WalError};
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
-
-/// How long log bytes stay unsynced in [`Durability::Interval`].
-const SYNC_INTERVAL: Duration = Duration::from_millis(100);
-
-/// A batch on its way to the log.
-pub(crate) struct Staged {
-    pub(crate) batch: Batch,
-    pub(crate) done: Done,
-}
-
-/// The log. Whoever holds the lock on it is between two groups.
-pub(crate) struct Committer {
-    pub(crate) wal: Wal,
-    sealer: Sealer,
-    /// The number of the group under way.
-    group: u64,
-}
-
-impl Committer {
-    pub(crate) fn new(wal: Wal) -> Self {
-        Self { wal, sealer: Sealer::default(), group: 0 }
-    }
-}
+use mytsdb_wal::Wal;
 
 /// A staged batch without the rows that were refused before it reached the log.
 struct Admitted {
@@ -71,20 +46,15 @@ impl Engine {
     ///
     /// Blocks for one write and, with [`Durability::Fsync`], one sync.
     pub fn commit_pending(&self) -> bool {
-        let mut committer = self.committer.lock();
-        let staged: Vec<Staged> = self.batches.drain().collect();
-        // After the batches: see `resolve`. They stay pending in the log until a commit succeeds, so no later sample
-        // can refer to a definition that a failed commit took with it.
-        for series in self.new_series.drain() {
-            committer.wal.log_series(series.series, &series.labels);
-        }
+        let mut writer = self.log.writer();
+        let staged = self.log.take(&mut writer);
         if staged.is_empty() {
             return false;
         }
         let sample_count: usize = staged.iter().map(|s| s.batch.len()).sum();
-        if let Err(error) = self.check_floor() {
+        if let Err(error) = self.room.check() {
             self.metrics.commit_failures.inc();
-            self.staged_samples.fetch_sub(sample_count, Ordering::Relaxed); // see `submit`
+            self.log.release(sample_count);
             for batch in staged {
                 (batch.done)(Err(error.clone()));
             }
@@ -99,13 +69,12 @@ impl Engine {
             staged.into_iter().map(|s| admit(s, accepted)).collect()
         };
         // One list of blocks for the whole group: none is added before the group ends, see `flush_before`.
-        let mut stored_values = StoredValues::new(self.blocks.list(), self.options.block_ms);
-        committer.group += 1;
+        let mut stored_values = self.blocks.stored_values();
+        let group = writer.next_group();
         self.accumulate(&mut admitted, &mut stored_values);
-        self.judge(committer.group, &mut admitted, &mut stored_values);
-        let logged = self.log(&mut committer, &admitted);
-        match logged {
-            Ok(()) => self.apply(admitted, &mut committer.sealer, stored_values),
+        self.judge(group, &mut admitted, &mut stored_values);
+        match self.log.write(&mut writer, admitted.iter().map(|a| &a.batch)) {
+            Ok(()) => self.apply(admitted, stored_values),
             Err(error) => {
                 self.metrics.commit_failures.inc();
                 for batch in admitted {
@@ -113,8 +82,7 @@ impl Engine {
                 }
             }
         }
-        // Relaxed: see `submit`.
-        self.staged_samples.fetch_sub(sample_count, Ordering::Relaxed);
+        self.log.release(sample_count);
         true
     }
 
@@ -123,7 +91,7 @@ impl Engine {
         if !admitted.iter().any(|a| a.batch.has_deltas()) {
             return;
         }
-        let catalog = self.catalog.read();
+        let catalog = self.head.catalog();
         let mut batches: Vec<&mut Batch> = admitted.iter_mut().map(|a| &mut a.batch).collect();
         let losses = Accumulator::new(&catalog, stored_values, self.blocks.maxt_ms()).accumulate(&mut batches);
         for (this, loss) in admitted.iter_mut().zip(losses) {
@@ -141,7 +109,7 @@ impl Engine {
         if admitted.iter().all(|a| a.batch.points.is_empty() && a.batch.companions.is_empty()) {
             return;
         }
-        let catalog = self.catalog.read();
+        let catalog = self.head.catalog();
         let row_count = admitted.iter().map(|a| a.batch.len()).sum();
         let mut judge = Judge::new(&catalog, stored_values, self.blocks.maxt_ms(), (group, row_count));
         for at in 0..admitted.len() {
@@ -161,35 +129,12 @@ impl Engine {
         }
     }
 
-    fn log(&self, committer: &mut Committer, admitted: &[Admitted]) -> Result<(), EngineError> {
-        let start = Instant::now();
-        for Admitted { batch, .. } in admitted {
-            for rows in records(batch) {
-                let (refs, timestamps_ms) = (&batch.refs[rows.clone()], &batch.timestamps_ms[rows.clone()]);
-                let (values, starts_ms) = (&batch.values[rows.clone()], batch.starts_ms.get(rows.clone()));
-                if batch.is_plain() {
-                    committer.wal.log_samples(refs, timestamps_ms, values);
-                    continue;
-                }
-                let own = batch.histograms_in(&rows).iter();
-                let histograms: Vec<_> = own.map(|(row, bytes)| (row - rows.start as u32, &bytes[..])).collect();
-                let (starts_ms, histograms) = (starts_ms.unwrap_or_default(), &histograms[..]);
-                committer.wal.log_rows(&Rows { refs, timestamps_ms, starts_ms, values, histograms });
-            }
-        }
-        let committed = committer.wal.commit();
-        self.report_log(&committer.wal);
-        committed?;
-        self.metrics.groups.inc();
-        self.metrics.commit_seconds.observe(start.elapsed().as_secs_f64());
-        Ok(())
-    }
-
     /// Puts logged batches into the head and tells their senders.
-    fn apply(&self, admitted: Vec<Admitted>, sealer: &mut Sealer, mut stored_values: StoredValues) {
-        let catalog = self.catalog.read();
+    fn apply(&self, admitted: Vec<Admitted>, mut stored_values: StoredValues) {
+        let mut sealer = self.sealer.lock();
+        let catalog = self.head.catalog();
         let blocks_maxt_ms = self.blocks.maxt_ms();
-        let flushed_until_ms = self.flushed_until_ms.load(Ordering::Relaxed); // only steers when to flush
+        let flushed_until_ms = self.head.flushed_until_ms();
         let mut newest_ms = i64::MIN;
         let mut late = 0u64;
         let mut answers = Vec::with_capacity(admitted.len());
@@ -207,7 +152,7 @@ impl Engine {
                         .then(|| stored_values.get(series_ref.0, &series.labels, timestamp_ms))
                         .flatten()
                 };
-                match series.append(row_in, self.options.block_ms, sealer, in_blocks) {
+                match series.append(row_in, self.options.block_ms, &mut sealer, in_blocks) {
                     Ok(Appended::Stored) => {
                         outcome.stored += 1;
                         newest_ms = newest_ms.max(timestamp_ms);
@@ -230,9 +175,7 @@ impl Engine {
         }
         drop(catalog);
         self.metrics.corrupt_blocks.add(stored_values.errors);
-        self.metrics.late.add(late);
-        self.late_samples.fetch_add(late, Ordering::Relaxed); // only steers when to flush
-        self.newest_ms.fetch_max(newest_ms, Ordering::Relaxed); // as above
+        self.head.note_stored(newest_ms, late);
         for (done, answer) in answers {
             done(answer);
         }
@@ -256,15 +199,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Wal`]; after a failed sync the log takes nothing more until it is opened again.
     pub fn sync(&self) -> Result<(), EngineError> {
-        self.with_log(Wal::sync)
-    }
-
-    /// Does something with the log between two groups.
-    pub(crate) fn with_log<T>(&self, work: impl FnOnce(&mut Wal) -> Result<T, WalError>) -> Result<T, EngineError> {
-        let mut committer = self.committer.lock();
-        let done = work(&mut committer.wal);
-        self.report_log(&committer.wal);
-        Ok(done?)
+        self.log.with(Wal::sync)
     }
 
     /// Commits whatever is staged until [`stop`](Engine::stop) is called; the caller gives a thread for it.
@@ -272,24 +207,7 @@ impl Engine {
     /// While a group is being synced the next one gathers, so the disk sets the size of groups and nobody waits
     /// for company.
     pub fn run_committer(&self) {
-        *self.committer_thread.lock() = Some(std::thread::current());
-        let mut synced_at = Instant::now();
-        loop {
-            let worked = self.commit_pending();
-            if self.options.durability == Durability::Interval && synced_at.elapsed() >= SYNC_INTERVAL {
-                if self.sync().is_err() {
-                    // The log is poisoned now: every later commit reports it to its sender.
-                    self.metrics.commit_failures.inc();
-                }
-                synced_at = Instant::now();
-            }
-            if self.stopped.load(Ordering::Acquire) && self.batches.is_empty() {
-                return;
-            }
-            if !worked {
-                std::thread::park_timeout(SYNC_INTERVAL / 2);
-            }
-        }
+        self.log.run(|| self.commit_pending());
     }
 }
 

@@ -4,22 +4,23 @@ mod grid;
 mod plan;
 mod publish;
 mod settle;
-pub(crate) mod state;
+mod state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use grid::Grid;
-pub(crate) use settle::{set_aside, settle};
+pub(super) use grid::Grid;
+pub(super) use settle::{set_aside, settle};
+pub(super) use state::{CompactState, Retired};
 
-use crate::served::Served;
-use crate::{Engine, EngineError};
-use mytsdb_blocks::{Block, BlockError, BlockWriter, Compacted, Compaction, CompactionRecord, compact};
+use super::Blocks;
+use super::served::Served;
+use crate::EngineError;
+use mytsdb_blocks::{Block, BlockError, Compacted, Compaction, CompactionRecord, compact};
 use mytsdb_model::TimeRange;
 use mytsdb_stop::StopSign;
 use plan::{Facts, Plan, Situation};
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Room that must be free on the disk beyond the size of what is merged, in bytes; the disk floor if that is more.
@@ -42,9 +43,10 @@ pub struct CompactionDone {
 
 /// What is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+pub(crate) enum Wanted {
+    /// Whatever is worth it.
     All,
-    /// Blocks of which something is deleted.
+    /// Blocks of which something is deleted, and those that Rule S asks for beside them.
     Deleted,
 }
 
@@ -56,42 +58,28 @@ struct Job {
     first_id: u64,
 }
 
-impl Engine {
-    /// Merges some blocks, if that is worth it now; `None` if not. To be called again until it is.
-    ///
-    /// Runs beside everything else, for as long as some 30 ns a sample take; `stop` ends it within about a millisecond, but
-    /// for the verification of what has been written. `pace` hears how many bytes have been written since it was last asked, and
-    /// may wait. Without room on the disk nothing is merged.
+/// What a merge did, and which blocks are no longer served.
+pub(crate) struct Merged {
+    pub(crate) done: CompactionDone,
+    pub(crate) gone: Vec<u64>,
+}
+
+impl Blocks {
+    /// Merges some blocks, if that is worth it now; `None` if not. `flushed_until_ms` is a time before which no flush writes
+    /// anything but late samples. [`Engine::compact`](crate::Engine::compact) says the rest.
     ///
     /// # Errors
-    /// [`EngineError::Block`] or [`EngineError::Io`]: blocks are as they were, and those that are damaged are not tried
-    /// again before the next start. [`EngineError::Canceled`].
-    pub fn compact(
-        &self,
-        stop: StopSign<'_>,
-        pace: &mut dyn FnMut(u64),
-    ) -> Result<Option<CompactionDone>, EngineError> {
-        self.compact_what(Wanted::All, stop, pace)
-    }
-
-    /// The same, but only blocks of which something is deleted, and those that Rule S asks for beside them.
-    pub(crate) fn compact_deleted(
-        &self,
-        stop: StopSign<'_>,
-        pace: &mut dyn FnMut(u64),
-    ) -> Result<Option<CompactionDone>, EngineError> {
-        self.compact_what(Wanted::Deleted, stop, pace)
-    }
-
-    fn compact_what(
+    /// [`EngineError::Block`] or [`EngineError::Io`]: blocks are as they were. [`EngineError::Canceled`].
+    pub(crate) fn compact(
         &self,
         wanted: Wanted,
+        flushed_until_ms: i64,
         stop: StopSign<'_>,
         pace: &mut dyn FnMut(u64),
-    ) -> Result<Option<CompactionDone>, EngineError> {
+    ) -> Result<Option<Merged>, EngineError> {
         let mut state = self.compacting.lock();
         self.finish_retired()?;
-        let Some(job) = self.next_job(wanted, &state.failed)? else { return Ok(None) };
+        let Some(job) = self.next_job((wanted, flushed_until_ms), &state.failed)? else { return Ok(None) };
         let start = Instant::now();
         self.metrics.compaction_running.set(1.0);
         let done = self.run(&job, stop, pace);
@@ -104,7 +92,8 @@ impl Engine {
                 self.metrics.compaction_blocks_out.add(done.blocks_out as u64);
                 self.metrics.compaction_bytes_in.add(done.bytes_in);
                 self.metrics.compaction_bytes_out.add(done.bytes_out);
-                Ok(Some(done))
+                let gone = job.inputs.iter().map(|block| block.meta().id).collect();
+                Ok(Some(Merged { done, gone }))
             }
             Err(EngineError::Canceled) => Err(EngineError::Canceled),
             Err(error) => {
@@ -118,33 +107,32 @@ impl Engine {
     }
 
     /// Decides what is merged next.
-    fn next_job(&self, wanted: Wanted, failed: &HashSet<u64>) -> Result<Option<Job>, EngineError> {
+    fn next_job(&self, wanted: (Wanted, i64), failed: &HashSet<u64>) -> Result<Option<Job>, EngineError> {
         // First without waiting for a flush: mostly there is nothing to do.
         if self.plan(wanted, failed).is_none() {
             return Ok(None);
         }
         // No flush is under way whose ids are lower than those set aside here.
-        let mut flushing = self.flushing.lock();
+        let mut ids = self.ids.lock();
         let Some(Plan { inputs, ranges }) = self.plan(wanted, failed) else { return Ok(None) };
-        let blocks = self.blocks.list();
+        let blocks = self.list();
         let inputs: Vec<Arc<Served>> = blocks.iter().filter(|b| inputs.contains(&b.meta().id)).cloned().collect();
         let needed =
-            inputs.iter().map(|b| b.meta().bytes).sum::<u64>().saturating_add(SPARE_BYTES.max(self.floor.bytes()));
-        let dir = self.blocks_dir();
+            inputs.iter().map(|b| b.meta().bytes).sum::<u64>().saturating_add(SPARE_BYTES.max(self.floor_bytes));
+        let dir = self.dir();
         if self.disk.free_bytes(&dir).map_err(|e| EngineError::io("look for room in", &dir, e))? < needed {
             self.metrics.compactions_postponed.inc();
             return Ok(None);
         }
-        let first_id = flushing.set_aside(ranges.len() as u64);
+        let first_id = ids.set_aside(ranges.len() as u64);
         Ok(Some(Job { inputs, ranges, first_id }))
     }
 
-    fn plan(&self, wanted: Wanted, failed: &HashSet<u64>) -> Option<Plan> {
-        let blocks = self.blocks.list();
+    fn plan(&self, (wanted, flushed_until_ms): (Wanted, i64), failed: &HashSet<u64>) -> Option<Plan> {
+        let blocks = self.list();
         let facts: Vec<Facts> =
             blocks.iter().filter(|b| !b.meta().range.is_empty()).map(|b| facts(b, wanted)).collect();
-        // Acquire pairs with the Release in `flush_before`.
-        let flushed_until_ms = self.flushed_until_ms.load(Ordering::Acquire).max(self.blocks.maxt_ms());
+        let flushed_until_ms = flushed_until_ms.max(self.maxt_ms());
         let situation = Situation { blocks: &facts, grid: self.grid(), flushed_until_ms, failed };
         match wanted {
             Wanted::All => situation.plan(),
@@ -160,7 +148,7 @@ impl Engine {
             outputs: (job.first_id..job.first_id + job.ranges.len() as u64).collect(),
             inputs: job.inputs.iter().map(|block| block.meta().id).collect(),
         };
-        let dir = self.blocks_dir();
+        let dir = self.dir();
         let mut outputs = Vec::new();
         let done = record
             .publish(&*self.disk, &dir)
@@ -171,8 +159,7 @@ impl Engine {
             self.discard(&record, &outputs);
             return Err(error);
         }
-        self.selections_forget(&job.inputs);
-        self.report_blocks();
+        self.report();
         Ok(CompactionDone {
             blocks_in: job.inputs.len(),
             blocks_out: outputs.len(),
@@ -191,7 +178,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let inputs: Vec<Arc<Block>> = job.inputs.iter().map(|served| served.block().clone()).collect();
         for (id, &range) in (job.first_id..).zip(&job.ranges) {
-            let mut writer = BlockWriter::new(self.disk.clone(), &self.blocks_dir(), id)?;
+            let mut writer = self.writer(id)?;
             let mut written = 0;
             let how = &mut Compaction {
                 range,
@@ -209,17 +196,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    fn selections_forget(&self, blocks: &[Arc<Served>]) {
-        for block in blocks {
-            self.selections.forget_block(block.meta().id);
-        }
-    }
-
-    /// The grid that blocks are cut and merged on.
-    pub(crate) fn grid(&self) -> Grid {
-        Grid::new(self.options.block_ms, self.options.retention_ms)
     }
 }
 

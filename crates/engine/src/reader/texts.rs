@@ -1,17 +1,16 @@
 //! Names and values of labels: one sorted list from the head and some blocks.
 
-use super::Lookup;
 use super::cache::Question;
+use super::{Lookup, Reader};
+use crate::EngineError;
+use crate::blocks::Served;
 use crate::head::{CatalogState, HeadView, TURN_SERIES};
-use crate::served::Served;
-use crate::{Engine, EngineError};
 use mytsdb_blocks::{Block, BlockError};
 use mytsdb_index::{IndexError, Snapshot, TextList};
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_stop::{Canceled, StopSign};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// What is listed.
 #[derive(Clone, Copy)]
@@ -74,36 +73,30 @@ impl Texts {
     }
 }
 
-impl Engine {
+impl Reader {
     /// Names of labels of series that satisfy the matchers, sorted.
     ///
-    /// The range chooses blocks, not samples in them; series of the head count if the range reaches beyond what was
-    /// flushed, or if they have samples in it. In the first case the list is remembered with the selections, so asking
-    /// again costs a copy and a look at the series that are new.
-    ///
     /// # Errors
-    /// As [`candidates`](Engine::candidates).
-    pub fn label_names(&self, lookup: &Lookup<'_>) -> Result<Vec<String>, EngineError> {
+    /// As [`candidates`](Reader::candidates).
+    pub(crate) fn label_names(&self, lookup: &Lookup<'_>) -> Result<Vec<String>, EngineError> {
         self.texts(Asked::Names, lookup)
     }
 
-    /// Values of one label over series that satisfy the matchers, sorted. Range and cost are as for
-    /// [`label_names`](Engine::label_names).
+    /// Values of one label over series that satisfy the matchers, sorted.
     ///
     /// # Errors
-    /// As [`candidates`](Engine::candidates).
-    pub fn label_values(&self, name: &str, lookup: &Lookup<'_>) -> Result<Vec<String>, EngineError> {
+    /// As [`candidates`](Reader::candidates).
+    pub(crate) fn label_values(&self, name: &str, lookup: &Lookup<'_>) -> Result<Vec<String>, EngineError> {
         self.texts(Asked::Values(name), lookup)
     }
 
-    /// Whether any series, of the head or of any block, may have a label of this name; `false` only if none has. Cost:
-    /// a hash, and a binary search among the names of each block.
+    /// Whether any series, of the head or of any block, may have a label of this name; `false` only if none has.
     ///
     /// # Errors
     /// [`EngineError::Block`] if an index is damaged.
-    pub fn has_label_name(&self, name: &str) -> Result<bool, EngineError> {
+    pub(crate) fn has_label_name(&self, name: &str) -> Result<bool, EngineError> {
         // The head before the list of blocks: what a flush moves in between is then in both.
-        if self.catalog.read().index().has_label_name(name) {
+        if self.head.catalog().index().has_label_name(name) {
             return Ok(true);
         }
         for block in self.blocks.list().iter() {
@@ -115,12 +108,12 @@ impl Engine {
     }
 
     fn texts(&self, asked: Asked<'_>, lookup: &Lookup<'_>) -> Result<Vec<String>, EngineError> {
-        // Acquire pairs with the Release in `flush_before`. Only a matter of cost: either way is right.
-        let old = lookup.range.maxt < self.flushed_until_ms.load(Ordering::Acquire);
+        // Only a matter of cost: either way is right.
+        let old = lookup.range.maxt < self.head.flushed_until_ms();
         let overlaps = |block: &&Arc<Served>| block.meta().range.overlaps(lookup.range);
         let question = |blocks: &[Arc<Served>]| {
             // A deletion changes what there is, and no ids.
-            let deletions = u64::MAX - self.deletion_count.load(Ordering::Acquire);
+            let deletions = u64::MAX - self.blocks.deletion_count();
             let ids = blocks.iter().filter(overlaps).map(|block| block.meta().id).chain([deletions]);
             Question::of_texts(asked, lookup.matchers, ids)
         };
@@ -128,11 +121,11 @@ impl Engine {
             // Blocks listed before the head is looked at: no series has left the head since the list was remembered, so
             // a block that has been added meanwhile knows nothing that the head does not.
             let question = question(&self.blocks.list());
-            if let Some(known) = self.selections.texts(&question)
+            if let Some(known) = self.cache.texts(&question)
                 && let Some(now) = self.bring_up_to_date(&known, asked, lookup)?
             {
                 if !Arc::ptr_eq(&known, &now) {
-                    self.selections.put_texts(&question, &now);
+                    self.cache.put_texts(&question, &now);
                 }
                 return Ok(now.to_vec(lookup.stop)?);
             }
@@ -145,7 +138,7 @@ impl Engine {
             lookup.stop.check()?;
             let more = if lookup.matchers.is_empty() && !block.hides() {
                 asked.of_block(block, None, lookup.stop)?
-            } else if let Some(known) = self.selections.block(&series, block.meta().id).filter(|_| !block.hides()) {
+            } else if let Some(known) = self.cache.block(&series, block.meta().id).filter(|_| !block.hides()) {
                 asked.of_block(block, Some(&known.ordinals), lookup.stop)?
             } else {
                 let mut ordinals = block.select(lookup.matchers, lookup.stop)?;
@@ -160,7 +153,7 @@ impl Engine {
         }
         let now = Arc::new(Texts { list: list.into(), state });
         if !old {
-            self.selections.put_texts(&question(&blocks), &now);
+            self.cache.put_texts(&question(&blocks), &now);
         }
         Ok(now.to_vec(lookup.stop)?)
     }
@@ -171,7 +164,7 @@ impl Engine {
         lookup: &Lookup<'_>,
         old: bool,
     ) -> Result<(CatalogState, TextList), EngineError> {
-        self.ask_head(|view| {
+        self.head.ask(|view| {
             let among =
                 if old || !lookup.matchers.is_empty() { Some(series_of_head(view, lookup, old)?) } else { None };
             Ok((view.state(), asked.of_head(&view.index(), among.as_deref(), lookup.stop)?))
@@ -185,7 +178,7 @@ impl Engine {
         asked: Asked<'_>,
         lookup: &Lookup<'_>,
     ) -> Result<Option<Arc<Texts>>, EngineError> {
-        self.ask_head(|view| {
+        self.head.ask(|view| {
             let (state, looks) = (view.state(), &mut lookup.stop.looks());
             let Some(references) = state.added_since(known.state) else { return Ok(None) };
             if references.is_empty() {

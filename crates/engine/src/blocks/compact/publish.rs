@@ -1,13 +1,13 @@
 //! The exchange of blocks: from step 3 of `docs/compaction.md` on.
 
 use super::state::Retired;
-use crate::served::Served;
-use crate::{Engine, EngineError};
-use mytsdb_blocks::{Block, CompactionRecord, CompactionState, block_file_name};
-use std::io::ErrorKind;
+use crate::EngineError;
+use crate::blocks::remove::remove_block_files;
+use crate::blocks::{Blocks, Served};
+use mytsdb_blocks::{Block, CompactionRecord, CompactionState};
 use std::sync::Arc;
 
-impl Engine {
+impl Blocks {
     /// Makes the outputs count, serves them instead of the inputs, and removes the inputs.
     ///
     /// # Errors
@@ -21,22 +21,22 @@ impl Engine {
         // Those that were made while the merge was under way hide samples of the outputs too.
         let deletions = self.deletions.lock();
         let mut retired = self.retired.lock();
-        let served = self.blocks.list();
+        let served = self.list();
         let is_served = |input: &Served| served.iter().any(|block| Arc::ptr_eq(block.block(), input.block()));
         if !inputs.iter().all(|input| is_served(input)) {
             // One has expired; what is left is another plan.
             return Err(EngineError::Canceled);
         }
-        let new = Self::served(&deletions, outputs.iter().cloned())?;
+        let new = deletions.served(outputs.iter().cloned())?;
         let outputs_ids = outputs.iter().map(|block| block.meta().id).collect();
         let record = CompactionRecord { state: CompactionState::Done, outputs: outputs_ids, ..pending.clone() };
-        let published = record.publish(&*self.disk, &self.blocks_dir());
+        let published = record.publish(&*self.disk, &self.dir());
         if let Err(error) = published {
             // Whether it is on the disk is not known. It must not be there when the outputs go.
-            record.remove(&*self.disk, &self.blocks_dir())?;
+            record.remove(&*self.disk, &self.dir())?;
             return Err(error.into());
         }
-        self.blocks.exchange(|block| record.inputs.binary_search(&block.meta().id).is_ok(), new);
+        self.set.exchange(|block| record.inputs.binary_search(&block.meta().id).is_ok(), new);
         retired.record = Some(record);
         drop((retired, deletions));
         if self.finish_retired().is_err() {
@@ -49,38 +49,24 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Io`] or [`EngineError::Block`]; to be tried again.
-    pub(crate) fn finish_retired(&self) -> Result<(), EngineError> {
+    pub(in crate::blocks) fn finish_retired(&self) -> Result<(), EngineError> {
         self.finish_retired_with(&mut self.retired.lock())
     }
 
-    pub(crate) fn finish_retired_with(&self, retired: &mut Retired) -> Result<(), EngineError> {
+    pub(in crate::blocks) fn finish_retired_with(&self, retired: &mut Retired) -> Result<(), EngineError> {
         let Some(record) = &retired.record else { return Ok(()) };
-        let dir = self.blocks_dir();
-        self.remove_blocks(&record.inputs)?;
+        let dir = self.dir();
+        remove_block_files(&*self.disk, &dir, &record.inputs)?;
         record.remove(&*self.disk, &dir)?;
         retired.record = None;
         Ok(())
     }
 
-    /// Removes block files, those that are there, durably.
-    fn remove_blocks(&self, ids: &[u64]) -> Result<(), EngineError> {
-        let dir = self.blocks_dir();
-        for &id in ids {
-            let path = dir.join(block_file_name(id));
-            match self.disk.remove(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(EngineError::io("remove", path, error));
-                }
-                _ => {}
-            }
-        }
-        self.disk.sync_dir(&dir).map_err(|e| EngineError::io("sync", &dir, e))
-    }
-
     /// Removes outputs that do not count, then their record. If the disk refuses, the next start does it.
     pub(super) fn discard(&self, record: &CompactionRecord, outputs: &[Arc<Block>]) {
         let ids: Vec<u64> = outputs.iter().map(|block| block.meta().id).collect();
-        let removed = self.remove_blocks(&ids).is_ok() && record.remove(&*self.disk, &self.blocks_dir()).is_ok();
+        let removed = remove_block_files(&*self.disk, &self.dir(), &ids).is_ok()
+            && record.remove(&*self.disk, &self.dir()).is_ok();
         if !removed {
             self.metrics.compaction_failures.inc();
         }

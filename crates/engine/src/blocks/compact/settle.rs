@@ -1,6 +1,7 @@
 //! At the start: brings to an end what a merge was at when the server stopped.
 
 use crate::EngineError;
+use crate::blocks::remove::remove_block_files;
 use mytsdb_blocks::{Block, BlockError, CompactionRecord, CompactionState, block_file_name};
 use mytsdb_io::Disk;
 use std::io::ErrorKind;
@@ -46,14 +47,7 @@ fn settle_one(disk: &dyn Disk, dir: &Path, record: &CompactionRecord) -> Result<
             &record.inputs
         }
     };
-    for &id in gone {
-        let path = dir.join(block_file_name(id));
-        match disk.remove(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(EngineError::io("remove", path, error)),
-            _ => {}
-        }
-    }
-    disk.sync_dir(dir).map_err(|e| EngineError::io("sync folder", dir, e))?;
+    remove_block_files(disk, dir, gone)?;
     Ok(None)
 }
 

@@ -7,7 +7,7 @@
 //! A series starts from nothing if its newest sample is of the other kind, has buckets that cannot be added to, or is the
 //! marker that ends a series; and if the sum of two histograms is too large to be stored.
 
-use crate::block_set::StoredValues;
+use crate::blocks::StoredValues;
 use crate::head::Catalog;
 use crate::value::{RowValue, Value, decode};
 use crate::{Batch, EngineError};

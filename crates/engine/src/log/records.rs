@@ -1,6 +1,7 @@
 //! How samples are cut into records of the log.
 
-use crate::{Batch, EngineError};
+use super::Batch;
+use crate::EngineError;
 use mytsdb_columns::Columns;
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_wal::{CheckpointWriter, RECORD_ROWS_MAX, Rows};

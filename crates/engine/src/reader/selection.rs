@@ -1,12 +1,12 @@
 //! The series of one selection, and their samples.
 
+use super::Reader;
 use super::cache::Question;
 use super::findings::Finding;
 use super::sources::{BlockSeries, HeadSeries};
-use crate::block_set::{BlockList, read_series};
+use crate::EngineError;
+use crate::blocks::{BlockList, Served, read_series};
 use crate::head::MemSeries;
-use crate::served::Served;
-use crate::{Engine, EngineError};
 use mytsdb_blocks::ChunkMeta;
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, TimeRange};
@@ -14,7 +14,6 @@ use mytsdb_stop::StopSign;
 use mytsdb_sync::prefetch;
 use std::cmp::Ordering as Order;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Rows are mostly read in order: the series of the head this many rows on is asked for ahead, so that reading it does
 /// not wait for memory. A read takes about as long as memory does.
@@ -35,7 +34,7 @@ const ABSENT: u32 = u32::MAX;
 /// It pins what it needs: blocks that expire and series that leave the head stay readable through it. It sees
 /// samples that are stored after it was made.
 pub struct Selection<'a> {
-    engine: &'a Engine,
+    reader: &'a Reader,
     /// All blocks there were, of which `parts` are those asked.
     blocks: BlockList,
     parts: Vec<(Arc<Served>, Arc<BlockSeries>)>,
@@ -57,14 +56,14 @@ enum Rows {
 
 impl<'a> Selection<'a> {
     pub(super) fn new(
-        engine: &'a Engine,
+        reader: &'a Reader,
         blocks: BlockList,
         parts: Vec<(Arc<Served>, Arc<BlockSeries>)>,
         head: Arc<HeadSeries>,
         drops: u64,
         question: Question,
     ) -> Self {
-        Self { engine, blocks, parts, head, rows: Rows::Head, drops, question }
+        Self { reader, blocks, parts, head, rows: Rows::Head, drops, question }
     }
 
     /// Puts rows into the order of labels and one label set into one row.
@@ -126,7 +125,7 @@ impl<'a> Selection<'a> {
             looks.before(1)?;
             let mut stored = self.mem_series(row).is_some_and(|head| head.range().overlaps(range));
             // As in `read`: what a flush has dropped since the blocks were listed is in a later block.
-            if !stored && self.engine.drops.load(Ordering::Acquire) != self.drops {
+            if !stored && self.reader.head.drops() != self.drops {
                 stored = self.is_in_later_blocks(row, range, &mut chunks)?;
             }
             for (source, (block, part)) in self.parts.iter().enumerate() {
@@ -166,7 +165,7 @@ impl<'a> Selection<'a> {
     /// The blocks that have been added since the selection's were listed.
     fn later_blocks(&self) -> Vec<Arc<Served>> {
         let known = self.blocks.last().map(|b| b.meta().id);
-        self.engine.blocks.list().iter().filter(|b| Some(b.meta().id) > known).cloned().collect()
+        self.reader.blocks.list().iter().filter(|b| Some(b.meta().id) > known).cloned().collect()
     }
 
     /// Where a source has the series of a row; the head is the source behind the parts.
@@ -237,7 +236,7 @@ impl<'a> Selection<'a> {
     /// alone was asked: what is old is asked for less often.
     pub fn remember(&self, key: &[u8], finding: Finding, bytes: usize) {
         if let Some(by_labels) = self.is_by_labels() {
-            self.engine.selections.put_finding((&self.question, &self.head), (by_labels, key), finding, bytes);
+            self.reader.cache.put_finding((&self.question, &self.head), (by_labels, key), finding, bytes);
         }
     }
 
@@ -310,9 +309,8 @@ impl<'a> Selection<'a> {
                 .map_err(|source| EngineError::Chunk { series: head.labels.to_string(), source })?;
             ordered &= out.continues_at(blocks_end, from);
             // A flush may have moved samples out of the head since the blocks were listed. If it dropped anything
-            // before the head was read, the block it went to is in the list by now. Acquire pairs with the AcqRel
-            // in `flush_before`, which counts before it drops.
-            if self.engine.drops.load(Ordering::Acquire) == self.drops {
+            // before the head was read, the block it went to is in the list by now: see `Head::drops`.
+            if self.reader.head.drops() == self.drops {
                 sources.begin_at(blocks_end);
             } else {
                 ordered = false;

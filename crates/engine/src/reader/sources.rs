@@ -1,8 +1,8 @@
 //! What one source, the head or a block, has for some matchers.
 
 use super::findings::Findings;
-use crate::head::{CatalogState, MemSeries, TURN_SERIES};
-use crate::{Engine, EngineError};
+use crate::EngineError;
+use crate::head::{CatalogState, Head, MemSeries, TURN_SERIES};
 use mytsdb_blocks::Block;
 use mytsdb_model::{Labels, Matcher};
 use mytsdb_stop::StopSign;
@@ -27,12 +27,12 @@ pub(crate) struct HeadSeries {
 impl HeadSeries {
     /// The series that satisfy all matchers; what `known` found before is used where the catalog allows it.
     pub(super) fn find(
-        engine: &Engine,
+        head: &Head,
         matchers: &[Matcher],
         known: Option<&Arc<Self>>,
         stop: StopSign<'_>,
     ) -> Result<Arc<Self>, EngineError> {
-        engine.ask_head(|view| {
+        head.ask(|view| {
             let (state, looks) = (view.state(), &mut stop.looks());
             let Some((known, references)) = known.and_then(|known| Some((known, state.added_since(known.state)?)))
             else {
@@ -93,7 +93,7 @@ pub(crate) struct BlockSeries {
 
 impl BlockSeries {
     pub(super) fn find(
-        engine: &Engine,
+        head: &Head,
         block: &Block,
         matchers: &[Matcher],
         stop: StopSign<'_>,
@@ -109,7 +109,7 @@ impl BlockSeries {
                 labels.push(block.labels(ordinal)?);
             }
             // One allocation for a series' labels wherever it lives, so that merging compares pointers.
-            let catalog = engine.catalog.read();
+            let catalog = head.catalog();
             for read in &mut labels[from..] {
                 match catalog.find(read) {
                     Some(known) => *read = known.labels.clone(),

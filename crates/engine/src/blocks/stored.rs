@@ -1,66 +1,13 @@
-//! The blocks being served: an immutable list that is replaced whole.
+//! What blocks have of one series: the value at a time, the newest sample, the samples of a range.
 
+use super::served::Served;
+use super::set::BlockList;
 use crate::EngineError;
-use crate::served::Served;
 use crate::value::Value;
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, TimeRange};
-use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-
-/// Blocks in ascending order of id, which is the order in which they were written.
-pub(crate) type BlockList = Arc<[Arc<Served>]>;
-
-/// The list in force, and the newest time that any block covers.
-pub(crate) struct BlockSet {
-    list: RwLock<BlockList>,
-    maxt_ms: AtomicI64,
-    are_plain: AtomicBool,
-}
-
-impl BlockSet {
-    pub(crate) fn new(blocks: Vec<Arc<Served>>) -> Self {
-        let set = Self {
-            list: RwLock::new(Arc::from([])),
-            maxt_ms: AtomicI64::new(i64::MIN),
-            are_plain: AtomicBool::new(true),
-        };
-        set.exchange(|_| false, blocks);
-        set
-    }
-
-    /// The list now. Blocks taken out later stay readable through it.
-    pub(crate) fn list(&self) -> BlockList {
-        self.list.read().clone()
-    }
-
-    /// No block has a sample after this time. Never too low for a sample that was in the head when it was read.
-    pub(crate) fn maxt_ms(&self) -> i64 {
-        // Acquire pairs with the Release in `replace`.
-        self.maxt_ms.load(Ordering::Acquire)
-    }
-
-    /// Whether every sample of every block is a float without a start time.
-    pub(crate) fn are_plain(&self) -> bool {
-        // Acquire pairs with the Release in `exchange`.
-        self.are_plain.load(Ordering::Acquire)
-    }
-
-    /// Takes some blocks out and puts others in, in one step for whoever lists them.
-    pub(crate) fn exchange(&self, gone: impl Fn(&Served) -> bool, new: Vec<Arc<Served>>) {
-        let mut list = self.list.write();
-        let mut blocks: Vec<_> = list.iter().filter(|b| !gone(b)).cloned().chain(new).collect();
-        blocks.sort_by_key(|b| b.meta().id);
-        let maxt = blocks.iter().map(|b| b.meta().range.maxt).max().unwrap_or(i64::MIN);
-        // Ahead of the list: nobody reads a block whose kinds are not told.
-        self.are_plain.store(blocks.iter().all(|b| b.is_plain()), Ordering::Release);
-        *list = Arc::from(blocks);
-        // Release pairs with the Acquire in `maxt_ms`. Under the lock, so that the last exchange has the last word.
-        self.maxt_ms.store(maxt, Ordering::Release);
-    }
-}
 
 /// Most decoded windows a [`StoredValues`] keeps.
 const WINDOWS_MAX: usize = 4_096;

@@ -1,29 +1,25 @@
 //! From a data folder to a running engine.
 
-use crate::block_set::BlockSet;
-use crate::chunk::Sealer;
-use crate::commit::Committer;
-use crate::compact::{self, set_aside};
-use crate::deletions::Deletions;
-use crate::floor::Floor;
-use crate::flush::FlushState;
-use crate::head::Catalog;
+use super::Engine;
+use super::flush::FlushState;
+use crate::blocks::Blocks;
+use crate::head::{Catalog, Head, Sealer};
+use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::select::SelectionCache;
+use crate::reader::Reader;
+use crate::room::Room;
 use crate::value::{self, Encoded, Row, RowValue};
-use crate::{Clock, Engine, EngineError, EngineOptions};
-use mytsdb_blocks::{Block, BlockError, Tombstone};
+use crate::{Clock, EngineError, EngineOptions};
+use mytsdb_blocks::Tombstone;
 use mytsdb_io::Disk;
 use mytsdb_model::{Labels, SeriesRef};
-use mytsdb_sync::Lane;
 use mytsdb_telemetry::Registry;
 use mytsdb_wal::{LogFile, Record, ReplayReport, Rows, SegmentId, Wal, WalOptions};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// What opening a data folder found.
 #[derive(Debug, Default)]
@@ -66,112 +62,49 @@ impl Engine {
             _ => EngineError::io("lock", &lock_path, e),
         })?;
         let metrics = Metrics::new(registry);
-        let floor = Floor::new(disk.as_ref(), &dir, options.disk_floor_bytes)?;
-        metrics.disk_floor_bytes.set(floor.bytes() as f64);
+        let room = Room::new(disk.clone(), &dir, options.disk_floor_bytes, metrics.clone())?;
         let mut recovery = Recovery::default();
-        let blocks = open_blocks(&disk, &dir, &mut recovery)?;
-        recovery.block_count = blocks.len();
-        metrics.corrupt_blocks.add(recovery.quarantined.len() as u64);
-        let deletions = Deletions::new(Tombstone::read_all(disk.as_ref(), &dir.join("tombstones"))?);
-        metrics.tombstones.set(deletions.tombstones.len() as f64);
-        // A block of an id that has been given before would be taken for one that a deletion is about.
-        let given = deletions.tombstones.iter().map(|tombstone| tombstone.blocks_below).max().unwrap_or(0);
-        let next_block_id = next_block_id(disk.as_ref(), &dir)?.max(given);
-        let blocks = Self::served(&deletions, blocks)?;
-        let newest_block_ms = blocks.iter().map(|b| b.meta().range.maxt).max().unwrap_or(i64::MIN);
+        let (blocks, quarantined) = Blocks::open(disk.clone(), options.clone(), room.floor_bytes(), metrics.clone())?;
+        let listed = blocks.list();
+        recovery.block_count = listed.len();
+        recovery.quarantined = quarantined;
+        let newest_block_ms = listed.iter().map(|b| b.meta().range.maxt).max().unwrap_or(i64::MIN);
 
         let mut catalog = Catalog::new();
-        let replayed = replay(disk.as_ref(), &dir, &options, &mut catalog, &deletions.tombstones, &mut recovery)?;
+        let tombstones = &blocks.deletions().tombstones.clone();
+        let replayed = replay(disk.as_ref(), &dir, &options, &mut catalog, tombstones, &mut recovery)?;
         let (report, newest_head_ms) = (replayed.report, replayed.newest_ms);
         metrics.corrupt_wal.add(report.damage_count);
-        metrics.series.set(catalog.len() as f64);
         let wal_options = WalOptions {
             segment_bytes_max: options.segment_bytes_max,
             durability: options.durability,
             ..WalOptions::default()
         };
-        let wal = Wal::open(disk.clone(), &dir.join("wal"), wal_options, &report)?;
-        metrics.wal_bytes.set(wal.bytes() as f64);
+        let wal = Wal::open(disk, &dir.join("wal"), wal_options, &report)?;
         let log_from = report.checkpoint.map_or(0, |checkpoint| checkpoint.0);
         recovery.wal = Some(report);
 
+        let head = Head::new(catalog, options.series_max, metrics.clone());
+        head.note_stored(newest_block_ms.max(newest_head_ms), 0);
+        if !replayed.is_plain {
+            head.note_other_than_plain();
+        }
+        let (head, blocks) = (Arc::new(head), Arc::new(blocks));
         let engine = Engine {
-            disk,
             clock,
+            log: Log::new(wal, options.durability, options.staged_samples_max, metrics.clone()),
+            reader: Reader::new(head.clone(), blocks.clone(), options.selection_cache_bytes),
+            head,
+            blocks,
+            room,
+            flushing: Mutex::new(FlushState::new(log_from)),
+            sealer: Mutex::default(),
             metrics,
-            catalog: RwLock::new(catalog),
-            blocks: BlockSet::new(blocks),
-            selections: SelectionCache::new(options.selection_cache_bytes),
-            new_series: Lane::new(),
-            batches: Lane::new(),
-            staged_samples: AtomicUsize::new(0),
-            wal_bytes: AtomicU64::new(wal.bytes()),
-            poisoned: OnceLock::new(),
-            committer: Mutex::new(Committer::new(wal)),
-            flushing: Mutex::new(FlushState::new(next_block_id, log_from)),
-            compacting: Mutex::default(),
-            retired: Mutex::default(),
-            deletions: Mutex::new(deletions),
-            deletion_count: AtomicU64::new(0),
-            head_is_plain: AtomicBool::new(replayed.is_plain),
-            floor,
-            epoch: AtomicU64::new(1),
-            drops: AtomicU64::new(0),
-            newest_ms: AtomicI64::new(newest_block_ms.max(newest_head_ms)),
-            flushed_until_ms: AtomicI64::new(i64::MIN),
-            late_samples: AtomicU64::new(0),
-            stopped: AtomicBool::new(false),
-            committer_thread: Mutex::new(None),
-            _lock: lock,
             options,
+            _lock: lock,
         };
-        engine.report_blocks();
         Ok((engine, recovery))
     }
-
-    pub(crate) fn blocks_dir(&self) -> PathBuf {
-        self.options.data_dir.join("blocks")
-    }
-}
-
-fn open_blocks(disk: &Arc<dyn Disk>, dir: &Path, recovery: &mut Recovery) -> Result<Vec<Arc<Block>>, EngineError> {
-    let blocks_dir = dir.join("blocks");
-    let quarantine = dir.join("quarantine");
-    mytsdb_blocks::sweep_unpublished(disk.as_ref(), &blocks_dir)?;
-    recovery.quarantined = compact::settle(disk.as_ref(), &blocks_dir, &quarantine)?;
-    let mut blocks = Vec::new();
-    for name in disk.list(&blocks_dir).map_err(|e| EngineError::io("list", &blocks_dir, e))? {
-        if mytsdb_blocks::parse_block_file_name(&name).is_none() {
-            continue;
-        }
-        let path = blocks_dir.join(&name);
-        match Block::open(disk.as_ref(), &path) {
-            Ok(block) => blocks.push(Arc::new(block)),
-            Err(error @ BlockError::Corrupt { .. }) => {
-                let to = set_aside(disk.as_ref(), &path, &quarantine)?;
-                recovery.quarantined.push((to, error.to_string()));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(blocks)
-}
-
-/// Past every block that is or was quarantined here, so that no id comes twice.
-fn next_block_id(disk: &dyn Disk, dir: &Path) -> Result<u64, EngineError> {
-    let mut next = 1;
-    for sub in ["blocks", "quarantine"] {
-        let path = dir.join(sub);
-        if disk.exists(&path).map_err(|e| EngineError::io("look for", &path, e))? {
-            let names = disk.list(&path).map_err(|e| EngineError::io("list", &path, e))?;
-            next = names
-                .iter()
-                .filter_map(|n| mytsdb_blocks::parse_block_file_name(n))
-                .map(|id| id + 1)
-                .fold(next, u64::max);
-        }
-    }
-    Ok(next)
 }
 
 /// What deletions hide of the log.

@@ -4,7 +4,7 @@
 //! closed is encoded anew as DX: a third of the size, and some five times faster to read. Histograms wait one by one in a
 //! run, and become a chunk of columns.
 
-use crate::head::Run;
+use super::run::Run;
 use mytsdb_codec::{ChunkEncoding, CodecError, DxEncoder, DxStartsEncoder, HistogramEncoder, XorAppender};
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::TimeRange;

@@ -1,4 +1,6 @@
-//! One read path over head and blocks: from matchers to series to samples.
+//! The reader: one read path over head and blocks, from matchers to series to samples.
+//!
+//! It changes neither. [`Reader`] is the whole of it; what it remembers saves the way to an answer and never decides one.
 
 mod cache;
 mod findings;
@@ -6,18 +8,18 @@ mod selection;
 mod sources;
 mod texts;
 
-pub(crate) use cache::SelectionCache;
 pub use findings::Finding;
 pub use selection::Selection;
 
-use crate::{Engine, EngineError};
-use cache::Question;
+use crate::EngineError;
+use crate::blocks::Blocks;
+use crate::head::Head;
+use cache::{Question, SelectionCache};
 use mytsdb_blocks::Block;
 use mytsdb_model::{Matcher, TimeRange};
 use mytsdb_stop::StopSign;
 use sources::{BlockSeries, HeadSeries};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// What is asked of [`Engine::candidates`].
 #[derive(Clone, Copy)]
@@ -39,24 +41,39 @@ impl<'a> Lookup<'a> {
     }
 }
 
-impl Engine {
-    /// Finds the series that satisfy the matchers and have chunks that overlap the range, ascending by labels. Samples
-    /// are decoded only by [`Selection::read`], which finds none if the range lies in a gap.
-    ///
-    /// Cost: [`candidates`](Engine::candidates), and a look at the chunks of every series in blocks that are only
-    /// partly in the range.
-    ///
-    /// # Errors
-    /// [`EngineError::Block`] if an index is damaged.
-    pub fn select(&self, range: TimeRange, matchers: &[Matcher]) -> Result<Selection<'_>, EngineError> {
-        self.stored(&Lookup::new(range, matchers))
+/// Head and blocks as queries see them, and what is remembered of earlier questions.
+pub(crate) struct Reader {
+    head: Arc<Head>,
+    blocks: Arc<Blocks>,
+    cache: SelectionCache,
+}
+
+impl Reader {
+    /// A reader that remembers at most `cache_bytes`; 0 for nothing.
+    pub(crate) fn new(head: Arc<Head>, blocks: Arc<Blocks>, cache_bytes: usize) -> Self {
+        Self { head, blocks, cache: SelectionCache::new(cache_bytes) }
     }
 
-    /// The same, as a [`Lookup`] says.
+    /// Forgets what keeps removed series of the head in memory.
+    pub(crate) fn forget_head(&self) {
+        self.cache.forget_head();
+    }
+
+    /// Forgets what blocks had that are no longer served.
+    pub(crate) fn forget_block(&self, id: u64) {
+        self.cache.forget_block(id);
+    }
+
+    /// Forgets everything: something that was there is deleted.
+    pub(crate) fn forget_all(&self) {
+        self.cache.forget_all();
+    }
+
+    /// The series that have chunks in the range.
     ///
     /// # Errors
-    /// As [`candidates`](Engine::candidates).
-    pub fn stored(&self, lookup: &Lookup<'_>) -> Result<Selection<'_>, EngineError> {
+    /// As [`candidates`](Reader::candidates).
+    pub(crate) fn stored(&self, lookup: &Lookup<'_>) -> Result<Selection<'_>, EngineError> {
         let mut selection = self.candidates(lookup)?;
         selection.retain_stored(lookup.range, lookup.stop)?;
         Ok(selection)
@@ -64,21 +81,16 @@ impl Engine {
 
     /// Finds series that satisfy the matchers; some may turn out to have no samples in the range.
     ///
-    /// Cost: what the matchers find is remembered per block and for the head
-    /// ([`selection_cache_bytes`](crate::EngineOptions::selection_cache_bytes)), so a question asked before costs
-    /// a merge of sorted lists, some 20 ns a series, or nothing if only the head has any. Asked for the first time it costs the postings, some 0.5 us a
-    /// series of each block for its labels, and a sort of the head's.
-    ///
     /// # Errors
     /// [`EngineError::Block`] if an index is damaged, [`EngineError::Canceled`] when told to stop.
-    pub fn candidates(&self, lookup: &Lookup<'_>) -> Result<Selection<'_>, EngineError> {
+    pub(crate) fn candidates(&self, lookup: &Lookup<'_>) -> Result<Selection<'_>, EngineError> {
         let question = Question::new(lookup.matchers);
-        // Acquire pairs with the AcqRel in `flush_before`. Read ahead of the head and the list, see `Selection::read`.
-        let drops = self.drops.load(Ordering::Acquire);
-        let known = self.selections.head(&question);
-        let head = HeadSeries::find(self, lookup.matchers, known.as_ref(), lookup.stop)?;
+        // Read ahead of the head and the list, see `Selection::read`.
+        let drops = self.head.drops();
+        let known = self.cache.head(&question);
+        let head = HeadSeries::find(&self.head, lookup.matchers, known.as_ref(), lookup.stop)?;
         if known.is_none_or(|known| !Arc::ptr_eq(&known, &head)) {
-            self.selections.put_head(&question, &head);
+            self.cache.put_head(&question, &head);
         }
         lookup.stop.check()?;
         let blocks = self.blocks.list();
@@ -104,11 +116,11 @@ impl Engine {
         lookup: &Lookup<'_>,
     ) -> Result<Arc<BlockSeries>, EngineError> {
         let id = block.meta().id;
-        if let Some(known) = self.selections.block(question, id) {
+        if let Some(known) = self.cache.block(question, id) {
             return Ok(known);
         }
-        let found = Arc::new(BlockSeries::find(self, block, lookup.matchers, lookup.stop)?);
-        self.selections.put_block(question, id, &found);
+        let found = Arc::new(BlockSeries::find(&self.head, block, lookup.matchers, lookup.stop)?);
+        self.cache.put_block(question, id, &found);
         Ok(found)
     }
 }
@@ -116,7 +128,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Batch, EngineOptions, ManualClock};
+    use crate::{Batch, Engine, EngineOptions, ManualClock};
     use mytsdb_model::Labels;
 
     #[test]

@@ -12,11 +12,10 @@
 //! Mostly every row of a point is newer than all that its series has, in the group too, and a mark in the series tells
 //! that. Only from the first point of which that is not true, a table of the group's rows is kept.
 
-use crate::append::COMPANION_FILL_MIN;
-use crate::block_set::StoredValues;
+use crate::blocks::StoredValues;
 use crate::head::Catalog;
 use crate::value::Value;
-use crate::{Batch, EngineError};
+use crate::{Batch, COMPANION_FILL_MIN, EngineError};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use mytsdb_model::{SeriesRef, companion_times};

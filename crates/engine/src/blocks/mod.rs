@@ -1,0 +1,214 @@
+//! The blocks: which are served, with what is deleted of them; what expires, and what is merged.
+//!
+//! It knows neither the head nor the log: who flushes hands finished blocks over, who deletes says by a tombstone what is
+//! hidden. [`Blocks`] is the whole of it. A list of blocks, once taken, never changes and stays readable.
+//!
+//! Locks, in the order in which they are taken: the merge, the deletions, the ids, the retired blocks.
+
+mod compact;
+mod deletions;
+mod open;
+mod remove;
+mod retention;
+mod served;
+mod set;
+mod stored;
+#[cfg(test)]
+mod tests;
+
+pub use compact::CompactionDone;
+pub(crate) use compact::Wanted;
+pub(crate) use deletions::Deletions;
+pub(crate) use served::Served;
+pub(crate) use set::BlockList;
+pub(crate) use stored::{StoredValues, read_series};
+
+use crate::metrics::Metrics;
+use crate::{EngineError, EngineOptions};
+use compact::{CompactState, Grid, Retired};
+use mytsdb_blocks::{Block, BlockWriter, Tombstone};
+use mytsdb_io::Disk;
+use mytsdb_model::TimeRange;
+use parking_lot::{Mutex, MutexGuard};
+use set::BlockSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The id of a block is its place in the order of writing. Whoever has this lock is the only one who writes blocks of new samples.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    next: u64,
+}
+
+impl Ids {
+    /// No block has this id or a higher one.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The first of `count` ids that nobody else gets.
+    pub(crate) fn set_aside(&mut self, count: u64) -> u64 {
+        self.next += count;
+        self.next - count
+    }
+}
+
+/// The blocks of a data folder.
+pub(crate) struct Blocks {
+    disk: Arc<dyn Disk>,
+    options: EngineOptions,
+    /// Free space that merges leave on the disk, in bytes.
+    floor_bytes: u64,
+    set: BlockSet,
+    ids: Mutex<Ids>,
+    /// Held for the whole of a merge of blocks, so that there is one at a time.
+    compacting: Mutex<CompactState>,
+    deletions: Mutex<Deletions>,
+    /// Counts deletions of this run.
+    deletion_count: AtomicU64,
+    /// Held while blocks are taken out of service.
+    retired: Mutex<Retired>,
+    metrics: Metrics,
+}
+
+impl Blocks {
+    /// The blocks being served, ascending by id. Cost: two atomic operations.
+    pub(crate) fn list(&self) -> BlockList {
+        self.set.list()
+    }
+
+    /// No block has a sample after this time. Never too low for a sample that was in the head when it was read.
+    pub(crate) fn maxt_ms(&self) -> i64 {
+        self.set.maxt_ms()
+    }
+
+    /// Whether every sample of every block is a float without a start time.
+    pub(crate) fn are_plain(&self) -> bool {
+        self.set.are_plain()
+    }
+
+    /// Looks up values in the blocks as they are now.
+    pub(crate) fn stored_values(&self) -> StoredValues {
+        StoredValues::new(self.list(), self.options.block_ms)
+    }
+
+    /// The right to write blocks of new samples.
+    pub(crate) fn ids(&self) -> MutexGuard<'_, Ids> {
+        self.ids.lock()
+    }
+
+    /// The day that a block of a time may not leave.
+    pub(crate) fn day(&self, timestamp_ms: i64) -> TimeRange {
+        self.grid().day(timestamp_ms)
+    }
+
+    /// A writer of a block of this id.
+    ///
+    /// # Errors
+    /// [`EngineError::Block`].
+    pub(crate) fn writer(&self, id: u64) -> Result<BlockWriter, EngineError> {
+        Ok(BlockWriter::new(self.disk.clone(), &self.dir(), id)?)
+    }
+
+    /// Serves blocks of new samples, whose ids were taken since the last deletion: so nothing of them is deleted.
+    ///
+    /// # Errors
+    /// [`EngineError::Block`].
+    pub(crate) fn serve_new(&self, blocks: Vec<Arc<Block>>) -> Result<(), EngineError> {
+        let serve = |block| Served::new(block, []).map(Arc::new);
+        let blocks = blocks.into_iter().map(serve).collect::<Result<_, _>>()?;
+        self.set.exchange(|_| false, blocks);
+        Ok(())
+    }
+
+    /// The deletions in force.
+    pub(crate) fn deletions(&self) -> MutexGuard<'_, Deletions> {
+        self.deletions.lock()
+    }
+
+    /// Changes with every deletion, after what it hides is hidden.
+    pub(crate) fn deletion_count(&self) -> u64 {
+        self.deletion_count.load(Ordering::Acquire) // pairs with the Release in `Hiding::hide`
+    }
+
+    /// Finds out what a tombstone hides. No block leaves, and none but new ones comes, while what is returned is held.
+    ///
+    /// # Errors
+    /// [`EngineError::Block`].
+    pub(crate) fn hiding(&self, tombstone: &Tombstone) -> Result<Hiding<'_>, EngineError> {
+        let retired = self.retired.lock();
+        let mut hit = Vec::new();
+        for block in self.list().iter() {
+            hit.extend(block.without(tombstone)?.map(Arc::new));
+        }
+        Ok(Hiding { blocks: self, hit, _retired: retired })
+    }
+
+    /// Removes the tombstones that hide nothing any more: no block has anything of theirs, and the log, as `is_behind` tells,
+    /// begins behind them.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] or [`EngineError::Block`]; to be tried again.
+    pub(crate) fn retire_tombstones(
+        &self,
+        deletions: &mut Deletions,
+        is_behind: impl Fn(&Tombstone) -> bool,
+    ) -> Result<(), EngineError> {
+        let blocks = self.list();
+        let is_done =
+            |tombstone: &Tombstone| is_behind(tombstone) && !blocks.iter().any(|block| block.is_hit_by(tombstone.id));
+        // A merge that has been decided on keeps blocks on the disk until its record is gone.
+        self.finish_retired()?;
+        while let Some(at) = deletions.tombstones.iter().position(is_done) {
+            deletions.tombstones[at].remove(&*self.disk, &self.tombstones_dir())?;
+            deletions.tombstones.remove(at);
+        }
+        self.metrics.tombstones.set(deletions.tombstones.len() as f64);
+        Ok(())
+    }
+
+    /// Puts a tombstone on the disk.
+    ///
+    /// # Errors
+    /// [`EngineError::Block`]; then it is not there, unless the disk fails to take it back.
+    pub(crate) fn publish_tombstone(&self, tombstone: &Tombstone) -> Result<(), EngineError> {
+        Ok(tombstone.publish(&*self.disk, &self.tombstones_dir())?)
+    }
+
+    /// Publishes how many blocks there are, and how large.
+    pub(crate) fn report(&self) {
+        let blocks = self.list();
+        self.metrics.blocks.set(blocks.len() as f64);
+        self.metrics.block_bytes.set(blocks.iter().map(|b| b.meta().bytes).sum::<u64>() as f64);
+    }
+
+    fn grid(&self) -> Grid {
+        Grid::new(self.options.block_ms, self.options.retention_ms)
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.options.data_dir.join("blocks")
+    }
+
+    fn tombstones_dir(&self) -> PathBuf {
+        self.options.data_dir.join("tombstones")
+    }
+}
+
+/// A deletion that has been looked up in the blocks and hides nothing yet.
+pub(crate) struct Hiding<'a> {
+    blocks: &'a Blocks,
+    hit: Vec<Arc<Served>>,
+    _retired: MutexGuard<'a, Retired>,
+}
+
+impl Hiding<'_> {
+    /// Serves the blocks without what is deleted, in one step for whoever lists them.
+    pub(crate) fn hide(self) {
+        let ids: Vec<u64> = self.hit.iter().map(|block| block.meta().id).collect();
+        self.blocks.set.exchange(|block| ids.binary_search(&block.meta().id).is_ok(), self.hit);
+        // Pairs with the Acquire of those who remember names and values.
+        self.blocks.deletion_count.fetch_add(1, Ordering::Release);
+    }
+}

@@ -1,0 +1,134 @@
+//! The blocks alone: opened, served, hidden, expired, over a simulated disk.
+
+use super::*;
+use mytsdb_blocks::ChunkRef;
+use mytsdb_codec::{ChunkEncoding, DxEncoder};
+use mytsdb_columns::{Columns, Mark};
+use mytsdb_io::SimDisk;
+use mytsdb_model::{Labels, Matcher};
+use std::path::Path;
+
+const HOUR_MS: i64 = 3_600_000;
+
+fn options() -> EngineOptions {
+    EngineOptions { retention_ms: 24 * HOUR_MS, ..EngineOptions::new("/data") }
+}
+
+fn open(disk: &Arc<SimDisk>) -> Blocks {
+    for dir in ["/data/blocks", "/data/tombstones"] {
+        disk.create_dir_all(Path::new(dir)).unwrap();
+    }
+    let metrics = Metrics::new(&mytsdb_telemetry::Registry::new());
+    let (blocks, quarantined) = Blocks::open(disk.clone(), options(), 0, metrics).unwrap();
+    assert_eq!(quarantined, []);
+    blocks
+}
+
+/// A block of one series with some samples, served.
+fn add(blocks: &Blocks, name: &str, times: &[i64], value: f64) -> u64 {
+    let id = blocks.ids().set_aside(1);
+    let mut bytes = Vec::new();
+    DxEncoder::default().encode(times, &vec![value; times.len()], &mut bytes).unwrap();
+    let chunk = ChunkRef {
+        range: TimeRange::new(times[0], times[times.len() - 1]),
+        sample_count: times.len() as u32,
+        encoding: ChunkEncoding::Dx.number(),
+        bytes: &bytes,
+    };
+    let mut writer = blocks.writer(id).unwrap();
+    writer.add_series(&labels(name), [chunk]).unwrap();
+    blocks.serve_new(vec![writer.finish().unwrap()]).unwrap();
+    id
+}
+
+fn labels(name: &str) -> Labels {
+    Labels::from_pairs([("__name__", name)])
+}
+
+fn times(blocks: &Blocks, name: &str) -> Vec<i64> {
+    let mut columns = Columns::default();
+    for block in blocks.list().iter() {
+        read_series(block, &labels(name), TimeRange::ALL, &mut columns, Mark::default()).unwrap();
+    }
+    columns.timestamps_ms
+}
+
+fn delete(blocks: &Blocks, name: &str, range: TimeRange) {
+    let mut deletions = blocks.deletions();
+    let tombstone = Tombstone {
+        id: deletions.next_id,
+        blocks_below: blocks.ids().next(),
+        segments_below: 0,
+        range,
+        selectors: vec![vec![Matcher::equal("__name__", name)]],
+    };
+    let hiding = blocks.hiding(&tombstone).unwrap();
+    blocks.publish_tombstone(&tombstone).unwrap();
+    hiding.hide();
+    deletions.next_id += 1;
+    deletions.tombstones.push(tombstone);
+}
+
+#[test]
+fn a_deletion_hides_at_once_and_after_opening_and_until_nothing_of_it_is_left() {
+    let disk = Arc::new(SimDisk::new());
+    let blocks = open(&disk);
+    add(&blocks, "a", &[1, 2, 3, 4], 0.5);
+    let (listed, count) = (blocks.list(), blocks.deletion_count());
+    delete(&blocks, "a", TimeRange::new(2, 3));
+    assert_ne!(blocks.deletion_count(), count);
+    assert_eq!(times(&blocks, "a"), [1, 4]);
+    let mut columns = Columns::default();
+    read_series(&listed[0], &labels("a"), TimeRange::ALL, &mut columns, Mark::default()).unwrap();
+    assert_eq!(columns.timestamps_ms, [1, 2, 3, 4], "a list that was taken before does not change");
+    add(&blocks, "a", &[2, 5], 0.5);
+    assert_eq!(times(&blocks, "a"), [1, 4, 2, 5], "what comes later is not hidden");
+    let blocks = open(&disk);
+    assert_eq!(times(&blocks, "a"), [1, 4, 2, 5]);
+
+    let keep = |blocks: &Blocks, is_behind| {
+        let mut deletions = blocks.deletions();
+        blocks.retire_tombstones(&mut deletions, |_| is_behind).unwrap();
+        deletions.tombstones.len()
+    };
+    assert_eq!(keep(&blocks, true), 1, "a block has samples that are hidden");
+    blocks.compact(Wanted::Deleted, 0, mytsdb_stop::StopSign::NEVER, &mut |_| ()).unwrap().unwrap();
+    assert_eq!(times(&blocks, "a"), [1, 2, 4, 5]);
+    assert_eq!((keep(&blocks, false), keep(&blocks, true)), (1, 0), "the log may have some");
+}
+
+#[test]
+fn expiry_takes_what_is_too_old_then_what_is_too_much_and_tells_which() {
+    let disk = Arc::new(SimDisk::new());
+    let mut blocks = open(&disk);
+    let ids: Vec<u64> = (0..4).map(|hour| add(&blocks, "a", &[hour * HOUR_MS, hour * HOUR_MS + 1], 0.5)).collect();
+    let gone = std::cell::RefCell::new(Vec::new());
+    let expire = |blocks: &Blocks, now_ms: i64| {
+        let count = blocks.expire(now_ms, 100, |id| gone.borrow_mut().push(id)).unwrap();
+        assert_eq!(count, gone.borrow().len());
+        gone.take()
+    };
+    assert_eq!(expire(&blocks, 24 * HOUR_MS), []);
+    assert_eq!(expire(&blocks, 25 * HOUR_MS), [ids[0]]);
+    let bytes = blocks.list().iter().map(|block| block.meta().bytes).max().unwrap();
+    blocks.options.retention_bytes = Some(2 * bytes + 100);
+    assert_eq!(expire(&blocks, 25 * HOUR_MS), [ids[1]]);
+    assert_eq!(times(&blocks, "a").len(), 4);
+    assert_eq!(times(&open(&disk), "a").len(), 4);
+}
+
+#[test]
+fn stored_values_are_those_of_the_oldest_block() {
+    let disk = Arc::new(SimDisk::new());
+    let blocks = open(&disk);
+    add(&blocks, "a", &[1, 2], 0.5);
+    add(&blocks, "a", &[2, 3], 1.5);
+    let mut values = blocks.stored_values();
+    let mut get = |time| match values.get(1, &labels("a"), time) {
+        Some(crate::value::Value::Float(value)) => Some(value),
+        _ => None,
+    };
+    assert_eq!([1, 2, 3, 4].map(&mut get), [Some(0.5), Some(0.5), Some(1.5), None]);
+    assert_eq!(values.newest_ms(&labels("a")), Some(3));
+    assert_eq!((values.newest_ms(&labels("b")), values.errors), (None, 0));
+}
