@@ -2,8 +2,8 @@
 
 use crate::BlockError;
 use crate::chunk::{ChunkData, ChunkMeta, ChunkStats, is_plain};
-use crate::layout::claimed_version;
-use crate::v1::BlockV1;
+use crate::layout::{checked_version, claimed_version};
+use crate::v1::{self, BlockV1};
 use crate::v2::{self, BlockV2};
 use mytsdb_codec::CodecError;
 use mytsdb_columns::Columns;
@@ -57,9 +57,12 @@ impl Block {
     /// the order, about 1 ms per 2 MB.
     ///
     /// # Errors
-    /// [`BlockError::Io`]; [`BlockError::Corrupt`] also for a version that is not supported.
+    /// [`BlockError::Io`]; [`BlockError::Corrupt`]; [`BlockError::UnknownVersion`] if the header holds and has another version.
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<Self, BlockError> {
         let file = disk.map(path).map_err(|source| BlockError::Io { path: path.to_owned(), op: "map", source })?;
+        if let Some(version) = checked_version(&file).filter(|version| ![v1::VERSION, v2::VERSION].contains(version)) {
+            return Err(BlockError::UnknownVersion { path: path.to_owned(), version });
+        }
         Ok(Self(if claimed_version(&file) == Some(v2::VERSION) {
             Version::V2(BlockV2::open(path, file)?)
         } else {

@@ -83,7 +83,7 @@ impl CompactionRecord {
     /// were never published. For startup, before any writer runs.
     ///
     /// # Errors
-    /// [`BlockError::Io`].
+    /// [`BlockError::Io`]; [`BlockError::UnknownVersion`] of one that a later release wrote.
     #[expect(clippy::type_complexity, reason = "a path and a result")]
     pub fn read_all(disk: &dyn Disk, dir: &Path) -> Result<Vec<(PathBuf, Result<Self, &'static str>)>, BlockError> {
         let mut records = Vec::new();
@@ -91,6 +91,9 @@ impl CompactionRecord {
             let path = dir.join(&name);
             if let Some(id) = parse_file_name(&name) {
                 let bytes = disk.map(&path).map_err(io_error(&path, "read"))?;
+                if let Some(version) = version_of(&bytes).filter(|&version| version != VERSION) {
+                    return Err(BlockError::UnknownVersion { path, version });
+                }
                 records.push((path, decode(id, &bytes)));
             } else if name.strip_suffix(UNPUBLISHED_SUFFIX).is_some_and(|name| parse_file_name(name).is_some()) {
                 remove(disk, &path)?;
@@ -113,6 +116,14 @@ impl CompactionRecord {
         out.extend_from_slice(&crc.to_le_bytes());
         out
     }
+}
+
+/// The version of a record whose checksum holds.
+fn version_of(bytes: &[u8]) -> Option<u32> {
+    let (fields, crc) = bytes.split_last_chunk::<CRC_BYTES>()?;
+    let holds = crc32c::crc32c(fields).to_le_bytes() == *crc;
+    let rest = fields.strip_prefix(&MAGIC).filter(|_| holds)?;
+    Take::new(rest).u32()
 }
 
 fn decode(id: u64, bytes: &[u8]) -> Result<CompactionRecord, &'static str> {

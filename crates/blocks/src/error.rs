@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlockError {
-    /// The file is damaged, or not a block of this version.
+    /// The file is damaged.
     #[error("block {path}: {section} damaged at byte {offset}: {reason}", path = path.display())]
     Corrupt {
         /// The block's file.
@@ -20,6 +20,17 @@ pub enum BlockError {
         offset: u64,
         /// What is wrong.
         reason: &'static str,
+    },
+    /// The file is whole, and a later release wrote it: no damage. A release that knows the version reads it.
+    #[error(
+        "{path} has version {version} of its format, which this release does not know: a later release wrote it",
+        path = path.display()
+    )]
+    UnknownVersion {
+        /// The file: of a block, a compaction record or a tombstone.
+        path: PathBuf,
+        /// The version that it has.
+        version: u32,
     },
     /// A chunk is damaged; the others can be read.
     #[error("block {path}: chunk at byte {offset} damaged: {reason}", path = path.display())]

@@ -62,6 +62,13 @@ pub(crate) fn claimed_version(file: &[u8]) -> Option<u32> {
     file.get(8..12).and_then(|version| version.try_into().ok()).map(u32::from_le_bytes)
 }
 
+/// The version of a file whose header holds, whether that version is known or not.
+pub(crate) fn checked_version(file: &[u8]) -> Option<u32> {
+    let (fields, crc) = file.get(..HEADER_BYTES)?.split_last_chunk::<CRC_BYTES>()?;
+    let holds = fields.starts_with(&MAGIC) && crc32c::crc32c(fields).to_le_bytes() == *crc;
+    claimed_version(file).filter(|_| holds)
+}
+
 /// Splits a file into the fields of a footer of `footer_bytes`, without checksum and magic, after checking all but the
 /// fields themselves; also where the footer starts.
 pub(crate) fn checked_footer(file: &[u8], footer_bytes: usize) -> Result<(usize, &[u8]), Damage> {

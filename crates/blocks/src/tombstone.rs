@@ -83,7 +83,8 @@ impl Tombstone {
     /// Reads all of a directory, ascending by id. Removes those that were never published.
     ///
     /// # Errors
-    /// [`BlockError::Io`]; [`BlockError::Corrupt`] for one that cannot be believed: what is hidden cannot be told then.
+    /// [`BlockError::Io`]; [`BlockError::UnknownVersion`] of one that a later release wrote; [`BlockError::Corrupt`] for one
+    /// that cannot be believed: what is hidden cannot be told then.
     pub fn read_all(disk: &dyn Disk, dir: &Path) -> Result<Vec<Self>, BlockError> {
         let io = |op, path: &Path| {
             let path = path.to_owned();
@@ -94,6 +95,9 @@ impl Tombstone {
             let path = dir.join(&name);
             if let Some(id) = parse_file_name(&name) {
                 let bytes = disk.map(&path).map_err(io("read", &path))?;
+                if let Some(version) = version_of(&bytes).filter(|&version| version != VERSION) {
+                    return Err(BlockError::UnknownVersion { path, version });
+                }
                 let tombstone = Self::decode(id, &bytes);
                 all.push(tombstone.map_err(|(offset, reason)| BlockError::Corrupt {
                     path,
@@ -182,6 +186,14 @@ impl Tombstone {
         }
         Ok(matchers)
     }
+}
+
+/// The version of a tombstone whose checksum holds.
+fn version_of(bytes: &[u8]) -> Option<u32> {
+    let (fields, crc) = bytes.split_last_chunk::<CRC_BYTES>()?;
+    let holds = crc32c::crc32c(fields).to_le_bytes() == *crc;
+    let rest = fields.strip_prefix(&MAGIC).filter(|_| holds)?;
+    Take::new(rest).u32()
 }
 
 fn number_of(op: MatchOp) -> u8 {

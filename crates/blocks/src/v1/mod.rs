@@ -7,4 +7,5 @@ mod verify;
 mod writer;
 
 pub(crate) use block::BlockV1;
+pub(crate) use footer::VERSION;
 pub use writer::BlockWriterV1;

@@ -28,6 +28,9 @@ pub(crate) struct BlockV2 {
 
 impl BlockV2 {
     pub(crate) fn open(path: &Path, file: Mapped) -> Result<Self, BlockError> {
+        if let Some(version) = Footer::unknown_version(&file) {
+            return Err(BlockError::UnknownVersion { path: path.to_owned(), version });
+        }
         let footer = Footer::read(&file).map_err(|(offset, reason)| BlockError::Corrupt {
             path: path.to_owned(),
             section: if offset == 0 { "header" } else { "footer" },

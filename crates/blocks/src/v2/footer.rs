@@ -103,6 +103,13 @@ impl Footer {
         Ok(footer)
     }
 
+    /// The version that a footer says, if its checksum holds and it is none of those that are known.
+    pub(crate) fn unknown_version(file: &[u8]) -> Option<u32> {
+        let (_, fields) = checked_footer(file, FOOTER_BYTES).ok()?;
+        let (_, version) = Self::fields(fields)?;
+        (version != VERSION && version != VERSION_NOT_PLAIN).then_some(version)
+    }
+
     /// The fields and the version; `None` if bytes are missing or reserved ones are not zero.
     fn fields(bytes: &[u8]) -> Option<(Self, u32)> {
         let mut take = Take::new(bytes);

@@ -10,6 +10,9 @@ use std::path::Path;
 
 const HOUR_MS: i64 = 3_600_000;
 
+/// Of version 2: `docs/format/block-v2.md`.
+const FOOTER_BYTES: usize = 184;
+
 fn options() -> EngineOptions {
     EngineOptions { retention_ms: 24 * HOUR_MS, ..EngineOptions::new("/data") }
 }
@@ -115,6 +118,56 @@ fn expiry_takes_what_is_too_old_then_what_is_too_much_and_tells_which() {
     assert_eq!(expire(&blocks, 25 * HOUR_MS), [ids[1]]);
     assert_eq!(times(&blocks, "a").len(), 4);
     assert_eq!(times(&open(&disk), "a").len(), 4);
+}
+
+/// CRC-32C, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 * (crc & 1)))
+    })
+}
+
+#[test]
+fn what_a_later_release_wrote_is_refused_with_its_version_and_stays_where_it_is() {
+    let disk = Arc::new(SimDisk::new());
+    let id = add(&open(&disk), "a", &[1, 2], 0.5);
+    let block = Path::new("/data/blocks").join(mytsdb_blocks::block_file_name(id));
+    let mut header = disk.map(&block).unwrap()[..32].to_vec();
+    header[8] = 9;
+    let crc = crc32c(&header[..28]);
+    header[28..].copy_from_slice(&crc.to_le_bytes());
+    let mut later = disk.map(&block).unwrap().to_vec();
+    later[..32].copy_from_slice(&header);
+    // The footer has a version of its own, and a checksum behind what it is about.
+    let mut later_footer = disk.map(&block).unwrap().to_vec();
+    let (end, footer_at) = (later_footer.len(), later_footer.len() - FOOTER_BYTES);
+    later_footer[footer_at + 156] = 9;
+    let crc = crc32c(&later_footer[footer_at..end - 12]);
+    later_footer[end - 12..end - 8].copy_from_slice(&crc.to_le_bytes());
+    let other = |magic: &[u8]| {
+        let mut bytes = [magic, &9u32.to_le_bytes(), &[7; 40][..]].concat();
+        bytes.extend_from_slice(&crc32c(&bytes).to_le_bytes());
+        bytes
+    };
+    for (path, bytes) in [
+        (block.clone(), later),
+        (block, later_footer),
+        (PathBuf::from("/data/blocks/c-0000000000000005.rec"), other(b"mytscmp\0")),
+        (PathBuf::from("/data/tombstones/t-0000000000000005.tomb"), other(b"mytstmb\0")),
+    ] {
+        let disk = Arc::new(SimDisk::new());
+        drop(open(&disk));
+        disk.create(&path).unwrap().append(&bytes).unwrap();
+        let metrics = Metrics::new(&mytsdb_telemetry::Registry::new());
+        let error = Blocks::open(disk.clone(), options(), 0, metrics).err().unwrap().to_string();
+        assert!(error.contains("version 9") && error.contains(path.to_str().unwrap()), "{error}");
+        assert!(disk.exists(&path).unwrap() && !disk.exists(Path::new("/data/quarantine")).unwrap());
+        // With a checksum that does not hold it is damage.
+        disk.open(&path).unwrap().write_at(9, &[1]).unwrap();
+        let metrics = Metrics::new(&mytsdb_telemetry::Registry::new());
+        let opened = Blocks::open(disk.clone(), options(), 0, metrics);
+        assert!(opened.err().is_none_or(|error| !error.to_string().contains("version")));
+    }
 }
 
 #[test]

@@ -40,7 +40,9 @@ fn settle_one(disk: &dyn Disk, dir: &Path, record: &CompactionRecord) -> Result<
                     Err(BlockError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
                         return Ok(Some(format!("compaction record: block {id}, an output, is missing")));
                     }
-                    Err(error @ BlockError::Io { .. }) => return Err(error.into()),
+                    Err(error @ (BlockError::Io { .. } | BlockError::UnknownVersion { .. })) => {
+                        return Err(error.into());
+                    }
                     Err(error) => return Ok(Some(format!("compaction record: an output is damaged: {error}"))),
                 }
             }
