@@ -1,19 +1,56 @@
 //! The engine behind the API's endpoints that delete samples.
 
-use mytsdb_engine::Engine;
+use crate::compactor::Rate;
+use mytsdb_engine::{Engine, EngineError};
 use mytsdb_http_api::Admin;
 use mytsdb_model::{Matcher, TimeRange};
 use mytsdb_stop::StopSign;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Deletes from an engine, once there is one.
 pub(crate) struct EngineAdmin {
     engine: Arc<OnceLock<Arc<Engine>>>,
+    /// At which blocks are written anew; 0: as fast as it goes.
+    bytes_per_second: u64,
+    shutdown: Arc<Shutdown>,
+}
+
+/// Tells work that was asked for by a client that the server stops.
+#[derive(Default)]
+pub(crate) struct Shutdown {
+    begun: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Shutdown {
+    /// Ends all such work, now and from now on.
+    pub(crate) fn begin(&self) {
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    fn has_begun(&self) -> bool {
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a while, or until the server stops.
+    fn wait(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*begun {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            begun = self.changed.wait_timeout(begun, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
 }
 
 impl EngineAdmin {
-    pub(crate) fn new(engine: Arc<OnceLock<Arc<Engine>>>) -> Self {
-        Self { engine }
+    pub(crate) fn new(engine: Arc<OnceLock<Arc<Engine>>>, bytes_per_second: u64, shutdown: Arc<Shutdown>) -> Self {
+        Self { engine, bytes_per_second, shutdown }
     }
 
     fn engine(&self) -> Result<&Engine, String> {
@@ -30,9 +67,71 @@ impl Admin for EngineAdmin {
     }
 
     fn clean_tombstones(&self) -> Result<(), String> {
-        let cleaned = self.engine()?.clean_tombstones(StopSign::NEVER, &mut |_| ());
-        let blocks = cleaned.map_err(|error| error.to_string())?;
+        let go_on = || !self.shutdown.has_begun();
+        let mut rate = Rate::new(self.bytes_per_second.max(1));
+        let mut pace = |bytes| {
+            if self.bytes_per_second > 0 {
+                self.shutdown.wait(rate.after(bytes, Instant::now()));
+            }
+        };
+        let blocks = match self.engine()?.clean_tombstones(StopSign::new(&go_on), &mut pace) {
+            Ok(blocks) => blocks,
+            Err(EngineError::Canceled) => {
+                return Err("the server is shutting down; what is left is cleaned later".to_owned());
+            }
+            Err(error) => return Err(error.to_string()),
+        };
         tracing::info!(blocks, "blocks were written anew without what is deleted");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mytsdb_engine::{Batch, EngineOptions, ManualClock};
+    use mytsdb_model::Labels;
+
+    /// An administrator of an engine with a block of which half is deleted.
+    fn fixture(bytes_per_second: u64) -> (EngineAdmin, Arc<Engine>, Arc<Shutdown>) {
+        let (disk, clock) = (Arc::new(mytsdb_io::SimDisk::new()), Arc::new(ManualClock::new(10_000)));
+        let registry = mytsdb_telemetry::Registry::new();
+        let (engine, _) = Engine::open(disk, clock, EngineOptions::new("/data"), &registry).unwrap();
+        let series = engine.resolve(&Labels::from_pairs([("__name__", "m")])).unwrap();
+        let mut batch = Batch::default();
+        (0..1_000).for_each(|at| batch.push(series, at, at as f64));
+        engine.append(batch).unwrap();
+        engine.flush_before(5_000).unwrap();
+        engine.delete_series(&[vec![Matcher::equal("__name__", "m")]], TimeRange::new(0, 499)).unwrap();
+        let (engine, shutdown) = (Arc::new(engine), Arc::new(Shutdown::default()));
+        let cell = Arc::new(OnceLock::from(engine.clone()));
+        (EngineAdmin::new(cell, bytes_per_second, shutdown.clone()), engine, shutdown)
+    }
+
+    fn is_hidden(engine: &Engine) -> bool {
+        // Nothing is left to clean if no block has anything hidden.
+        engine.clean_tombstones(StopSign::NEVER, &mut |_| ()).unwrap() > 0
+    }
+
+    #[test]
+    fn cleaning_writes_blocks_anew_as_fast_as_it_may() {
+        for bytes_per_second in [0, 1 << 40] {
+            let (admin, engine, _) = fixture(bytes_per_second);
+            admin.clean_tombstones().unwrap();
+            assert!(!is_hidden(&engine));
+        }
+    }
+
+    #[test]
+    fn a_shutdown_ends_cleaning_that_waits_for_its_rate() {
+        // At a byte a second it would take hours.
+        let (admin, engine, shutdown) = fixture(1);
+        let error = std::thread::scope(|scope| {
+            let cleaning = scope.spawn(|| admin.clean_tombstones());
+            shutdown.begin();
+            cleaning.join().unwrap().unwrap_err()
+        });
+        assert!(error.contains("shutting down"), "{error}");
+        assert!(is_hidden(&engine));
     }
 }

@@ -15,7 +15,7 @@ const INTERVAL_AFTER_FAILURE: Duration = Duration::from_mins(1);
 /// Merges blocks until the other end of `stopping` is dropped.
 pub(crate) fn run(engine: &Engine, bytes_per_second: u64, stopping: &mpsc::Receiver<()>) {
     let stop = AtomicBool::new(false);
-    let mut rate = Rate { bytes_per_second, free_at: Instant::now() };
+    let mut rate = Rate::new(bytes_per_second);
     let mut pause = INTERVAL;
     while let Err(mpsc::RecvTimeoutError::Timeout) = stopping.recv_timeout(pause) {
         // Relaxed, here and below: one thread sets and reads it.
@@ -48,15 +48,19 @@ pub(crate) fn run(engine: &Engine, bytes_per_second: u64, stopping: &mpsc::Recei
 }
 
 /// Spreads bytes over time.
-struct Rate {
+pub(crate) struct Rate {
     bytes_per_second: u64,
     /// When what has been written so far is paid for.
     free_at: Instant,
 }
 
 impl Rate {
+    pub(crate) fn new(bytes_per_second: u64) -> Self {
+        Self { bytes_per_second, free_at: Instant::now() }
+    }
+
     /// How long to wait after `bytes` more.
-    fn after(&mut self, bytes: u64, now: Instant) -> Duration {
+    pub(crate) fn after(&mut self, bytes: u64, now: Instant) -> Duration {
         let seconds = bytes as f64 / self.bytes_per_second as f64;
         // A day at most: with a rate of a byte a second, a large series.
         self.free_at = self.free_at.max(now) + Duration::from_secs_f64(seconds.min(86_400.0));

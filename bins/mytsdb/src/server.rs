@@ -115,6 +115,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     // Health checks are answered while the log is replayed; everything else hears that the server is not ready.
     let storage = EngineStorage::default();
     let engine_cell = Arc::new(OnceLock::new());
+    let shutdown = Arc::new(admin::Shutdown::default());
     let api = Api::new(
         Arc::new(storage.clone()),
         vec![Box::new(translator.clone())],
@@ -122,7 +123,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         ready.clone(),
         ApiOptions {
             listener,
-            admin: administration(config, &engine_cell),
+            admin: administration(config, &engine_cell, &shutdown),
             caution: Fault::new({
                 let storage = storage.clone();
                 move || storage.caution()
@@ -199,6 +200,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     tracing::info!("stopping: no new requests, those in flight are finished");
     ready.store(false, Ordering::Release); // pairs with the Acquire of the readiness handler
     stop.send_replace(true);
+    shutdown.begin();
     // Each server bounds its own drain; the margin is for one that does not keep to it.
     let drained = tokio::time::timeout(DRAIN_MAX + DRAIN_MARGIN, async {
         (grpc_server.await, otlp_server.await, http_server.await)
@@ -255,9 +257,14 @@ fn series_limits(config: &Config) -> mytsdb_otlp::Limits {
 }
 
 /// Who deletes samples when a client asks for it, if that is allowed.
-fn administration(config: &Config, engine: &Arc<OnceLock<Arc<Engine>>>) -> Administration {
+fn administration(
+    config: &Config,
+    engine: &Arc<OnceLock<Arc<Engine>>>,
+    shutdown: &Arc<admin::Shutdown>,
+) -> Administration {
     if config.web_enable_admin_api {
-        Administration::by(Arc::new(admin::EngineAdmin::new(engine.clone())))
+        let rate = config.compaction_bytes_per_second;
+        Administration::by(Arc::new(admin::EngineAdmin::new(engine.clone(), rate, shutdown.clone())))
     } else {
         Administration::default()
     }
