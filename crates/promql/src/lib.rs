@@ -23,9 +23,11 @@ mod annotations;
 mod budget;
 mod error;
 mod eval;
+mod exec;
 mod names;
 mod options;
 mod plan;
+mod query;
 mod storage;
 mod value;
 mod worker_pool;
@@ -33,9 +35,9 @@ mod worker_pool;
 pub use annotations::{Annotation, Annotations};
 pub use budget::{MemoryBudget, MemoryHold};
 pub use error::{EvalError, StorageError};
-pub use eval::{explain, instant, range, range_into};
 pub use options::{Cancel, Optimisations, QueryOptions};
 pub use plan::{Plan, PlanNode};
+pub use query::{explain, instant, range, range_into};
 pub use storage::{Finding, LabelStorage, SelectHints, SeriesSet, Storage};
 pub use value::{
     QueryResult, QueryStats, QueryValue, SampleValue, Series, SeriesSink, SeriesView, Summary, VectorSample,

@@ -1,38 +1,26 @@
 //! Aggregations that fold rows as they come: one accumulator per group and step.
 
-use super::blocks::{Outcomes, in_blocks};
+use super::blocks::{Input, Outcomes, in_blocks};
 use super::cells::{Cells, FLOAT, HISTOGRAM, Row};
 use super::context::Context;
-use super::expr::{Scalar, eval_scalar, eval_vector};
 use super::folds::{Folds, accumulator_bytes};
 use super::functions::over_time::quantile;
 use super::grid::Grid;
 use super::groups::Groups;
 use super::plain_folds::{Folding, Notes, PlainFolds};
 use super::rows::Vector;
-use super::{count_values, quantiles, remarks, selection};
+use super::scalar::Scalar;
+use super::{quantiles, remarks};
 use crate::error::EvalError;
-use crate::plan::is_pinned;
-use mytsdb_promql_syntax::{AggregateExpr, AggregateOp};
+use mytsdb_promql_syntax::AggregateExpr;
 
-/// Evaluates an aggregation.
-pub(crate) fn eval_aggregate<'a>(
+/// `sum`, `avg` and the others that make one number of each group and step.
+pub(crate) fn fold<'a>(
     context: &'a Context<'a>,
-    aggregate: &'a AggregateExpr,
+    aggregate: &AggregateExpr,
+    vector: Vector<'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    match aggregate.op {
-        AggregateOp::Topk | AggregateOp::Bottomk => selection::topk(context, aggregate, grid),
-        AggregateOp::Limitk => selection::limitk(context, aggregate, grid),
-        AggregateOp::LimitRatio => selection::limit_ratio(context, aggregate, grid),
-        AggregateOp::CountValues => count_values::count_values(context, aggregate, grid),
-        AggregateOp::Quantile => eval_quantile(context, aggregate, grid),
-        _ => fold(context, aggregate, grid),
-    }
-}
-
-fn fold<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let vector = eval_vector(context, &aggregate.expr, grid)?;
     let groups = Groups::new(context, &vector, aggregate)?;
     let cells = (groups.len() * grid.count) as u64;
     let _accumulators = context.hold_table(cells.saturating_mul(accumulator_bytes(aggregate.op)))?;
@@ -85,32 +73,19 @@ fn fold<'a>(context: &'a Context<'a>, aggregate: &'a AggregateExpr, grid: Grid) 
     Ok(Vector::Kept(out))
 }
 
-/// The number before the operand. As in Prometheus, that of the first step for all of them if the operand is pinned to
-/// one time: it asks of the operand alone whether the aggregation is the same at every step.
-pub(super) fn parameter<'a>(
+/// `quantile(φ, v)`: needs the values of a group together. `input` evaluates `v`.
+pub(crate) fn quantile_by<'a>(
     context: &'a Context<'a>,
-    aggregate: &'a AggregateExpr,
-    grid: Grid,
-) -> Result<Scalar, EvalError> {
-    let param = aggregate.param.as_ref().ok_or_else(|| EvalError::execution("aggregation needs a parameter"))?;
-    if grid.count > 1 && is_pinned(&aggregate.expr, false) {
-        return Ok(Scalar::Constant(eval_scalar(context, param, Grid::single(grid.start_ms))?.at(0)));
-    }
-    eval_scalar(context, param, grid)
-}
-
-/// `quantile(φ, v)`: needs the values of a group together.
-fn eval_quantile<'a>(
-    context: &'a Context<'a>,
-    aggregate: &'a AggregateExpr,
+    aggregate: &AggregateExpr,
+    q: &Scalar,
+    input: &mut Input<'_, 'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let q = parameter(context, aggregate, grid)?;
     let pos = aggregate.param.as_ref().map_or(aggregate.pos, |param| param.unwrap_parens().pos());
     for q in q.worst(grid.count, 0.0, 1.0) {
         context.annotate(|a| remarks::invalid_quantile(a, q, pos, aggregate.pos));
     }
-    in_blocks(context, &aggregate.expr, grid, |vector, steps| {
+    in_blocks(context, input, grid, |vector, steps| {
         quantiles_of(context, aggregate, vector, &q.part(&steps), steps.len())
     })
 }

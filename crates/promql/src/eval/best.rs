@@ -2,7 +2,6 @@
 
 use super::cells::{Cells, FLOAT, HISTOGRAM, Row};
 use super::context::Context;
-use super::expr::eval_vector;
 use super::grid::Grid;
 use super::groups::Groups;
 use super::ranks::{self, Ranked};
@@ -99,12 +98,12 @@ const NOT_CHOSEN: u32 = u32::MAX;
 /// Evaluates `topk` or `bottomk` of `count` (1 to 255) cells per group and step.
 pub(super) fn stream<'a>(
     context: &'a Context<'a>,
-    aggregate: &'a AggregateExpr,
+    aggregate: &AggregateExpr,
+    vector: Vector<'a>,
     grid: Grid,
     count: usize,
 ) -> Result<Vector<'a>, EvalError> {
     let top = aggregate.op == AggregateOp::Topk;
-    let vector = eval_vector(context, &aggregate.expr, grid)?;
     let groups = Groups::new(context, &vector, aggregate)?;
     let mut members = vec![0usize; groups.len()];
     groups.of_row.iter().for_each(|&group| members[group as usize] += 1);

@@ -6,14 +6,12 @@
 
 use super::cells::{Cells, Row};
 use super::context::Context;
-use super::expr::eval_vector;
 use super::grid::Grid;
 use super::groups::Numbers;
 use super::label_key::hash_all;
 use super::rows::{Vector, in_order_of};
 use super::workers::in_parts;
 use crate::error::EvalError;
-use mytsdb_promql_syntax::Expr;
 use std::ops::Range;
 
 /// Cells that the rows of one block may have, if they are of more than one step.
@@ -41,15 +39,18 @@ impl Outcomes {
     }
 }
 
-/// Evaluates `expr` and hands it to `aggregate`, whole or in blocks of steps; the results of the blocks, whose rows differ
+/// Evaluates what an aggregation works on, over the steps it is asked for.
+pub(crate) type Input<'i, 'a> = dyn FnMut(Grid) -> Result<Vector<'a>, EvalError> + 'i;
+
+/// Evaluates `input` and hands it to `aggregate`, whole or in blocks of steps; the results of the blocks, whose rows differ
 /// in their labels, become one. They come in the order of their first rows.
 pub(super) fn in_blocks<'a>(
     context: &'a Context<'a>,
-    expr: &'a Expr,
+    input: &mut Input<'_, 'a>,
     grid: Grid,
     mut aggregate: impl FnMut(Vector<'a>, Range<usize>) -> Result<Outcomes, EvalError>,
 ) -> Result<Vector<'a>, EvalError> {
-    let whole = eval_vector(context, expr, grid)?;
+    let whole = input(grid)?;
     let block_steps = block_steps(context, &whole, grid);
     if block_steps >= grid.count {
         return Ok(Vector::Kept(aggregate(whole, 0..grid.count)?.rows));
@@ -58,11 +59,10 @@ pub(super) fn in_blocks<'a>(
     let mut all = Outcomes::default();
     for start in (0..grid.count).step_by(block_steps) {
         let steps = start..grid.count.min(start + block_steps);
-        let (held, kept) = (context.held(), context.kept.keys());
-        let vector = eval_vector(context, expr, grid.part(&steps))?;
+        let held = context.held();
+        let vector = input(grid.part(&steps))?;
         let places = places(context, &whole, &vector)?;
         let outcomes = aggregate(vector, steps)?;
-        context.kept.only(&kept);
         context.back_to(&held);
         for (first, row) in outcomes.firsts.into_iter().zip(outcomes.rows) {
             context.cancel.check()?;

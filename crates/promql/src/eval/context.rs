@@ -1,29 +1,26 @@
 //! What all parts of one evaluation share: storage, limits, remarks.
 
+use super::buffers::KernelBuffers;
 use super::cells::{Cells, Row};
 use super::grid::Bounds;
-use super::shared::Kept;
-use super::window_table::{KernelBuffers, WindowTables};
+use super::meter::{Meter, MeteredSet};
+use super::window_table::WindowTables;
 use crate::annotations::Annotations;
 use crate::budget::Charge;
 use crate::error::EvalError;
 use crate::names::is_schema;
 use crate::options::{Cancel, QueryOptions};
-use crate::plan::{Decisions, MeteredSet};
 use crate::storage::{SelectHints, SeriesSet, Storage};
 use crate::value::QueryStats;
 use crate::worker_pool::WorkerPool;
 use mytsdb_columns::Columns;
-use mytsdb_model::{Labels, TimeRange};
-use mytsdb_promql_syntax::PosRange;
-use mytsdb_promql_syntax::VectorSelector;
+use mytsdb_model::{Labels, Matcher};
 use mytsdb_stop::{Canceled, Looks, StopSign};
-use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of one float cell with its kind.
-pub(super) const CELL_BYTES: u64 = 9;
+pub(crate) const CELL_BYTES: u64 = 9;
 
 /// What a selected series takes until the query ends, about: its labels are the storage's, but lists of the storage and of
 /// the evaluator refer to it.
@@ -38,13 +35,8 @@ pub(crate) struct Context<'a> {
     pub cancel: &'a Cancel,
     /// Bounds and step of the whole query; 0 for the step of an instant query.
     pub bounds: Bounds,
-    /// Places of selectors whose histograms are only summarised.
-    pub summarised: HashSet<PosRange>,
     /// A single evaluation time: the order of the result is the last function's.
     pub instant: bool,
-    pub decisions: Decisions,
-    /// Results that several nodes share.
-    pub kept: Kept,
     charge: Charge,
     annotations: Mutex<Annotations>,
     counters: Counters,
@@ -69,7 +61,6 @@ impl<'a> Context<'a> {
         options: &'a QueryOptions,
         cancel: &'a Cancel,
         bounds: Bounds,
-        summarised: HashSet<PosRange>,
         instant: bool,
     ) -> Self {
         Self {
@@ -77,33 +68,26 @@ impl<'a> Context<'a> {
             options,
             cancel,
             bounds,
-            summarised,
             instant,
-            decisions: Decisions::default(),
-            kept: Kept::default(),
             charge: Charge::new(options.memory.clone()),
             annotations: Mutex::default(),
             counters: Counters::default(),
         }
     }
 
-    /// The same with a plan.
-    pub fn with(mut self, decisions: Decisions) -> Self {
-        self.decisions = decisions;
-        self
-    }
-
-    /// The series of a selector.
-    pub fn select(
+    /// The series of a selection, counted by `meter`.
+    pub fn select<'m>(
         &self,
-        selector: &VectorSelector,
-        (range, step_ms, range_ms): (TimeRange, i64, i64),
-    ) -> Result<Box<dyn SeriesSet + '_>, EvalError> {
-        let any_order = self.decisions.any_order(selector);
-        let hints = SelectHints { range, step_ms, stored: false, range_ms, any_order, cancel: self.cancel.clone() };
-        let select = || self.storage.select(&hints, &selector.matchers).map_err(|error| self.reason(error));
+        hints: &SelectHints,
+        matchers: &[Matcher],
+        meter: Option<&'m Meter>,
+    ) -> Result<Box<dyn SeriesSet + 'm>, EvalError>
+    where
+        'a: 'm,
+    {
+        let select = || self.storage.select(hints, matchers).map_err(|error| self.reason(error));
         let count = |set: &dyn SeriesSet| self.hold_bytes(set.len() as u64 * SELECTED_BYTES);
-        let Some(meter) = self.decisions.selector_meter(selector) else {
+        let Some(meter) = meter else {
             return select().and_then(|set| count(&*set).map(|()| set));
         };
         let began = std::time::Instant::now();

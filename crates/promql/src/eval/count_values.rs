@@ -2,16 +2,15 @@
 
 use super::cells::{Cells, EMPTY, FLOAT, Row};
 use super::context::Context;
-use super::expr::eval_vector;
 use super::grid::Grid;
 use super::groups::{Groups, Numbers};
 use super::label_key::{hash_all, with_labels};
 use super::rows::Vector;
 use crate::error::EvalError;
 use mytsdb_model::LABEL_NAME;
+use mytsdb_promql_syntax::AggregateExpr;
 use mytsdb_promql_syntax::format_fixed;
 use mytsdb_promql_syntax::quote;
-use mytsdb_promql_syntax::{AggregateExpr, Expr};
 use std::collections::HashMap;
 
 /// Values whose rows are remembered; where there are more, most of them do not come again.
@@ -20,21 +19,24 @@ const KNOWN_VALUES_MAX: usize = 1 << 16;
 /// What a row takes beside its cells and its labels' text: its fields, and places in two tables.
 const PLACE_BYTES: u64 = 192;
 
-pub(super) fn count_values<'a>(
+/// The label that `count_values` sets, of the text that names it.
+pub(crate) fn values_label(text: &[u8]) -> Result<&str, EvalError> {
+    match std::str::from_utf8(text) {
+        Ok(label) if !label.is_empty() => Ok(label),
+        _ => Err(EvalError::Execution(format!("invalid label name {}", quote(text)))),
+    }
+}
+
+/// `count_values(label, vector)`.
+pub(crate) fn count_values<'a>(
     context: &'a Context<'a>,
-    aggregate: &'a AggregateExpr,
+    aggregate: &AggregateExpr,
+    label: &str,
+    vector: Vector<'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let Some(Expr::String(param)) = aggregate.param.as_ref().map(Expr::unwrap_parens) else {
-        return Err(EvalError::execution("count_values needs a label name"));
-    };
-    let label = match std::str::from_utf8(&param.value) {
-        Ok(label) if !label.is_empty() => label,
-        _ => return Err(EvalError::Execution(format!("invalid label name {}", quote(&param.value)))),
-    };
     // `without` takes away the new label too.
     let keeps_label = !aggregate.without || (label != LABEL_NAME && !aggregate.grouping.iter().any(|l| l == label));
-    let vector = eval_vector(context, &aggregate.expr, grid)?;
     let groups = Groups::new(context, &vector, aggregate)?;
     let mut by_labels = Numbers::with_capacity(vector.len());
     // Most values come again, and their texts take long.

@@ -2,9 +2,9 @@
 
 use super::cells::{Cells, EMPTY, FLOAT, Row};
 use super::context::Context;
-use super::expr::Scalar;
 use super::functions::over_time::{Rank, quantile};
 use super::groups::Members;
+use super::scalar::Scalar;
 use super::workers::{CANCEL_ROWS, in_parts_of};
 use crate::error::EvalError;
 use smallvec::SmallVec;

@@ -1,17 +1,16 @@
 //! Aggregations that choose series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
 
-use super::aggregate::parameter;
 use super::best;
-use super::blocks::{Outcomes, in_blocks};
+use super::blocks::{Input, Outcomes, in_blocks};
 use super::cells::{Cells, EMPTY, FLOAT, HISTOGRAM, Row};
 use super::context::{Context, Hold, Scratch};
-use super::expr::{Scalar, eval_vector};
 use super::functions::go_max;
 use super::grid::Grid;
 use super::groups::Groups;
 use super::ranks::{self, Ranked};
 use super::remarks;
 use super::rows::{Rows, Vector};
+use super::scalar::Scalar;
 use super::workers::{CANCEL_ROWS, list_in_parts};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
@@ -53,25 +52,25 @@ fn refuse<'a>(context: &'a Context<'a>, operand: &Vector<'a>, error: EvalError) 
 /// More than this are chosen from kept rows: a heap a step takes too much room for them.
 const STREAMED_COUNT_MAX: f64 = 65.0;
 
-pub(super) fn topk<'a>(
+/// `topk` and `bottomk`. `input` evaluates what they choose from.
+pub(crate) fn topk<'a>(
     context: &'a Context<'a>,
-    aggregate: &'a AggregateExpr,
+    aggregate: &AggregateExpr,
+    param: &Scalar,
+    input: &mut Input<'_, 'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let param = parameter(context, aggregate, grid)?;
     if context.options.optimise
         && let Scalar::Constant(count) = param
-        && (1.0..STREAMED_COUNT_MAX).contains(&count)
+        && (1.0..STREAMED_COUNT_MAX).contains(count)
     {
-        return best::stream(context, aggregate, grid, count as usize);
+        return best::stream(context, aggregate, input(grid)?, grid, *count as usize);
     }
-    let counts = match counts(&param, grid) {
+    let counts = match counts(param, grid) {
         Ok(counts) => counts,
-        Err(error) => return refuse(context, &eval_vector(context, &aggregate.expr, grid)?, error),
+        Err(error) => return refuse(context, &input(grid)?, error),
     };
-    in_blocks(context, &aggregate.expr, grid, |vector, steps| {
-        chosen(context, aggregate, vector, &counts[steps], grid.count == 1)
-    })
+    in_blocks(context, input, grid, |vector, steps| chosen(context, aggregate, vector, &counts[steps], grid.count == 1))
 }
 
 /// The best cells of each group of `vector` at each step, as many as `counts` says; in the order of their ranks if they
@@ -166,24 +165,25 @@ fn keep_some(
     Ok(())
 }
 
-pub(super) fn limitk<'a>(
+/// `limitk`: the first series of each group.
+pub(crate) fn limitk<'a>(
     context: &'a Context<'a>,
-    aggregate: &'a AggregateExpr,
+    aggregate: &AggregateExpr,
+    param: &Scalar,
+    vector: &Vector<'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let param = parameter(context, aggregate, grid)?;
-    let vector = eval_vector(context, &aggregate.expr, grid)?;
-    let groups = Groups::new(context, &vector, aggregate)?;
-    let counts = match counts(&param, grid) {
+    let groups = Groups::new(context, vector, aggregate)?;
+    let counts = match counts(param, grid) {
         Ok(counts) => counts,
-        Err(error) => return refuse(context, &vector, error),
+        Err(error) => return refuse(context, vector, error),
     };
     context.hold((groups.len() * grid.count) as u64)?;
     let mut taken = vec![0usize; groups.len() * grid.count];
     let mut out = Vec::new();
     vector.each(context, |row, cells, _| {
         let taken = &mut taken[groups.of_row[row] as usize * grid.count..][..grid.count];
-        keep_some(context, &mut out, (&vector, row), cells, |step| {
+        keep_some(context, &mut out, (vector, row), cells, |step| {
             taken[step] += 1;
             taken[step] <= counts[step]
         })
@@ -208,13 +208,14 @@ fn position(labels: &Labels) -> f64 {
     xxhash_rust::xxh64::xxh64(&bytes, 0) as f64 / u64::MAX as f64
 }
 
-pub(super) fn limit_ratio<'a>(
+/// `limit_ratio`: a share of the series, the same in every query.
+pub(crate) fn limit_ratio<'a>(
     context: &'a Context<'a>,
-    aggregate: &'a AggregateExpr,
+    aggregate: &AggregateExpr,
+    param: &Scalar,
+    vector: Vector<'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let param = parameter(context, aggregate, grid)?;
-    let vector = eval_vector(context, &aggregate.expr, grid)?;
     let mut ratios = Vec::with_capacity(grid.count);
     for step in 0..grid.count {
         let ratio = param.at(step);

@@ -2,21 +2,22 @@
 
 use super::cells::{Cell, Cells};
 use super::context::{Context, Scratch};
-use super::expr::eval_vector;
 use super::functions::extended::interpolate_instant;
 use super::grid::Grid;
+use super::meter::Meter;
+use super::range_vector::{RangeVector, Samples};
 use super::rows::{Rows, Vector};
 use super::summaries::{Lookbacks, summarise};
-use super::window::{Extension, RangeVector, Remarks, Samples, drop_stale};
+use super::window::{Extension, Remarks, drop_stale};
 use super::window_table::{Stride, Windows};
 use crate::error::EvalError;
 use crate::names::SCHEMA_LABELS;
-use crate::storage::SeriesSet;
+use crate::storage::{SelectHints, SeriesSet};
 use mytsdb_columns::Columns;
 use mytsdb_histogram::CounterResetHint;
 use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
 use mytsdb_promql_syntax::PosRange;
-use mytsdb_promql_syntax::{Expr, MatrixSelector, SubqueryExpr, VectorSelector};
+use mytsdb_promql_syntax::{MatrixSelector, SubqueryExpr, VectorSelector};
 use std::sync::Arc;
 
 /// What a row of an instant selector tells about the sample of each step.
@@ -29,6 +30,31 @@ pub(crate) enum SampleField {
     TimestampOfFloat,
     /// Its start time, in seconds, 0 where it is unknown; nothing if start times are not used.
     StartTimestamp,
+}
+
+/// A selector, and what is known about the place that it has in a query.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'s, 'a> {
+    pub selector: &'s VectorSelector,
+    /// Its series may come in any order.
+    pub any_order: bool,
+    /// Only counts and sums of its histograms are looked at.
+    pub summarised: bool,
+    pub meter: Option<&'a Meter>,
+}
+
+impl<'a> Asked<'_, 'a> {
+    /// Finds the series that have samples in `range`, of which `range_ms` before each step are looked at.
+    fn select(
+        self,
+        context: &'a Context<'a>,
+        range: TimeRange,
+        (step_ms, range_ms): (i64, i64),
+    ) -> Result<Box<dyn SeriesSet + 'a>, EvalError> {
+        let (any_order, cancel) = (self.any_order, context.cancel.clone());
+        let hints = SelectHints { range, step_ms, stored: false, range_ms, any_order, cancel };
+        context.select(&hints, &self.selector.matchers, self.meter)
+    }
 }
 
 struct SelectedRows<'a> {
@@ -57,10 +83,11 @@ fn same_schema(selector: &VectorSelector, set: &dyn SeriesSet) -> bool {
 /// Evaluates an instant selector over `grid`.
 pub(crate) fn select_instant<'a>(
     context: &'a Context<'a>,
-    selector: &VectorSelector,
+    asked: Asked<'_, 'a>,
     grid: Grid,
     field: SampleField,
 ) -> Result<Vector<'a>, EvalError> {
+    let selector = asked.selector;
     if grid.count == 0 {
         return Ok(Vector::none());
     }
@@ -73,7 +100,7 @@ pub(crate) fn select_instant<'a>(
     let after = if smoothed { lookback } else { 0 };
     let range = TimeRange::new(first_ms - lookback + 1, last_ms + after);
     let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
-    let set = context.select(selector, (range, step_ms, 0))?;
+    let set = asked.select(context, range, (step_ms, 0))?;
     Ok(Vector::Lazy(Box::new(SelectedRows {
         context,
         same_schema: same_schema(selector, &*set),
@@ -84,7 +111,7 @@ pub(crate) fn select_instant<'a>(
         smoothed,
         field,
         range,
-        summarised: context.summarised.contains(&selector.pos),
+        summarised: asked.summarised,
         pos: selector.pos,
     })))
 }
@@ -278,9 +305,10 @@ impl Samples for SelectedSamples<'_> {
 pub(crate) fn select_range<'a>(
     context: &'a Context<'a>,
     matrix: &MatrixSelector,
+    asked: Asked<'_, 'a>,
     grid: Grid,
 ) -> Result<RangeVector<'a>, EvalError> {
-    let selector = &matrix.selector;
+    let selector = asked.selector;
     let fixed = selector.timestamp_ms.is_some();
     let first_end_ms = selector.timestamp_ms.unwrap_or(grid.start_ms) - selector.offset_ms;
     let last_end_ms = if fixed { first_end_ms } else { first_end_ms + (grid.last() - grid.start_ms) };
@@ -301,14 +329,14 @@ pub(crate) fn select_range<'a>(
         back_ms: before + matrix.range_ms + after,
     };
     let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
-    let set = context.select(selector, (range, step_ms, matrix.range_ms))?;
+    let set = asked.select(context, range, (step_ms, matrix.range_ms))?;
     Ok(RangeVector {
         samples: Box::new(SelectedSamples {
             context,
             same_schema: same_schema(selector, &*set),
             set,
             range,
-            summarised: context.summarised.contains(&selector.pos).then_some(lookbacks),
+            summarised: asked.summarised.then_some(lookbacks),
         }),
         grid,
         range_ms: matrix.range_ms,
@@ -378,7 +406,7 @@ impl Samples for SubquerySamples<'_> {
 
 /// From the first inner step to where inner steps end (before the first one, if there is none), for outer steps within
 /// `outer`.
-pub(super) fn subquery_span(subquery: &SubqueryExpr, outer: TimeRange, default_step_ms: i64) -> TimeRange {
+pub(crate) fn subquery_span(subquery: &SubqueryExpr, outer: TimeRange, default_step_ms: i64) -> TimeRange {
     let first_end_ms = subquery.timestamp_ms.unwrap_or(outer.mint) - subquery.offset_ms;
     let last_end_ms = subquery.timestamp_ms.unwrap_or(outer.maxt) - subquery.offset_ms;
     let step_ms = if subquery.step_ms > 0 { subquery.step_ms } else { default_step_ms };
@@ -387,49 +415,38 @@ pub(super) fn subquery_span(subquery: &SubqueryExpr, outer: TimeRange, default_s
     TimeRange { mint: start_ms, maxt: last_end_ms }
 }
 
-/// The windows of `expr[range:step]` over `grid`; the inner steps are multiples of the step.
-pub(crate) fn subquery<'a>(
-    context: &'a Context<'a>,
-    subquery: &'a SubqueryExpr,
-    grid: Grid,
-) -> Result<RangeVector<'a>, EvalError> {
-    let fixed = subquery.timestamp_ms.is_some();
-    let first_end_ms = subquery.timestamp_ms.unwrap_or(grid.start_ms) - subquery.offset_ms;
+/// The times at which the inner expression of a subquery over `grid` is evaluated: multiples of the step.
+pub(crate) fn subquery_grid(context: &Context<'_>, subquery: &SubqueryExpr, grid: Grid) -> Result<Grid, EvalError> {
     let step_ms = if subquery.step_ms > 0 { subquery.step_ms } else { context.options.default_step_ms };
     let outer = TimeRange { mint: grid.start_ms, maxt: grid.last() };
     let span = subquery_span(subquery, outer, context.options.default_step_ms);
-    let inner_grid = Grid::between(span.mint, span.maxt, step_ms);
-    if inner_grid.count as u64 > context.options.max_samples {
+    let inner = Grid::between(span.mint, span.maxt, step_ms);
+    if inner.count as u64 > context.options.max_samples {
         return Err(EvalError::TooManySamples);
     }
     // One row of cells and the columns made of it.
-    context.hold_bytes(inner_grid.count as u64 * 25)?;
-    let inner: Vector<'a> =
-        if inner_grid.count == 0 { Vector::none() } else { eval_vector(context, &subquery.expr, inner_grid)? };
-    Ok(RangeVector {
+    context.hold_bytes(inner.count as u64 * 25)?;
+    Ok(inner)
+}
+
+/// The windows of a subquery over `grid`, of what its inner expression gives at the times `inner_grid`.
+pub(crate) fn subquery<'a>(
+    context: &'a Context<'a>,
+    subquery: &SubqueryExpr,
+    (inner, inner_grid): (Vector<'a>, Grid),
+    grid: Grid,
+) -> RangeVector<'a> {
+    RangeVector {
         samples: Box::new(SubquerySamples { inner, grid: inner_grid }),
         grid,
         range_ms: subquery.range_ms,
-        first_end_ms,
-        fixed,
+        first_end_ms: subquery.timestamp_ms.unwrap_or(grid.start_ms) - subquery.offset_ms,
+        fixed: subquery.timestamp_ms.is_some(),
         extension: Extension::None,
         lookback_ms: context.options.lookback_ms,
         // As in Prometheus, where the samples of a subquery have no place.
         pos: PosRange::default(),
         told_by: subquery.pos(),
         cancel: context.cancel,
-    })
-}
-
-/// The range vector that `expr`, a matrix selector or a subquery, stands for.
-pub(crate) fn range_vector<'a>(
-    context: &'a Context<'a>,
-    expr: &'a Expr,
-    grid: Grid,
-) -> Result<RangeVector<'a>, EvalError> {
-    match expr.unwrap_parens() {
-        Expr::Matrix(matrix) => select_range(context, matrix, grid),
-        Expr::Subquery(inner) => subquery(context, inner, grid),
-        _ => Err(EvalError::execution("expected a range vector")),
     }
 }

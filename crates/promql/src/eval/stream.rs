@@ -2,40 +2,36 @@
 
 use super::cells::{Cells, Row};
 use super::context::{Context, drop_schema};
-use super::expr::{eval_scalar, eval_vector};
-use super::final_rows;
 use super::grid::Grid;
+use super::results::final_rows;
 use super::rows::{Vector, sorted};
+use super::scalar::Scalar;
 use super::workers::in_parts;
 use crate::error::EvalError;
 use crate::names::is_schema;
 use crate::value::{SeriesSink, SeriesView};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::Labels;
-use mytsdb_promql_syntax::{Expr, ValueType};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Evaluates `expr` and hands every series that holds anything to `sink`. What streams counts as held while the sink
-/// has it, and for good if the sink `keeps` it.
-pub(super) fn range_rows<'a>(
+/// Hands the numbers of all steps to `sink`, as a series without labels.
+pub(crate) fn scalar_row(scalar: &Scalar, grid: Grid, sink: &mut dyn SeriesSink) -> Result<(), EvalError> {
+    let mut cells = Cells::empty(grid.count);
+    (0..grid.count).for_each(|i| cells.set(i, scalar.at(i)));
+    sink.series(Views::new(grid).of(&Labels::empty(), &cells))
+}
+
+/// Hands every series that holds anything to `sink`. What streams counts as held while the sink has it, and for good if
+/// the sink `keeps` it.
+pub(crate) fn vector_rows<'a>(
     context: &'a Context<'a>,
-    expr: &'a Expr,
+    vector: Vector<'a>,
     grid: Grid,
     keeps: bool,
     sink: &mut dyn SeriesSink,
 ) -> Result<(), EvalError> {
-    if grid.count == 0 {
-        return Ok(());
-    }
     let mut views = Views::new(grid);
-    if expr.value_type() == ValueType::Scalar {
-        let scalar = eval_scalar(context, expr, grid)?;
-        let mut cells = Cells::empty(grid.count);
-        (0..grid.count).for_each(|i| cells.set(i, scalar.at(i)));
-        return sink.series(views.of(&Labels::empty(), &cells));
-    }
-    let vector = eval_vector(context, expr, grid)?;
     if matches!(vector, Vector::Lazy(_)) && ascending(context, &vector)? {
         let labels = |row: usize, cells: &mut Cells| (!cells.is_blank()).then(|| final_labels(&vector, row));
         return vector.each_tagged(context, labels, |_, labels, cells, _| {

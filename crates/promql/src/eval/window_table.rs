@@ -4,7 +4,6 @@
 //! differ in a single place makes a new table, so no answer depends on which series came before.
 
 use super::cells::FLOAT;
-use super::functions::KnownFactor;
 use std::ops::Range;
 
 /// Windows `(end - range, end]` whose ends are a step apart.
@@ -286,15 +285,6 @@ impl WindowTable {
         let looked_at = low.len().min(LOOKED_AT);
         (1..looked_at).filter(|&i| lengths(i) == lengths(i - 1)).count() * 2 > looked_at
     }
-}
-
-/// Memory of the kernels over columns, reused from row to row.
-#[derive(Debug, Default)]
-pub(crate) struct KernelBuffers {
-    pub indexes: Vec<u32>,
-    pub numbers: Vec<f64>,
-    pub prefix: Vec<(f64, f64)>,
-    pub known_factor: KnownFactor,
 }
 
 /// Tables that one thread keeps: a query may have a few selectors with different windows.

@@ -1,7 +1,8 @@
 //! Constant folding, and idioms that stand for something simpler.
 
 use super::{Facts, Notes, shortened};
-use crate::eval::{Compute, ScalarCompute, VectorCompute, compute, operate_on_numbers};
+use crate::eval::binary::arithmetic;
+use crate::eval::functions::{Compute, ScalarCompute, VectorCompute, compute};
 use crate::names::is_schema;
 use mytsdb_promql_syntax::{
     AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, Expr, NumberLiteral, ParenExpr, ValueType,
@@ -32,7 +33,7 @@ fn fold_chain(expr: &mut Expr, facts: Facts, notes: &mut Notes) {
         if let (Some(value), None) = (known, value) {
             replace(&mut operand, value, notes);
         }
-        known = value.map(|(left, right)| operate_on_numbers(operator.op, left, right));
+        known = value.map(|(left, right)| arithmetic(operator.op, left, right));
         if known.is_none() {
             fold(&mut operator.rhs, facts, notes);
         }
@@ -68,7 +69,7 @@ fn constant(expr: &Expr, facts: Facts) -> Option<f64> {
         Expr::Binary(binary) => {
             let (leftmost, operators) = binary.chain();
             operators.into_iter().try_fold(constant(leftmost, facts)?, |left, operator| {
-                Some(operate_on_numbers(operator.op, left, constant(&operator.rhs, facts)?))
+                Some(arithmetic(operator.op, left, constant(&operator.rhs, facts)?))
             })
         }
         Expr::Call(call) => match compute(call.function) {

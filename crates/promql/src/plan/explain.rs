@@ -4,7 +4,8 @@ use super::constants::folds;
 use super::tree::{Plan, PlanNode, SELECTOR, sum};
 use super::{Decisions, Facts, address, is_planned, shortened};
 use crate::error::EvalError;
-use crate::eval::{Compute, ScalarCompute, VectorCompute, compute};
+use crate::eval::functions::{Compute, ScalarCompute, VectorCompute, compute};
+use crate::eval::meter::Meter;
 use crate::options::{Cancel, QueryOptions};
 use crate::storage::{SelectHints, Storage};
 use mytsdb_model::TimeRange;
@@ -82,9 +83,9 @@ impl Builder<'_> {
             below.into_iter().map(Expr::unwrap_parens).filter(shown).map(|child| self.node(child, false)).collect();
         let decision = self.decisions.of(expr);
         let meter = decision.and_then(|decision| self.decisions.meter(decision));
-        let took = meter.and_then(super::Meter::took);
+        let took = meter.and_then(Meter::took);
         let selects = matches!(expr, Expr::Vector(_) | Expr::Matrix(_));
-        let own = |count: fn(&super::Meter) -> u64| meter.filter(|_| took.is_some()).map(count);
+        let own = |count: fn(&Meter) -> u64| meter.filter(|_| took.is_some()).map(count);
         PlanNode {
             id,
             operator: operator(expr),
@@ -92,9 +93,9 @@ impl Builder<'_> {
             pushed_matchers: self.pushed(expr),
             strategies,
             estimated_series: None,
-            series: if selects { own(super::Meter::series) } else { sum(children.iter().map(|c| c.series)) },
-            rows: own(super::Meter::rows),
-            samples: if selects { own(super::Meter::samples) } else { sum(children.iter().map(|c| c.samples)) },
+            series: if selects { own(Meter::series) } else { sum(children.iter().map(|c| c.series)) },
+            rows: own(Meter::rows),
+            samples: if selects { own(Meter::samples) } else { sum(children.iter().map(|c| c.samples)) },
             took,
             children,
         }
@@ -123,7 +124,7 @@ impl Builder<'_> {
             }
         }
         let meter = self.decisions.meter(decision);
-        if meter.is_some_and(super::Meter::was_reused) {
+        if meter.is_some_and(Meter::was_reused) {
             out.push("taken from there".into());
             return out;
         }
@@ -190,15 +191,21 @@ fn binary_strategy(binary: &BinaryExpr) -> &'static str {
 
 fn call_strategy(call: &Call) -> &'static str {
     match compute(call.function) {
-        Compute::Scalar(ScalarCompute::Only) | Compute::Vector(VectorCompute::Series(_)) => "series by series",
+        Compute::Scalar(ScalarCompute::Only) | Compute::Vector(VectorCompute::Absent { .. }) => "series by series",
         Compute::Scalar(ScalarCompute::Query(_) | ScalarCompute::StepTime | ScalarCompute::Pair(_))
         | Compute::Vector(VectorCompute::Number) => "number by number",
         Compute::Vector(VectorCompute::Date(_)) if call.args.is_empty() => "number by number",
         Compute::Vector(
-            VectorCompute::Date(_) | VectorCompute::Elementwise(_) | VectorCompute::Figure(_) | VectorCompute::Cells(_),
+            VectorCompute::Date(_)
+            | VectorCompute::Elementwise(_)
+            | VectorCompute::Figure(_)
+            | VectorCompute::Bounded(_)
+            | VectorCompute::SampleTime(_),
         ) => "cell by cell while rows are read",
         Compute::Vector(VectorCompute::Window(_)) => "window kernel, streamed",
-        Compute::Vector(VectorCompute::Rows(_)) => "rows kept",
+        Compute::Vector(VectorCompute::Info | VectorCompute::Sort { .. } | VectorCompute::SortByLabel { .. }) => {
+            "rows kept"
+        }
         Compute::Vector(VectorCompute::Histograms(_)) => "rows kept, then grouped by histogram",
         Compute::Vector(VectorCompute::Labels(_)) => "labels at once, rows streamed",
     }
@@ -210,14 +217,17 @@ fn is_eager_call(call: &Call) -> bool {
         Compute::Scalar(_) => true,
         Compute::Vector(how) => match how {
             VectorCompute::Number
-            | VectorCompute::Series(_)
-            | VectorCompute::Rows(_)
+            | VectorCompute::Absent { .. }
+            | VectorCompute::Info
+            | VectorCompute::Sort { .. }
+            | VectorCompute::SortByLabel { .. }
             | VectorCompute::Histograms(_) => true,
             VectorCompute::Date(_) => call.args.is_empty(),
             VectorCompute::Elementwise(_)
             | VectorCompute::Figure(_)
             | VectorCompute::Window(_)
-            | VectorCompute::Cells(_)
+            | VectorCompute::Bounded(_)
+            | VectorCompute::SampleTime(_)
             | VectorCompute::Labels(_) => false,
         },
     }

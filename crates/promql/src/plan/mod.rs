@@ -9,20 +9,23 @@
 mod constants;
 mod explain;
 mod invariant;
-mod meter;
 mod order;
+mod prepare;
 mod push;
 mod shared;
+mod shift;
 mod tree;
 
 pub(crate) use explain::{estimated, plan_of};
-pub(crate) use meter::{Meter, MeteredSet};
+pub(crate) use prepare::{TIME_MS_MAX, prepare, summarised_selectors};
 pub(crate) use shared::{Share, positions};
+pub(crate) use shift::shift;
 pub use tree::{Plan, PlanNode};
 
 pub(crate) use invariant::is_pinned;
 
-use crate::eval::Bounds;
+use crate::eval::grid::Bounds;
+use crate::eval::meter::Meter;
 use crate::options::QueryOptions;
 use mytsdb_promql_syntax::{Expr, VectorSelector};
 use std::collections::{HashMap, HashSet};

@@ -11,7 +11,7 @@
 
 use super::constants::{folds, groups_lack_names};
 use super::{Rewrites, address, shortened};
-use crate::eval::changes_quantity;
+use crate::eval::binary::changes_quantity;
 use crate::names::{is_counter_name, is_schema};
 use mytsdb_model::{LABEL_NAME, MatchOp, Matcher};
 use mytsdb_promql_syntax::{

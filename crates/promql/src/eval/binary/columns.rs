@@ -1,7 +1,8 @@
 //! Operators over whole columns of floats: one loop for each operator, without a choice inside.
 
-use super::{BinaryOp, power};
+use super::arithmetic::power;
 use crate::eval::cells::Cells;
+use mytsdb_promql_syntax::BinaryOp;
 
 /// What a column is combined with.
 #[derive(Debug, Clone, Copy)]

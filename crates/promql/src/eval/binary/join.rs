@@ -1,9 +1,9 @@
 //! Operators between two vectors: the "one" side is kept, the rows of the "many" side are combined as they are read.
 
 use super::columns::{self, Operand};
-use super::matching::{drops_name, drops_name_late, eval_kept, result_labels, signature_key};
-use super::operate::operate;
-use super::set_outcome;
+use super::matching::{drops_name, drops_name_late, eval_kept, result_labels};
+use super::operate::{operate, set_outcome};
+use super::signatures::signature_key;
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, Row};
 use crate::eval::context::{Context, Hold, Scratch};

@@ -1,96 +1,20 @@
 //! Pairs the series of two vectors and operates on each pair, step by step.
 
-use super::operate::{Outcome, operate};
-use super::{changes_quantity, fill, join, restrict, set, set_outcome};
+use super::arithmetic::{arithmetic, changes_quantity};
+use super::fill;
+use super::operate::{Outcome, operate, set_outcome};
+use super::signatures::{Signatures, shown, signature_labels};
 use crate::annotations::Annotations;
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, Row};
 use crate::eval::context::Context;
-use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
-use crate::eval::label_key::{LabelKey, with_labels};
+use crate::eval::label_key::with_labels;
 use crate::eval::rows::{Vector, in_order_of, merge_equal};
 use crate::names::is_schema;
 use mytsdb_model::Labels;
-use mytsdb_promql_syntax::{BinaryExpr, BinaryOp, Cardinality, VectorMatching};
-use mytsdb_promql_syntax::{label_name, quote};
+use mytsdb_promql_syntax::{BinaryExpr, Cardinality, VectorMatching};
 use std::collections::HashMap;
-use std::sync::LazyLock;
-
-/// The labels that have to be equal for two series to match.
-pub(super) fn signature_labels(labels: &Labels, matching: &VectorMatching) -> Labels {
-    let listed = |name: &str| matching.labels.iter().any(|l| l == name);
-    if matching.on { labels.filter(listed) } else { labels.filter(|name| !is_schema(name) && !listed(name)) }
-}
-
-/// The key that has to be equal for two series to match.
-pub(super) fn signature_key(matching: &VectorMatching, nameless: bool) -> LabelKey<'_> {
-    if matching.on { LabelKey::only(&matching.labels, nameless) } else { LabelKey::without(&matching.labels) }
-}
-
-/// Numbers for signatures.
-pub(super) struct Signatures<'m> {
-    matching: &'m VectorMatching,
-    known: HashMap<Labels, usize>,
-}
-
-impl<'m> Signatures<'m> {
-    pub fn new(matching: &'m VectorMatching) -> Self {
-        Self { matching, known: HashMap::new() }
-    }
-
-    pub fn of(&mut self, labels: &Labels) -> usize {
-        let next = self.known.len();
-        *self.known.entry(signature_labels(labels, self.matching)).or_insert(next)
-    }
-
-    /// Those of rows in memory.
-    pub fn of_all(&mut self, context: &Context<'_>, rows: &[Row]) -> Result<Vec<usize>, EvalError> {
-        context.stoppable(|looks| {
-            let mut all = Vec::with_capacity(rows.len());
-            for row in rows {
-                looks.before(4)?;
-                all.push(self.of(&row.labels));
-            }
-            Ok(all)
-        })
-    }
-
-    pub fn len(&self) -> usize {
-        self.known.len()
-    }
-}
-
-/// Operates on two vectors, of which the right one is evaluated here.
-pub(super) fn eval_vectors<'a>(
-    context: &'a Context<'a>,
-    binary: &'a BinaryExpr,
-    lhs: Vector<'a>,
-    grid: Grid,
-) -> Result<Vector<'a>, EvalError> {
-    let matching = binary.matching.as_ref().unwrap_or(&PLAIN_MATCHING);
-    if !context.options.optimise {
-        let lhs = lhs.keep(context)?;
-        let rhs = eval_vector(context, &binary.rhs, grid)?.keep(context)?;
-        return eval_kept(context, binary, matching, (lhs, rhs), grid);
-    }
-    let rhs = eval_vector(context, &binary.rhs, grid)?;
-    match binary.op {
-        BinaryOp::And | BinaryOp::Unless => {
-            let rows = restrict::restrict(context, matching, (lhs, &rhs), binary.op == BinaryOp::And, grid)?;
-            rhs.give_back(context)?;
-            Ok(rows)
-        }
-        BinaryOp::Or => restrict::or(context, matching, (lhs, rhs), grid),
-        _ if matching.fill_left.is_some() || matching.fill_right.is_some() => {
-            eval_kept(context, binary, matching, (lhs.keep(context)?, rhs.keep(context)?), grid)
-        }
-        _ => join::join(context, binary, matching, (lhs, rhs), grid),
-    }
-}
-
-/// Matching without a word about it.
-pub(super) static PLAIN_MATCHING: LazyLock<VectorMatching> = LazyLock::new(VectorMatching::default);
 
 /// Operates on two vectors in memory.
 pub(super) fn eval_kept<'a>(
@@ -100,9 +24,6 @@ pub(super) fn eval_kept<'a>(
     (lhs, rhs): (Vec<Row>, Vec<Row>),
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    if binary.op.is_set() {
-        return set::operate(context, binary.op, (lhs, rhs), matching, grid.count).map(Vector::Kept);
-    }
     let mut scratch = context.scratch();
     let rows = pair(context, binary, matching, (&lhs, &rhs), grid.count, &mut scratch.annotations)?;
     context.give_back_rows(lhs)?;
@@ -303,12 +224,6 @@ impl Duplicate {
     }
 }
 
-/// The labels with names quoted where they would not be legal without.
-pub(crate) fn shown(labels: &Labels) -> String {
-    let pair = |(name, value): (&str, &str)| format!("{}={}", label_name(name), quote(value));
-    format!("{{{}}}", labels.iter().map(pair).collect::<Vec<_>>().join(", "))
-}
-
 /// Within one match group, the results must be told apart by the labels of the "many" side: the first step at which they
 /// are not.
 fn note_labels(taken: &mut HashMap<Labels, Vec<bool>>, labels: &Labels, matched: &[bool]) -> Option<usize> {
@@ -343,7 +258,7 @@ fn combine(
             continue;
         }
         if arithmetic_only {
-            cells.set(step, super::arithmetic(binary.op, left.cells.values[step], right.cells.values[step]));
+            cells.set(step, arithmetic(binary.op, left.cells.values[step], right.cells.values[step]));
             *matched = true;
             continue;
         }

@@ -1,5 +1,6 @@
 //! Binary operators: between scalars, between a vector and a scalar, between two vectors.
 
+mod arithmetic;
 mod columns;
 mod fill;
 mod join;
@@ -7,87 +8,66 @@ mod matching;
 mod operate;
 mod restrict;
 mod set;
+mod signatures;
 
-pub(super) use matching::shown;
-pub(super) use restrict::Union;
+pub(crate) use arithmetic::{arithmetic, changes_quantity};
+pub(crate) use restrict::Union;
+pub(super) use signatures::shown;
 
+use arithmetic::compare;
 use columns::Operand;
-use operate::{Outcome, operate};
+use matching::eval_kept;
+use operate::{operate, set_outcome};
+use signatures::PLAIN_MATCHING;
 
 use super::cells::{Cell, Cells, EMPTY, FLOAT, HISTOGRAM};
 use super::context::Context;
-use super::expr::{Scalar, eval_scalar, map_rows};
 use super::grid::Grid;
+use super::mapped::map_rows;
 use super::remarks;
 use super::rows::Vector;
+use super::scalar::Scalar;
 use crate::error::EvalError;
-use mytsdb_promql_syntax::{BinaryExpr, BinaryOp, ValueType};
-
-/// Arithmetic and comparisons of two floats; a comparison gives 1 or 0.
-#[inline]
-pub(super) fn arithmetic(op: BinaryOp, a: f64, b: f64) -> f64 {
-    match op {
-        BinaryOp::Add => a + b,
-        BinaryOp::Sub => a - b,
-        BinaryOp::Mul => a * b,
-        BinaryOp::Div => a / b,
-        BinaryOp::Mod => a % b,
-        BinaryOp::Pow => power(a, b),
-        BinaryOp::Atan2 => a.atan2(b),
-        _ => f64::from(u8::from(compare(op, a, b))),
-    }
-}
-
-/// Go's `math.Pow`, which agrees with IEEE's.
-#[inline]
-fn power(a: f64, b: f64) -> f64 {
-    a.powf(b)
-}
-
-#[inline]
-pub(super) fn compare(op: BinaryOp, a: f64, b: f64) -> bool {
-    match op {
-        BinaryOp::Eq => a == b,
-        BinaryOp::NotEq => a != b,
-        BinaryOp::Less => a < b,
-        BinaryOp::LessEq => a <= b,
-        BinaryOp::Greater => a > b,
-        BinaryOp::GreaterEq => a >= b,
-        _ => false,
-    }
-}
-
-/// Whether the result is another quantity than the operands, so that the metric name makes no sense.
-pub(crate) fn changes_quantity(op: BinaryOp) -> bool {
-    matches!(
-        op,
-        BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Pow | BinaryOp::Atan2
-    )
-}
-
-/// Operates on a vector, the left operand, and the right one, which is evaluated here.
-pub(super) fn eval_on<'a>(
-    context: &'a Context<'a>,
-    binary: &'a BinaryExpr,
-    lhs: Vector<'a>,
-    grid: Grid,
-) -> Result<Vector<'a>, EvalError> {
-    if binary.rhs.value_type() == ValueType::Vector {
-        return matching::eval_vectors(context, binary, lhs, grid);
-    }
-    let scalar = eval_scalar(context, &binary.rhs, grid)?;
-    eval_vector_scalar(context, binary, lhs, scalar, false)
-}
+use mytsdb_promql_syntax::{BinaryExpr, BinaryOp};
 
 /// Operates on two scalars.
-pub(super) fn eval_scalars(op: BinaryOp, lhs: &Scalar, rhs: &Scalar, count: usize) -> Scalar {
+pub(crate) fn operate_scalars(op: BinaryOp, lhs: &Scalar, rhs: &Scalar, count: usize) -> Scalar {
     lhs.zip(rhs, count, |a, b| arithmetic(op, a, b))
 }
 
-/// Operates on each cell of a vector and a scalar; `swapped` if the scalar stands on the left.
-pub(super) fn eval_vector_scalar<'a>(
+/// Operates on two vectors.
+pub(crate) fn operate_vectors<'a>(
     context: &'a Context<'a>,
     binary: &'a BinaryExpr,
+    (lhs, rhs): (Vector<'a>, Vector<'a>),
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
+    let matching = binary.matching.as_ref().unwrap_or(&PLAIN_MATCHING);
+    if !context.options.optimise {
+        let (lhs, rhs) = (lhs.keep(context)?, rhs.keep(context)?);
+        if binary.op.is_set() {
+            return set::operate(context, binary.op, (lhs, rhs), matching, grid.count).map(Vector::Kept);
+        }
+        return eval_kept(context, binary, matching, (lhs, rhs), grid);
+    }
+    match binary.op {
+        BinaryOp::And | BinaryOp::Unless => {
+            let rows = restrict::restrict(context, matching, (lhs, &rhs), binary.op == BinaryOp::And, grid)?;
+            rhs.give_back(context)?;
+            Ok(rows)
+        }
+        BinaryOp::Or => restrict::or(context, matching, (lhs, rhs), grid),
+        _ if matching.fill_left.is_some() || matching.fill_right.is_some() => {
+            eval_kept(context, binary, matching, (lhs.keep(context)?, rhs.keep(context)?), grid)
+        }
+        _ => join::join(context, binary, matching, (lhs, rhs), grid),
+    }
+}
+
+/// Operates on each cell of a vector and a scalar; `swapped` if the scalar stands on the left.
+pub(crate) fn operate_with_scalar<'a>(
+    context: &'a Context<'a>,
+    binary: &BinaryExpr,
     vector: Vector<'a>,
     scalar: Scalar,
     swapped: bool,
@@ -142,20 +122,6 @@ fn refuse_trims<'a>(
         }
     }
     Ok(Vector::none())
-}
-
-/// Stores what an operator made of the cells; a filtering comparison keeps `kept`.
-fn set_outcome(cells: &mut Cells, i: usize, outcome: Outcome, op: BinaryOp, return_bool: bool, kept: Cell) {
-    match outcome {
-        Outcome::Value(cell) => cells.set_cell(i, cell),
-        Outcome::Compared(holds) if return_bool => {
-            cells.clear(i);
-            cells.set(i, f64::from(u8::from(holds)));
-        }
-        Outcome::Compared(true) => cells.set_cell(i, kept),
-        Outcome::Undefined | Outcome::Compared(false) => cells.clear(i),
-    }
-    debug_assert!(!op.is_set());
 }
 
 fn floats_with_scalar(cells: &mut Cells, op: BinaryOp, return_bool: bool, scalar: &Scalar, swapped: bool) {

@@ -1,8 +1,8 @@
 //! One operator on two samples of either kind.
 
-use super::{arithmetic, compare};
+use super::arithmetic::{arithmetic, compare};
 use crate::annotations::Annotations;
-use crate::eval::cells::Cell;
+use crate::eval::cells::{Cell, Cells};
 use crate::eval::remarks;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_promql_syntax::BinaryOp;
@@ -86,4 +86,18 @@ pub(super) fn operate(op: BinaryOp, lhs: &Cell, rhs: &Cell, notes: &mut Annotati
             Outcome::Undefined
         }
     }
+}
+
+/// Stores what an operator made of the cells; a filtering comparison keeps `kept`.
+pub(super) fn set_outcome(cells: &mut Cells, i: usize, outcome: Outcome, op: BinaryOp, return_bool: bool, kept: Cell) {
+    match outcome {
+        Outcome::Value(cell) => cells.set_cell(i, cell),
+        Outcome::Compared(holds) if return_bool => {
+            cells.clear(i);
+            cells.set(i, f64::from(u8::from(holds)));
+        }
+        Outcome::Compared(true) => cells.set_cell(i, kept),
+        Outcome::Undefined | Outcome::Compared(false) => cells.clear(i),
+    }
+    debug_assert!(!op.is_set());
 }

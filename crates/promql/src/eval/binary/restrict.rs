@@ -1,6 +1,6 @@
 //! `and`, `unless` and `or`: one side is folded into steps at which there is anything, which choose cells of the other.
 
-use super::matching::{PLAIN_MATCHING, signature_key};
+use super::signatures::{PLAIN_MATCHING, signature_key};
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, Row};
 use crate::eval::context::{Context, Hold, Scratch};
@@ -123,7 +123,7 @@ const GROUP_BYTES: usize = 16;
 /// The rows of some operands, each without the cells at whose steps a matching row of an operand before is present.
 ///
 /// What an operand loses is present in its match group already, so the groups know all that was present anywhere.
-pub(in crate::eval) struct Union<'a> {
+pub(crate) struct Union<'a> {
     context: &'a Context<'a>,
     key: LabelKey<'a>,
     steps: usize,

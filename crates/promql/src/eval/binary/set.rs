@@ -1,6 +1,6 @@
 //! `and`, `or` and `unless` as they are defined, over rows in memory; the plain version of [`super::restrict`].
 
-use super::matching::Signatures;
+use super::signatures::Signatures;
 use crate::error::EvalError;
 use crate::eval::cells::{EMPTY, Row};
 use crate::eval::context::Context;

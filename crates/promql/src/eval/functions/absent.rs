@@ -3,23 +3,16 @@
 use crate::error::EvalError;
 use crate::eval::cells::{Cell, Cells, EMPTY, Row};
 use crate::eval::context::Context;
-use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
+use crate::eval::range_vector::RangeVector;
 use crate::eval::rows::Vector;
-use crate::eval::selector::range_vector;
 use crate::eval::window::Remarks;
 use crate::names::is_schema;
 use mytsdb_model::{Labels, LabelsBuilder, MatchOp, Matcher};
-use mytsdb_promql_syntax::{Call, Expr};
 
 /// Labels that the absent series would surely have: those with exactly one matcher, an equality. What describes the
 /// metric is none of them.
-fn absent_labels(expr: &Expr) -> Labels {
-    let matchers: &[Matcher] = match expr {
-        Expr::Vector(selector) => &selector.matchers,
-        Expr::Matrix(matrix) => &matrix.selector.matchers,
-        _ => &[],
-    };
+fn absent_labels(matchers: &[Matcher]) -> Labels {
     let mut labels = LabelsBuilder::new();
     let mut seen: Vec<&str> = Vec::new();
     for matcher in matchers.iter().filter(|m| !is_schema(m.name())) {
@@ -33,32 +26,38 @@ fn absent_labels(expr: &Expr) -> Labels {
     labels.build()
 }
 
-fn row(expr: &Expr, present: &[bool]) -> Vector<'static> {
+fn row(matchers: &[Matcher], present: &[bool]) -> Vector<'static> {
     let mut cells = Cells::empty(present.len());
     for (i, &present) in present.iter().enumerate() {
         if !present {
             cells.set(i, 1.0);
         }
     }
-    Vector::Kept(vec![Row { labels: absent_labels(expr), drop_name: false, cells }])
+    Vector::Kept(vec![Row { labels: absent_labels(matchers), drop_name: false, cells }])
 }
 
-pub(super) fn absent<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
+/// `absent(vector)`; `matchers` are those of the selector that the vector comes from.
+pub(crate) fn absent<'a>(
+    context: &'a Context<'a>,
+    vector: &Vector<'a>,
+    matchers: &[Matcher],
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
     let mut present = vec![false; grid.count];
-    eval_vector(context, &call.args[0], grid)?.each(context, |_, cells, _| {
+    vector.each(context, |_, cells, _| {
         present.iter_mut().zip(&cells.kinds).for_each(|(p, &kind)| *p |= kind != EMPTY);
         Ok(())
     })?;
-    Ok(row(call.args[0].unwrap_parens(), &present))
+    Ok(row(matchers, &present))
 }
 
-pub(super) fn absent_over_time<'a>(
+/// `absent_over_time(vector)`; `matchers` are those of the selector that the vector comes from.
+pub(crate) fn absent_over_time<'a>(
     context: &'a Context<'a>,
-    call: &'a Call,
-    grid: Grid,
+    vector: &RangeVector<'a>,
+    matchers: &[Matcher],
 ) -> Result<Vector<'a>, EvalError> {
-    let vector = range_vector(context, &call.args[0], grid)?;
-    let mut present = vec![false; grid.count];
+    let mut present = vec![false; vector.grid.count];
     let mut scratch = context.scratch();
     let mut cells = Cells::default();
     for index in 0..vector.samples.len() {
@@ -71,5 +70,5 @@ pub(super) fn absent_over_time<'a>(
         present.iter_mut().zip(&cells.kinds).for_each(|(p, &kind)| *p |= kind != EMPTY);
         scratch.give_columns(columns);
     }
-    Ok(row(call.args[0].unwrap_parens(), &present))
+    Ok(row(matchers, &present))
 }

@@ -1,23 +1,21 @@
 //! `histogram_quantile`, `histogram_quantiles` and `histogram_fraction`, over classic and native histograms.
 
-use super::string_arg;
 use crate::annotations::Annotations;
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, FLOAT, HISTOGRAM, Row};
 use crate::eval::context::Context;
-use crate::eval::expr::{Scalar, eval_scalar, eval_vector};
 use crate::eval::grid::Grid;
 use crate::eval::groups::Numbers;
 use crate::eval::label_key::LabelKey;
 use crate::eval::remarks;
 use crate::eval::rows::{Vector, merge_equal};
+use crate::eval::scalar::Scalar;
 use crate::eval::workers::CANCEL_ROWS;
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, LabelsBuilder};
 use mytsdb_promql_syntax::PosRange;
 use mytsdb_promql_syntax::format_open_metrics;
 use mytsdb_promql_syntax::parse_number;
-use mytsdb_promql_syntax::{Call, Expr};
 use std::collections::HashMap;
 
 /// Counts that differ relatively by less than this are taken for equal.
@@ -47,9 +45,8 @@ struct Input {
     pos: PosRange,
 }
 
-fn input<'a>(context: &'a Context<'a>, expr: &'a Expr, grid: Grid) -> Result<Input, EvalError> {
-    let rows = eval_vector(context, expr, grid)?.keep(context)?;
-    let pos = expr.unwrap_parens().pos();
+fn input<'a>(context: &'a Context<'a>, vector: Vector<'a>, pos: PosRange, grid: Grid) -> Result<Input, EvalError> {
+    let rows = vector.keep(context)?;
     let mut groups: Vec<Group> = Vec::with_capacity(rows.len());
     let mut numbers = Numbers::with_capacity(rows.len());
     let (all, bound) = (LabelKey::but(&[]), LabelKey::but(&["le"]));
@@ -159,30 +156,44 @@ fn rows(context: &Context<'_>, input: Input, cells: Vec<Cells>) -> Result<Vector
     Ok(Vector::Kept(if context.options.delayed_name_removal { out } else { merge_equal(context, out)? }))
 }
 
-pub(super) fn quantile<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let q = eval_scalar(context, &call.args[0], grid)?;
-    let input = input(context, &call.args[1], grid)?;
-    note_invalid_quantiles(context, call, std::slice::from_ref(&q), 0, grid);
-    let cells = quantile_cells(context, &input, grid.count, &[], &q)?;
+/// Where a call and its arguments stand in the query.
+#[derive(Clone, Copy)]
+pub(crate) struct Places<'p> {
+    pub call: PosRange,
+    pub vector: PosRange,
+    /// Those of the scalar arguments.
+    pub scalars: &'p [PosRange],
+}
+
+/// `histogram_quantile(q, vector)`.
+pub(crate) fn quantile<'a>(
+    context: &'a Context<'a>,
+    places: Places<'_>,
+    vector: Vector<'a>,
+    q: &Scalar,
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
+    let input = input(context, vector, places.vector, grid)?;
+    note_invalid_quantiles(context, places, std::slice::from_ref(q), grid);
+    let cells = quantile_cells(context, &input, grid.count, &[], q)?;
     rows(context, input, cells)
 }
 
-/// Remarks on quantiles that are none; they are the arguments of `call` from `first` on. What is remarked more than once
-/// is so step by step.
-fn note_invalid_quantiles(context: &Context<'_>, call: &Call, quantiles: &[Scalar], first: usize, grid: Grid) {
+/// Remarks on quantiles that are none. What is remarked more than once is so step by step.
+fn note_invalid_quantiles(context: &Context<'_>, places: Places<'_>, quantiles: &[Scalar], grid: Grid) {
     let constant = quantiles.iter().all(|q| matches!(q, Scalar::Constant(_)));
     let mut told: HashMap<u64, PosRange> = HashMap::new();
     let mut order = Vec::new();
     for step in 0..if constant { grid.count.min(1) } else { grid.count } {
-        for (q, arg) in quantiles.iter().zip(&call.args[first..]) {
+        for (q, &place) in quantiles.iter().zip(places.scalars) {
             let q = q.at(step);
-            if !(0.0..=1.0).contains(&q) && told.insert(q.to_bits(), arg.unwrap_parens().pos()).is_none() {
+            if !(0.0..=1.0).contains(&q) && told.insert(q.to_bits(), place).is_none() {
                 order.push(q);
             }
         }
     }
     for q in order {
-        context.annotate(|a| remarks::invalid_quantile(a, q, told[&q.to_bits()], call.pos));
+        context.annotate(|a| remarks::invalid_quantile(a, q, told[&q.to_bits()], places.call));
     }
 }
 
@@ -214,17 +225,27 @@ fn quantile_cells(
     )
 }
 
-pub(super) fn quantiles<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let label = String::from_utf8_lossy(string_arg(&call.args[1])?).into_owned();
+/// The label that `histogram_quantiles` tells quantiles apart by.
+pub(crate) fn quantiles_label(text: &[u8]) -> Result<String, EvalError> {
+    let label = String::from_utf8_lossy(text).into_owned();
     if label.is_empty() {
         return Err(EvalError::execution("invalid label name in histogram_quantiles(): \"\""));
     }
-    let input = input(context, &call.args[0], grid)?;
+    Ok(label)
+}
+
+/// `histogram_quantiles(vector, label, quantiles...)`.
+pub(crate) fn quantiles<'a>(
+    context: &'a Context<'a>,
+    places: Places<'_>,
+    (vector, label): (Vector<'a>, &str),
+    quantiles: &[Scalar],
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
+    let input = input(context, vector, places.vector, grid)?;
     let mut out: Vec<Row> = Vec::new();
-    let mut all: Vec<Scalar> = Vec::new();
-    for arg in &call.args[2..] {
-        let q = eval_scalar(context, arg, grid)?;
-        let all_cells = quantile_cells(context, &input, grid.count, &all, &q)?;
+    for (at, q) in quantiles.iter().enumerate() {
+        let all_cells = quantile_cells(context, &input, grid.count, &quantiles[..at], q)?;
         for (group, cells) in input.groups.iter().zip(all_cells) {
             context.cancel.check()?;
             let (labels, drop_name) = context.without_name(&group.labels);
@@ -245,20 +266,24 @@ pub(super) fn quantiles<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid
             }
             for (bits, cells) in by_value {
                 let mut builder = LabelsBuilder::from_labels(&labels);
-                builder.set(&label, &format_open_metrics(f64::from_bits(bits)));
+                builder.set(label, &format_open_metrics(f64::from_bits(bits)));
                 out.push(Row { labels: builder.build(), drop_name: drop_name || group.drop_name, cells });
             }
         }
-        all.push(q);
     }
-    note_invalid_quantiles(context, call, &all, 2, grid);
+    note_invalid_quantiles(context, places, quantiles, grid);
     merge_equal(context, out).map(Vector::Kept)
 }
 
-pub(super) fn fraction<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let lower = eval_scalar(context, &call.args[0], grid)?;
-    let upper = eval_scalar(context, &call.args[1], grid)?;
-    let input = input(context, &call.args[2], grid)?;
+/// `histogram_fraction(lower, upper, vector)`.
+pub(crate) fn fraction<'a>(
+    context: &'a Context<'a>,
+    places: Places<'_>,
+    vector: Vector<'a>,
+    (lower, upper): (&Scalar, &Scalar),
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
+    let input = input(context, vector, places.vector, grid)?;
     let pos = input.pos;
     let cells = each_histogram(
         context,

@@ -4,14 +4,16 @@ use crate::error::EvalError;
 use crate::eval::binary::shown;
 use crate::eval::cells::{Cells, EMPTY, HISTOGRAM, Row};
 use crate::eval::context::Context;
-use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
 use crate::eval::rows::{Vector, merge_equal};
-use crate::eval::selector::{SampleField, select_instant};
+use crate::eval::selector::{Asked, SampleField, select_instant};
 use crate::names::is_schema;
 use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder, MatchOp, Matcher};
-use mytsdb_promql_syntax::{Call, Expr, ValueType, VectorSelector};
+use mytsdb_promql_syntax::VectorSelector;
 use std::collections::{HashMap, HashSet};
+
+/// A time to which something is pinned by `@`, and, if there is none, its offset.
+pub(crate) type Shift = (Option<i64>, i64);
 
 /// Labels that tell which target a series belongs to.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
@@ -25,12 +27,11 @@ struct Selection {
 }
 
 impl Selection {
-    fn new(call: &Call) -> Result<Self, EvalError> {
+    /// What the `matchers` of the second argument select.
+    fn new(matchers: &[Matcher]) -> Result<Self, EvalError> {
         let (mut names, mut data) = (Vec::new(), Vec::new());
-        if let Some(Expr::Vector(selector)) = call.args.get(1).map(Expr::unwrap_parens) {
-            for matcher in &selector.matchers {
-                if matcher.name() == LABEL_NAME { &mut names } else { &mut data }.push(matcher.clone());
-            }
+        for matcher in matchers {
+            if matcher.name() == LABEL_NAME { &mut names } else { &mut data }.push(matcher.clone());
         }
         if names.is_empty() {
             names.push(Matcher::equal(LABEL_NAME, "target_info"));
@@ -69,7 +70,7 @@ type InfoSeries = HashMap<[String; 2], Vec<Row>>;
 fn info_series<'a>(
     context: &'a Context<'a>,
     selection: &Selection,
-    (pinned, offset_ms): (Option<i64>, i64),
+    (pinned, offset_ms): Shift,
     bases: &[Row],
     grid: Grid,
 ) -> Result<InfoSeries, EvalError> {
@@ -99,7 +100,8 @@ fn info_series<'a>(
         label_selector_only: true,
         pos: mytsdb_promql_syntax::PosRange::default(),
     };
-    let rows = select_instant(context, &selector, grid, SampleField::TimestampOfFloat)?;
+    let asked = Asked { selector: &selector, any_order: false, summarised: false, meter: None };
+    let rows = select_instant(context, asked, grid, SampleField::TimestampOfFloat)?;
     let rows = rows.keep(context)?;
     context.stoppable(|looks| {
         for row in rows {
@@ -163,58 +165,17 @@ fn enriched(
     Ok(Some(builder.build()))
 }
 
-/// A time to which something is pinned by `@`, and, if there is none, its offset.
-type Shift = (Option<i64>, i64);
-
-/// Where all of an expression that gives a vector looks, subqueries around it included; if its parts do not agree, at the
-/// step itself.
-fn pinned(expr: &Expr) -> Shift {
-    let mut all = Vec::new();
-    shifts(expr, Shift::default(), &mut all);
-    let first = all.first().copied().unwrap_or_default();
-    if all.iter().all(|shift| *shift == first) { first } else { Shift::default() }
-}
-
-fn shifts(expr: &Expr, around: Shift, out: &mut Vec<Shift>) {
-    let within = |timestamp_ms: Option<i64>, offset_ms: i64| match timestamp_ms {
-        Some(at) => (Some(at - offset_ms), 0),
-        None => around.0.map_or((None, around.1 + offset_ms), |at| (Some(at - offset_ms), 0)),
-    };
-    match expr {
-        // What only gives numbers or texts moves nothing.
-        _ if matches!(expr.value_type(), ValueType::Scalar | ValueType::String) => {}
-        Expr::Vector(selector) if selector.label_selector_only => {}
-        Expr::Vector(selector) => out.push(within(selector.timestamp_ms, selector.offset_ms)),
-        Expr::Matrix(matrix) => out.push(within(matrix.selector.timestamp_ms, matrix.selector.offset_ms)),
-        Expr::Subquery(subquery) => {
-            shifts(&subquery.expr, within(subquery.timestamp_ms, subquery.offset_ms), out);
-        }
-        Expr::Binary(binary) => {
-            let before = out.len();
-            let (leftmost, operators) = binary.chain();
-            shifts(leftmost, around, out);
-            for operator in operators.into_iter().filter(|operator| operator.value_type() == ValueType::Vector) {
-                shifts(&operator.rhs, around, out);
-                if out.len() == before {
-                    out.push(around);
-                }
-            }
-        }
-        _ => {
-            let before = out.len();
-            expr.children().into_iter().for_each(|child| shifts(child, around, out));
-            if out.len() == before {
-                // A vector without a selector is one of the step itself.
-                out.push(around);
-            }
-        }
-    }
-}
-
-pub(super) fn info<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let selection = Selection::new(call)?;
-    let bases = eval_vector(context, &call.args[0], grid)?.keep(context)?;
-    let infos = info_series(context, &selection, pinned(&call.args[0]), &bases, grid)?;
+/// `info(vector, selector)`: info series are those of the time that `shift` says, by the `matchers` of the selector.
+pub(crate) fn info<'a>(
+    context: &'a Context<'a>,
+    matchers: &[Matcher],
+    shift: Shift,
+    vector: Vector<'a>,
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
+    let selection = Selection::new(matchers)?;
+    let bases = vector.keep(context)?;
+    let infos = info_series(context, &selection, shift, &bases, grid)?;
     let mut out: Vec<Row> = Vec::new();
     for base in bases {
         if selection.is_info_metric(&base.labels) {

@@ -1,16 +1,12 @@
 //! `label_replace` and `label_join`.
 
-use super::string_arg;
 use crate::error::EvalError;
 use crate::eval::context::Context;
-use crate::eval::expr::eval_vector;
-use crate::eval::grid::Grid;
 use crate::eval::groups::all_unique;
 use crate::eval::label_key::with_labels;
 use crate::eval::rows::{Rows, Vector, merge_equal};
 use mytsdb_go_regex::{RegexError, Replacer};
 use mytsdb_model::{LABEL_NAME, Labels};
-use mytsdb_promql_syntax::Call;
 use mytsdb_promql_syntax::quote;
 use std::collections::HashMap;
 
@@ -110,45 +106,77 @@ fn relabelled<'a>(
     if unique { Ok(rows) } else { Ok(Vector::Kept(merge_equal(context, rows.keep(context)?)?)) }
 }
 
-pub(super) fn replace<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let dst = label_name(string_arg(&call.args[1])?, "destination", "label_replace")?;
-    let replacement = String::from_utf8_lossy(string_arg(&call.args[2])?).into_owned();
-    let src = String::from_utf8_lossy(string_arg(&call.args[3])?).into_owned();
-    let pattern = String::from_utf8_lossy(string_arg(&call.args[4])?);
-    let replacer = Replacer::new(&pattern, &context.options.texts.pattern).map_err(|e| refused(&pattern, &e))?;
-    let inner = eval_vector(context, &call.args[0], grid)?;
-    // Few values of a label come many times.
-    let mut known: HashMap<String, Option<String>> = HashMap::new();
-    relabelled(context, inner, dst, |labels| {
-        let value = labels.get(&src).unwrap_or("");
-        if let Some(known) = known.get(value) {
-            return Ok(known.clone());
-        }
-        let new = replacer.expand(value, &replacement, VALUE_BYTES_MAX).map_err(|_| too_long("label_replace"))?;
-        if known.len() < KNOWN_VALUES_MAX {
-            known.insert(value.to_owned(), new.clone());
-        }
-        Ok(new)
-    })
-}
-
 /// Values of which the replacement is remembered.
 const KNOWN_VALUES_MAX: usize = 1 << 10;
 
-pub(super) fn join<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let dst = label_name(string_arg(&call.args[1])?, "destination", "label_join")?;
-    let separator = String::from_utf8_lossy(string_arg(&call.args[2])?).into_owned();
-    let mut sources = Vec::new();
-    for arg in &call.args[3..] {
-        sources.push(label_name(string_arg(arg)?, "source", "label_join")?);
+/// `label_replace` with its texts.
+pub(crate) struct Replace<'t> {
+    dst: &'t str,
+    replacement: String,
+    src: String,
+    replacer: Replacer,
+}
+
+impl<'t> Replace<'t> {
+    /// Reads the texts behind the vector.
+    pub fn new(context: &Context<'_>, texts: &[&'t [u8]]) -> Result<Self, EvalError> {
+        let [dst, replacement, src, pattern] = texts else { return Err(missing_texts("label_replace")) };
+        let dst = label_name(dst, "destination", "label_replace")?;
+        let replacement = String::from_utf8_lossy(replacement).into_owned();
+        let src = String::from_utf8_lossy(src).into_owned();
+        let pattern = String::from_utf8_lossy(pattern);
+        let replacer = Replacer::new(&pattern, &context.options.texts.pattern).map_err(|e| refused(&pattern, &e))?;
+        Ok(Self { dst, replacement, src, replacer })
     }
-    let inner = eval_vector(context, &call.args[0], grid)?;
-    relabelled(context, inner, dst, |labels| {
-        let values: Vec<&str> = sources.iter().map(|name| labels.get(name).unwrap_or("")).collect();
-        let made_bytes: usize = values.iter().map(|value| value.len() + separator.len()).sum();
-        if made_bytes > VALUE_BYTES_MAX {
-            return Err(too_long("label_join"));
-        }
-        Ok(Some(values.join(&separator)))
-    })
+
+    pub fn apply<'a>(self, context: &'a Context<'a>, vector: Vector<'a>) -> Result<Vector<'a>, EvalError> {
+        // Few values of a label come many times.
+        let mut known: HashMap<String, Option<String>> = HashMap::new();
+        relabelled(context, vector, self.dst, |labels| {
+            let value = labels.get(&self.src).unwrap_or("");
+            if let Some(known) = known.get(value) {
+                return Ok(known.clone());
+            }
+            let new = self.replacer.expand(value, &self.replacement, VALUE_BYTES_MAX);
+            let new = new.map_err(|_| too_long("label_replace"))?;
+            if known.len() < KNOWN_VALUES_MAX {
+                known.insert(value.to_owned(), new.clone());
+            }
+            Ok(new)
+        })
+    }
+}
+
+/// `label_join` with its texts.
+pub(crate) struct Join<'t> {
+    dst: &'t str,
+    separator: String,
+    sources: Vec<&'t str>,
+}
+
+impl<'t> Join<'t> {
+    /// Reads the texts behind the vector.
+    pub fn new(texts: &[&'t [u8]]) -> Result<Self, EvalError> {
+        let [dst, separator, sources @ ..] = texts else { return Err(missing_texts("label_join")) };
+        let dst = label_name(dst, "destination", "label_join")?;
+        let separator = String::from_utf8_lossy(separator).into_owned();
+        let sources = sources.iter().map(|source| label_name(source, "source", "label_join"));
+        Ok(Self { dst, separator, sources: sources.collect::<Result<_, _>>()? })
+    }
+
+    pub fn apply<'a>(self, context: &'a Context<'a>, vector: Vector<'a>) -> Result<Vector<'a>, EvalError> {
+        relabelled(context, vector, self.dst, |labels| {
+            let values: Vec<&str> = self.sources.iter().map(|name| labels.get(name).unwrap_or("")).collect();
+            let made_bytes: usize = values.iter().map(|value| value.len() + self.separator.len()).sum();
+            if made_bytes > VALUE_BYTES_MAX {
+                return Err(too_long("label_join"));
+            }
+            Ok(Some(values.join(&self.separator)))
+        })
+    }
+}
+
+/// The parser has seen to it that there are enough.
+fn missing_texts(function: &str) -> EvalError {
+    EvalError::Execution(format!("{function}() needs more texts"))
 }

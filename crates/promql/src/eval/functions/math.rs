@@ -2,10 +2,11 @@
 
 use crate::error::EvalError;
 use crate::eval::context::Context;
-use crate::eval::expr::{Scalar, eval_scalar, eval_vector, map_rows};
-use crate::eval::grid::Grid;
+use crate::eval::mapped::map_rows;
 use crate::eval::rows::Vector;
-use mytsdb_promql_syntax::Call;
+use crate::eval::scalar::Scalar;
+
+type Evaluated<'a> = Result<Vector<'a>, EvalError>;
 
 /// Go's `math.Max`: NaN wins over everything but `+Inf`.
 pub(crate) fn go_max(a: f64, b: f64) -> f64 {
@@ -51,31 +52,27 @@ pub(super) fn sign(v: f64) -> f64 {
     }
 }
 
-type Evaluated<'a> = Result<Vector<'a>, EvalError>;
-
-pub(super) fn clamp<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Evaluated<'a> {
-    let vector = eval_vector(context, &call.args[0], grid)?;
-    let [lower, upper] = [&call.args[1], &call.args[2]].map(|arg| eval_scalar(context, arg, grid));
-    let (lower, upper) = (lower?, upper?);
+/// Each float within two numbers of its step.
+pub(super) fn clamp<'a>(context: &'a Context<'a>, vector: Vector<'a>, numbers: Vec<Scalar>) -> Evaluated<'a> {
     bounded_by(context, vector, move |i, value| {
-        let (min, max) = (lower.at(i), upper.at(i));
+        let (min, max) = (numbers[0].at(i), numbers[1].at(i));
         (max >= min || max.is_nan() || min.is_nan()).then(|| go_max(min, go_min(max, value)))
     })
 }
 
-pub(super) fn clamp_max<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Evaluated<'a> {
-    let (vector, max) = (eval_vector(context, &call.args[0], grid)?, eval_scalar(context, &call.args[1], grid)?);
-    bounded_by(context, vector, move |i, value| Some(go_min(max.at(i), value)))
+/// Each float, at most the number of its step.
+pub(super) fn clamp_max<'a>(context: &'a Context<'a>, vector: Vector<'a>, numbers: Vec<Scalar>) -> Evaluated<'a> {
+    bounded_by(context, vector, move |i, value| Some(go_min(numbers[0].at(i), value)))
 }
 
-pub(super) fn clamp_min<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Evaluated<'a> {
-    let (vector, min) = (eval_vector(context, &call.args[0], grid)?, eval_scalar(context, &call.args[1], grid)?);
-    bounded_by(context, vector, move |i, value| Some(go_max(min.at(i), value)))
+/// Each float, at least the number of its step.
+pub(super) fn clamp_min<'a>(context: &'a Context<'a>, vector: Vector<'a>, numbers: Vec<Scalar>) -> Evaluated<'a> {
+    bounded_by(context, vector, move |i, value| Some(go_max(numbers[0].at(i), value)))
 }
 
-pub(super) fn round<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Evaluated<'a> {
-    let vector = eval_vector(context, &call.args[0], grid)?;
-    let to = call.args.get(1).map_or(Ok(Scalar::Constant(1.0)), |arg| eval_scalar(context, arg, grid))?;
+/// Each float, rounded to a multiple of the number of its step, or of 1.
+pub(super) fn round<'a>(context: &'a Context<'a>, vector: Vector<'a>, numbers: Vec<Scalar>) -> Evaluated<'a> {
+    let to = numbers.into_iter().next().unwrap_or(Scalar::Constant(1.0));
     bounded_by(context, vector, move |i, value| {
         // Division by the inverse is exact more often than multiplication.
         let inverse = 1.0 / to.at(i);
@@ -88,7 +85,7 @@ fn bounded_by<'a>(
     context: &'a Context<'a>,
     vector: Vector<'a>,
     bound: impl Fn(usize, f64) -> Option<f64> + Send + Sync + 'a,
-) -> Result<Vector<'a>, EvalError> {
+) -> Evaluated<'a> {
     map_rows(context, vector, true, move |cells, _, _| {
         cells.drop_histograms();
         for i in 0..cells.len() {

@@ -1,42 +1,38 @@
-//! Function calls, and what computes each function: the one place that tells the evaluator and the planner.
+//! Functions, and what computes each of them: the one place that tells the evaluator and the planner.
 
-mod absent;
+pub(crate) mod absent;
 mod columns;
 mod date;
 pub(crate) mod extended;
 mod histogram;
-mod histogram_quantile;
-mod info;
+pub(crate) mod histogram_quantile;
+pub(crate) mod info;
 mod integral;
-mod label;
+pub(crate) mod label;
 mod math;
 pub(crate) mod over_time;
 pub(crate) mod range;
 mod rate;
 mod sliding;
-mod sort;
+pub(crate) mod sort;
 
 pub(crate) use columns::KnownFactor;
 pub(crate) use math::go_max;
 
 use super::cells::{Cells, EMPTY, FLOAT, Row};
 use super::context::Context;
-use super::expr::{Scalar, eval_scalar, eval_vector, map_rows};
 use super::grid::Bounds;
 use super::grid::Grid;
-use super::groups::unique_without_names;
-use super::rows::{Vector, merge_equal};
-use super::selector::{SampleField, select_instant};
+use super::mapped::map_rows;
+use super::rows::Vector;
+use super::scalar::Scalar;
+use super::selector::SampleField;
 use crate::error::EvalError;
 use math::go_min;
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::Labels;
-use mytsdb_promql_syntax::{Call, Expr, Function as F};
+use mytsdb_promql_syntax::Function as F;
 use range::Kernel;
-use std::collections::HashSet;
-
-/// Evaluates a whole call.
-pub(crate) type Evaluate = for<'a> fn(&'a Context<'a>, &'a Call, Grid) -> Result<Vector<'a>, EvalError>;
 
 /// How the value of a call is found.
 #[derive(Clone, Copy)]
@@ -73,16 +69,40 @@ pub(crate) enum VectorCompute {
     Number,
     /// Window by window.
     Window(Kernel),
-    /// Cell by cell while rows are read.
-    Cells(Evaluate),
-    /// From all series, which are read one after the other and forgotten.
-    Series(Evaluate),
-    /// From rows that are kept.
-    Rows(Evaluate),
+    /// Each float and the numbers of its step.
+    Bounded(Bounded),
+    /// When samples were taken, or their series began.
+    SampleTime(SampleField),
+    /// From all series, which are read one after the other and forgotten; of windows or of cells.
+    Absent { windows: bool },
     /// From rows that are kept and grouped by the histogram they belong to.
-    Histograms(Evaluate),
+    Histograms(HistogramFunction),
+    /// From rows that are kept and the info series that match them.
+    Info,
     /// All labels at once; the rows pass.
-    Labels(Evaluate),
+    Labels(LabelFunction),
+    /// Rows that are kept, in the order of their floats.
+    Sort { descending: bool },
+    /// Rows that are kept, in the order of some labels.
+    SortByLabel { descending: bool },
+}
+
+/// A function of a vector and some scalars, cell by cell while rows are read.
+pub(crate) type Bounded = for<'a> fn(&'a Context<'a>, Vector<'a>, Vec<Scalar>) -> Result<Vector<'a>, EvalError>;
+
+/// Which function of whole histograms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HistogramFunction {
+    Fraction,
+    Quantile,
+    Quantiles,
+}
+
+/// Which function makes labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LabelFunction {
+    Join,
+    Replace,
 }
 
 fn seconds(ms: i64) -> f64 {
@@ -92,7 +112,10 @@ fn seconds(ms: i64) -> f64 {
 /// What computes `function`.
 pub(crate) fn compute(function: F) -> Compute {
     use ScalarCompute::{Only, Pair, Query, StepTime};
-    use VectorCompute::{Cells, Date, Elementwise, Figure, Histograms, Labels, Number, Rows, Series, Window};
+    use VectorCompute::{
+        Absent, Bounded, Date, Elementwise, Figure, Histograms, Info, Labels, Number, SampleTime, Sort, SortByLabel,
+        Window,
+    };
     let vector = match function {
         F::End => return Compute::Scalar(Query(|times| seconds(times.end_ms))),
         F::MaxOf => return Compute::Scalar(Pair(go_max)),
@@ -171,110 +194,58 @@ pub(crate) fn compute(function: F) -> Compute {
         F::TsOfMaxOverTime => Window(Kernel::TimeOfMax),
         F::TsOfMinOverTime => Window(Kernel::TimeOfMin),
 
-        F::Absent => Series(absent::absent),
-        F::AbsentOverTime => Series(absent::absent_over_time),
-        F::Clamp => Cells(math::clamp),
-        F::ClampMax => Cells(math::clamp_max),
-        F::ClampMin => Cells(math::clamp_min),
-        F::HistogramFraction => Histograms(histogram_quantile::fraction),
-        F::HistogramQuantile => Histograms(histogram_quantile::quantile),
-        F::HistogramQuantiles => Histograms(histogram_quantile::quantiles),
-        F::Info => Rows(info::info),
-        F::LabelJoin => Labels(label::join),
-        F::LabelReplace => Labels(label::replace),
-        F::Round => Cells(math::round),
-        F::Sort => Rows(|context, call, grid| sort::by_value(context, call, grid, false)),
-        F::SortByLabel => Rows(|context, call, grid| sort::by_label(context, call, grid, false)),
-        F::SortByLabelDesc => Rows(|context, call, grid| sort::by_label(context, call, grid, true)),
-        F::SortDesc => Rows(|context, call, grid| sort::by_value(context, call, grid, true)),
-        F::StartTimestamp => Cells(start_timestamp),
-        F::Timestamp => Cells(timestamp),
+        F::Absent => Absent { windows: false },
+        F::AbsentOverTime => Absent { windows: true },
+        F::Clamp => Bounded(math::clamp),
+        F::ClampMax => Bounded(math::clamp_max),
+        F::ClampMin => Bounded(math::clamp_min),
+        F::HistogramFraction => Histograms(HistogramFunction::Fraction),
+        F::HistogramQuantile => Histograms(HistogramFunction::Quantile),
+        F::HistogramQuantiles => Histograms(HistogramFunction::Quantiles),
+        F::Info => Info,
+        F::LabelJoin => Labels(LabelFunction::Join),
+        F::LabelReplace => Labels(LabelFunction::Replace),
+        F::Round => Bounded(math::round),
+        F::Sort => Sort { descending: false },
+        F::SortByLabel => SortByLabel { descending: false },
+        F::SortByLabelDesc => SortByLabel { descending: true },
+        F::SortDesc => Sort { descending: true },
+        F::StartTimestamp => SampleTime(SampleField::StartTimestamp),
+        F::Timestamp => SampleTime(SampleField::Timestamp),
         F::Vector => Number,
     };
     Compute::Vector(vector)
 }
 
-/// Where names are dropped at once, joins the rows of `vector` that became equal, if it is `nameless`.
-pub(crate) fn settle_names<'a>(context: &Context<'a>, vector: Vector<'a>) -> Result<Vector<'a>, EvalError> {
-    if context.options.delayed_name_removal {
-        return Ok(vector);
-    }
-    let unique = if context.options.optimise {
-        unique_without_names(context, &vector)?
-    } else {
-        let mut seen = HashSet::with_capacity(vector.len());
-        (0..vector.len()).all(|i| seen.insert(vector.labels(i)))
-    };
-    if unique { Ok(vector) } else { Ok(Vector::Kept(merge_equal(context, vector.keep(context)?)?)) }
+/// The time of each step, in seconds.
+pub(crate) fn step_times(grid: Grid) -> Scalar {
+    Scalar::Steps((0..grid.count).map(|i| grid.time(i) as f64 / 1000.0).collect())
 }
 
-/// Evaluates a call that gives a scalar.
-pub(crate) fn eval_scalar_call<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Scalar, EvalError> {
-    let Compute::Scalar(how) = compute(call.function) else { return Err(wrong_type(call)) };
-    Ok(match how {
-        ScalarCompute::Query(f) => Scalar::Constant(f(context.bounds)),
-        ScalarCompute::StepTime => Scalar::Steps((0..grid.count).map(|i| grid.time(i) as f64 / 1000.0).collect()),
-        ScalarCompute::Pair(f) => {
-            let (a, b) = (eval_scalar(context, &call.args[0], grid)?, eval_scalar(context, &call.args[1], grid)?);
-            a.zip(&b, grid.count, f)
+/// The float of the only series of each step, NaN where there are none or more.
+pub(crate) fn only<'a>(context: &'a Context<'a>, vector: &Vector<'a>, grid: Grid) -> Result<Scalar, EvalError> {
+    let mut values = vec![f64::NAN; grid.count];
+    let mut seen = vec![0u8; grid.count];
+    vector.each(context, |_, cells, _| {
+        for i in 0..cells.len() {
+            // Histograms do not count.
+            if cells.kinds[i] != FLOAT {
+                continue;
+            }
+            seen[i] = seen[i].saturating_add(1);
+            values[i] = if seen[i] == 1 { cells.values[i] } else { f64::NAN };
         }
-        ScalarCompute::Only => {
-            let mut values = vec![f64::NAN; grid.count];
-            let mut seen = vec![0u8; grid.count];
-            eval_vector(context, &call.args[0], grid)?.each(context, |_, cells, _| {
-                for i in 0..cells.len() {
-                    // Histograms do not count.
-                    if cells.kinds[i] != FLOAT {
-                        continue;
-                    }
-                    seen[i] = seen[i].saturating_add(1);
-                    values[i] = if seen[i] == 1 { cells.values[i] } else { f64::NAN };
-                }
-                Ok(())
-            })?;
-            Scalar::Steps(values)
-        }
-    })
+        Ok(())
+    })?;
+    Ok(Scalar::Steps(values))
 }
 
-/// Evaluates a call that gives an instant vector.
-pub(crate) fn eval_call<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let Compute::Vector(how) = compute(call.function) else { return Err(wrong_type(call)) };
-    match how {
-        VectorCompute::Elementwise(f) => each_float(context, &call.args[0], grid, f),
-        VectorCompute::Date(f) => match call.args.first() {
-            Some(arg) => each_float(context, arg, grid, f),
-            None => Ok(unlabelled(grid, |i| f(grid.time(i) as f64 / 1000.0))),
-        },
-        VectorCompute::Figure(f) => {
-            let vector = eval_vector(context, &call.args[0], grid)?;
-            map_rows(context, vector, true, move |cells, _, _| histogram::summarise(cells, f))
-        }
-        VectorCompute::Number => {
-            let scalar = eval_scalar(context, &call.args[0], grid)?;
-            Ok(unlabelled(grid, |i| scalar.at(i)))
-        }
-        VectorCompute::Window(kernel) => range::eval_range_function(context, call, grid, kernel),
-        VectorCompute::Cells(evaluate)
-        | VectorCompute::Series(evaluate)
-        | VectorCompute::Rows(evaluate)
-        | VectorCompute::Histograms(evaluate)
-        | VectorCompute::Labels(evaluate) => evaluate(context, call, grid),
-    }
-}
-
-/// The parser has seen to it that calls have the type that is wanted.
-fn wrong_type(call: &Call) -> EvalError {
-    EvalError::execution(format!("{} has a value of another type", call.function.name()))
-}
-
-fn each_float<'a>(
+/// What `f` makes of each float.
+pub(crate) fn each_float<'a>(
     context: &'a Context<'a>,
-    arg: &'a Expr,
-    grid: Grid,
+    vector: Vector<'a>,
     f: fn(f64) -> f64,
 ) -> Result<Vector<'a>, EvalError> {
-    let vector = eval_vector(context, arg, grid)?;
     map_rows(context, vector, true, move |cells, _, _| {
         cells.drop_histograms();
         for value in &mut cells.values {
@@ -283,28 +254,38 @@ fn each_float<'a>(
     })
 }
 
+/// What `f` makes of each histogram.
+pub(crate) fn each_histogram<'a>(
+    context: &'a Context<'a>,
+    vector: Vector<'a>,
+    f: fn(&FloatHistogram) -> f64,
+) -> Result<Vector<'a>, EvalError> {
+    map_rows(context, vector, true, move |cells, _, _| histogram::summarise(cells, f))
+}
+
 /// One series without labels.
-fn unlabelled<'a>(grid: Grid, value: impl Fn(usize) -> f64) -> Vector<'a> {
+pub(crate) fn unlabelled<'a>(grid: Grid, value: impl Fn(usize) -> f64) -> Vector<'a> {
     let mut cells = Cells::empty(grid.count);
     (0..grid.count).for_each(|i| cells.set(i, value(i)));
     Vector::Kept(vec![Row { labels: Labels::empty(), drop_name: false, cells }])
 }
 
-fn start_timestamp<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    match call.args[0].unwrap_parens() {
-        Expr::Vector(selector) => sample_field(context, selector, grid, SampleField::StartTimestamp),
-        other => {
-            eval_vector(context, other, grid)?.each(context, |_, _, _| Ok(()))?;
-            Ok(Vector::none())
-        }
-    }
+/// Rows of the times of samples, without their names.
+pub(crate) fn sample_times<'a>(context: &'a Context<'a>, selected: Vector<'a>) -> Result<Vector<'a>, EvalError> {
+    map_rows(context, selected, true, |_, _, _| {})
 }
 
-fn timestamp<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    if let Expr::Vector(selector) = call.args[0].unwrap_parens() {
-        return sample_field(context, selector, grid, SampleField::Timestamp);
+/// `timestamp` or `start_timestamp` of what no selector gives: the time of the step, or nothing.
+pub(crate) fn computed_times<'a>(
+    context: &'a Context<'a>,
+    field: SampleField,
+    vector: Vector<'a>,
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
+    if field == SampleField::StartTimestamp {
+        vector.each(context, |_, _, _| Ok(()))?;
+        return Ok(Vector::none());
     }
-    let vector = eval_vector(context, &call.args[0], grid)?;
     map_rows(context, vector, true, move |cells, _, _| {
         for i in 0..cells.len() {
             if cells.kinds[i] != EMPTY {
@@ -313,22 +294,4 @@ fn timestamp<'a>(context: &'a Context<'a>, call: &'a Call, grid: Grid) -> Result
         }
         cells.histograms.clear();
     })
-}
-
-fn sample_field<'a>(
-    context: &'a Context<'a>,
-    selector: &mytsdb_promql_syntax::VectorSelector,
-    grid: Grid,
-    field: SampleField,
-) -> Result<Vector<'a>, EvalError> {
-    let rows = select_instant(context, selector, grid, field)?;
-    map_rows(context, rows, true, |_, _, _| {})
-}
-
-/// The text of a string argument.
-pub(super) fn string_arg(expr: &Expr) -> Result<&[u8], EvalError> {
-    match expr.unwrap_parens() {
-        Expr::String(text) => Ok(&text.value),
-        _ => Err(EvalError::execution("expected a string literal")),
-    }
 }

@@ -8,20 +8,21 @@ use super::over_time::{
 };
 use super::{extended, rate, sliding};
 use crate::error::EvalError;
+use crate::eval::buffers::KernelBuffers;
 use crate::eval::cells::{Cell, Cells, EMPTY};
 use crate::eval::context::{Context, Scratch};
-use crate::eval::expr::{Scalar, eval_scalar};
-use crate::eval::grid::Grid;
+use crate::eval::mapped::settle_names;
+use crate::eval::range_vector::RangeVector;
 use crate::eval::remarks;
 use crate::eval::rows::{Rows, Vector};
-use crate::eval::selector::range_vector;
-use crate::eval::window::{Extension, RangeVector, Remarks};
-use crate::eval::window_table::{KernelBuffers, TABLE_SAMPLES_MAX, WindowTables, Windows};
+use crate::eval::scalar::Scalar;
+use crate::eval::window::{Extension, Remarks};
+use crate::eval::window_table::{TABLE_SAMPLES_MAX, WindowTables, Windows};
 use crate::names::is_counter_name;
 use crate::storage::SeriesSet;
 use mytsdb_columns::Columns;
 use mytsdb_model::Labels;
-use mytsdb_promql_syntax::{Call, Function, FunctionRow, LabelUse, PosRange};
+use mytsdb_promql_syntax::{Function, LabelUse, PosRange};
 use std::sync::Arc;
 
 /// Which kernel runs over the windows.
@@ -53,29 +54,37 @@ pub(crate) enum Kernel {
     TimeOfMin,
 }
 
-/// Evaluates a call of a function of windows.
-pub(super) fn eval_range_function<'a>(
-    context: &'a Context<'a>,
-    call: &'a Call,
-    grid: Grid,
-    kernel: Kernel,
-) -> Result<Vector<'a>, EvalError> {
-    let matrix_index = usize::from(kernel == Kernel::Quantile);
-    let mut vector = range_vector(context, &call.args[matrix_index], grid)?;
-    if kernel == Kernel::Quantile {
-        // Whatever is remarked is shown at the parameter.
-        vector.pos = call.args[0].pos();
+/// A function of windows.
+#[derive(Clone, Copy)]
+pub(crate) struct WindowFunction {
+    pub kernel: Kernel,
+    pub function: Function,
+    /// Place of the first number in the query.
+    pub parameter: Option<PosRange>,
+}
+
+impl WindowFunction {
+    /// Which argument is the range vector.
+    pub fn range_index(kernel: Kernel) -> usize {
+        usize::from(kernel == Kernel::Quantile)
     }
-    let mut scalars = Vec::new();
-    for (i, arg) in call.args.iter().enumerate() {
-        if i != matrix_index {
-            scalars.push(eval_scalar(context, arg, grid)?);
-        }
+}
+
+/// Computes each window of `vector` with the numbers of its step.
+pub(crate) fn each_window<'a>(
+    context: &'a Context<'a>,
+    WindowFunction { kernel, function, parameter }: WindowFunction,
+    mut vector: RangeVector<'a>,
+    scalars: Vec<Scalar>,
+) -> Result<Vector<'a>, EvalError> {
+    if let (Kernel::Quantile, Some(parameter)) = (kernel, parameter) {
+        // Whatever is remarked is shown at the parameter.
+        vector.pos = parameter;
     }
     if kernel == Kernel::DoubleExponential {
         check_factors(context, &vector, &scalars)?;
     }
-    let row = call.function.row();
+    let row = function.row();
     let keeps_name = row.labels == LabelUse::Keeps;
     let delayed = context.options.delayed_name_removal;
     // Series that had no names before were told apart without.
@@ -84,10 +93,9 @@ pub(super) fn eval_range_function<'a>(
     let metric = one_name.then(|| vector.samples.labels(0).metric_name().to_owned());
     let doubts_counters = row.wants_counter && !metric.as_deref().is_some_and(is_counter_name);
     let optimise = context.options.optimise;
-    let parameter = call.args.iter().enumerate().find(|(i, _)| *i != matrix_index).map(|(_, arg)| arg.pos());
     let rows = RangeRows { vector, kernel, scalars, parameter, metric, doubts_counters, keeps_name, delayed, optimise };
     let rows = Vector::Lazy(Box::new(rows));
-    if settled { Ok(rows) } else { super::settle_names(context, rows) }
+    if settled { Ok(rows) } else { settle_names(context, rows) }
 }
 
 /// Refuses factors that are not between 0 and 1, at the first step at which a series has samples.
@@ -122,21 +130,6 @@ fn check_factors(context: &Context<'_>, vector: &RangeVector<'_>, scalars: &[Sca
         }
     }
     Ok(())
-}
-
-/// Refuses `anchored` and `smoothed` where they have no meaning.
-pub(crate) fn check_extension(function: Function, anchored: bool, smoothed: bool) -> Result<(), EvalError> {
-    let (word, allows): (_, fn(&FunctionRow) -> bool) = match (anchored, smoothed) {
-        (true, _) => ("anchored", |row| row.anchored),
-        (_, true) => ("smoothed", |row| row.smoothed),
-        _ => return Ok(()),
-    };
-    if allows(function.row()) {
-        return Ok(());
-    }
-    let allowed: Vec<&str> = Function::ALL.iter().filter(|f| allows(f.row())).map(|f| f.name()).collect();
-    let (allowed, name) = (allowed.join(", "), function.name());
-    Err(EvalError::Execution(format!("{word} modifier can only be used with: {allowed} - not with {name}")))
 }
 
 struct RangeRows<'a> {

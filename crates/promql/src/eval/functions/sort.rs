@@ -1,34 +1,42 @@
 //! `sort` and its variants, which only the order of an instant result can show.
 
-use super::string_arg;
 use crate::error::EvalError;
 use crate::eval::cells::FLOAT;
 use crate::eval::context::Context;
-use crate::eval::expr::eval_vector;
 use crate::eval::grid::Grid;
 use crate::eval::ranks;
 use crate::eval::remarks;
 use crate::eval::rows::{Vector, arrange, sorted};
-use crate::plan::is_pinned;
 use mytsdb_model::Labels;
-use mytsdb_promql_syntax::Call;
+use mytsdb_promql_syntax::PosRange;
 use std::cmp::Ordering;
 
-/// A remark if the order is lost, unless all is pinned to one time.
-fn note_range_query(context: &Context<'_>, call: &Call) {
-    if !context.instant && !is_pinned(&call.args[0], false) {
-        context.annotate(|a| remarks::sort_in_range_query(a, call.pos));
+/// Where a sort stands, and whether all that it sorts is pinned to one time.
+#[derive(Clone, Copy)]
+pub(crate) struct Sorted {
+    pub descending: bool,
+    pub pinned: bool,
+    pub pos: PosRange,
+}
+
+impl Sorted {
+    /// A remark if the order is lost.
+    fn note_range_query(self, context: &Context<'_>) {
+        if !context.instant && !self.pinned {
+            context.annotate(|a| remarks::sort_in_range_query(a, self.pos));
+        }
     }
 }
 
-pub(super) fn by_value<'a>(
+/// `sort` and `sort_desc`.
+pub(crate) fn by_value<'a>(
     context: &'a Context<'a>,
-    call: &'a Call,
+    sort: Sorted,
+    vector: Vector<'a>,
     grid: Grid,
-    descending: bool,
 ) -> Result<Vector<'a>, EvalError> {
-    let mut rows = eval_vector(context, &call.args[0], grid)?.keep(context)?;
-    note_range_query(context, call);
+    let mut rows = vector.keep(context)?;
+    sort.note_range_query(context);
     if context.any_histograms(&rows)? {
         for row in &mut rows {
             row.cells.drop_histograms();
@@ -38,7 +46,7 @@ pub(super) fn by_value<'a>(
     if grid.count == 1 && context.instant {
         debug_assert!(rows.iter().all(|row| row.cells.kinds[0] == FLOAT));
         let mut ranked: Vec<_> = rows.iter().enumerate().map(|(at, row)| (row.cells.values[0], at as u32)).collect();
-        ranks::sort_until(&mut ranked, descending, &|| context.cancel.check().is_err());
+        ranks::sort_until(&mut ranked, sort.descending, &|| context.cancel.check().is_err());
         let order = ranked.into_iter().map(|(_, at)| at).collect();
         context.stoppable(|looks| arrange(looks, &mut rows, order))?;
     }
@@ -118,25 +126,22 @@ fn merge_sorted(
     Ok(order)
 }
 
-pub(super) fn by_label<'a>(
+/// `sort_by_label` and `sort_by_label_desc`, by the labels `names`.
+pub(crate) fn by_label<'a>(
     context: &'a Context<'a>,
-    call: &'a Call,
-    grid: Grid,
-    descending: bool,
+    sort: Sorted,
+    vector: Vector<'a>,
+    names: &[String],
 ) -> Result<Vector<'a>, EvalError> {
-    let mut names = Vec::new();
-    for arg in &call.args[1..] {
-        names.push(String::from_utf8_lossy(string_arg(arg)?).into_owned());
-    }
-    let mut rows = eval_vector(context, &call.args[0], grid)?.keep(context)?;
-    note_range_query(context, call);
+    let mut rows = vector.keep(context)?;
+    sort.note_range_query(context);
     let compare = |a: &Labels, b: &Labels| {
         let order = names
             .iter()
             .map(|name| natural(a.get(name).unwrap_or(""), b.get(name).unwrap_or("")))
             .find(|&order| order != Ordering::Equal)
             .unwrap_or_else(|| a.cmp(b));
-        if descending { order.reverse() } else { order }
+        if sort.descending { order.reverse() } else { order }
     };
     if rows.iter().any(|row| names.iter().any(|name| row.labels.get(name).is_some_and(overflows))) {
         let check = || context.cancel.check();

@@ -1,21 +1,21 @@
 //! What is settled before an evaluation: computed durations, `@ start()`, and where modifiers are allowed.
 
-use super::functions::range::check_extension;
-use super::grid::Bounds;
-use super::selector::subquery_span;
 use crate::error::EvalError;
+use crate::eval::grid::Bounds;
+use crate::eval::selector::subquery_span;
 use mytsdb_model::TimeRange;
 use mytsdb_promql_syntax::PosRange;
 use mytsdb_promql_syntax::{
-    AggregateOp, AtBound, BinaryOp, BucketUse, DurationExpr, DurationOp, DurationOperation, Expr, VectorSelector,
+    AggregateOp, AtBound, BinaryOp, BucketUse, DurationExpr, DurationOp, DurationOperation, Expr, Function,
+    FunctionRow, VectorSelector,
 };
 use std::collections::HashSet;
 
 /// Times of queries lie between this and its negative.
-pub(super) const TIME_MS_MAX: i64 = 1 << 60;
+pub(crate) const TIME_MS_MAX: i64 = 1 << 60;
 
 /// The expression with every duration and time settled.
-pub(super) fn prepare(expr: &Expr, bounds: Bounds, default_step_ms: i64) -> Result<Expr, EvalError> {
+pub(crate) fn prepare(expr: &Expr, bounds: Bounds, default_step_ms: i64) -> Result<Expr, EvalError> {
     let mut expr = expr.clone();
     let mut error = None;
     expr.walk_mut(&mut |node| {
@@ -145,10 +145,25 @@ fn check_extensions(expr: &Expr, span: TimeRange, default_step_ms: i64) -> Resul
     Ok(())
 }
 
+/// Refuses `anchored` and `smoothed` where they have no meaning.
+fn check_extension(function: Function, anchored: bool, smoothed: bool) -> Result<(), EvalError> {
+    let (word, allows): (_, fn(&FunctionRow) -> bool) = match (anchored, smoothed) {
+        (true, _) => ("anchored", |row| row.anchored),
+        (_, true) => ("smoothed", |row| row.smoothed),
+        _ => return Ok(()),
+    };
+    if allows(function.row()) {
+        return Ok(());
+    }
+    let allowed: Vec<&str> = Function::ALL.iter().filter(|f| allows(f.row())).map(|f| f.name()).collect();
+    let (allowed, name) = (allowed.join(", "), function.name());
+    Err(EvalError::Execution(format!("{word} modifier can only be used with: {allowed} - not with {name}")))
+}
+
 /// Places of the selectors of which only counts and sums of histograms are looked at.
 ///
 /// There Prometheus decodes histograms without buckets and, as resets could not be found later, notes them in the hints.
-pub(super) fn summarised_selectors(expr: &Expr) -> HashSet<PosRange> {
+pub(crate) fn summarised_selectors(expr: &Expr) -> HashSet<PosRange> {
     let mut out = HashSet::new();
     let mut next = vec![(expr, false)];
     while let Some((expr, summarised)) = next.pop() {
