@@ -16,7 +16,8 @@ pub(crate) fn compare(question: &Question, ours: &[u8], theirs: &[u8], tolerance
     }
 }
 
-fn data(body: &[u8]) -> Result<Value> {
+/// What a successful answer holds.
+pub(crate) fn data(body: &[u8]) -> Result<Value> {
     let mut answer: Value = serde_json::from_slice(body)?;
     ensure!(answer["status"] == "success", "{answer}");
     Ok(answer["data"].take())
@@ -52,14 +53,17 @@ fn read(body: &[u8]) -> Result<Answer> {
 }
 
 fn point(pair: &Value) -> Result<(f64, f64)> {
-    let value = pair[1].as_str().context("a value")?;
-    let value = match value {
+    Ok((pair[0].as_f64().context("a time")?, number(&pair[1])?))
+}
+
+/// A number as answers have it, in a string.
+pub(crate) fn number(value: &Value) -> Result<f64> {
+    Ok(match value.as_str().context("a value")? {
         "+Inf" => f64::INFINITY,
         "-Inf" => f64::NEG_INFINITY,
         "NaN" => f64::NAN,
         other => other.parse()?,
-    };
-    Ok((pair[0].as_f64().context("a time")?, value))
+    })
 }
 
 /// The values of each time, sorted, without the series they belong to: of equal values any may be among the ten best.

@@ -1,8 +1,9 @@
 //! Ingest: OTLP/gRPC points a second, acknowledged, into a server on the same machine.
 
 use crate::load::{self, Load};
-use crate::process::{Folder, Process, free_address, mytsdb_arguments};
+use crate::process::{Folder, Process, default_server, free_address, mytsdb_arguments};
 use crate::raw_codec::RawCodec;
+use crate::target::EXPORT;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use tonic::transport::Channel;
 
-const EXPORT: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 /// Time between two rounds of samples, as a scrape would have it.
 const STEP_MS: i64 = 15_000;
 
@@ -19,7 +19,7 @@ const STEP_MS: i64 = 15_000;
 #[derive(Debug, Args)]
 pub(crate) struct IngestArgs {
     /// Server to start
-    #[arg(long, default_value = "target/release/mytsdb")]
+    #[arg(long, default_value_os_t = default_server())]
     server: PathBuf,
     /// Series
     #[arg(long, default_value_t = 100_000)]
@@ -57,7 +57,7 @@ struct Server {
 impl Server {
     fn start(args: &IngestArgs, data_dir: &Path) -> Result<Self> {
         let (http, grpc) = (free_address()?, free_address()?);
-        let arguments = mytsdb_arguments(data_dir, &http, &grpc, &args.durability);
+        let arguments = mytsdb_arguments(data_dir, &http, &grpc, &args.durability, 0);
         let process = Process::start(&args.server, &arguments, &format!("http://{http}/-/ready"))?;
         Ok(Self { process, http, grpc })
     }

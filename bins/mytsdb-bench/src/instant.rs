@@ -1,5 +1,6 @@
 //! An instant query over every series of a large head.
 
+use crate::process::default_server;
 use crate::target::Target;
 use crate::template::{Template, attribute, marked_point, request};
 use anyhow::{Context, Result, ensure};
@@ -14,7 +15,7 @@ use std::time::SystemTime;
 #[derive(Debug, Args)]
 pub(crate) struct InstantArgs {
     /// mytsdb
-    #[arg(long, default_value = "target/release/mytsdb")]
+    #[arg(long, default_value_os_t = default_server())]
     server: PathBuf,
     /// Series of the metric
     #[arg(long, default_value_t = 1_000_000)]
@@ -88,11 +89,11 @@ pub(crate) fn run(args: &InstantArgs) -> Result<()> {
         println!("{} {took_ms:.1} ms", if run == 0 { "first" } else { "run  " });
         times_ms.extend((run > 0).then_some(took_ms));
         if run == 0 {
-            cpu_s = target.process.usage()?.0;
+            cpu_s = target.usage()?.0;
         }
     }
     times_ms.sort_by(f64::total_cmp);
-    let (cpu_after_s, rss) = target.process.usage()?;
+    let (cpu_after_s, rss) = target.usage()?;
     println!(
         "{query}: {} series, median {:.1} ms, server CPU {:.1} ms a query, memory {:.0} MB",
         args.series,

@@ -3,6 +3,7 @@
 mod answers;
 mod ingest;
 mod instant;
+mod k8s;
 mod load;
 mod process;
 mod query;
@@ -13,6 +14,7 @@ mod target;
 mod template;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -32,16 +34,29 @@ enum Command {
     Ingest(ingest::IngestArgs),
     /// An instant query over a million series that are all in the head, over HTTP
     Instant(instant::InstantArgs),
+    /// A Kubernetes cluster that is scraped, and 49 queries of its dashboards, at once; what is acknowledged is looked for
+    /// after a kill -9, and every answer is checked against a model
+    K8s(k8s::K8sArgs),
     /// Range and instant queries over HTTP, side by side with Prometheus and VictoriaMetrics on the same data
     Query(query::QueryArgs),
 }
 
-fn main() -> anyhow::Result<()> {
-    let command = Cli::parse().command;
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
     process::end_all_on_signal()?;
     match command {
         Command::Ingest(args) => ingest::run(&args),
         Command::Instant(args) => instant::run(&args),
+        Command::K8s(args) => k8s::run(&args),
         Command::Query(args) => query::run(&args),
     }
 }

@@ -59,6 +59,9 @@ fn end(child: &mut Child) {
 pub(crate) struct Process {
     child: Arc<Mutex<Child>>,
     id: u32,
+    program: PathBuf,
+    arguments: Vec<String>,
+    ready_url: String,
 }
 
 impl Process {
@@ -72,15 +75,40 @@ impl Process {
             .spawn()
             .with_context(|| format!("start {}", program.display()))?;
         let id = child.id();
-        let process = Self { child: Arc::new(Mutex::new(child)), id };
+        let process = Self {
+            child: Arc::new(Mutex::new(child)),
+            id,
+            program: program.to_owned(),
+            arguments: arguments.to_vec(),
+            ready_url: ready_url.to_owned(),
+        };
         started.children.push(Arc::clone(&process.child));
         drop(started);
         let deadline = Instant::now() + Duration::from_mins(1);
         while ureq::get(ready_url).call().is_err() {
             ensure!(Instant::now() < deadline, "{} is not ready after 60 s", program.display());
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(2));
         }
         Ok(process)
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub(crate) fn kill(&self) {
+        end(&mut lock(&self.child));
+    }
+
+    /// Starts the same again after [`Process::kill`]; returns it, and how long it took to be ready.
+    pub(crate) fn start_again(&self) -> Result<(Self, Duration)> {
+        let begun = Instant::now();
+        Ok((Self::start(&self.program, &self.arguments, &self.ready_url)?, begun.elapsed()))
+    }
+
+    /// The first line that the program prints about its version.
+    pub(crate) fn version(&self) -> Result<String> {
+        let output = Command::new(&self.program).arg("--version").output().context("ask for its version")?;
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        Ok(text.lines().next().unwrap_or_default().trim().to_owned())
     }
 
     /// CPU seconds so far, user and system, and resident bytes now.
@@ -121,6 +149,24 @@ pub(crate) fn free_address() -> Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
+/// mytsdb beside this program, where cargo puts it.
+pub(crate) fn default_server() -> PathBuf {
+    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("mytsdb")));
+    beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from("target/release/mytsdb"))
+}
+
+/// Bytes of all files below a folder.
+pub(crate) fn folder_bytes(path: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in std::fs::read_dir(path).with_context(|| path.display().to_string())? {
+        let entry = entry?;
+        // What a server deletes meanwhile takes no room.
+        let Ok(metadata) = entry.metadata() else { continue };
+        sum += if metadata.is_dir() { folder_bytes(&entry.path()).unwrap_or(0) } else { metadata.len() };
+    }
+    Ok(sum)
+}
+
 /// A folder that goes with its value.
 pub(crate) struct Folder(PathBuf);
 
@@ -146,8 +192,15 @@ impl Drop for Folder {
     }
 }
 
-/// Command line of mytsdb for a benchmark: no metrics of its own, no log.
-pub(crate) fn mytsdb_arguments(data_dir: &Path, http: &str, grpc: &str, durability: &str) -> Vec<String> {
+/// Command line of mytsdb for a benchmark: metrics of its own at every so many seconds, or none; no log.
+pub(crate) fn mytsdb_arguments(
+    data_dir: &Path,
+    http: &str,
+    grpc: &str,
+    durability: &str,
+    self_metrics_s: u64,
+) -> Vec<String> {
+    let self_metrics = if self_metrics_s == 0 { "0".to_owned() } else { format!("{self_metrics_s}s") };
     let data_dir = data_dir.display().to_string();
     let pairs = [
         ("--data-dir", data_dir.as_str()),
@@ -155,7 +208,7 @@ pub(crate) fn mytsdb_arguments(data_dir: &Path, http: &str, grpc: &str, durabili
         ("--otlp-grpc-listen", grpc),
         ("--otlp-http-listen", "127.0.0.1:0"),
         ("--durability", durability),
-        ("--self-metrics-interval", "0"),
+        ("--self-metrics-interval", self_metrics.as_str()),
         ("--log", "warn"),
     ];
     let flags = pairs.iter().flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()]);

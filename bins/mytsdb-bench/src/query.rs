@@ -1,6 +1,7 @@
 //! Queries over HTTP against mytsdb and its peers on the same data; the answers are compared with Prometheus'.
 
 use crate::answers::compare;
+use crate::process::default_server;
 use crate::query_data::Fleet;
 use crate::questions::{QUESTIONS, Question};
 use crate::target::Target;
@@ -13,7 +14,7 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
     /// mytsdb
-    #[arg(long, default_value = "target/release/mytsdb")]
+    #[arg(long, default_value_os_t = default_server())]
     server: PathBuf,
     /// Prometheus; without it there is nobody to compare with
     #[arg(long)]
@@ -97,9 +98,9 @@ fn load(args: &QueryArgs, targets: &[Target], end_ms: i64) -> Result<()> {
 }
 
 fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s: i64) -> Result<()> {
-    let resting: Vec<u64> = targets.iter().map(|t| Ok(t.process.usage()?.1)).collect::<Result<_>>()?;
+    let resting: Vec<u64> = targets.iter().map(|t| Ok(t.usage()?.1)).collect::<Result<_>>()?;
     for target in targets.iter() {
-        target.process.reset_peak()?;
+        target.process()?.reset_peak()?;
     }
     let mut columns = columns(targets);
     let mut header = vec![format!("{:<22}", "median ms")];
@@ -143,7 +144,7 @@ fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s:
     print_medians("median ratio", columns.iter_mut().map(|column| &mut column.ratios));
     print_medians("median ratio, core", columns.iter_mut().map(|column| &mut column.core_ratios));
     for (target, resting) in targets.iter().zip(resting) {
-        let extra = target.process.peak_bytes()?.saturating_sub(resting);
+        let extra = target.process()?.peak_bytes()?.saturating_sub(resting);
         println!("{:<12} RSS {:>6} MB at rest, {:>6} MB more while asked", target.name, resting >> 20, extra >> 20);
     }
     if wrong > 0 {

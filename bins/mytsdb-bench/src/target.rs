@@ -1,6 +1,6 @@
 //! What a query benchmark talks to: a server, its way in, and its way out.
 
-use crate::process::{Folder, Process, free_address, mytsdb_arguments};
+use crate::process::{Folder, Process, folder_bytes, free_address, mytsdb_arguments};
 use crate::raw_codec::RawCodec;
 use anyhow::{Context, Result, ensure};
 use std::io::Read;
@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tonic::transport::Channel;
 
-const EXPORT: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+/// The method that takes OTLP over gRPC.
+pub(crate) const EXPORT: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
 /// How samples get in.
 enum Intake {
@@ -19,20 +20,27 @@ enum Intake {
 /// A server under test.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
-    pub(crate) process: Process,
+    /// Nothing for a server that somebody else started.
+    process: Option<Process>,
     /// Added to every query.
     parameters: Vec<(&'static str, &'static str)>,
     http: String,
     intake: Intake,
     agent: ureq::Agent,
-    _folder: Folder,
+    folder: Option<Folder>,
 }
 
 impl Target {
+    /// A fresh mytsdb that stores no metrics of its own.
     pub(crate) fn mytsdb(program: &Path) -> Result<Self> {
+        Self::mytsdb_with(program, "fsync", 0)
+    }
+
+    /// A fresh mytsdb with a durability, which stores its own metrics at every so many seconds, or never.
+    pub(crate) fn mytsdb_with(program: &Path, durability: &str, self_metrics_s: u64) -> Result<Self> {
         let (http, grpc) = (free_address()?, free_address()?);
         let folder = Folder::new("mytsdb")?;
-        let arguments = mytsdb_arguments(folder.path(), &http, &grpc, "fsync");
+        let arguments = mytsdb_arguments(folder.path(), &http, &grpc, durability, self_metrics_s);
         let process = Process::start(program, &arguments, &format!("http://{http}/-/ready"))?;
         Ok(Self::new("mytsdb", process, http, Intake::Grpc(grpc), folder))
     }
@@ -47,6 +55,7 @@ impl Target {
             format!("--storage.tsdb.path={}", folder.path().join("data").display()),
             format!("--web.listen-address={http}"),
             "--web.enable-otlp-receiver".to_owned(),
+            "--web.enable-remote-write-receiver".to_owned(),
             "--storage.tsdb.retention.time=100y".to_owned(),
             "--query.max-samples=500000000".to_owned(),
         ];
@@ -70,9 +79,74 @@ impl Target {
         Ok(Self::new("victoria", process, http, intake, folder))
     }
 
+    /// A server that runs already, at `HOST:PORT`; OTLP/gRPC goes to another address, if it is given.
+    pub(crate) fn running(http: &str, grpc: Option<&str>) -> Self {
+        let intake = match grpc {
+            Some(grpc) => Intake::Grpc(grpc.to_owned()),
+            None => Intake::Http(format!("http://{http}/api/v1/otlp/v1/metrics")),
+        };
+        Self::make("server", None, http.to_owned(), intake, None)
+    }
+
     fn new(name: &'static str, process: Process, http: String, intake: Intake, folder: Folder) -> Self {
+        Self::make(name, Some(process), http, intake, Some(folder))
+    }
+
+    fn make(
+        name: &'static str,
+        process: Option<Process>,
+        http: String,
+        intake: Intake,
+        folder: Option<Folder>,
+    ) -> Self {
         let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_mins(2))).build().into();
-        Self { name, process, parameters: Vec::new(), http, intake, agent, _folder: folder }
+        Self { name, process, parameters: Vec::new(), http, intake, agent, folder }
+    }
+
+    /// The server's process, if this program started it.
+    pub(crate) fn process(&self) -> Result<&Process> {
+        self.process.as_ref().context("the server was started by somebody else")
+    }
+
+    /// CPU seconds so far and resident bytes now.
+    pub(crate) fn usage(&self) -> Result<(f64, u64)> {
+        self.process()?.usage()
+    }
+
+    /// Bytes of the server's files.
+    pub(crate) fn disk_bytes(&self) -> Result<u64> {
+        folder_bytes(self.folder.as_ref().context("the server's folder is not known")?.path())
+    }
+
+    /// Kills the server in the middle of what it does and starts it again; returns how long it took to be ready.
+    pub(crate) fn kill_and_start_again(&mut self) -> Result<Duration> {
+        self.process()?.kill();
+        let (process, took) = self.process()?.start_again()?;
+        self.process = Some(process);
+        Ok(took)
+    }
+
+    /// Address of OTLP/gRPC, if it has one.
+    pub(crate) fn grpc(&self) -> Option<&str> {
+        match &self.intake {
+            Intake::Grpc(address) => Some(address),
+            Intake::Http(_) => None,
+        }
+    }
+
+    /// Address of queries and of remote write.
+    pub(crate) fn http(&self) -> &str {
+        &self.http
+    }
+
+    /// Where OTLP/HTTP goes to, without the host.
+    pub(crate) fn otlp_path(&self) -> &'static str {
+        if self.name == "victoria" { "/opentelemetry/v1/metrics" } else { "/api/v1/otlp/v1/metrics" }
+    }
+
+    /// Sends queries to another address from here on.
+    pub(crate) fn ask_at(&mut self, address: String) {
+        self.http = address;
     }
 
     /// Adds a parameter to every query from here on, or takes it away again.
