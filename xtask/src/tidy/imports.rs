@@ -14,9 +14,6 @@ use super::{File, Finding};
 /// Files in a circle above which the circle is refused.
 const CIRCLE_FILES_MAX: usize = 5;
 
-/// Crates that have larger circles, and how many files are in these. A number here may only fall.
-const KNOWN: [(&str, usize); 0] = [];
-
 /// Parts of crates, each a folder of `src`: crate, part, other parts that it may import.
 const PARTS: [(&str, &str, &[&str]); 5] = [
     ("engine", "log", &[]),
@@ -28,7 +25,13 @@ const PARTS: [(&str, &str, &[&str]); 5] = [
 
 /// Finds the circles of more than [`CIRCLE_FILES_MAX`] files.
 pub(super) fn circles(files: &[File]) -> Vec<Finding> {
-    circles_beside(files, &KNOWN)
+    let mut findings = Vec::new();
+    for (folder, files) in crates(files) {
+        let circles = Crate::new(&files).circles();
+        let large = circles.iter().filter(|circle| circle.len() > CIRCLE_FILES_MAX);
+        findings.extend(large.map(|circle| circle_finding(folder, circle)));
+    }
+    findings
 }
 
 /// Finds imports of a part of a crate by another one that may not.
@@ -75,26 +78,8 @@ fn name_of(folder: &str) -> &str {
     folder.rsplit('/').next().unwrap_or(folder)
 }
 
-pub(super) fn circles_beside(files: &[File], known: &[(&str, usize)]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (folder, files) in crates(files) {
-        let large: Vec<Vec<String>> =
-            Crate::new(&files).circles().into_iter().filter(|circle| circle.len() > CIRCLE_FILES_MAX).collect();
-        let count: usize = large.iter().map(Vec::len).sum();
-        let name = name_of(folder);
-        let allowed = known.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count);
-        if count > allowed {
-            findings.extend(large.iter().map(|circle| circle_finding(folder, circle, allowed)));
-        } else if count < allowed {
-            println!("{folder}: {count} files are in large circles, write that into `KNOWN` of tidy/imports.rs");
-        }
-    }
-    findings
-}
-
-fn circle_finding(folder: &str, circle: &[String], allowed: usize) -> Finding {
-    let known = if allowed > 0 { format!(" ({allowed} are known)") } else { String::new() };
-    let what = format!("a circle of imports of {} files{known}: {}", circle.len(), circle.join(", "));
+fn circle_finding(folder: &str, circle: &[String]) -> Finding {
+    let what = format!("a circle of imports of {} files: {}", circle.len(), circle.join(", "));
     let fix = "move what both sides need into a file below both, or pass it as an argument";
     Finding { path: folder.to_owned(), line: 0, what, fix }
 }
@@ -230,14 +215,6 @@ mod tests {
         assert_eq!(findings.len(), 1);
         assert!(findings[0].what.contains("6 files"), "{}", findings[0].what);
         assert!((0..6).all(|index| findings[0].what.contains(&format!("crates/a/src/m{index}.rs"))));
-    }
-
-    #[test]
-    fn a_known_circle_may_not_grow() {
-        assert!(circles_beside(&ring(7), &[("a", 7)]).is_empty());
-        assert!(circles_beside(&ring(7), &[("a", 8)]).is_empty());
-        assert_eq!(circles_beside(&ring(7), &[("a", 6)]).len(), 1);
-        assert_eq!(circles_beside(&ring(7), &[("b", 7)]).len(), 1);
     }
 
     #[test]
