@@ -64,6 +64,7 @@ fn open_engine(config: &Config, registry: &Registry) -> Result<Engine> {
         durability: config.durability,
         retention_ms: config.retention.ms(),
         disk_floor_bytes: config.disk_floor_bytes,
+        disk_ballast_bytes: config.disk_ballast_bytes,
         retention_bytes: Some(config.retention_bytes).filter(|&bytes| bytes > 0),
         future_tolerance_ms: config.future_tolerance.ms(),
         series_max: config.max_series,

@@ -28,6 +28,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod ballast;
 mod blocks;
 mod clock;
 mod engine;

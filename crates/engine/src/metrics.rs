@@ -30,6 +30,10 @@ const DISK_FREE_BYTES: Description =
     Description::new("mytsdb_engine_disk_free_bytes", "Free space on the disk of the data folder.");
 const DISK_FLOOR_BYTES: Description =
     Description::new("mytsdb_engine_disk_floor_bytes", "Free space below which writes are refused.");
+const DISK_BALLAST_BYTES: Description =
+    Description::new("mytsdb_engine_disk_ballast_bytes", "Room that is set aside for flushes on a full disk.");
+const DISK_BALLAST_FAILURES: Description =
+    Description::new("mytsdb_engine_disk_ballast_failures_total", "Attempts to set room aside that the disk refused.");
 const DISK_LOW: Description =
     Description::new("mytsdb_engine_disk_low", "1 while writes are refused because the disk has hardly any room left.");
 const DELETIONS: Description = Description::new("mytsdb_engine_deletions_total", "Deletions of samples by selector.");
@@ -82,6 +86,8 @@ pub(crate) struct Metrics {
     pub(crate) blocks_expired: Counter,
     pub(crate) disk_free_bytes: Gauge,
     pub(crate) disk_floor_bytes: Gauge,
+    pub(crate) disk_ballast_bytes: Gauge,
+    pub(crate) disk_ballast_failures: Counter,
     pub(crate) disk_low: Gauge,
     pub(crate) deletions: Counter,
     pub(crate) tombstones: Gauge,
@@ -125,6 +131,8 @@ impl Metrics {
             blocks_expired: registry.counter(&BLOCKS_EXPIRED, &[]),
             disk_free_bytes: registry.gauge(&DISK_FREE_BYTES, &[]),
             disk_floor_bytes: registry.gauge(&DISK_FLOOR_BYTES, &[]),
+            disk_ballast_bytes: registry.gauge(&DISK_BALLAST_BYTES, &[]),
+            disk_ballast_failures: registry.counter(&DISK_BALLAST_FAILURES, &[]),
             disk_low: registry.gauge(&DISK_LOW, &[]),
             deletions: registry.counter(&DELETIONS, &[]),
             tombstones: registry.gauge(&TOMBSTONES, &[]),

@@ -18,6 +18,9 @@ pub struct EngineOptions {
     /// Free space on the disk below which writes are refused, in bytes; 0 for none, `None` for the lesser of 1 GiB and 5 % of
     /// the disk.
     pub disk_floor_bytes: Option<u64>,
+    /// Room on the disk that is set aside for flushes when other programs have filled the disk, in bytes; 0 for none, which is
+    /// the default here, unlike the server's.
+    pub disk_ballast_bytes: u64,
     /// Span of a block, and of the grid that blocks are cut on, in ms.
     pub block_ms: i64,
     /// How long after the end of a block's span its samples stay in the head, in ms, so that slightly
@@ -48,6 +51,7 @@ impl EngineOptions {
             retention_ms: 15 * 24 * HOUR_MS,
             retention_bytes: None,
             disk_floor_bytes: None,
+            disk_ballast_bytes: 0,
             block_ms: 2 * HOUR_MS,
             flush_delay_ms: 15 * MINUTE_MS,
             future_tolerance_ms: 10 * MINUTE_MS,

@@ -1,6 +1,7 @@
 //! Room on the disk: writes are refused while there is still room for what must be written, flushes and checkpoints.
 
 use crate::EngineError;
+use crate::ballast::Ballast;
 use crate::metrics::Metrics;
 use mytsdb_io::Disk;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub(crate) struct Room {
     dir: PathBuf,
     floor_bytes: u64,
     is_low: AtomicBool,
+    ballast: Ballast,
     metrics: Metrics,
 }
 
@@ -32,6 +34,7 @@ impl Room {
         disk: Arc<dyn Disk>,
         dir: &Path,
         given: Option<u64>,
+        ballast_bytes: u64,
         metrics: Metrics,
     ) -> Result<Self, EngineError> {
         let floor_bytes = if let Some(bytes) = given {
@@ -42,7 +45,8 @@ impl Room {
             DEFAULT_BYTES.min(total / DEFAULT_DISK_PARTS)
         };
         metrics.disk_floor_bytes.set(floor_bytes as f64);
-        Ok(Self { disk, dir: dir.to_owned(), floor_bytes, is_low: AtomicBool::new(false), metrics })
+        let ballast = Ballast::new(disk.clone(), dir, ballast_bytes, metrics.clone())?;
+        Ok(Self { disk, dir: dir.to_owned(), floor_bytes, is_low: AtomicBool::new(false), ballast, metrics })
     }
 
     /// The floor in force, in bytes.
@@ -55,13 +59,27 @@ impl Room {
     /// # Errors
     /// [`EngineError::DiskLow`] if it is too little for writes; [`EngineError::Io`] if the disk does not say.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
-        let dir = &self.dir;
-        let free_bytes =
-            self.disk.free_bytes(dir).map_err(|e| EngineError::io("ask for free space on the disk of", dir, e))?;
+        let mut free_bytes = self.free_bytes()?;
         let is_low = self.look(free_bytes);
+        if is_low && self.ballast.yield_below(free_bytes)? {
+            free_bytes = self.free_bytes()?;
+        }
         self.metrics.disk_free_bytes.set(free_bytes as f64);
         self.metrics.disk_low.set(f64::from(u8::from(is_low)));
         if is_low { Err(self.disk_low(free_bytes)) } else { Ok(()) }
+    }
+
+    /// Lays the ballast down if it was given back, or never there, and writes are far from being refused. Cost: a system call.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] if the disk has no room to set aside, or does not say.
+    pub(crate) fn keep_ballast(&self) -> Result<(), EngineError> {
+        self.ballast.keep(self.free_bytes()?, self.resume_bytes())
+    }
+
+    fn free_bytes(&self) -> Result<u64, EngineError> {
+        let free = self.disk.free_bytes(&self.dir);
+        free.map_err(|e| EngineError::io("ask for free space on the disk of", &self.dir, e))
     }
 
     /// Refuses a new series while writes are refused: its definition would wait in memory.
@@ -85,14 +103,14 @@ impl Room {
 
     /// Takes note of what is free; whether that is too little.
     fn look(&self, free_bytes: u64) -> bool {
-        let enough = if self.is_low() {
-            self.floor_bytes.saturating_add(self.floor_bytes / RESUME_PARTS)
-        } else {
-            self.floor_bytes
-        };
+        let enough = if self.is_low() { self.resume_bytes() } else { self.floor_bytes };
         let is_low = free_bytes < enough;
         self.is_low.store(is_low, Ordering::Relaxed); // see `is_low`
         is_low
+    }
+
+    fn resume_bytes(&self) -> u64 {
+        self.floor_bytes.saturating_add(self.floor_bytes / RESUME_PARTS)
     }
 
     fn disk_low(&self, free_bytes: u64) -> EngineError {

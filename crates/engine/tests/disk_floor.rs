@@ -3,7 +3,7 @@
 
 use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Engine, EngineError, EngineOptions, ManualClock};
-use mytsdb_io::{Disk, SimDisk};
+use mytsdb_io::{Call, Disk, FaultDisk, SimDisk};
 use mytsdb_model::{Labels, TimeRange};
 use mytsdb_telemetry::Registry;
 use std::path::Path;
@@ -114,4 +114,67 @@ fn without_a_setting_the_floor_is_a_part_of_a_small_disk() {
     drop(engine);
     let engine = open(EngineOptions { disk_floor_bytes: Some(0), ..EngineOptions::new("/data") });
     append(&engine, 2).unwrap();
+}
+
+#[test]
+fn the_ballast_gives_room_to_a_flush_on_a_disk_that_others_have_filled_and_is_laid_down_again() {
+    const BALLAST_BYTES: u64 = 50_000;
+    let disk = SimDisk::new();
+    disk.set_capacity(CAPACITY_BYTES);
+    let open = |disk: &SimDisk, ballast_bytes| {
+        let options = EngineOptions {
+            disk_floor_bytes: Some(FLOOR_BYTES),
+            disk_ballast_bytes: ballast_bytes,
+            ..EngineOptions::new("/data")
+        };
+        let clock = Arc::new(ManualClock::new(1_000_000));
+        Engine::open(Arc::new(disk.clone()), clock, options, &Registry::new()).unwrap().0
+    };
+    let has_ballast = || disk.exists(Path::new("/data/ballast")).unwrap();
+    let free = || disk.free_bytes(Path::new("/data")).unwrap();
+    let engine = open(&disk, BALLAST_BYTES);
+    let before = free();
+    engine.maintain().unwrap();
+    assert!(has_ballast() && free() == before - BALLAST_BYTES);
+    for at in 0..20 {
+        append(&engine, at).unwrap();
+    }
+    // Others take all that is free but less than a block needs.
+    let used = |left: u64| CAPACITY_BYTES - free() + left;
+    disk.set_capacity(used(100));
+    assert!(matches!(append(&engine, 20), Err(EngineError::DiskLow { .. })));
+    assert!(!has_ballast());
+    engine.flush_before(20).unwrap();
+    assert_eq!(count(&engine), 2_000);
+    engine.maintain().unwrap();
+    assert!(!has_ballast(), "it comes back only with room for it above the floor");
+    disk.set_capacity(CAPACITY_BYTES * 2);
+    engine.maintain().unwrap();
+    assert!(has_ballast());
+    append(&engine, 20).unwrap();
+    drop(engine);
+    // Without the setting the room is given back at the next start.
+    drop(open(&disk, 0));
+    assert!(!has_ballast());
+    assert_eq!(count(&open(&disk, BALLAST_BYTES)), 2_100);
+}
+
+#[test]
+fn a_disk_that_sets_no_room_aside_keeps_nobody_from_working() {
+    let disk = SimDisk::new();
+    disk.set_capacity(CAPACITY_BYTES);
+    let faulty = FaultDisk::new(disk.clone());
+    faulty.fail_nth(Call::Truncate, 1, 95);
+    let options = EngineOptions {
+        disk_floor_bytes: Some(FLOOR_BYTES),
+        disk_ballast_bytes: 50_000,
+        ..EngineOptions::new("/data")
+    };
+    let clock = Arc::new(ManualClock::new(1_000_000));
+    let engine = Engine::open(Arc::new(faulty), clock, options, &Registry::new()).unwrap().0;
+    engine.maintain().unwrap();
+    assert!(!disk.exists(Path::new("/data/ballast")).unwrap());
+    append(&engine, 1).unwrap();
+    engine.maintain().unwrap();
+    assert!(disk.exists(Path::new("/data/ballast")).unwrap());
 }

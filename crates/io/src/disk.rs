@@ -133,6 +133,12 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// Whatever the file system answers.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
+
+    /// Grows to a length, with room on the disk for all of it; what is new reads as zeros. Durable after `sync_data`.
+    ///
+    /// # Errors
+    /// Whatever the file system answers: that there is no room, or that it cannot set any aside.
+    fn reserve(&mut self, len: u64) -> io::Result<()>;
 }
 
 /// Holds a lock file until dropped.

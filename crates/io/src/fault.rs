@@ -17,7 +17,7 @@ pub enum Call {
     Write,
     /// [`DiskFile::sync_data`].
     Sync,
-    /// [`DiskFile::truncate`].
+    /// [`DiskFile::truncate`] and [`DiskFile::reserve`].
     Truncate,
     /// [`DiskFile::read_at`].
     Read,
@@ -245,5 +245,10 @@ impl DiskFile for FaultFile {
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.pass(Call::Truncate).map_err(|(errno, _)| io::Error::from_raw_os_error(errno))?;
         self.inner.truncate(len)
+    }
+
+    fn reserve(&mut self, len: u64) -> io::Result<()> {
+        self.pass(Call::Truncate).map_err(|(errno, _)| io::Error::from_raw_os_error(errno))?;
+        self.inner.reserve(len)
     }
 }

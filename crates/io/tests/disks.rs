@@ -44,6 +44,14 @@ fn behaves_like_a_disk(disk: &dyn Disk, root: &Path) {
     assert!(disk.free_bytes(root).unwrap() > 0);
     assert!(disk.total_bytes(root).unwrap() >= disk.free_bytes(root).unwrap());
 
+    let mut reserved = disk.create(&root.join("reserved")).unwrap();
+    reserved.append(b"ab").unwrap();
+    reserved.reserve(5).unwrap();
+    reserved.reserve(3).unwrap();
+    reserved.append(b"c").unwrap();
+    reserved.sync_data().unwrap();
+    assert_eq!(&disk.map(&root.join("reserved")).unwrap()[..], b"ab\0\0\0c", "it grows, and never shrinks");
+
     disk.create(&root.join("empty")).unwrap();
     assert!(disk.map(&root.join("empty")).unwrap().is_empty());
 

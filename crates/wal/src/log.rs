@@ -19,6 +19,9 @@ pub enum Durability {
     Fsync,
     /// The operating system has the group: it survives a crash of the process. The owner calls [`Wal::sync`] on its own clock.
     Interval,
+    /// As `Interval`, but nobody calls [`Wal::sync`] between groups: the operating system writes back when it likes, at the
+    /// latest when a segment is closed.
+    Buffered,
 }
 
 /// How a log is written.
@@ -164,7 +167,7 @@ impl Wal {
         self.series.clear();
         match self.options.durability {
             Durability::Fsync => self.sync(),
-            Durability::Interval => Ok(()),
+            Durability::Interval | Durability::Buffered => Ok(()),
         }
     }
 

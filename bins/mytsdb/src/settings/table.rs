@@ -29,6 +29,9 @@ settings! {
         /// Free space on the disk below which writes are refused; 0 for none, auto for the lesser of 1 GiB and 5 % of the disk
         disk_floor_bytes: Option<u64> = "BYTES", Text("auto"), {};
 
+        /// Room that is set aside on the disk for flushes and a clean stop when other programs have filled it; 0 for none
+        disk_ballast_bytes: u64 = "BYTES", Text("67108864"), {};
+
         /// Most bytes a second that merging blocks writes; 0 turns merging off
         compaction_bytes_per_second: u64 = "BYTES", Text("33554432"), {};
 

@@ -220,16 +220,22 @@ impl Value for Durability {
             help: "After the log is written: it survives a crash of the process; \
                    a power cut costs at most the last 250 ms",
         },
+        Choice {
+            name: "buffered",
+            help: "After the log is written: it survives a crash of the process; a power cut costs what the operating \
+                   system has not written back, at most the last 64 MiB of the log",
+        },
     ];
 
     fn read(given: &[OsString]) -> anyhow::Result<Self> {
-        choose(given, Self::CHOICES, &[Durability::Fsync, Durability::Interval])
+        choose(given, Self::CHOICES, &[Durability::Fsync, Durability::Interval, Durability::Buffered])
     }
 
     fn show(&self) -> Vec<String> {
         let name = match self {
             Durability::Fsync => "fsync",
             Durability::Interval => "interval",
+            Durability::Buffered => "buffered",
         };
         vec![name.to_owned()]
     }

@@ -77,8 +77,14 @@ impl Engine {
     pub fn maintain(&self) -> Result<Maintenance, EngineError> {
         let mut done = Maintenance::default();
         match self.room.check() {
+            Ok(()) => {
+                // What there is to do does not wait for the ballast, which is tried for again.
+                if self.room.keep_ballast().is_err() {
+                    self.metrics.disk_ballast_failures.inc();
+                }
+            }
             // A flush frees the log: it is done even then.
-            Ok(()) | Err(EngineError::DiskLow { .. }) => {}
+            Err(EngineError::DiskLow { .. }) => {}
             Err(error) => return Err(error),
         }
         let cut_ms = self.due_cut_ms();

@@ -62,7 +62,8 @@ impl Engine {
             _ => EngineError::io("lock", &lock_path, e),
         })?;
         let metrics = Metrics::new(registry);
-        let room = Room::new(disk.clone(), &dir, options.disk_floor_bytes, metrics.clone())?;
+        let room =
+            Room::new(disk.clone(), &dir, options.disk_floor_bytes, options.disk_ballast_bytes, metrics.clone())?;
         let mut recovery = Recovery::default();
         let (blocks, quarantined) = Blocks::open(disk.clone(), options.clone(), room.floor_bytes(), metrics.clone())?;
         let listed = blocks.list();

@@ -1,11 +1,11 @@
-//! The file system of the machine: pread, pwrite, fdatasync, flock, statvfs.
+//! The file system of the machine: pread, pwrite, fdatasync, fallocate, flock, statvfs.
 #![expect(clippy::disallowed_methods, reason = "this module is the seam that all other file access goes through")]
 
 #[expect(unsafe_code, reason = "memory maps of immutable files, argued in the file")]
 mod map;
 
 use crate::{Disk, DiskFile, DiskLock, Mapped};
-use rustix::fs::FlockOperation;
+use rustix::fs::{FallocateFlags, FlockOperation};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -153,6 +153,12 @@ impl DiskFile for RealFile {
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.file.set_len(len)?;
         self.end = len;
+        Ok(())
+    }
+
+    fn reserve(&mut self, len: u64) -> io::Result<()> {
+        rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len)?;
+        self.end = self.end.max(len);
         Ok(())
     }
 }

@@ -308,4 +308,11 @@ impl DiskFile for SimFile {
         state.begin_op()?;
         state.set_len(self.id, len)
     }
+
+    fn reserve(&mut self, len: u64) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.begin_op()?;
+        let now = state.tree.file(self.id).bytes().len() as u64;
+        state.set_len(self.id, len.max(now))
+    }
 }
