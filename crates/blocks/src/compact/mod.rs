@@ -80,6 +80,9 @@ pub fn keep(part: &Columns, range: TimeRange, hidden: &mut [TimeRange], out: &mu
     hidden.sort_unstable_by_key(|hidden| hidden.mint);
     let mut from = range.mint;
     for hidden in hidden.iter().filter(|hidden| !hidden.is_empty()) {
+        if from > range.maxt {
+            return;
+        }
         if hidden.mint > from {
             out.extend_from(part, TimeRange::new(from, range.maxt.min(hidden.mint - 1)));
         }
@@ -118,5 +121,7 @@ mod tests {
         assert_eq!(kept(TimeRange::new(0, 8), &[(5, 6)]), [0, 7]);
         assert_eq!(kept(TimeRange::new(0, 8), &[(-9, 100)]), []);
         assert_eq!(kept(TimeRange::ALL, &[(i64::MIN, i64::MAX)]), []);
+        assert_eq!(kept(TimeRange::new(-9, 1), &[(4, 6), (8, 9)]), [-5, 0], "two behind the range");
+        assert_eq!(kept(TimeRange::new(8, 8), &[(-9, 1), (3, 4), (6, 8), (9, 9)]), []);
     }
 }
