@@ -4,6 +4,7 @@ use crate::clock::SystemClock;
 use crate::settings::{Config, Feature};
 use crate::{admin, compactor, logging, self_metrics};
 use anyhow::{Context, Result, bail};
+use mytsdb_access::Access;
 use mytsdb_engine::{Engine, EngineError, EngineOptions, Recovery};
 use mytsdb_http_api::{Administration, Api, ApiOptions, Fault};
 use mytsdb_ingest::{Ingest, IngestOptions};
@@ -110,6 +111,8 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     // Only the API has URLs that people type.
     let plain = ListenerOptions { target_bytes_max: None, ..listener.clone() };
     let (registry, ready) = (Registry::new(), Arc::new(AtomicBool::new(false)));
+    let access = open_access(config, &registry)?;
+    let watching = tokio::spawn(access.clone().watch());
 
     let translator = Arc::new(mytsdb_otlp::Translator::new(translation(config)?));
 
@@ -124,6 +127,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         ready.clone(),
         ApiOptions {
             listener,
+            access: access.clone(),
             admin: administration(config, &engine_cell, &shutdown),
             caution: Fault::new({
                 let storage = storage.clone();
@@ -141,7 +145,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     let remote_write = RemoteWrite::new(&registry);
     let api = api.merge(otlp.router("/api/v1/otlp/v1/metrics")).merge(remote_write.router("/api/v1/write"));
     let http_server = tokio::spawn(mytsdb_http_api::serve(http, api, stopped(stopping.clone())));
-    let acceptor = Acceptor::new("otlp_http", plain.clone(), &registry);
+    let acceptor = Acceptor::new("otlp_http", plain.clone(), &registry).guarded_by(access.clone());
     let options = HttpOptions { acceptor, shutdown_grace: DRAIN_MAX };
     let otlp_server =
         mytsdb_ingest_http::serve(otlp_http, otlp.router("/v1/metrics"), options, stopped(stopping.clone()));
@@ -189,14 +193,13 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         grpc,
         ingest,
         GrpcOptions {
-            acceptor: Acceptor::new("otlp_grpc", plain, &registry),
+            acceptor: Acceptor::new("otlp_grpc", plain, &registry).guarded_by(access.clone()),
             shutdown_grace: DRAIN_MAX,
-            ..GrpcOptions::default()
         },
         mytsdb_ingest_grpc::metrics(&registry),
         stopped(stopping),
     ));
-    welcome(config, http_address, grpc_address, otlp_http_address);
+    welcome(config, &access, http_address, grpc_address, otlp_http_address);
     wait_for_signal().await?;
     tracing::info!("stopping: no new requests, those in flight are finished");
     ready.store(false, Ordering::Release); // pairs with the Acquire of the readiness handler
@@ -208,12 +211,13 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     })
     .await;
     if let Ok((grpc_done, otlp_done, http_done)) = drained {
-        grpc_done.context("OTLP/gRPC server")?.context("OTLP/gRPC server")?;
+        grpc_done.context("OTLP/gRPC server")?;
         otlp_done.context("OTLP/HTTP server")?.context("OTLP/HTTP server")?;
         http_done.context("HTTP server")?.context("HTTP server")?;
     } else {
         tracing::warn!("some requests did not finish within {DRAIN_MAX:?}");
     }
+    watching.abort();
     drop((stop_maintenance, stop_compactor, stop_self_metrics));
     let stopped = tokio::task::spawn_blocking(move || {
         let stopped = engine.stop();
@@ -299,10 +303,27 @@ fn listener_options(config: &Config) -> ListenerOptions {
     ListenerOptions {
         connections_max,
         spare_connections_max,
+        streams_max: config.max_streams_per_connection,
         head_timeout: config.connection_head_timeout.duration(),
         idle_timeout: config.connection_idle_timeout.duration(),
         target_bytes_max: Some(config.http_max_url_bytes),
     }
+}
+
+/// Who may do what. Without a file everybody who reaches a listener may do everything, which is said where that is not
+/// this machine alone.
+fn open_access(config: &Config, registry: &Registry) -> Result<Access> {
+    let access = match &config.web_config_file {
+        Some(path) => Access::open(path, registry).context("--web-config-file")?,
+        None => Access::default(),
+    };
+    if !access.asks_for_credentials() {
+        let listeners = [config.http_listen, config.otlp_grpc_listen, config.otlp_http_listen];
+        for address in listeners.iter().filter(|address| !address.ip().is_loopback()) {
+            tracing::warn!(%address, "other machines may read and write without credentials; see --web-config-file");
+        }
+    }
+    Ok(access)
 }
 
 fn text_limits(config: &Config) -> TextLimits {
@@ -397,15 +418,15 @@ fn random_seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-fn welcome(config: &Config, http: SocketAddr, grpc: SocketAddr, otlp_http: SocketAddr) {
+fn welcome(config: &Config, access: &Access, http: SocketAddr, grpc: SocketAddr, otlp_http: SocketAddr) {
     let text = format!(
         "mytsdb {version} is ready
 
-  plot and query   http://{http}/
-  Prometheus API   http://{http}/api/v1/query?query=mytsdb_engine_head_series
+  plot and query   {scheme}://{http}/
+  Prometheus API   {scheme}://{http}/api/v1/query?query=mytsdb_engine_head_series
   OTLP/gRPC        {grpc}
-  OTLP/HTTP        http://{otlp_http}/v1/metrics
-  remote write     http://{http}/api/v1/write
+  OTLP/HTTP        {scheme}://{otlp_http}/v1/metrics
+  remote write     {scheme}://{http}/api/v1/write
   data             {data}
 
 Point an OpenTelemetry Collector at it:
@@ -414,10 +435,12 @@ Point an OpenTelemetry Collector at it:
     otlp:
       endpoint: {grpc}
       tls:
-        insecure: true
+        {tls}
 
 ",
         version = env!("CARGO_PKG_VERSION"),
+        scheme = if access.tls().is_some() { "https" } else { "http" },
+        tls = if access.tls().is_some() { "ca_file: FILE" } else { "insecure: true" },
         data = config.data_dir.display(),
     );
     // Whoever started the server may have closed its output, which is no reason to stop.

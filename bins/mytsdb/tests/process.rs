@@ -18,9 +18,14 @@ struct Server {
 
 impl Server {
     fn start(data_dir: &Path) -> Server {
+        Self::start_with(data_dir, &[])
+    }
+
+    fn start_with(data_dir: &Path, flags: &[&str]) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mytsdb"))
             .args(["serve", "--http-listen", ANY, "--otlp-grpc-listen", ANY, "--otlp-http-listen", ANY, "--data-dir"])
             .arg(data_dir)
+            .args(flags)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -155,6 +160,88 @@ fn remote_write_is_taken_on_the_port_of_the_api() {
     let stored = server.get(&format!("/api/v1/query?query=by_remote_write&time={}", now_ms / 1000 + 1));
     assert!(stored.contains(",\"42\"]"), "{stored}");
     assert!(matches!(send(&block[1..]).unwrap_err(), ureq::Error::StatusCode(400)));
+}
+
+/// Asks with these credentials over TLS that trusts `authority`, and gives the status and the body.
+fn ask(authority: &str, url: &str, body: Option<&str>, authorization: Option<&str>) -> (u16, String) {
+    let authority = ureq::tls::Certificate::from_pem(authority.as_bytes()).unwrap();
+    let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::from(vec![authority])).build();
+    let agent = ureq::Agent::config_builder().tls_config(tls).http_status_as_error(false).proxy(None).build();
+    let agent = ureq::Agent::from(agent);
+    let mut answer = match body {
+        None => authorization
+            .into_iter()
+            .fold(agent.get(url), |ask, value| ask.header("authorization", value))
+            .call()
+            .unwrap(),
+        Some(body) => {
+            let ask = agent.post(url).header("content-type", "application/json");
+            authorization.into_iter().fold(ask, |ask, value| ask.header("authorization", value)).send(body).unwrap()
+        }
+    };
+    (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "files of a person, which are not stored data")]
+fn every_listener_speaks_tls_and_asks_for_credentials_and_shows_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let certificate = pair.cert.pem();
+    let hash = bcrypt::hash("secret", 4).unwrap();
+    // printf writer-token | sha256sum
+    let of_token = "3590c0a59f72ce02700194a05f228a725c1f135a6dcb3ded9b2d86ab6a6f52cb";
+    let web = format!(
+        "tls_server_config: {{cert_file: server.crt, key_file: server.key}}\nbasic_auth_users: {{alice: {hash}}}\n\
+         basic_auth_scopes: {{alice: [read]}}\nbearer_tokens: [{{name: ci, sha256: {of_token}, scopes: [write]}}]\n"
+    );
+    for (name, text) in
+        [("server.crt", &certificate), ("server.key", &pair.signing_key.serialize_pem()), ("web.yml", &web)]
+    {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let web_file = dir.path().join("web.yml");
+    let flags = ["--web-config-file", web_file.to_str().unwrap(), "--web-enable-admin-api", "true"];
+    let server = Server::start_with(&dir.path().join("data"), &flags);
+    assert!(server.http.starts_with("https://") && server.otlp_http.starts_with("https://"));
+    // alice:secret
+    let (reader, writer) = (Some("Basic YWxpY2U6c2VjcmV0"), Some("Bearer writer-token"));
+    let export = Some(r#"{"resourceMetrics":[]}"#);
+    let api = |path: &str| format!("{}{path}", server.http);
+    let (query, delete) = (api("/api/v1/query?query=1"), api("/api/v1/admin/tsdb/delete_series?match[]=a"));
+    for (url, body, authorization, expected) in [
+        (&query, None, None, 401),
+        (&query, None, Some("Bearer guess"), 401),
+        (&query, None, reader, 200),
+        (&query, None, writer, 403),
+        (&delete, Some(""), reader, 403),
+        (&api("/api/v1/otlp/v1/metrics"), export, reader, 403),
+        (&api("/api/v1/otlp/v1/metrics"), export, writer, 200),
+        (&api("/api/v1/write"), export, None, 401),
+        (&api("/-/healthy"), None, None, 401),
+        (&server.otlp_http, export, None, 401),
+        (&server.otlp_http, export, reader, 403),
+        (&server.otlp_http, export, writer, 200),
+    ] {
+        let (status, text) = ask(&certificate, url, body, authorization);
+        assert_eq!(status, expected, "{url} with {authorization:?}: {text}");
+        assert!(!text.contains("guess"), "{text}");
+    }
+    for path in ["/api/v1/status/flags", "/api/v1/status/config", "/metrics"] {
+        let (_, text) = ask(&certificate, &api(path), None, reader);
+        assert!(text.len() > 100 && !text.contains(&hash) && !text.contains(of_token), "{text}");
+    }
+    assert!(ask(&certificate, &api("/api/v1/status/flags"), None, reader).1.contains("web.yml"));
+
+    // Another password counts a second or so after it is written.
+    std::fs::write(&web_file, web.replace(&hash, &bcrypt::hash("other", 4).unwrap())).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while ask(&certificate, &query, None, reader).0 != 401 {
+        assert!(Instant::now() < deadline, "the old password is still good");
+        std::thread::yield_now();
+    }
+    let plain = ureq::get(server.http.replace("https://", "http://")).call();
+    assert!(plain.is_err(), "there is no door beside TLS");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Settings of the API.
 
 use crate::admin::Administration;
+use mytsdb_access::Access;
 use mytsdb_listener::ListenerOptions;
 use mytsdb_promql::QueryOptions;
 use mytsdb_promql_syntax::ParseOptions;
@@ -30,6 +31,8 @@ pub struct ApiOptions {
     /// Bounds on connections. The longest URL is its `target_bytes_max` (`--http-max-url-bytes`), at most
     /// [`ApiOptions::URL_BYTES_MAX`] and that if there is none.
     pub listener: ListenerOptions,
+    /// Who may do what, and how TLS is spoken; by default everybody may do everything, without TLS.
+    pub access: Access,
     /// Largest form body (`--http-max-form-bytes`).
     pub form_bytes_max: usize,
     /// Bytes of all forms that are being read or worked on, the first 64 KiB of each not counted.
@@ -103,6 +106,7 @@ impl Default for ApiOptions {
             range_points_max: 11_000,
             label_values_max: 30_000,
             listener: ListenerOptions { target_bytes_max: Some(Self::URL_BYTES_MAX), ..ListenerOptions::default() },
+            access: Access::default(),
             form_bytes_max: 10 << 20,
             forms_bytes_max: 64 << 20,
             fault: Fault::default(),

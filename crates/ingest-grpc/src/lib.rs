@@ -10,6 +10,8 @@
 //! | undecodable | `INVALID_ARGUMENT` | drops the request |
 //! | too large | `RESOURCE_EXHAUSTED` without `RetryInfo` | drops the request |
 //! | overload | `RESOURCE_EXHAUSTED` with `RetryInfo` | retries |
+//! | credentials missing or wrong | `UNAUTHENTICATED` | drops the request |
+//! | credentials not good for writing | `PERMISSION_DENIED` | drops the request |
 //! | shutting down, log broken, a bug | `UNAVAILABLE` | retries |
 //!
 //! ```no_run
@@ -24,14 +26,12 @@
 //! let ingest = Arc::new(Ingest::new(engine, translator, IngestOptions::default()));
 //! let metrics = metrics(&mytsdb_telemetry::Registry::new());
 //! let stop = async { tokio::signal::ctrl_c().await.unwrap_or(()) };
-//! serve(listener, ingest, GrpcOptions::default(), metrics, stop).await?;
+//! serve(listener, ingest, GrpcOptions::default(), metrics, stop).await;
 //! # Ok(())
 //! # }
 //! ```
 #![forbid(unsafe_code)]
 
-mod connection;
-mod error;
 mod export;
 mod frame;
 mod options;
@@ -40,7 +40,6 @@ mod server;
 mod service;
 mod status;
 
-pub use error::IngestError;
 pub use options::GrpcOptions;
 pub use server::{metrics, serve};
 

@@ -7,10 +7,8 @@ use std::time::Duration;
 /// Settings of the server; bounds on requests are [`IngestOptions`](mytsdb_ingest::IngestOptions).
 #[derive(Debug, Clone)]
 pub struct GrpcOptions {
-    /// Accepts connections and bounds them.
+    /// Accepts connections and bounds them, and says who may write.
     pub acceptor: Acceptor,
-    /// Concurrent requests per connection.
-    pub max_streams_per_connection: u32,
     /// How long requests that are being worked on may still take once shutdown is asked for.
     pub shutdown_grace: Duration,
 }
@@ -18,6 +16,6 @@ pub struct GrpcOptions {
 impl Default for GrpcOptions {
     fn default() -> Self {
         let acceptor = Acceptor::new("otlp_grpc", ListenerOptions::default(), &Registry::new());
-        Self { acceptor, max_streams_per_connection: 256, shutdown_grace: Duration::from_secs(10) }
+        Self { acceptor, shutdown_grace: Duration::from_secs(10) }
     }
 }

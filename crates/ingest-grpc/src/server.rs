@@ -1,18 +1,20 @@
 //! Listens, serves, and stops without cutting requests off.
 
-use crate::connection::incoming;
+use crate::GrpcOptions;
 use crate::export::Exporter;
-use crate::service::MetricsService;
-use crate::status::CODE_NAMES;
-use crate::{GrpcOptions, IngestError};
+use crate::service::respond;
+use crate::status::{CODE_NAMES, from_turned_away};
+use http::Request;
+use hyper::body::Incoming;
+use mytsdb_access::Scope;
 use mytsdb_ingest::{Appender, Ingest, IngestMetrics};
+use mytsdb_listener::{Http2Options, ServeOptions};
 use mytsdb_telemetry::Registry;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tonic::transport::Server;
+use tonic::body::Body;
 
 /// HTTP/2 windows: large requests should not wait for round trips.
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
@@ -36,42 +38,27 @@ pub fn metrics(registry: &Registry) -> IngestMetrics {
 /// being worked on finish within [`GrpcOptions::shutdown_grace`].
 ///
 /// An OK means that the engine has called the batch durable.
-///
-/// # Errors
-/// [`IngestError::Transport`] if the listener fails.
 pub async fn serve<A: Appender>(
     listener: TcpListener,
     ingest: Arc<Ingest<A>>,
     options: GrpcOptions,
     metrics: IngestMetrics,
     shutdown: impl Future<Output = ()> + Send,
-) -> Result<(), IngestError> {
-    let grace = options.shutdown_grace;
-    let mut server = Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_concurrent_streams(options.max_streams_per_connection)
-        .max_frame_size(FRAME_BYTES_MAX)
-        .http2_max_header_list_size(HEADER_BYTES_MAX)
-        .http2_keepalive_interval(Some(KEEPALIVE));
-    let exporter = Exporter { ingest, metrics };
-    let incoming = incoming(options.acceptor, listener);
-    let (stopping, stopped) = oneshot::channel::<()>();
-    let signal = async move {
-        shutdown.await;
-        drop(stopping);
+) {
+    let serving = ServeOptions {
+        head_bytes_max: HEADER_BYTES_MAX,
+        drain: options.shutdown_grace,
+        http2: Http2Options {
+            only: true,
+            windows: Some((STREAM_WINDOW_BYTES, CONNECTION_WINDOW_BYTES)),
+            frame_bytes_max: Some(FRAME_BYTES_MAX),
+            keepalive: Some(KEEPALIVE),
+        },
+        scope: |_| Scope::Write,
+        turn_away: |reason| from_turned_away(reason).into_http(),
+        ..ServeOptions::default()
     };
-    let serving = server.add_service(MetricsService(Arc::new(exporter))).serve_with_incoming_shutdown(incoming, signal);
-    let out_of_patience = async move {
-        // Ends with an error when the other side is dropped, which is the signal.
-        stopped.await.unwrap_or_default();
-        tokio::time::sleep(grace).await;
-    };
-    tokio::select! {
-        result = serving => Ok(result?),
-        () = out_of_patience => {
-            tracing::warn!(?grace, "requests were still being worked on when the shutdown grace ended");
-            Ok(())
-        }
-    }
+    let exporter = Arc::new(Exporter { ingest, metrics });
+    let handler = move |request: Request<Incoming>| respond(Arc::clone(&exporter), request.map(Body::new));
+    mytsdb_listener::serve(listener, options.acceptor, serving, handler, shutdown).await;
 }

@@ -6,78 +6,42 @@ use crate::status::{code_name, from_refusal};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use mytsdb_ingest::{Appender, Encoding, Refusal, Unavailable};
-use mytsdb_listener::Slot;
-use std::convert::Infallible;
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 use tonic::body::Body;
-use tonic::server::NamedService;
 use tonic::{Code, Status};
-use tower::Service;
 
 /// What the `grpc-accept-encoding` header offers.
 const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,zstd");
 
-/// `opentelemetry.proto.collector.metrics.v1.MetricsService`.
-pub(crate) struct MetricsService<A>(pub Arc<Exporter<A>>);
+/// The path of the one method there is.
+const EXPORT: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
-impl<A> Clone for MetricsService<A> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
+/// Bytes of a method's path that an answer repeats.
+const SHOWN_BYTES_MAX: usize = 128;
+
+/// Answers one request, whatever happens.
+pub(crate) async fn respond<A: Appender>(exporter: Arc<Exporter<A>>, request: Request<Body>) -> Response<Body> {
+    let started = Instant::now();
+    // State shared between requests is either atomic or repairs itself after a panic (the series cache).
+    let answer = AssertUnwindSafe(answer(&exporter, request)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a write request panicked; its sender is told to retry");
+        let message = "internal error, the request was not stored";
+        Err(from_refusal(&Refusal::unavailable(Unavailable::Internal, message)))
+    });
+    let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
+    exporter.metrics.count_request(code_name(code), started.elapsed());
+    let mut response = answer.unwrap_or_else(Status::into_http);
+    response.headers_mut().insert("grpc-accept-encoding", ACCEPTED);
+    response
 }
 
-impl<A> NamedService for MetricsService<A> {
-    const NAME: &'static str = "opentelemetry.proto.collector.metrics.v1.MetricsService";
-}
-
-impl<A: Appender> Service<Request<Body>> for MetricsService<A> {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let exporter = Arc::clone(&self.0);
-        let slot = request.extensions().get::<Slot>().cloned();
-        Box::pin(async move {
-            let _busy = slot.as_ref().map(Slot::begin_request);
-            let started = Instant::now();
-            // State shared between requests is either atomic or repairs itself after a panic (the series cache).
-            let spare = slot.as_ref().is_some_and(Slot::is_spare);
-            let answering = AssertUnwindSafe(answer(&exporter, request, spare)).catch_unwind();
-            let answer = answering.await.unwrap_or_else(|_| {
-                tracing::error!("a write request panicked; its sender is told to retry");
-                let message = "internal error, the request was not stored";
-                Err(from_refusal(&Refusal::unavailable(Unavailable::Internal, message)))
-            });
-            let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
-            exporter.metrics.count_request(code_name(code), started.elapsed());
-            let mut response = answer.unwrap_or_else(Status::into_http);
-            response.headers_mut().insert("grpc-accept-encoding", ACCEPTED);
-            Ok(response)
-        })
-    }
-}
-
-async fn answer<A: Appender>(
-    exporter: &Exporter<A>,
-    request: Request<Body>,
-    spare: bool,
-) -> Result<Response<Body>, Status> {
-    if spare {
-        return Err(from_refusal(&Refusal::overloaded("all connections are busy (--max-connections)")));
-    }
-    let method = request.uri().path().rsplit('/').next().unwrap_or_default();
-    if method != "Export" {
-        return Err(Status::unimplemented(format!("method {method:?}")));
+async fn answer<A: Appender>(exporter: &Exporter<A>, request: Request<Body>) -> Result<Response<Body>, Status> {
+    let path = request.uri().path();
+    if path != EXPORT {
+        let shown = String::from_utf8_lossy(&path.as_bytes()[..path.len().min(SHOWN_BYTES_MAX)]);
+        return Err(Status::unimplemented(format!("method {shown:?} is not known, {EXPORT} is")));
     }
     check_content_type(request.headers())?;
     let encoding = grpc_encoding(request.headers())?;

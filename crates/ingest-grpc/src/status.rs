@@ -3,7 +3,9 @@
 //! An OTLP client retries `CANCELLED`, `DEADLINE_EXCEEDED`, `ABORTED`, `OUT_OF_RANGE`, `UNAVAILABLE`, `DATA_LOSS`, and
 //! `RESOURCE_EXHAUSTED` only with `RetryInfo`; everything else it drops at once (OTLP specification, failures).
 
+use http::StatusCode;
 use mytsdb_ingest::Refusal;
+use mytsdb_listener::TurnedAway;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -47,5 +49,19 @@ pub(crate) fn from_refusal(refusal: &Refusal) -> Status {
     match refusal.retry_after() {
         None => Status::new(code, refusal.to_string()),
         wait => Status::with_error_details(code, refusal.to_string(), ErrorDetails::with_retry_info(wait)),
+    }
+}
+
+/// The answer to a request that was not let in. What may pass comes with `RetryInfo`.
+pub(crate) fn from_turned_away(reason: &TurnedAway) -> Status {
+    let code = match (reason, reason.status()) {
+        (_, StatusCode::UNAUTHORIZED) => Code::Unauthenticated,
+        (_, StatusCode::FORBIDDEN) => Code::PermissionDenied,
+        (TurnedAway::Crowded { .. }, _) => Code::ResourceExhausted,
+        _ => Code::Unavailable,
+    };
+    match reason.retry_after() {
+        None => Status::new(code, reason.to_string()),
+        wait => Status::with_error_details(code, reason.to_string(), ErrorDetails::with_retry_info(wait)),
     }
 }

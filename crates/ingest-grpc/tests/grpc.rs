@@ -1,10 +1,12 @@
 //! A real client over loopback against the server, with a store in memory that can refuse, fail and panic.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
+use mytsdb_access::Access;
 use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Done, Engine, EngineError, EngineOptions, ManualClock, Outcome, Refusal};
 use mytsdb_ingest::{Appender, Ingest, IngestOptions};
-use mytsdb_ingest_grpc::{GrpcOptions, IngestError, metrics, serve};
+use mytsdb_ingest_grpc::{GrpcOptions, metrics, serve};
+use mytsdb_listener::{Acceptor, ListenerOptions};
 use mytsdb_model::{Labels, Matcher, SeriesRef, TimeRange};
 use mytsdb_otlp::{Options, Translator};
 use mytsdb_telemetry::{Registry, write_text};
@@ -133,7 +135,7 @@ struct Server {
     address: String,
     registry: Registry,
     stop: Option<oneshot::Sender<()>>,
-    running: JoinHandle<Result<(), IngestError>>,
+    running: JoinHandle<()>,
 }
 
 impl Server {
@@ -166,7 +168,7 @@ impl Server {
 
     async fn finish(mut self) {
         drop(self.stop.take());
-        self.running.await.unwrap().unwrap();
+        self.running.await.unwrap();
     }
 }
 
@@ -417,6 +419,45 @@ async fn a_full_house_tells_senders_to_come_back() {
     store.release();
     assert_eq!(waiting.await.unwrap().unwrap().into_inner(), OK);
     assert_eq!(second.export(large()).await.unwrap().into_inner(), OK, "there is room again");
+    server.finish().await;
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a file of a person, which is not stored data")]
+async fn a_sender_needs_credentials_that_are_good_for_writing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("web.yml");
+    // printf reader-token | sha256sum; printf writer-token | sha256sum
+    let web = "bearer_tokens:
+- {name: reader, sha256: ba5005a40cf5212e4ac0190104cc127edab013294bb71279a975b27a80982d45, scopes: [read, admin]}
+- {name: writer, sha256: 3590c0a59f72ce02700194a05f228a725c1f135a6dcb3ded9b2d86ab6a6f52cb, scopes: [write]}
+";
+    std::fs::write(&path, web).unwrap();
+    let access = Access::open(&path, &Registry::new()).unwrap();
+    let acceptor = Acceptor::new("otlp_grpc", ListenerOptions::default(), &Registry::new()).guarded_by(access);
+    let grpc = GrpcOptions { acceptor, ..GrpcOptions::default() };
+    let store = Arc::new(Memory::default());
+    let server = Server::start_with(Arc::clone(&store), IngestOptions::default(), grpc).await;
+    let mut client = server.client().await;
+    let mut send = async |authorization: Option<&'static str>| {
+        let mut request = tonic::Request::new(request([1]));
+        if let Some(value) = authorization {
+            request.metadata_mut().insert("authorization", value.parse().unwrap());
+        }
+        client.export(request).await
+    };
+    for (authorization, code) in [
+        (None, Code::Unauthenticated),
+        (Some("Bearer guess"), Code::Unauthenticated),
+        (Some("Basic YTpi"), Code::Unauthenticated),
+        (Some("Bearer reader-token"), Code::PermissionDenied),
+    ] {
+        let status = send(authorization).await.unwrap_err();
+        assert_eq!(status.code(), code, "{authorization:?}: {status}");
+        assert!(!collector_retries(&status) && !status.message().contains("guess"), "{status}");
+    }
+    assert_eq!(store.sample_count(), 0);
+    assert_eq!(send(Some("Bearer writer-token")).await.unwrap().into_inner(), OK);
     server.finish().await;
 }
 

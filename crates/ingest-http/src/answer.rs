@@ -2,8 +2,11 @@
 
 use crate::format::Format;
 use axum::body::Body;
+use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
 use mytsdb_ingest::{Refusal, Report};
+use mytsdb_listener::TurnedAway;
 use prost::Message;
 
 /// What the `Accept-Encoding` header of a refusal offers (RFC 7694).
@@ -14,6 +17,8 @@ const INVALID_ARGUMENT: i32 = 3;
 const RESOURCE_EXHAUSTED: i32 = 8;
 const UNIMPLEMENTED: i32 = 12;
 const UNAVAILABLE: i32 = 14;
+const PERMISSION_DENIED: i32 = 7;
+const UNAUTHENTICATED: i32 = 16;
 
 /// Why a request is answered with an error.
 #[derive(Debug)]
@@ -104,6 +109,18 @@ pub(crate) fn failure(format: Format, fault: &Fault) -> Response<Body> {
         Fault::Refused(refusal) => set_retry_after(&mut response, refusal),
     }
     response
+}
+
+/// The answer to a request that was not let in. Its form is not known yet; a Collector reads the one that it sends by
+/// default.
+pub(crate) fn turned_away(reason: &TurnedAway) -> Response<Full<Bytes>> {
+    let code = match reason.status() {
+        StatusCode::UNAUTHORIZED => UNAUTHENTICATED,
+        StatusCode::FORBIDDEN => PERMISSION_DENIED,
+        _ => UNAVAILABLE,
+    };
+    let body = Status { code, message: reason.to_string() }.encode_to_vec();
+    reason.answer(Format::Protobuf.content_type(), body)
 }
 
 /// Tells a sender that may come back when to do so.

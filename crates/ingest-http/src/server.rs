@@ -5,6 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
+use mytsdb_access::Scope;
 use mytsdb_listener::ServeOptions;
 use std::future::Future;
 use tokio::net::TcpListener;
@@ -16,7 +17,7 @@ const HEAD_BYTES_MAX: u32 = 64 << 10;
 /// Serves `router` on `listener` until `shutdown` is done; then takes no more connections and gives those there are
 /// [`HttpOptions::shutdown_grace`] to finish what they are at. What is left then is cut off.
 ///
-/// HTTP/1.1 and HTTP/2 without TLS. A connection that cannot be served ends alone.
+/// HTTP/1.1 and HTTP/2, behind TLS if the acceptor says so. A connection that cannot be served ends alone.
 ///
 /// # Errors
 /// [`HttpIngestError::Listen`] if the listener has no address.
@@ -28,7 +29,13 @@ pub async fn serve(
 ) -> Result<(), HttpIngestError> {
     let address = listener.local_addr()?;
     tracing::info!(%address, "OTLP/HTTP is listening");
-    let serving = ServeOptions { head_bytes_max: HEAD_BYTES_MAX, spare_paths: &[], drain: options.shutdown_grace };
+    let serving = ServeOptions {
+        head_bytes_max: HEAD_BYTES_MAX,
+        drain: options.shutdown_grace,
+        scope: |_| Scope::Write,
+        turn_away: crate::answer::turned_away,
+        ..ServeOptions::default()
+    };
     let handler = move |request: Request<Incoming>| {
         let router = router.clone();
         async move { router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {}) }

@@ -4,6 +4,7 @@ use crate::metrics::{Ended, Metrics};
 use crate::options::ListenerOptions;
 use crate::slot::Connections;
 use crate::stream::Stream;
+use mytsdb_access::Access;
 use mytsdb_telemetry::Registry;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +13,31 @@ use tokio::net::{TcpListener, TcpStream};
 /// Pause after a failed accept, which usually means that descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Accepts the connections of one listener and bounds them.
+/// Accepts the connections of one listener, bounds them, and speaks TLS on them.
 #[derive(Debug, Clone)]
 pub struct Acceptor {
     connections: Arc<Connections>,
+    access: Access,
 }
 
 impl Acceptor {
     /// An acceptor with no connections yet. Its metrics go to `registry` with the label `listener`.
     pub fn new(listener: &str, options: ListenerOptions, registry: &Registry) -> Self {
-        Self { connections: Connections::new(options, Metrics::new(listener, registry)) }
+        Self { connections: Connections::new(options, Metrics::new(listener, registry)), access: Access::default() }
     }
 
-    pub(crate) fn connections_max(&self) -> usize {
-        self.connections.options.connections_max
+    /// The same, with TLS as `access` has it; and [`serve`](crate::serve) asks it for leave for every request.
+    #[must_use]
+    pub fn guarded_by(self, access: Access) -> Self {
+        Self { access, ..self }
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    pub(crate) fn options(&self) -> &ListenerOptions {
+        &self.connections.options
     }
 
     /// The next connection that has a slot. Others are closed at once. Failures are logged and tried again.
@@ -39,7 +51,7 @@ impl Acceptor {
                         tracing::debug!(%error, "connection without TCP_NODELAY");
                     }
                     if let Some(slot) = self.connections.admit() {
-                        return Stream::new(stream, slot);
+                        return Stream::new(stream, self.access.tls(), slot);
                     }
                     tracing::debug!(reason = ?Ended::Refused, "connection closed: every slot is busy");
                 }

@@ -1,5 +1,8 @@
 //! Accepts connections for a server and keeps them within bounds: in number, in time, and in what a request line is;
-//! and serves HTTP on them.
+//! and serves HTTP on them, behind TLS if wanted.
+//!
+//! TLS is spoken here and credentials are asked for here, for every server in the same way; what they are is the business
+//! of `mytsdb-access`.
 //!
 //! Half-open and idle connections are what a network has most of, and no HTTP library bounds them in number. An [`Acceptor`]
 //! gives every connection a slot, ends those that take too long over a request's head or do nothing, and makes room
@@ -33,13 +36,16 @@ mod options;
 mod serve;
 mod slot;
 mod stream;
+mod transport;
+mod turned_away;
 
 pub use acceptor::Acceptor;
 pub use descriptors::{connections_within, raise_descriptor_limit};
 pub use options::ListenerOptions;
-pub use serve::{ServeOptions, serve};
+pub use serve::{Http2Options, ServeOptions, serve};
 pub use slot::{Busy, Slot};
 pub use stream::Stream;
+pub use turned_away::TurnedAway;
 
 /// Compiles the README's example.
 #[cfg(doctest)]

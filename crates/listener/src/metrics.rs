@@ -15,6 +15,8 @@ const ENDED: Description = Description::new(
 pub(crate) enum Ended {
     /// The head of a request did not arrive in time.
     HeadTimeout,
+    /// There was no TLS handshake, or it failed: no TLS, another version, a certificate that is not taken.
+    TlsHandshake,
     /// No request, or nobody reads the answer, for too long.
     IdleTimeout,
     /// It was quiet, and another one needed its slot.
@@ -29,6 +31,7 @@ pub(crate) struct Metrics {
     pub(crate) open: Gauge,
     pub(crate) accepted: Counter,
     head_timeout: Counter,
+    tls_handshake: Counter,
     idle_timeout: Counter,
     evicted: Counter,
     refused: Counter,
@@ -41,6 +44,7 @@ impl Metrics {
             open: registry.gauge(&OPEN, &[("listener", listener)]),
             accepted: registry.counter(&ACCEPTED, &[("listener", listener)]),
             head_timeout: ended("head_timeout"),
+            tls_handshake: ended("tls_handshake"),
             idle_timeout: ended("idle_timeout"),
             evicted: ended("evicted"),
             refused: ended("refused"),
@@ -50,6 +54,7 @@ impl Metrics {
     pub(crate) fn ended(&self, why: Ended) -> &Counter {
         match why {
             Ended::HeadTimeout => &self.head_timeout,
+            Ended::TlsHandshake => &self.tls_handshake,
             Ended::IdleTimeout => &self.idle_timeout,
             Ended::Evicted => &self.evicted,
             Ended::Refused => &self.refused,

@@ -10,7 +10,9 @@ pub struct ListenerOptions {
     /// Connections beyond that while all of them are busy. They are [spare](crate::Slot::is_spare): a server answers
     /// them with little more than its health.
     pub spare_connections_max: usize,
-    /// Time for a request's head to arrive, from its first byte (`--connection-head-timeout`).
+    /// Streams that one HTTP/2 connection may have open (`--max-streams-per-connection`).
+    pub streams_max: u32,
+    /// Time for a request's head, or for a TLS handshake, to arrive, from its first byte (`--connection-head-timeout`).
     pub head_timeout: Duration,
     /// Time that a connection may be without a request, or not take what is written to it (`--connection-idle-timeout`).
     pub idle_timeout: Duration,
@@ -24,6 +26,7 @@ impl Default for ListenerOptions {
         Self {
             connections_max: 512,
             spare_connections_max: 64,
+            streams_max: 256,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(5),
             target_bytes_max: None,

@@ -1,17 +1,19 @@
 //! The loop that serves HTTP on a bounded listener, and lets requests finish when it is told to stop.
 
 use crate::acceptor::Acceptor;
-use crate::slot::Busy;
+use crate::slot::{Busy, Slot};
 use crate::stream::Stream;
+use crate::turned_away::TurnedAway;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response, Version, header};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
+use mytsdb_access::{Access, Scope};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -20,8 +22,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// Streams that one HTTP/2 connection may have open.
-const STREAMS_MAX: u32 = 128;
+/// What is read of a body that is not wanted, so that its sender comes to read the answer; and for how long.
+const UNWANTED_BYTES_MAX: usize = 1 << 20;
+const UNWANTED_TIME_MAX: Duration = Duration::from_secs(5);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -30,17 +33,51 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub struct ServeOptions {
     /// Most bytes of a request's head, and of a body that are read at once.
     pub head_bytes_max: u32,
-    /// What a [spare](crate::Slot::is_spare) connection may ask for; it gets 503 for everything else.
+    /// What a [spare](crate::Slot::is_spare) connection may ask for; everything else is [turned away](TurnedAway).
     pub spare_paths: &'static [&'static str],
     /// How long requests may take to finish once the server is told to stop.
     pub drain: Duration,
+    /// HTTP/2 beyond its defaults.
+    pub http2: Http2Options,
+    /// What a request wants to do, by its path.
+    pub scope: fn(&str) -> Scope,
+    /// The answer to a request that does not reach the handler.
+    pub turn_away: fn(&TurnedAway) -> Response<Full<Bytes>>,
+}
+
+impl Default for ServeOptions {
+    /// Heads of 64 KiB, 5 s to finish, plain answers; everything takes [`Scope::Admin`].
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 64 << 10,
+            spare_paths: &[],
+            drain: Duration::from_secs(5),
+            http2: Http2Options::default(),
+            scope: |_| Scope::Admin,
+            turn_away: TurnedAway::plain,
+        }
+    }
+}
+
+/// What HTTP/2 may be beyond its defaults. Sizes are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Http2Options {
+    /// HTTP/1 is not spoken.
+    pub only: bool,
+    /// What may be on its way in one stream, and in all of one connection. `None`: 1 MiB, as the library has it.
+    pub windows: Option<(u32, u32)>,
+    /// The largest frame that is taken. `None`: 16 KiB, the least there is.
+    pub frame_bytes_max: Option<u32>,
+    /// A silent connection is asked for a sign of life this often, and closed if there is none. `None`: never.
+    pub keepalive: Option<Duration>,
 }
 
 /// Serves what `acceptor` lets in on `listener` until `shutdown` is done; then takes no more connections and gives those
 /// there are [`ServeOptions::drain`] to finish what they are at. What is left then is cut off.
 ///
-/// HTTP/1.1 and HTTP/2 without TLS. A connection that cannot be served ends alone. A connection is busy from the head of
-/// a request to the last byte of its answer.
+/// HTTP/1.1 and HTTP/2, behind TLS if the acceptor says so. A request reaches the handler only if its connection is not
+/// one too many and its credentials are good for its [scope](ServeOptions::scope). A connection that cannot be served
+/// ends alone. A connection is busy from the head of a request to the last byte of its answer.
 pub async fn serve<H, F, B>(
     listener: TcpListener,
     acceptor: Acceptor,
@@ -48,7 +85,7 @@ pub async fn serve<H, F, B>(
     handler: H,
     shutdown: impl Future<Output = ()> + Send,
 ) where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
@@ -62,7 +99,7 @@ pub async fn serve<H, F, B>(
         };
         // Finished tasks are taken out, so that the set does not grow with every connection ever made.
         while tasks.try_join_next().is_some() {}
-        let connection = connections.watch(connection(stream, &options, acceptor.connections_max(), handler.clone()));
+        let connection = connections.watch(connection(stream, &options, &acceptor, handler.clone()));
         tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended early");
@@ -80,48 +117,84 @@ pub async fn serve<H, F, B>(
 fn connection<H, F, B>(
     stream: Stream<TcpStream>,
     options: &ServeOptions,
-    connections_max: usize,
+    acceptor: &Acceptor,
     handler: H,
 ) -> impl GracefulConnection<Error = BoxError> + Send + use<H, F, B>
 where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    let (slot, spare_paths) = (stream.slot().clone(), options.spare_paths);
+    let door = Door {
+        slot: stream.slot().clone(),
+        access: acceptor.access().clone(),
+        connections_max: acceptor.options().connections_max,
+        spare_paths: options.spare_paths,
+        scope: options.scope,
+    };
+    let turn_away = options.turn_away;
     let service = service_fn(move |request: Request<Incoming>| {
-        let (slot, handler) = (slot.clone(), handler.clone());
+        let (door, handler) = (door.clone(), handler.clone());
         async move {
-            let busy = slot.begin_request();
-            let response = if slot.is_spare() && !spare_paths.contains(&request.uri().path()) {
-                too_many(connections_max).map(Either::Right)
-            } else {
-                handler(request).await.map(Either::Left)
+            let busy = door.slot.begin_request();
+            let response = match door.let_in(&request).await {
+                Ok(()) => handler(request).await.map(Either::Left),
+                Err(turned_away) => {
+                    discard(request).await;
+                    turn_away(&turned_away).map(Either::Right)
+                }
             };
             Ok::<_, Infallible>(response.map(|body| UntilSent { body, _busy: busy }))
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    if options.http2.only {
+        builder = builder.http2_only();
+    }
     // The stream keeps the time of heads.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(options.head_bytes_max as usize);
-    builder
-        .http2()
+    let mut http2 = builder.http2();
+    http2
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(options.head_bytes_max);
+        .max_concurrent_streams(acceptor.options().streams_max)
+        .max_header_list_size(options.head_bytes_max)
+        .keep_alive_interval(options.http2.keepalive)
+        .max_frame_size(options.http2.frame_bytes_max);
+    if let Some((stream_bytes, connection_bytes)) = options.http2.windows {
+        http2.initial_stream_window_size(stream_bytes).initial_connection_window_size(connection_bytes);
+    }
     builder.serve_connection(TokioIo::new(stream), service).into_owned()
 }
 
-/// All connections are busy, this one is one too many.
-fn too_many(connections_max: usize) -> Response<Full<Bytes>> {
-    let text = format!("all {connections_max} connections are busy (--max-connections), come back later\n");
-    let mut response = Response::new(Full::from(text));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+/// What every request of one connection has to pass.
+#[derive(Clone)]
+struct Door {
+    slot: Slot,
+    access: Access,
+    connections_max: usize,
+    spare_paths: &'static [&'static str],
+    scope: fn(&str) -> Scope,
+}
+
+impl Door {
+    async fn let_in<B: Sync>(&self, request: &Request<B>) -> Result<(), TurnedAway> {
+        let path = request.uri().path();
+        if self.slot.is_spare() && !self.spare_paths.contains(&path) {
+            return Err(TurnedAway::Crowded { connections_max: self.connections_max });
+        }
+        self.access.check(request.headers(), (self.scope)(path)).await.map_err(TurnedAway::Denied)
+    }
+}
+
+/// Reads some of a body that is not wanted: the sender of one on HTTP/1 reads the answer only behind it.
+async fn discard(request: Request<Incoming>) {
+    if request.version() == Version::HTTP_2 || request.headers().contains_key(header::EXPECT) {
+        return;
+    }
+    let mut body = Limited::new(request.into_body(), UNWANTED_BYTES_MAX);
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Whether it ends in time changes nothing.
+    drop(tokio::time::timeout(UNWANTED_TIME_MAX, read).await);
 }
 
 /// A body whose connection is busy until its last byte is taken.

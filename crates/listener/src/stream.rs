@@ -3,8 +3,11 @@
 use crate::head::Heads;
 use crate::metrics::Ended;
 use crate::slot::Slot;
+use crate::transport::Transport;
+use rustls::ServerConfig;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -12,11 +15,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The bytes of a connection, and its slot.
 ///
-/// Reading fails once the connection has to go: it was quiet and another one needed its slot, the head of a request
-/// took too long, or there was none for too long. Writing fails if the other side takes nothing for too long.
-#[derive(Debug)]
+/// Reading fails once the connection has to go: it was quiet and another one needed its slot, the TLS handshake or the
+/// head of a request took too long, or there was none for too long. Writing fails if the other side takes nothing for
+/// too long.
 pub struct Stream<S> {
-    io: S,
+    io: Transport<S>,
     slot: Slot,
     heads: Heads,
     /// When the head that is on its way began.
@@ -29,11 +32,20 @@ pub struct Stream<S> {
     write_timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Stream<S> {
-    pub(crate) fn new(io: S, slot: Slot) -> Self {
+impl<S> std::fmt::Debug for Stream<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
+    pub(crate) fn new(io: S, tls: Option<Arc<ServerConfig>>, slot: Slot) -> Self {
         let heads = Heads::new(slot.options().target_bytes_max);
         let read_timer = Box::pin(sleep_until(Instant::now() + recheck(&slot)));
-        Self { io, slot, heads, head_began: None, changed: Vec::new(), passed: 0, read_timer, write_timer: None }
+        let io = Transport::new(io, tls);
+        // A handshake has as long as a head.
+        let head_began = io.is_in_handshake().then(Instant::now);
+        Self { io, slot, heads, head_began, changed: Vec::new(), passed: 0, read_timer, write_timer: None }
     }
 
     /// The slot of this connection.
@@ -77,6 +89,16 @@ impl<S> Stream<S> {
         }
     }
 
+    /// Notes that the handshake is over, if it was going on before.
+    fn note_handshake(&mut self, in_handshake: bool) {
+        if in_handshake && !self.io.is_in_handshake() {
+            self.head_began = None;
+            if self.io.is_failed() {
+                self.slot.count_ended(Ended::TlsHandshake);
+            }
+        }
+    }
+
     /// Follows what `buf` holds from `start` on, and puts what is passed on in its slot.
     fn follow(&mut self, start: usize, buf: &mut ReadBuf<'_>) {
         if let Some(changed) = self.heads.follow(&buf.filled()[start..]) {
@@ -103,8 +125,9 @@ impl<S> Stream<S> {
             self.write_timer = None;
             return written;
         }
-        let idle_timeout = self.slot.options().idle_timeout;
-        let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle_timeout)));
+        let options = self.slot.options();
+        let timeout = if self.io.is_in_handshake() { options.head_timeout } else { options.idle_timeout };
+        let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + timeout)));
         ready!(timer.as_mut().poll(context));
         self.slot.count_ended(Ended::IdleTimeout);
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads the answer")))
@@ -116,7 +139,7 @@ fn recheck(slot: &Slot) -> Duration {
     slot.options().head_timeout.min(slot.options().idle_timeout).max(Duration::from_millis(1))
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.slot.poll_evicted(context) {
@@ -129,7 +152,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
         }
         loop {
             let start = buf.filled().len();
-            if let Poll::Ready(read) = Pin::new(&mut this.io).poll_read(context, buf) {
+            let in_handshake = this.io.is_in_handshake();
+            let read = Pin::new(&mut this.io).poll_read(context, buf);
+            this.note_handshake(in_handshake);
+            if let Poll::Ready(read) = read {
                 let ended = read.is_ok() && buf.filled().len() == start;
                 this.follow(start, buf);
                 // Bytes that are passed on as none at all must not look like the end.
@@ -149,10 +175,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let in_handshake = this.io.is_in_handshake();
         let written = Pin::new(&mut this.io).poll_write(context, bytes);
+        this.note_handshake(in_handshake);
         this.watch_write(context, written)
     }
 
@@ -170,7 +198,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let in_handshake = this.io.is_in_handshake();
         let written = Pin::new(&mut this.io).poll_write_vectored(context, slices);
+        this.note_handshake(in_handshake);
         this.watch_write(context, written)
     }
 
@@ -199,7 +229,7 @@ mod tests {
 
     fn connection(connections: &Arc<Connections>) -> (Stream<DuplexStream>, DuplexStream) {
         let (io, client) = duplex(64);
-        (Stream::new(io, connections.admit().unwrap()), client)
+        (Stream::new(io, None, connections.admit().unwrap()), client)
     }
 
     async fn ends_after(stream: &mut Stream<DuplexStream>) -> (Duration, String) {

@@ -28,7 +28,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let acceptor = Acceptor::new("test", listener_options, &Registry::new());
-        let options = ServeOptions { head_bytes_max: 64 << 10, spare_paths: &["/health"], drain };
+        let options = ServeOptions { spare_paths: &["/health"], drain, ..ServeOptions::default() };
         let (arrived, let_go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let gates = (Arc::clone(&arrived), Arc::clone(&let_go));
         let handler = move |request: http::Request<hyper::body::Incoming>| {

@@ -36,7 +36,7 @@ pub(super) enum Default {
     Text(&'static str),
     /// Found out at the start.
     Computed { told: &'static str, text: fn() -> String },
-    /// An empty list.
+    /// An empty list, or nothing where something may be.
     Nothing,
 }
 

@@ -58,10 +58,16 @@ settings! {
         /// Address of the OTLP/HTTP server
         otlp_http_listen: SocketAddr = "ADDRESS", Text("127.0.0.1:4318"), {};
 
+        /// File with certificates, users and tokens for all listeners, as Prometheus has it; read again when it changes
+        web_config_file: Option<PathBuf> = "FILE", Nothing, {};
+
         /// Most connections of each listener; when one more comes, the one that has been idle for longest makes room
         max_connections: usize = "COUNT", Text("512"), { least: "1" };
 
-        /// Longest the head of a request may take to arrive
+        /// Most requests at a time on one connection of HTTP/2
+        max_streams_per_connection: u32 = "COUNT", Text("256"), { least: "1" };
+
+        /// Longest the head of a request, or a TLS handshake, may take to arrive
         connection_head_timeout: Millis = "DURATION", Text("10s"), { least: "1ms" };
 
         /// Longest a connection may be without a request, or its client not read an answer

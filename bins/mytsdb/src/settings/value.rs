@@ -112,6 +112,20 @@ impl Value for u64 {
     }
 }
 
+impl Value for u32 {
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        number(given)
+    }
+
+    fn show(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+
+    fn amount(&self) -> Option<u64> {
+        Some(u64::from(*self))
+    }
+}
+
 /// `auto`, or a number.
 impl Value for Option<u64> {
     fn read(given: &[OsString]) -> anyhow::Result<Self> {
@@ -155,6 +169,17 @@ impl Value for PathBuf {
 
     fn show(&self) -> Vec<String> {
         vec![self.display().to_string()]
+    }
+}
+
+/// No text, or an empty one, is none.
+impl Value for Option<PathBuf> {
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        Ok(given.last().filter(|text| !text.is_empty()).map(PathBuf::from))
+    }
+
+    fn show(&self) -> Vec<String> {
+        vec![self.as_ref().map_or_else(String::new, |path| path.display().to_string())]
     }
 }
 
