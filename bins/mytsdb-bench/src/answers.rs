@@ -52,7 +52,8 @@ fn read(body: &[u8]) -> Result<Answer> {
     Ok(series)
 }
 
-fn point(pair: &Value) -> Result<(f64, f64)> {
+/// A time in seconds and a value.
+pub(crate) fn point(pair: &Value) -> Result<(f64, f64)> {
     Ok((pair[0].as_f64().context("a time")?, number(&pair[1])?))
 }
 

@@ -27,6 +27,12 @@ pub(crate) struct Size {
     pub(crate) pods: usize,
 }
 
+impl Size {
+    pub(crate) fn all_pods(self) -> usize {
+        self.regions * self.zones * self.namespaces * self.services * self.pods
+    }
+}
+
 impl Preset {
     pub(crate) fn size(self) -> Size {
         let [regions, zones, namespaces, services, pods] = match self {
@@ -130,9 +136,9 @@ impl Cluster {
         Self { units, start_ms: plan.start_ms, interval_ms: plan.interval_ms, life_ticks }
     }
 
-    /// Series that a store has of it at one time.
-    pub(crate) fn series_stored(&self) -> usize {
-        self.units.iter().map(|unit| unit.series_stored).sum()
+    /// How the names of this run's clusters end: each run has series of its own, also in a store that has others'.
+    pub(crate) fn run(&self) -> String {
+        run(self.start_ms)
     }
 
     /// Time of a unit's tick.
@@ -178,6 +184,10 @@ impl Cluster {
     }
 }
 
+fn run(start_ms: i64) -> String {
+    format!("{start_ms:x}")
+}
+
 fn unit(members: Vec<Member>, plan: &Plan, life_ticks: u64) -> Unit {
     let mut rows = Vec::new();
     for (metric, description) in METRICS.iter().enumerate() {
@@ -209,8 +219,7 @@ fn members(plan: &Plan) -> Vec<Vec<Member>> {
     for region in 0..size.regions {
         for zone in 0..size.zones {
             let place = vec![
-                // Each run has series of its own, also in a store that has those of others.
-                ("cluster", format!("k8s-{region}-{zone}-{:x}", plan.start_ms)),
+                ("cluster", format!("k8s-{region}-{zone}-{}", run(plan.start_ms))),
                 ("region", format!("region-{region}")),
                 ("zone", format!("region-{region}-{}", char::from(b'a' + zone as u8))),
             ];
@@ -292,8 +301,7 @@ mod tests {
         for (preset, pods) in
             [(Preset::Quick, 12), (Preset::Small, 150), (Preset::Medium, 2_400), (Preset::Large, 9_000)]
         {
-            let Size { regions, zones, namespaces, services, pods: each } = preset.size();
-            assert_eq!(regions * zones * namespaces * services * each, pods);
+            assert_eq!(preset.size().all_pods(), pods);
         }
     }
 

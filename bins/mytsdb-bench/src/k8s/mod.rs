@@ -8,6 +8,7 @@ mod metrics;
 mod model;
 mod questions;
 mod reader;
+mod replay;
 mod report;
 mod run;
 mod source;
@@ -67,6 +68,10 @@ pub(crate) struct K8sArgs {
     /// mytsdb's durability
     #[arg(long, default_value = "fsync")]
     durability: String,
+    /// Send the scrapes of a file of exposition text, with `##TS MS` before each, instead of the cluster's; by as many hosts
+    /// as the preset has pods
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
     /// Seconds of load; the preset's if not given
     #[arg(long)]
     duration: Option<u64>,
@@ -135,6 +140,7 @@ impl K8sArgs {
         ensure!((0.0..=1.0).contains(&self.late), "--late must be 0 to 1");
         ensure!(self.write_workers > 0 && self.read_workers > 0, "--write-workers and --read-workers must be positive");
         ensure!(self.samples_per_series > 0 && self.pods_per_request > 0, "a request needs pods and samples");
+        ensure!(self.replay.is_none() || self.mode == Mode::Write, "--replay goes with --mode write");
         let minutes = self.preload_minutes();
         ensure!(minutes >= 1 && minutes <= self.hours * 60, "--preload must be 1 minute to --hours");
         Ok(())

@@ -1,9 +1,9 @@
 //! What a run found, as text and as JSON.
 
 use super::K8sArgs;
-use super::cluster::Cluster;
 use super::questions::{Question, Times};
 use super::reader::Reading;
+use super::source::Source;
 use super::verify::{Answered, Checked};
 use super::writer::{Record, microseconds};
 use crate::answers::{data, number};
@@ -46,7 +46,7 @@ pub(crate) struct Report {
     target: &'static str,
     version: String,
     setting: String,
-    series: usize,
+    series: u64,
     requested_rate: Option<f64>,
     filled: u64,
     fill_s: f64,
@@ -68,13 +68,14 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(args: &K8sArgs, cluster: &Cluster, target: &Target) -> Self {
+    pub(crate) fn new(args: &K8sArgs, source: &dyn Source, target: &Target) -> Self {
         Self {
             target: target.name,
             version: target.process().and_then(Process::version).unwrap_or_else(|_| "not known".to_owned()),
             setting: format!(
-                "k8s {:?}, seed {}, {:?} by {:?}, {} writers, {} readers, {} pods and {} samples of a series a request, \
+                "{} {:?}, seed {}, {:?} by {:?}, {} writers, {} readers, {} pods and {} samples of a series a request, \
                  durability {}",
+                if args.replay.is_some() { "replay" } else { "k8s" },
                 args.preset,
                 args.seed,
                 args.mode,
@@ -85,7 +86,7 @@ impl Report {
                 args.samples_per_series,
                 if target.name == "mytsdb" { &args.durability } else { "the server's own" },
             ),
-            series: cluster.series_stored(),
+            series: source.series_stored(),
             requested_rate: args.rate,
             filled: 0,
             fill_s: 0.0,
@@ -241,6 +242,9 @@ impl Report {
                 let what = if answer.points == 0 { "empty" } else { "differs from the model" };
                 println!("{what}: {}", shown(question));
             }
+        }
+        if self.answers.is_empty() {
+            return;
         }
         let filled = self.answers.iter().filter(|answer| answer.points > 0).count();
         let agree = self.answers.iter().filter(|answer| answer.agrees).count();

@@ -5,8 +5,9 @@ use super::connection::{Way, send_again};
 use super::liar;
 use super::questions::{NEGATIVE, QUESTIONS, Question};
 use super::reader::{self, Reading};
+use super::replay::Replay;
 use super::report::{Report, Tick};
-use super::source::{Fleet, Source};
+use super::source::{Fleet, Source, Span};
 use super::verify::{self, Checks};
 use super::writer::{Board, Phase, Record, Writer};
 use super::{K8sArgs, Mix, Mode};
@@ -30,17 +31,14 @@ pub(crate) fn run(args: &K8sArgs) -> Result<()> {
     // A minute ago, so that nothing is ahead of the server's clock.
     let end_ms = now_ms / 1_000 * 1_000 - 60_000;
     let start_ms = end_ms - args.hours * 3_600_000;
-    let plan = Plan {
-        size: args.preset.size(),
-        seed: args.seed,
-        start_ms,
-        interval_ms: args.interval as i64 * 1_000,
-        churn: args.churn,
-    };
-    let cluster = Cluster::new(&plan);
-    let target = start(args)?;
+    let (size, interval_ms) = (args.preset.size(), args.interval as i64 * 1_000);
+    if let Some(path) = &args.replay {
+        let replay = Replay::read(path, Span { start_ms, end_ms, interval_ms }, size.all_pods())?;
+        return Run::new(args, None, &replay, start(args)?)?.whole();
+    }
+    let cluster = Cluster::new(&Plan { size, seed: args.seed, start_ms, interval_ms, churn: args.churn });
     let source = Fleet { cluster: &cluster, end_ms };
-    Run::new(args, &cluster, &source, target)?.whole()
+    Run::new(args, Some(&cluster), &source, start(args)?)?.whole()
 }
 
 fn start(args: &K8sArgs) -> Result<Target> {
@@ -57,8 +55,10 @@ fn start(args: &K8sArgs) -> Result<Target> {
 
 struct Run<'a> {
     args: &'a K8sArgs,
-    cluster: &'a Cluster,
-    source: &'a Fleet<'a>,
+    /// What the model knows, unless scrapes of a file are sent.
+    cluster: Option<&'a Cluster>,
+    source: &'a dyn Source,
+    span: Span,
     target: Target,
     way: Way,
     board: Board,
@@ -67,16 +67,22 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(args: &'a K8sArgs, cluster: &'a Cluster, source: &'a Fleet<'a>, mut target: Target) -> Result<Self> {
+    fn new(
+        args: &'a K8sArgs,
+        cluster: Option<&'a Cluster>,
+        source: &'a dyn Source,
+        mut target: Target,
+    ) -> Result<Self> {
         let proxy = args.plant.map(|lie| liar::start(target.http(), lie, args.protocol(), args.interval as i64));
         let proxy = proxy.transpose()?;
         let way = Way::new(&target, args.protocol(), proxy.as_deref())?;
         if let Some(proxy) = proxy {
             target.ask_at(proxy);
         }
-        let board = Board::new(args.write_workers.min(source.units()), cluster.start_ms);
-        let report = Report::new(args, cluster, &target);
-        Ok(Self { args, cluster, source, target, way, board, checks: Checks::default(), report })
+        let span = source.span();
+        let board = Board::new(args.write_workers.min(source.units()), span.start_ms);
+        let report = Report::new(args, source, &target);
+        Ok(Self { args, cluster, source, span, target, way, board, checks: Checks::default(), report })
     }
 
     fn questions(&self) -> &'static [Question] {
@@ -107,12 +113,12 @@ impl<'a> Run<'a> {
 
     /// Writes what is there before anything is measured; returns the number of samples.
     fn fill(&mut self, writers: &mut [Writer<'_>]) -> Result<u64> {
-        let samples_each = (self.cluster.series_stored() / self.source.units()).max(1);
+        let samples_each = (self.source.series_stored() as usize / self.source.units()).max(1);
         let per_visit = samples_each * self.args.samples_per_series as usize;
         let phase = Phase {
             units: FILL_SAMPLES.div_ceil(per_visit),
             rate: None,
-            until_ms: self.cluster.start_ms + self.args.preload_minutes() * 60_000,
+            until_ms: self.span.start_ms + self.args.preload_minutes() * 60_000,
             late: 0.0,
         };
         let begun = Instant::now();
@@ -152,10 +158,10 @@ impl<'a> Run<'a> {
         let phase = Phase {
             units: args.pods_per_request,
             rate: args.rate.map(|rate| rate / writers.len() as f64),
-            until_ms: self.source.end_ms,
+            until_ms: self.span.end_ms,
             late: args.late,
         };
-        let (questions, oldest_s) = (self.questions(), self.cluster.start_ms / 1_000);
+        let (questions, oldest_s) = (self.questions(), self.span.start_ms / 1_000);
         let kill = self.kills();
         let report = &mut self.report;
         let before = board.samples.load(Ordering::Relaxed);
@@ -219,7 +225,7 @@ impl<'a> Run<'a> {
             }
         }
         let name = if self.kills() { "survives kill -9" } else { "stored" };
-        verify::count(&self.target, self.cluster, self.source.end_ms, acknowledged, name, &mut self.checks)?;
+        verify::count(&self.target, self.source, acknowledged, name, &mut self.checks)?;
         self.report.wrote(records, acknowledged, &self.target);
         Ok(())
     }
@@ -229,10 +235,14 @@ impl<'a> Run<'a> {
         for reading in readings {
             self.checks.require("answers", reading.failed.is_none(), || reading.failed.clone().unwrap_or_default());
         }
+        if self.target.name != "victoria" {
+            verify::samples(&self.target, self.source, self.board.acknowledged_ms(), self.args.seed, &mut self.checks)?;
+        }
+        let Some(cluster) = self.cluster else { return Ok(()) };
         let judge = verify::Judge {
-            cluster: self.cluster,
+            cluster,
             questions: self.questions(),
-            oldest_s: self.cluster.start_ms / 1_000,
+            oldest_s: self.span.start_ms / 1_000,
             newest_s: self.board.acknowledged_ms().div_euclid(1_000),
             // VictoriaMetrics means something else by rate, and has its own histograms.
             strict: self.target.name != "victoria",

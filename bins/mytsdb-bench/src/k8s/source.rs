@@ -1,12 +1,26 @@
 //! What is sent: units with a sample of each series at every tick, whatever they are made of.
 
 use super::cluster::Cluster;
-use super::metrics::Shape;
+use super::metrics::{BOUND_TEXTS, Shape};
 use super::values::{classic_counts, histogram_sum, native_counts, number};
 use super::wire::{Datum, Described, Kind};
+use std::collections::BTreeMap;
+
+/// The time that a workload's samples are of.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "units end names")]
+pub(crate) struct Span {
+    pub(crate) start_ms: i64,
+    pub(crate) end_ms: i64,
+    /// From one tick to the next.
+    pub(crate) interval_ms: i64,
+}
 
 /// A workload.
 pub(crate) trait Source: Sync {
+    /// When its samples are taken.
+    fn span(&self) -> Span;
+
     /// How many units there are.
     fn units(&self) -> usize;
 
@@ -27,6 +41,17 @@ pub(crate) trait Source: Sync {
 
     /// Samples that a store has of a unit's tick.
     fn samples(&self, unit: usize, tick: u64) -> u64;
+
+    /// Names that a store has of it, and how many series of each have samples at one time.
+    fn stored(&self) -> Vec<(String, u64)>;
+
+    /// How `cluster`, a label that all series have, ends for those of this run.
+    fn run(&self) -> String;
+
+    /// Series that a store has of it at one time.
+    fn series_stored(&self) -> u64 {
+        self.stored().iter().map(|(_, series)| series).sum()
+    }
 }
 
 /// A cluster up to a time.
@@ -36,6 +61,11 @@ pub(crate) struct Fleet<'a> {
 }
 
 impl Source for Fleet<'_> {
+    fn span(&self) -> Span {
+        let (start_ms, interval_ms) = (self.cluster.start_ms, self.cluster.interval_ms);
+        Span { start_ms, end_ms: self.end_ms, interval_ms }
+    }
+
     fn units(&self) -> usize {
         self.cluster.units.len()
     }
@@ -84,5 +114,25 @@ impl Source for Fleet<'_> {
 
     fn samples(&self, unit: usize, _: u64) -> u64 {
         self.cluster.units[unit].series_stored as u64
+    }
+
+    fn stored(&self) -> Vec<(String, u64)> {
+        let mut names = BTreeMap::new();
+        for row in self.cluster.units.iter().flat_map(|unit| &unit.rows) {
+            let metric = row.metric();
+            let base = metric.name.strip_suffix("_bucket").unwrap_or(metric.name);
+            if metric.shape == Shape::Classic {
+                for (end, series) in [("_bucket", BOUND_TEXTS.len()), ("_sum", 1), ("_count", 1)] {
+                    *names.entry(format!("{base}{end}")).or_insert(0) += series as u64;
+                }
+            } else {
+                *names.entry(metric.name.to_owned()).or_insert(0) += 1;
+            }
+        }
+        names.into_iter().collect()
+    }
+
+    fn run(&self) -> String {
+        self.cluster.run()
     }
 }

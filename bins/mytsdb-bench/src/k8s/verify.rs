@@ -2,13 +2,14 @@
 
 use super::check::{compare, seen};
 use super::cluster::Cluster;
-use super::metrics::{METRICS, Shape};
 use super::model::Model;
 use super::questions::Question;
 use super::reader::{Kept, Reading};
+use super::source::Source;
 use super::values::noise;
+use super::wire::{Datum, Kind};
 use super::writer::Sent;
-use crate::answers::{data, number};
+use crate::answers::{data, number, point};
 use crate::target::Target;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -16,6 +17,10 @@ use std::time::{Duration, Instant};
 
 /// Samples that one counting query looks at.
 const COUNTED_MAX: i64 = 4_000_000;
+
+/// Series that are compared sample by sample, and the most samples of each.
+const SERIES_COMPARED: u64 = 40;
+const TICKS_COMPARED: usize = 1_000;
 
 /// Which checks failed, and how.
 #[derive(Debug, Default)]
@@ -59,8 +64,7 @@ impl Checks {
 
 /// Samples of one request are there as soon as it is acknowledged.
 pub(crate) fn visible(target: &Target, sent: &Sent, checks: &mut Checks) -> Result<()> {
-    let selector: Vec<String> = sent.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-    let selector = format!("timestamp({}{{{}}})", sent.name, selector.join(","));
+    let selector = format!("timestamp({})", selector(&sent.name, &sent.labels));
     let at_s = sent.time_ms.div_euclid(1_000) + 1;
     let mut body = Vec::new();
     target.ask("/api/v1/query", &[("query", selector.clone()), ("time", at_s.to_string())], &mut body)?;
@@ -76,8 +80,7 @@ pub(crate) fn visible(target: &Target, sent: &Sent, checks: &mut Checks) -> Resu
 /// As many samples are stored as were acknowledged.
 pub(crate) fn count(
     target: &Target,
-    cluster: &Cluster,
-    end_ms: i64,
+    source: &dyn Source,
     acknowledged: u64,
     check: &'static str,
     checks: &mut Checks,
@@ -85,37 +88,78 @@ pub(crate) fn count(
     if target.name == "victoria" {
         target.ask("/internal/force_flush", &[], &mut Vec::new())?;
     }
-    let run = format!("{:x}", cluster.start_ms);
+    let (span, run) = (source.span(), source.run());
     let mut stored = 0;
-    for metric in &METRICS {
-        let base = metric.name.strip_suffix("_bucket").unwrap_or(metric.name);
-        let names: Vec<String> = match metric.shape {
-            Shape::Classic => ["_bucket", "_sum", "_count"].map(|end| format!("{base}{end}")).into(),
-            _ => vec![metric.name.to_owned()],
-        };
-        let series: usize =
-            cluster.units.iter().flat_map(|unit| &unit.rows).filter(|row| row.metric().name == metric.name).count();
-        let per_tick = (series * metric.series_stored()).max(1) as i64;
-        let slice_s = (COUNTED_MAX / per_tick).max(1) * cluster.interval_ms / 1_000;
-        for name in names {
-            let mut from_s = cluster.start_ms / 1_000 - 1;
-            while from_s * 1_000 < end_ms {
-                let to_s = (from_s + slice_s).min(end_ms / 1_000 + 1);
-                let query = format!("sum(count_over_time({name}{{cluster=~\".*-{run}\"}}[{}s]))", to_s - from_s);
-                let mut body = Vec::new();
-                target.ask("/api/v1/query", &[("query", query), ("time", to_s.to_string())], &mut body)?;
-                let result = data(&body)?["result"].take();
-                if let Some(row) = result.get(0) {
-                    stored += number(&row["value"][1])? as u64;
-                }
-                from_s = to_s;
+    for (name, series) in source.stored() {
+        let slice_s = (COUNTED_MAX / series as i64).max(1) * span.interval_ms / 1_000;
+        let mut from_s = span.start_ms / 1_000 - 1;
+        while from_s * 1_000 < span.end_ms {
+            let to_s = (from_s + slice_s).min(span.end_ms / 1_000 + 1);
+            let query = format!("sum(count_over_time({name}{{cluster=~\".*{run}\"}}[{}s]))", to_s - from_s);
+            let mut body = Vec::new();
+            target.ask("/api/v1/query", &[("query", query), ("time", to_s.to_string())], &mut body)?;
+            let result = data(&body)?["result"].take();
+            if let Some(row) = result.get(0) {
+                stored += number(&row["value"][1])? as u64;
             }
+            from_s = to_s;
         }
     }
     checks.require(check, stored == acknowledged, || {
         format!("{stored} samples are stored, {acknowledged} were acknowledged")
     });
     Ok(())
+}
+
+/// Some series are, sample by sample, what was sent up to a time; which ones depends on the seed.
+pub(crate) fn samples(
+    target: &Target,
+    source: &dyn Source,
+    newest_ms: i64,
+    seed: u64,
+    checks: &mut Checks,
+) -> Result<()> {
+    let mut body = Vec::new();
+    for choice in 0..SERIES_COMPARED {
+        let unit = noise(seed, choice) as usize % source.units();
+        // Ticks of the unit's present life, the newest first.
+        let known = (0..source.ticks(unit)).rev().skip_while(|&tick| source.time_ms(unit, tick) > newest_ms);
+        let mut ticks: Vec<u64> = known.take(TICKS_COMPARED).collect();
+        let Some(&newest) = ticks.first() else { continue };
+        let generation = source.generation(unit, newest);
+        ticks.retain(|&tick| source.generation(unit, tick) == generation);
+        ticks.reverse();
+        let described = source.describe(unit, generation);
+        let numbers = |kind: Kind| kind == Kind::Gauge || kind == Kind::Counter;
+        let rows: Vec<usize> = (0..described.len()).filter(|&row| numbers(described[row].kind)).collect();
+        let row = rows[noise(seed ^ 1, choice) as usize % rows.len()];
+        let expected = ticks.iter().filter_map(|&tick| match source.datum(unit, row, tick)? {
+            Datum::Number(value) => Some((source.time_ms(unit, tick) as f64 / 1e3, value)),
+            _ => None,
+        });
+        let expected: Vec<(f64, f64)> = expected.collect();
+        let (first_ms, last_ms) = (source.time_ms(unit, ticks[0]), source.time_ms(unit, newest));
+        let query = format!("{}[{}ms]", selector(&described[row].name, &described[row].labels), last_ms - first_ms + 1);
+        let time = format!("{}.{:03}", last_ms / 1_000, last_ms % 1_000);
+        target.ask("/api/v1/query", &[("query", query.clone()), ("time", time)], &mut body)?;
+        let result = data(&body)?["result"].take();
+        let found: Vec<(f64, f64)> = match result[0]["values"].as_array() {
+            Some(values) => values.iter().map(point).collect::<Result<_>>()?,
+            None => Vec::new(),
+        };
+        let same = |(a, b): (&(f64, f64), &(f64, f64))| a.0 == b.0 && (a.1 == b.1 || (a.1.is_nan() && b.1.is_nan()));
+        let whole = found.len() == expected.len() && found.iter().zip(&expected).all(same);
+        checks.require("samples", whole, || {
+            let wrong = found.iter().zip(&expected).find(|(a, b)| !same((a, b)));
+            format!("{query}: {} samples, not {}; first other: {wrong:?}", found.len(), expected.len())
+        });
+    }
+    Ok(())
+}
+
+fn selector(name: &str, labels: &[(String, String)]) -> String {
+    let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    format!("{name}{{{}}}", labels.join(","))
 }
 
 /// What became of a question in the last round.
