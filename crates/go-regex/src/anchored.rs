@@ -57,7 +57,7 @@ impl AnchoredRegex {
     }
 
     /// The texts that match, sorted, each once, where the pattern is an alternation of literals or expands to one that
-    /// is not much longer. `None` also if the case does not matter.
+    /// is not much longer. `None` also if the pattern ignores case.
     pub fn literals(&self) -> Option<&[String]> {
         match &self.program {
             Program::Listed(Literals::Exact(all)) => Some(all),

@@ -8,7 +8,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 pub(crate) enum Literals {
     /// Exactly these, sorted.
     Exact(Vec<String>),
-    /// These and what differs from them in the case alone; each of canonical characters, sorted.
+    /// These texts and those that differ from them only in case; written in canonical characters, sorted.
     Folded(Vec<String>),
 }
 
@@ -40,7 +40,7 @@ fn sorted(mut texts: Vec<String>) -> Vec<String> {
     texts
 }
 
-/// Bytes that any pattern may be expanded to, and for each of its own so many more.
+/// Bytes that any pattern may be expanded to, and the bytes that each byte of the pattern adds.
 const EXPANDED_BYTES_MIN: usize = 16 << 10;
 const EXPANDED_BYTES_PER_BYTE: usize = 4;
 
@@ -83,7 +83,7 @@ impl Search {
                 if !self.folded {
                     return Some(chars.iter().map(char::to_string).collect());
                 }
-                // Each has to be there in all its cases.
+                // Each character has to be there in all its cases.
                 let whole =
                     |c: &char| fold::orbit(*c).iter().all(|r| (r.start()..=r.end()).all(|c| chars.contains(&c)));
                 let canonical = chars.iter().filter(|&&c| fold::canonical(c) == c);

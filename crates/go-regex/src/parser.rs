@@ -32,7 +32,7 @@ pub(crate) struct Parsed {
 /// An operand, with what Go bounds.
 struct Piece {
     hir: Hir,
-    /// How often nested counted repetitions multiply out.
+    /// The product of the counts of nested repetitions.
     repeats: u32,
     height: u32,
 }
@@ -43,7 +43,7 @@ impl Piece {
     }
 }
 
-/// What is open: the whole pattern or a group.
+/// An open frame: the whole pattern or a group.
 struct Frame {
     /// Its number, if it captures.
     capture: Option<u32>,
@@ -110,7 +110,7 @@ struct Parser<'a> {
     flags: Flags,
     names: Vec<Option<String>>,
     open: Vec<Frame>,
-    /// There is no `:]` from here on, so that nobody has to look for one again.
+    /// From here on there is no `:]`. Remembering that avoids searching again.
     no_named_class: bool,
 }
 
@@ -227,7 +227,7 @@ impl Parser<'_> {
         let Some(sub) = self.top().pop() else {
             return err(format!("missing argument to repetition operator: `{}`", &self.text[start..self.at]));
         };
-        // An operand that may not occur at all bounds nothing; Go looks no deeper.
+        // An operand that may occur zero times bounds nothing; Go does not look deeper either.
         let factor = if counted { max.unwrap_or(min) } else { 1 };
         let repeats = if counted && max == Some(0) { 1 } else { factor.max(1).saturating_mul(sub.repeats) };
         if counted && factor >= 2 && repeats > REPEAT_MAX {

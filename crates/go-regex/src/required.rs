@@ -7,9 +7,9 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 pub(crate) struct Required {
     pub prefix: String,
     pub suffix: String,
-    /// Somewhere between the two, or overlapping them; empty if nothing is known.
+    /// Between the two, or overlapping them; empty if nothing is known.
     inner: String,
-    /// Whatever has `inner` matches: the pattern is `.*inner.*`.
+    /// Every text that contains `inner` matches: the pattern is `.*inner.*`.
     pub is_all: bool,
 }
 

@@ -3,7 +3,7 @@
 use super::spans::{self, IndexedBuckets, Span, Sparse};
 use super::{CounterResetHint, FloatHistogram, HistogramError, bucket_bound, custom, resolution};
 
-/// What an operation on two histograms had to settle; PromQL turns these into annotations.
+/// What an operation on two histograms had to decide; PromQL turns these into annotations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// One operand said "reset", the other "not reset"; the result says "unknown".
@@ -87,7 +87,7 @@ impl FloatHistogram {
         self.reduce_to(self.schema.min(other.schema));
         let (schema, threshold) = (self.schema, self.zero_threshold);
         let prepare = |side: IndexedBuckets<'_>| {
-            // What the wider zero bucket has taken in must not be counted again.
+            // Observations that the wider zero bucket contains must not be counted again.
             let outside = side.filter(|&(index, _)| !zero_moved || bucket_bound(other.schema, index, &[]) > threshold);
             resolution::reduced(outside, other.schema, schema)
         };

@@ -21,7 +21,7 @@ impl FloatHistogram {
         if q.is_nan() || self.count == 0.0 {
             return f64::NAN;
         }
-        // Walking from the nearer end keeps rounding small. NaN observations are above all buckets, but in none.
+        // Walking from the nearer end keeps rounding errors small. NaN observations are above all buckets, but in none.
         let ascending = self.sum.is_nan() || q < 0.5;
         let rank = if ascending { q * self.count } else { (1.0 - q) * self.count };
         let found = if ascending { reach(self.iter_all(), rank) } else { reach(self.iter_all().rev(), rank) };
@@ -30,15 +30,15 @@ impl FloatHistogram {
             return f64::NAN;
         }
         let Some((bucket, _)) = found else {
-            // Without any bucket all of it is at zero.
+            // Without any bucket all observations are taken to be zero.
             return if count < rank { 0.0 } else { f64::NAN };
         };
         let share = if ascending { rank - (count - bucket.count) } else { count - rank } / bucket.count;
-        // Where counts are negative nothing fits, which ends at the upper bound.
+        // With negative counts no value fits; the result is then the upper bound.
         let share = if count < rank || (bucket.count < 0.0 && share < 0.0) { 1.0 } else { share.clamp(0.0, 1.0) };
         let spread = self.spread(bucket);
         if spread.lower.is_infinite() {
-            // All of it is one bucket: the share of an infinite width.
+            // There is a single bucket of infinite width.
             return if spread.upper.is_infinite() { f64::INFINITY * share } else { spread.upper };
         }
         if spread.upper.is_infinite() {

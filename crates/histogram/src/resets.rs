@@ -22,7 +22,7 @@ impl FloatHistogram {
     /// Whether `previous`, the sample right before it, and this one are of one counter without a reset in between, or of one
     /// gauge: schema, zero threshold and bounds are the same, neither is stale, and nothing went down.
     ///
-    /// A hint that says "not reset" is not believed, and "reset" is. Cost: that of comparing all buckets.
+    /// A hint "not reset" is ignored, a hint "reset" is used. Cost: that of comparing all buckets.
     pub fn continues(&self, previous: &Self) -> bool {
         let gauge = |h: &Self| h.counter_reset_hint == CounterResetHint::Gauge;
         let is_alike = self.counter_reset_hint != CounterResetHint::CounterReset
@@ -77,7 +77,7 @@ impl FloatHistogram {
 }
 
 fn decreased<'a>(now: impl Iterator<Item = (i64, f64)> + 'a, before: impl Iterator<Item = (i64, f64)> + 'a) -> bool {
-    // A bucket that is new says nothing and one that is gone does, even if its count was below zero.
+    // A new bucket is no sign of a reset. A bucket that is gone is one, even if its count was below zero.
     spans::join(now, before).any(|(_, now, before)| match (now, before) {
         (Some(now), Some(before)) => now < before,
         (None, Some(before)) => before != 0.0,

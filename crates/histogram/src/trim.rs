@@ -47,7 +47,7 @@ impl FloatHistogram {
             kept
         };
         let negative: Vec<f64> = self.iter_negative().map(&mut cut).collect();
-        // Fewer than no observations, as subtractions leave them, stay, and are not counted anew.
+        // Negative counts, which subtractions can leave, stay as they are and are not computed anew.
         let zero_count = if self.zero_count > 0.0 { cut(self.zero_bucket()) } else { self.zero_count };
         let positive: Vec<f64> = self.iter_positive().map(&mut cut).collect();
         if changed {

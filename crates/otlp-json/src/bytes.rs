@@ -1,4 +1,4 @@
-//! Bytes that a text stands for: base64, and hexadecimal for ids.
+//! Decodes text to bytes: base64, and hexadecimal for ids.
 
 /// Decodes base64 of either alphabet, padded or not (RFC 4648, sections 4 and 5).
 pub(crate) fn base64(text: &[u8]) -> Option<Vec<u8>> {

@@ -44,7 +44,7 @@ pub(crate) fn integer(number: &[u8]) -> Option<i128> {
     let point_at = mantissa.iter().position(|b| *b == b'.').unwrap_or(mantissa.len());
     let (whole, fraction) = mantissa.split_at(point_at);
     let fraction = fraction.get(1..).unwrap_or_default();
-    // Zeros at both ends say nothing about the digits, only about where they stand.
+    // Zeros at both ends do not change the digits, only the exponent.
     let digits = whole.iter().chain(fraction).map(|digit| digit - b'0');
     let count = whole.len() + fraction.len();
     let mut places = digits.clone().enumerate().filter(|(_, digit)| *digit != 0).map(|(place, _)| place);

@@ -21,7 +21,7 @@ pub(crate) struct Output {
     bytes_max: usize,
 }
 
-/// A length that is written when its content is.
+/// A length that is written after its content.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Open {
     tag_at: usize,

@@ -1,4 +1,4 @@
-//! What is worked out once per resource, scope and metric, and only if a point of it is not in the cache.
+//! What is computed once per resource, scope and metric, and only if a point of it is not in the cache.
 
 use crate::labels::{LabelList, LabelRules, LabelsError, ResourceLabels, scope_labels};
 use crate::metric_name::{metadata_unit, metric_name};
@@ -17,7 +17,7 @@ fn get<T>(cell: &Lazy<T>, make: impl FnOnce() -> Result<T, LabelsError>) -> Resu
             Err(LabelsError::Refused(refused)) => Err(refused),
             Err(malformed @ LabelsError::Malformed(_)) => return Err(malformed),
         };
-        // Nobody else holds the cell, so it is still empty and the value goes in.
+        // Nobody else holds the cell, so it is still empty and takes the value.
         return cell.get_or_init(|| made).as_ref().map_err(|refused| LabelsError::Refused(refused.clone()));
     }
     cell.get().expect("it was just seen").as_ref().map_err(|refused| LabelsError::Refused(refused.clone()))
@@ -118,7 +118,7 @@ fn family(options: &Options, metric: &Metric<'_>) -> Result<Family, Refused> {
     })
 }
 
-/// What the points count from, if that is a question.
+/// The temporality of the points, for kinds that have one.
 pub(crate) fn temporality(data: MetricData) -> Option<Temporality> {
     match data {
         MetricData::Sum { temporality, .. }
@@ -128,7 +128,7 @@ pub(crate) fn temporality(data: MetricData) -> Option<Temporality> {
     }
 }
 
-/// Deltas that are kept as they are have no word in Prometheus.
+/// Prometheus has no metric type for deltas that are kept as they are.
 fn family_kind(options: &Options, data: MetricData) -> FamilyKind {
     if options.delta == DeltaMode::Keep && temporality(data) == Some(Temporality::Delta) {
         return FamilyKind::Unknown;
@@ -164,7 +164,7 @@ pub(crate) fn metric_refusal(options: &Options, metric: &Metric<'_>) -> Option<R
     None
 }
 
-/// A kind as a number that stands in fingerprints.
+/// A kind as a number, for fingerprints.
 pub(crate) fn kind_number(data: MetricData) -> u8 {
     let temporality_number = |t| match t {
         Temporality::Unspecified => 0,

@@ -118,7 +118,7 @@ pub fn custom_histogram(point: &HistogramPoint<'_>) -> Result<FloatHistogram, St
     let mut counts: Vec<u64> = point.bucket_counts.iter().collect();
     if bounds.last() == Some(&f64::INFINITY) {
         bounds.pop();
-        // What lies above infinity is nothing; it is added to the last bucket all the same, so that nothing is lost.
+        // No value lies above infinity. Such counts are still added to the last bucket, so that the total is kept.
         if counts.len() == bounds.len() + 2 {
             let above = counts.pop().unwrap_or(0);
             if let Some(last) = counts.last_mut() {

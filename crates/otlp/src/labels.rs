@@ -56,7 +56,7 @@ fn invalid(message: impl Into<String>) -> LabelsError {
 pub(crate) struct ResourceLabels {
     /// Promoted attributes; of two with one name the first that is not empty.
     promoted: LabelList,
-    /// Not empty, as `instance`: what says nothing overrides nothing.
+    /// Not empty. As with `instance`, an empty value overrides nothing.
     job: Option<String>,
     instance: Option<String>,
     /// All attributes, by original key.
@@ -114,7 +114,7 @@ fn sanitise(
     for (key, value) in attributes.iter().filter(|(key, _)| key != LABEL_NAME && keep(key)) {
         let name = namer.name(key).map_err(invalid)?;
         match labels.iter_mut().find(|(n, _)| *n == name) {
-            // A value that is empty is no label, so nothing can be joined onto it.
+            // An empty value is no label, so nothing is joined to it.
             Some((_, joined)) if joined.is_empty() => joined.clone_from(value),
             Some((_, joined)) => {
                 joined.push(';');

@@ -4,7 +4,7 @@ use crate::TranslationStrategy;
 use crate::unit::{clean, unit_name, words};
 use crate::wire::MetricData;
 
-/// What of a metric's kind shows in its name.
+/// The part of a metric's kind that its name shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameKind {
     /// A sum that never falls; its name ends in `total`.
@@ -119,7 +119,7 @@ fn utf8_with_suffixes(name: &str, unit: &str, kind: NameKind) -> String {
     let (main, per) = words(unit);
     let total = if kind == NameKind::MonotonicSum { "total" } else { "" };
     let ratio = if kind == NameKind::Gauge && unit == "1" { "ratio" } else { "" };
-    // Suffixes that are there already come off from the outside in, and go on again from the inside out.
+    // Suffixes that the name has already are removed from the end inwards and appended again in the reverse order.
     let base = [ratio, total, &per].into_iter().fold(name, trim_suffix);
     let mut name = base.to_owned();
     let main = if base.ends_with(&main) { "" } else { &main };

@@ -33,7 +33,7 @@ pub(crate) struct Pass<'a, S> {
     quantiles: Vec<(f64, f64)>,
 }
 
-/// What of a metric's surroundings a point needs.
+/// What a point needs of its metric, scope and resource.
 pub(crate) struct Place<'a> {
     pub resource: &'a ResourceContext<'a>,
     pub scope: &'a ScopeContext<'a>,
@@ -73,7 +73,7 @@ impl<'a, S: Sink> Pass<'a, S> {
         metric: &MetricContext<'_>,
     ) -> Result<(), OtlpError> {
         let place = Place { resource, scope, metric };
-        // A gauge has no observations of which one could be an example.
+        // A gauge has no observations, so it has no exemplars.
         let keeps_exemplars = matches!(metric.metric.data, MetricData::Sum { .. });
         let accumulated = self.is_accumulated(metric);
         for bytes in metric.metric.points() {
@@ -413,7 +413,7 @@ impl<'a, S: Sink> Pass<'a, S> {
         let unit = if described { family.unit.as_str() } else { "" };
         let mut add = |suffix: &str, special: Option<(&str, &str)>| {
             let name = format!("{}{suffix}", family.name);
-            // What is empty is no label, and hides none that the point has.
+            // An empty value is no label and hides no label of the point.
             let fixed =
                 [Some((LABEL_NAME, name.as_str())), Some(("__type__", kind)), Some(("__unit__", unit)), special];
             let fixed: Vec<_> = fixed.into_iter().flatten().filter(|(_, value)| !value.is_empty()).collect();

@@ -40,7 +40,7 @@ pub trait Sink {
     /// Whether exemplars are kept; those of points are read only then.
     fn wants_exemplars(&self) -> bool;
 
-    /// Takes an exemplar of the current point, after its samples. Nothing of it can cost the point.
+    /// Takes an exemplar of the current point, after its samples. A bad exemplar never costs the point.
     fn append_exemplar(&mut self, exemplar: Exemplar);
 
     /// Ends the current point: all samples since the last end belong to it.

@@ -1,4 +1,4 @@
-//! What became of a request's points.
+//! The outcome of a request's points.
 
 use mytsdb_intake::{Refusals, push_message};
 

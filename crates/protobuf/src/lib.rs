@@ -1,4 +1,4 @@
-//! Reads protobuf messages field by field, believing nothing.
+//! Reads protobuf messages field by field; checks every length before it is used.
 //!
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]

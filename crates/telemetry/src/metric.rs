@@ -1,6 +1,6 @@
 //! The handles: counter, gauge and histogram, each a cheap clone of shared atomics.
 //!
-//! Every access is Relaxed: a metric orders nothing else, and a reader only needs each number to be one that was true.
+//! Every access is Relaxed: a metric orders no other memory, and a reader only needs a value that was true at some time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -40,7 +40,7 @@ impl Registry {
         Self::default()
     }
 
-    /// The counter of that name and those labels, made at first sight.
+    /// The counter of that name and those labels, created when it is first asked for.
     ///
     /// # Panics
     /// If the name is registered as another kind.
@@ -51,7 +51,7 @@ impl Registry {
         }
     }
 
-    /// The gauge of that name and those labels, made at first sight.
+    /// The gauge of that name and those labels, created when it is first asked for.
     ///
     /// # Panics
     /// If the name is registered as another kind.
@@ -62,7 +62,7 @@ impl Registry {
         }
     }
 
-    /// The histogram of that name and those labels, made at first sight with `bounds`; later bounds are ignored.
+    /// The histogram of that name and those labels, created when it is first asked for with `bounds`; later bounds are ignored.
     ///
     /// # Panics
     /// If the name is registered as another kind, or as [`Histogram::new`] does.

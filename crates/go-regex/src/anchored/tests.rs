@@ -60,7 +60,7 @@ fn lists_without_case_are_no_automata() {
     assert_eq!(regex.literals(), None, "there would be too many");
     assert!(regex.is_match("pOD-00017-\u{212a}sÉ") && regex.is_match("POD-19999-KSé"));
     assert!(!regex.is_match("pod-20000-kſé") && !regex.is_match("pod-00017-kſe"));
-    // What is folded in part is an automaton, which is right, too.
+    // A pattern that ignores case in a part becomes an automaton, and its answers are right too.
     let mixed = new("(?i:abcdefghijklmnop)|xyz");
     assert!(mixed.is_match("ABCDEFGHIJKLMNOp") && mixed.is_match("xyz") && !mixed.is_match("XYZ"));
     let part = new("(?:[Aa][Bb]|cD){16}");
@@ -118,7 +118,7 @@ fn long_alternations_of_open_texts_are_trees() {
         assert_eq!(regex.is_match("1"), !pattern.starts_with('('));
         assert_eq!(regex.is_match("NODE-10.0.0.0:9100"), pattern.starts_with('('));
     }
-    // What cannot be a tree is an automaton.
+    // A pattern that cannot be a tree becomes an automaton.
     let open = new(&format!("{}|x.*", values[..50].join("|")));
     assert!(
         matches!(open.program, Program::Automaton { .. }) && open.is_match("xyz") && open.is_match("10.0.0.7:9100")

@@ -171,10 +171,10 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// What a metric's points mean when they follow each other.
+/// Temporality: what each point counts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Temporality {
-    /// Not said, or a number this version does not know.
+    /// Not given, or a number that this version does not know.
     Unspecified,
     /// Each point counts from the one before.
     Delta,

@@ -29,7 +29,7 @@ impl<'a> AttributeRun<'a> {
     }
 }
 
-/// Collects an attribute run while fields pass by.
+/// Collects a run of attributes while the fields of a point are read.
 pub(super) struct RunBuilder {
     start: usize,
     end: usize,
