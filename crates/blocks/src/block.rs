@@ -5,7 +5,7 @@ use crate::chunk::{ChunkData, ChunkMeta, ChunkStats, is_plain};
 use crate::layout::{checked_version, claimed_version};
 use crate::v1::{self, BlockV1};
 use crate::v2::{self, BlockV2};
-use mytsdb_codec::CodecError;
+use mytsdb_codec::{ChunkEncoding, CodecError};
 use mytsdb_columns::Columns;
 use mytsdb_index::{IndexError, TextList};
 use mytsdb_io::Disk;
@@ -184,6 +184,30 @@ impl Block {
             return Err(damaged("other samples than the block says".to_owned()));
         }
         Ok(())
+    }
+
+    /// Appends the times of a chunk of this block, ascending, without decoding its values; tells whether it did. It does not
+    /// for XOR chunks, which have no column of times, and for unknown encodings.
+    ///
+    /// # Errors
+    /// As [`read_samples`](Self::read_samples); then `out` has the times that it had.
+    pub fn read_times(&self, chunk: &ChunkMeta, out: &mut Vec<i64>) -> Result<bool, BlockError> {
+        let encoding = ChunkEncoding::from_number(chunk.encoding);
+        if matches!(encoding, Err(_) | Ok(ChunkEncoding::Xor)) {
+            return Ok(false);
+        }
+        let data = self.read_chunk(chunk)?;
+        let (path, offset) = (|| self.path().to_owned(), chunk.offset);
+        let damaged = |reason: String| BlockError::DamagedChunk { path: path(), offset, reason };
+        let before = out.len();
+        data.dx().and_then(|dx| dx.decode_times(out)).map_err(|error| damaged(error.to_string()))?;
+        let times = &out[before..];
+        let ends = times.first().zip(times.last());
+        if ends != Some((&chunk.range.mint, &chunk.range.maxt)) || times.len() != chunk.sample_count as usize {
+            out.truncate(before);
+            return Err(damaged("other times than the block says".to_owned()));
+        }
+        Ok(true)
     }
 
     /// Statistics of the values of a chunk of this block, if they are known without decoding it: for chunks of 16

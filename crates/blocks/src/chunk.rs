@@ -101,6 +101,12 @@ impl ChunkData<'_> {
 impl ChunkMeta {
     /// Largest chunk, in bytes.
     pub const BYTES_MAX: usize = 16 << 20;
+
+    /// A number that is the same for chunks of one block only if they have the same times.
+    pub fn times_key(&self) -> u64 {
+        // Offsets in a file are far below the topmost bit.
+        self.shared_times.map_or(self.offset | 1 << 63, u64::from)
+    }
 }
 
 /// Why the format cannot hold a chunk.

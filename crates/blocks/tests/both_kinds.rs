@@ -98,6 +98,10 @@ fn assert_reads_back(block: &Block, kind: ChunkEncoding) {
         assert_eq!(read.histograms, expected.histograms);
         assert_eq!(read.start_timestamps_ms, expected.start_timestamps_ms);
         assert_eq!(read.histogram_start_timestamps_ms, expected.histogram_start_timestamps_ms);
+        let mut times = vec![7];
+        assert!(block.read_times(chunk, &mut times).unwrap());
+        let all = [&read.timestamps_ms[..], &read.histogram_timestamps_ms[..]].concat();
+        assert_eq!(times, [&[7], &all[..]].concat());
         let stats = block.chunk_stats(chunk).unwrap();
         assert_eq!(stats.map(|stats| stats.max), (kind != ChunkEncoding::Histogram).then_some(19.0));
     }

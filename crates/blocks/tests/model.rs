@@ -182,6 +182,12 @@ proptest! {
                         block.read_samples(meta, &mut columns).unwrap();
                         prop_assert_eq!(&columns.timestamps_ms[1..], &chunk.times);
                         prop_assert_eq!(bits(&columns.values[1..]), bits(&chunk.values));
+                        let mut times = vec![9];
+                        if block.read_times(meta, &mut times).unwrap() {
+                            prop_assert_eq!(&times[1..], &chunk.times);
+                        } else {
+                            prop_assert_eq!((chunk.encoding, times), (ChunkEncoding::Xor, vec![9]));
+                        }
                     }
                 }
                 for (meta, chunk) in block.chunks(ordinal as u32, range).unwrap().iter().zip(&expected) {

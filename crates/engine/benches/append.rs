@@ -91,6 +91,43 @@ fn append(c: &mut Criterion) {
     group.finish();
 }
 
+/// Samples halfway between those that blocks have, beside samples behind all others; a round of 10,000 series each.
+fn late(c: &mut Criterion) {
+    const ROUNDS: i64 = 960;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (engine, refs) = open(&dir, 10_000);
+    for number in 0..ROUNDS {
+        engine.append(round(&refs, number)).expect("stored");
+    }
+    let flushed = engine.flush_before(START_MS + ROUNDS * STEP_MS - 1).expect("a block").0;
+    assert!(flushed >= 10_000 * (ROUNDS as u64 - 1));
+    let mut group = c.benchmark_group("late");
+    group.throughput(Throughput::Elements(refs.len() as u64));
+    // A late round lies in the middle of a step; those that come again to the same step are a millisecond apart.
+    let between = |n: i64| n % ROUNDS * STEP_MS + STEP_MS / 2 + n / ROUNDS;
+    let behind = |n: i64| (ROUNDS + n) * STEP_MS;
+    let times: [(&str, &dyn Fn(i64) -> i64); 2] = [("in order", &behind), ("between samples of blocks", &between)];
+    for (name, time) in times {
+        let mut next = 0;
+        group.sample_size(20).bench_function(name, |b| {
+            b.iter_batched(
+                || {
+                    let mut batch = round(&refs, next);
+                    batch.timestamps_ms.fill(START_MS + time(next));
+                    next += 1;
+                    batch
+                },
+                |batch| {
+                    let outcome = engine.append(batch).expect("stored");
+                    assert_eq!((outcome.stored, outcome.refused.len()), (10_000, 0));
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
 fn read(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let (engine, refs) = open(&dir, 1_000);
@@ -115,5 +152,5 @@ fn read(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, append, read);
+criterion_group!(benches, append, late, read);
 criterion_main!(benches);

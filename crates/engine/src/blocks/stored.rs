@@ -4,6 +4,7 @@ use super::served::Served;
 use super::set::BlockList;
 use crate::EngineError;
 use crate::value::Value;
+use mytsdb_blocks::ChunkMeta;
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, TimeRange};
 use std::collections::HashMap;
@@ -12,18 +13,27 @@ use std::sync::Arc;
 /// Most decoded windows a [`StoredValues`] keeps.
 const WINDOWS_MAX: usize = 4_096;
 
+/// Most columns of times it keeps.
+const COLUMNS_MAX: usize = 4_096;
+
 /// Looks up whether blocks already have a value at a time; keeps what it decoded for the next sample nearby.
+///
+/// Mostly they have none. Telling that needs no values, and the times of a block are mostly those of many series: they are
+/// decoded once for all of these.
 pub(crate) struct StoredValues {
     blocks: BlockList,
     window_ms: i64,
     decoded: HashMap<(u64, i64), Columns>,
+    /// Columns of times by their block and their key in it.
+    times: HashMap<(u64, u64), Vec<i64>>,
+    chunks: Vec<ChunkMeta>,
     /// Errors met; the caller reports them.
     pub(crate) errors: u64,
 }
 
 impl StoredValues {
     pub(crate) fn new(blocks: BlockList, window_ms: i64) -> Self {
-        Self { blocks, window_ms, decoded: HashMap::new(), errors: 0 }
+        Self { blocks, window_ms, decoded: HashMap::new(), times: HashMap::new(), chunks: Vec::new(), errors: 0 }
     }
 
     /// The time of the newest sample that the blocks have of a series. Looks into blocks from the newest on, until none left
@@ -50,6 +60,9 @@ impl StoredValues {
     /// The value of a series at a time, from the oldest block that has one.
     pub(crate) fn get(&mut self, series_key: u64, labels: &Labels, timestamp_ms: i64) -> Option<Value> {
         let window = timestamp_ms.div_euclid(self.window_ms);
+        if !self.decoded.contains_key(&(series_key, window)) && !self.may_have(labels, timestamp_ms) {
+            return None;
+        }
         if self.decoded.len() >= WINDOWS_MAX {
             self.decoded.clear();
         }
@@ -76,6 +89,47 @@ impl StoredValues {
         });
         Value::at(timestamp_ms, columns)
     }
+
+    /// Whether a block may have a value of a series at a time. `false` is certain; damage is left for [`get`](Self::get) to
+    /// meet.
+    fn may_have(&mut self, labels: &Labels, timestamp_ms: i64) -> bool {
+        let Self { blocks, times, chunks, .. } = self;
+        let at = TimeRange::new(timestamp_ms, timestamp_ms);
+        blocks
+            .iter()
+            .filter(|block| block.meta().range.contains(timestamp_ms))
+            .any(|block| may_be_in(block, labels, at, times, chunks).unwrap_or(true))
+    }
+}
+
+/// Whether a chunk of a block has a sample of a series at the time that `at` is, hidden or not.
+fn may_be_in(
+    block: &Served,
+    labels: &Labels,
+    at: TimeRange,
+    times: &mut HashMap<(u64, u64), Vec<i64>>,
+    chunks: &mut Vec<ChunkMeta>,
+) -> Result<bool, EngineError> {
+    let Some(ordinal) = block.find(labels)? else { return Ok(false) };
+    chunks.clear();
+    block.chunks_into(ordinal, at, chunks)?;
+    for chunk in chunks {
+        let key = (block.meta().id, chunk.times_key());
+        if !times.contains_key(&key) {
+            let mut column = Vec::with_capacity(chunk.sample_count as usize);
+            if !block.read_times(chunk, &mut column)? {
+                return Ok(true);
+            }
+            if times.len() >= COLUMNS_MAX {
+                times.clear();
+            }
+            times.insert(key, column);
+        }
+        if times[&key].binary_search(&at.mint).is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Decodes what a block has of a series in a range behind what the columns hold; tells whether that, with what they hold
