@@ -48,14 +48,15 @@ impl BinaryExpr {
 impl Expr {
     /// Takes the expression out of its tree, which has the number 0 in its place until something else is put there.
     #[must_use]
-    pub fn take(&mut self) -> Expr {
+    pub(crate) fn take(&mut self) -> Expr {
         std::mem::replace(self, Expr::Number(NumberLiteral { value: 0.0, duration: false, pos: PosRange::default() }))
     }
 
     /// Takes a chain apart: its leftmost operand, and the operators from the outermost one, each without its left operand.
     /// What is no chain is an operand without operators.
     #[must_use]
-    pub fn take_apart(&mut self) -> (Expr, Vec<Box<BinaryExpr>>) {
+    #[expect(clippy::vec_box, reason = "the boxes are those of the tree, and go back into it")]
+    pub(crate) fn take_apart(&mut self) -> (Expr, Vec<Box<BinaryExpr>>) {
         let mut operators = Vec::new();
         let mut operand = self.take();
         while let Expr::Binary(mut operator) = operand {

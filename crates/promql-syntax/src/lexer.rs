@@ -208,18 +208,7 @@ impl<'a> Lexer<'a> {
             '>' if self.accept("=") => TokenKind::Binary(BinaryOp::GreaterEq),
             '>' if self.accept("/") => TokenKind::Binary(BinaryOp::TrimLower),
             '>' => TokenKind::Binary(BinaryOp::Greater),
-            '(' => {
-                self.paren_depth += 1;
-                TokenKind::LeftParen
-            }
-            ')' => {
-                if self.paren_depth == 0 {
-                    self.start = self.at;
-                    return Err("unexpected right parenthesis ')'".into());
-                }
-                self.paren_depth -= 1;
-                TokenKind::RightParen
-            }
+            '(' | ')' => return self.parenthesis(c),
             '{' => {
                 self.in_braces = true;
                 TokenKind::LeftBrace
@@ -241,6 +230,20 @@ impl<'a> Lexer<'a> {
             c if self.begins_name(c) || c == ':' => return Ok(self.identifier()),
             c => return Err(format!("unexpected character: {}", quote_char(c))),
         })
+    }
+
+    /// A parenthesis that was just read; there may be as many right ones as left ones.
+    fn parenthesis(&mut self, c: char) -> Lexed {
+        if c == '(' {
+            self.paren_depth += 1;
+            return Ok(TokenKind::LeftParen);
+        }
+        if self.paren_depth == 0 {
+            self.start = self.at;
+            return Err("unexpected right parenthesis ')'".into());
+        }
+        self.paren_depth -= 1;
+        Ok(TokenKind::RightParen)
     }
 
     fn identifier(&mut self) -> TokenKind {
@@ -311,18 +314,7 @@ impl<'a> Lexer<'a> {
                 self.got_colon = true;
                 TokenKind::Colon
             }
-            '(' => {
-                self.paren_depth += 1;
-                TokenKind::LeftParen
-            }
-            ')' => {
-                if self.paren_depth == 0 {
-                    self.start = self.at;
-                    return Err("unexpected right parenthesis ')'".into());
-                }
-                self.paren_depth -= 1;
-                TokenKind::RightParen
-            }
+            '(' | ')' => return self.parenthesis(c),
             ',' => TokenKind::Comma,
             '+' => TokenKind::Binary(BinaryOp::Add),
             '-' => TokenKind::Binary(BinaryOp::Sub),

@@ -12,32 +12,6 @@ use mytsdb_model::{LABEL_NAME, Matcher};
 use std::cmp::Ordering;
 use std::fmt;
 
-impl Expr {
-    /// The expression's text, cut off behind `bytes_max` bytes. Cost: hardly more than what is left of it.
-    pub fn text_within(&self, bytes_max: usize) -> String {
-        struct Cut {
-            text: String,
-            bytes_max: usize,
-        }
-        impl fmt::Write for Cut {
-            fn write_str(&mut self, text: &str) -> fmt::Result {
-                let left = self.bytes_max - self.text.len();
-                if text.len() <= left {
-                    self.text.push_str(text);
-                    return Ok(());
-                }
-                self.text.push_str(&text[..text.floor_char_boundary(left)]);
-                self.text.push_str("...");
-                Err(fmt::Error)
-            }
-        }
-        let mut cut = Cut { text: String::new(), bytes_max };
-        // An error only says that there was more.
-        let (Ok(()) | Err(fmt::Error)) = fmt::Write::write_fmt(&mut cut, format_args!("{self}"));
-        cut.text
-    }
-}
-
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -105,10 +79,15 @@ impl BinaryExpr {
         if self.return_bool {
             out.push_str(" bool");
         }
-        if let Some(matching) = &self.matching {
-            out.push_str(&matching_clause(matching));
-        }
+        out.extend(self.matching.as_ref().map(ToString::to_string));
         out
+    }
+}
+
+impl fmt::Display for VectorMatching {
+    /// The clauses as they stand behind the operator, each behind a space.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&matching_clause(self))
     }
 }
 
