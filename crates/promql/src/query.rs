@@ -7,10 +7,10 @@ use crate::eval::results::{raw_samples, vector_samples};
 use crate::eval::stream::{scalar_row, vector_rows};
 use crate::exec::{Run, eval_range, eval_scalar, eval_vector};
 use crate::options::{Cancel, QueryOptions};
-use crate::plan::{self, Facts, Plan, TIME_MS_MAX, prepare, summarised_selectors};
+use crate::plan::{Kind, NodeId, Plan, TIME_MS_MAX, estimated, plan, plan_of};
 use crate::storage::Storage;
 use crate::value::{QueryResult, QueryValue, Series, SeriesSink, SeriesView, Summary};
-use mytsdb_promql_syntax::{BinaryOp, Expr, ValueType};
+use mytsdb_promql_syntax::{Expr, ValueType};
 use std::time::Instant;
 
 /// Most steps of a range query.
@@ -33,7 +33,7 @@ pub fn instant(
     check_times(&[timestamp_ms])?;
     let bounds = Bounds { start_ms: timestamp_ms, end_ms: timestamp_ms, step_ms: 0 };
     let (value, summary) =
-        evaluate(storage, expr, (bounds, true), options, cancel, |run, expr| instant_value(run, expr, timestamp_ms))?;
+        evaluate(storage, expr, (bounds, true), options, cancel, |run, root| instant_value(run, root, timestamp_ms))?;
     Ok(result(value, summary))
 }
 
@@ -111,8 +111,8 @@ fn range_to(
         return Err(EvalError::TooManySamples);
     }
     let bounds = Bounds { start_ms, end_ms, step_ms };
-    let ((), summary) = evaluate(storage, expr, (bounds, false), options, cancel, |run, expr| {
-        range_value(run, expr, grid, (sink, keeps))
+    let ((), summary) = evaluate(storage, expr, (bounds, false), options, cancel, |run, root| {
+        range_value(run, root, grid, (sink, keeps))
     })?;
     Ok(summary)
 }
@@ -124,36 +124,37 @@ fn check_times(times_ms: &[i64]) -> Result<(), EvalError> {
     }
 }
 
-fn instant_value<'a>(run: &'a Run<'a>, expr: &'a Expr, timestamp_ms: i64) -> Result<QueryValue, EvalError> {
+fn instant_value<'a>(run: &'a Run<'a>, root: NodeId, timestamp_ms: i64) -> Result<QueryValue, EvalError> {
     let (context, grid) = (&run.context, Grid::single(timestamp_ms));
-    match expr.value_type() {
-        ValueType::Scalar => Ok(QueryValue::Scalar(timestamp_ms, eval_scalar(run, expr, grid)?.at(0))),
-        ValueType::String => match expr.unwrap_parens() {
-            Expr::String(text) => Ok(QueryValue::String(timestamp_ms, text.text().into_owned())),
+    let node = &run.planned.tree[root];
+    match node.value {
+        ValueType::Scalar => Ok(QueryValue::Scalar(timestamp_ms, eval_scalar(run, root, grid)?.at(0))),
+        ValueType::String => match &node.kind {
+            Kind::Text(text) => Ok(QueryValue::String(timestamp_ms, String::from_utf8_lossy(text).into_owned())),
             _ => Err(EvalError::execution("expected a string literal")),
         },
         ValueType::Vector => {
-            let samples = vector_samples(context, eval_vector(run, expr, grid)?, timestamp_ms)?;
+            let samples = vector_samples(context, eval_vector(run, root, grid)?, timestamp_ms)?;
             Ok(QueryValue::Vector(samples))
         }
-        ValueType::Matrix => raw_samples(context, &eval_range(run, expr, grid)?).map(QueryValue::Matrix),
+        ValueType::Matrix => raw_samples(context, &eval_range(run, root, grid)?).map(QueryValue::Matrix),
     }
 }
 
-/// Evaluates `expr` and hands every series to a sink that keeps it or not.
+/// Evaluates a plan and hands every series to a sink that keeps it or not.
 fn range_value<'a>(
     run: &'a Run<'a>,
-    expr: &'a Expr,
+    root: NodeId,
     grid: Grid,
     (sink, keeps): (&mut dyn SeriesSink, bool),
 ) -> Result<(), EvalError> {
     if grid.count == 0 {
         return Ok(());
     }
-    if expr.value_type() == ValueType::Scalar {
-        return scalar_row(&eval_scalar(run, expr, grid)?, grid, sink);
+    if run.planned.tree[root].value == ValueType::Scalar {
+        return scalar_row(&eval_scalar(run, root, grid)?, grid, sink);
     }
-    vector_rows(&run.context, eval_vector(run, expr, grid)?, grid, keeps, sink)
+    vector_rows(&run.context, eval_vector(run, root, grid)?, grid, keeps, sink)
 }
 
 /// Plans `expr` and evaluates it.
@@ -163,42 +164,17 @@ fn evaluate<T>(
     (bounds, instant): (Bounds, bool),
     options: &QueryOptions,
     cancel: &Cancel,
-    value: impl for<'a> FnOnce(&'a Run<'a>, &'a Expr) -> Result<T, EvalError>,
+    value: impl for<'a> FnOnce(&'a Run<'a>, NodeId) -> Result<T, EvalError>,
 ) -> Result<(T, Summary), EvalError> {
     let began = Instant::now();
-    let mut expr = prepare(expr, bounds, options.default_step_ms)?;
-    let summarised = summarised_selectors(&expr);
-    let facts = facts(storage, &expr, bounds, instant, options);
-    let rewrites = plan::rewrite(&mut expr, options, facts);
-    let decisions = plan::decide(&expr, options, facts, &summarised, rewrites);
-    let run = Run::new(Context::new(storage, options, cancel, bounds, instant), decisions, summarised);
-    let value = value(&run, &expr)?;
+    let planned = plan(storage, expr, (bounds, instant), options)?;
+    let root = planned.root;
+    let run = Run::new(Context::new(storage, options, cancel, bounds, instant), planned);
+    let value = value(&run, root)?;
     cancel.check()?;
-    let plan = options.profile.then(|| plan::plan_of(&expr, &run.decisions, options).after(began.elapsed()));
+    let plan = options.profile.then(|| plan_of(&run.planned, &run.meters, options).after(began.elapsed()));
     let (annotations, stats) = run.context.finish();
     Ok((value, Summary { annotations, stats, plan }))
-}
-
-fn facts(storage: &dyn Storage, expr: &Expr, bounds: Bounds, instant: bool, options: &QueryOptions) -> Facts {
-    // The storage has to look at its labels, so it is only asked where the answer may make a difference.
-    let passes = options.optimisations.push_matchers || options.optimisations.simplify;
-    let mut matters = false;
-    if options.optimise && passes {
-        expr.walk(&mut |node| {
-            matters |= match node {
-                Expr::Binary(binary) => match binary.op {
-                    BinaryOp::Or => false,
-                    BinaryOp::Mul | BinaryOp::Div => true,
-                    // The operands are vectors.
-                    _ => binary.matching.is_some(),
-                },
-                _ => false,
-            };
-            !matters
-        });
-    }
-    let plain = matters && storage.is_plain();
-    Facts { times: bounds, instant, plain }
 }
 
 /// How `expr` would be evaluated over `start_ms..=end_ms` (`step_ms` 0: at `start_ms`), without reading samples. The
@@ -216,11 +192,6 @@ pub fn explain(
     let instant = step_ms == 0;
     let bounds = Bounds { start_ms, end_ms: if instant { start_ms } else { end_ms }, step_ms };
     check_times(&[bounds.start_ms, bounds.end_ms])?;
-    let options = QueryOptions { profile: true, ..options.clone() };
-    let mut expr = prepare(expr, bounds, options.default_step_ms)?;
-    let summarised = summarised_selectors(&expr);
-    let facts = facts(storage, &expr, bounds, instant, &options);
-    let rewrites = plan::rewrite(&mut expr, &options, facts);
-    let decisions = plan::decide(&expr, &options, facts, &summarised, rewrites);
-    plan::estimated(plan::plan_of(&expr, &decisions, &options), storage, &expr, facts, &options, cancel)
+    let planned = plan(storage, expr, (bounds, instant), options)?;
+    estimated(plan_of(&planned, &[], options), storage, &planned, options, cancel)
 }

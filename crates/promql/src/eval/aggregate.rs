@@ -6,26 +6,38 @@ use super::context::Context;
 use super::folds::{Folds, accumulator_bytes};
 use super::functions::over_time::quantile;
 use super::grid::Grid;
-use super::groups::Groups;
+use super::groups::{GroupBy, Groups};
 use super::plain_folds::{Folding, Notes, PlainFolds};
 use super::rows::Vector;
 use super::scalar::Scalar;
 use super::{quantiles, remarks};
 use crate::error::EvalError;
-use mytsdb_promql_syntax::AggregateExpr;
+use mytsdb_promql_syntax::{AggregateOp, PosRange};
+
+/// An aggregation, and where it stands in a query.
+#[derive(Clone, Copy)]
+pub(crate) struct Aggregation<'n> {
+    pub op: AggregateOp,
+    pub by: &'n GroupBy,
+    pub pos: PosRange,
+    /// The place of what is aggregated.
+    pub operand: PosRange,
+    /// The place of the number before it; that of the whole, if there is none.
+    pub param: PosRange,
+}
 
 /// `sum`, `avg` and the others that make one number of each group and step.
 pub(crate) fn fold<'a>(
     context: &'a Context<'a>,
-    aggregate: &AggregateExpr,
+    aggregate: &Aggregation<'_>,
     vector: Vector<'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let groups = Groups::new(context, &vector, aggregate)?;
+    let groups = Groups::new(context, &vector, aggregate.by)?;
     let cells = (groups.len() * grid.count) as u64;
     let _accumulators = context.hold_table(cells.saturating_mul(accumulator_bytes(aggregate.op)))?;
     context.hold(cells)?;
-    let (op, pos) = (aggregate.op, aggregate.expr.unwrap_parens().pos());
+    let (op, pos) = (aggregate.op, aggregate.operand);
     let mut dropped = vec![false; groups.len()];
     // Groups come in the order of their first row that holds anything.
     let mut known = vec![false; groups.len()];
@@ -76,12 +88,12 @@ pub(crate) fn fold<'a>(
 /// `quantile(φ, v)`: needs the values of a group together. `input` evaluates `v`.
 pub(crate) fn quantile_by<'a>(
     context: &'a Context<'a>,
-    aggregate: &AggregateExpr,
+    aggregate: &Aggregation<'_>,
     q: &Scalar,
     input: &mut Input<'_, 'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let pos = aggregate.param.as_ref().map_or(aggregate.pos, |param| param.unwrap_parens().pos());
+    let pos = aggregate.param;
     for q in q.worst(grid.count, 0.0, 1.0) {
         context.annotate(|a| remarks::invalid_quantile(a, q, pos, aggregate.pos));
     }
@@ -93,18 +105,18 @@ pub(crate) fn quantile_by<'a>(
 /// The quantiles of the groups of `vector` at each of its `steps`.
 fn quantiles_of<'a>(
     context: &'a Context<'a>,
-    aggregate: &AggregateExpr,
+    aggregate: &Aggregation<'_>,
     vector: Vector<'a>,
     q: &Scalar,
     steps: usize,
 ) -> Result<Outcomes, EvalError> {
     let (rows, places) = vector.keep_placed(context)?;
     let vector = Vector::Kept(rows);
-    let groups = Groups::new(context, &vector, aggregate)?;
+    let groups = Groups::new(context, &vector, aggregate.by)?;
     let members = groups.members();
     let Vector::Kept(rows) = vector else { return Ok(Outcomes::default()) };
     if context.any_histograms(&rows)? && rows.iter().any(|row| row.cells.kinds.contains(&HISTOGRAM)) {
-        context.annotate(|a| remarks::ignored_in_aggregation(a, "quantile", aggregate.expr.unwrap_parens().pos()));
+        context.annotate(|a| remarks::ignored_in_aggregation(a, "quantile", aggregate.operand));
     }
     let found =
         if context.options.optimise { Some(quantiles::of_groups(context, &rows, &members, q, steps)?) } else { None };

@@ -1,5 +1,6 @@
 //! `topk` and `bottomk` of a constant number: the best cells of each step are kept while rows pass, not the rows.
 
+use super::aggregate::Aggregation;
 use super::cells::{Cells, FLOAT, HISTOGRAM, Row};
 use super::context::Context;
 use super::grid::Grid;
@@ -8,7 +9,7 @@ use super::ranks::{self, Ranked};
 use super::remarks;
 use super::rows::{Vector, in_order_of};
 use crate::error::EvalError;
-use mytsdb_promql_syntax::{AggregateExpr, AggregateOp};
+use mytsdb_promql_syntax::AggregateOp;
 use std::ops::Range;
 
 /// The best cells of one group: for each step a heap of at most `width`.
@@ -98,13 +99,13 @@ const NOT_CHOSEN: u32 = u32::MAX;
 /// Evaluates `topk` or `bottomk` of `count` (1 to 255) cells per group and step.
 pub(super) fn stream<'a>(
     context: &'a Context<'a>,
-    aggregate: &AggregateExpr,
+    aggregate: &Aggregation<'_>,
     vector: Vector<'a>,
     grid: Grid,
     count: usize,
 ) -> Result<Vector<'a>, EvalError> {
     let top = aggregate.op == AggregateOp::Topk;
-    let groups = Groups::new(context, &vector, aggregate)?;
+    let groups = Groups::new(context, &vector, aggregate.by)?;
     let mut members = vec![0usize; groups.len()];
     groups.of_row.iter().for_each(|&group| members[group as usize] += 1);
     // Groups come in the order of their first row that holds anything.

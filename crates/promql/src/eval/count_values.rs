@@ -1,5 +1,6 @@
 //! `count_values`: how often each value occurs.
 
+use super::aggregate::Aggregation;
 use super::cells::{Cells, EMPTY, FLOAT, Row};
 use super::context::Context;
 use super::grid::Grid;
@@ -8,7 +9,6 @@ use super::label_key::{hash_all, with_labels};
 use super::rows::Vector;
 use crate::error::EvalError;
 use mytsdb_model::LABEL_NAME;
-use mytsdb_promql_syntax::AggregateExpr;
 use mytsdb_promql_syntax::format_fixed;
 use mytsdb_promql_syntax::quote;
 use std::collections::HashMap;
@@ -30,14 +30,14 @@ pub(crate) fn values_label(text: &[u8]) -> Result<&str, EvalError> {
 /// `count_values(label, vector)`.
 pub(crate) fn count_values<'a>(
     context: &'a Context<'a>,
-    aggregate: &AggregateExpr,
+    aggregate: &Aggregation<'_>,
     label: &str,
     vector: Vector<'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
     // `without` takes away the new label too.
-    let keeps_label = !aggregate.without || (label != LABEL_NAME && !aggregate.grouping.iter().any(|l| l == label));
-    let groups = Groups::new(context, &vector, aggregate)?;
+    let keeps_label = !aggregate.by.without || (label != LABEL_NAME && !aggregate.by.labels.iter().any(|l| l == label));
+    let groups = Groups::new(context, &vector, aggregate.by)?;
     let mut by_labels = Numbers::with_capacity(vector.len());
     // Most values come again, and their texts take long.
     let mut by_value: HashMap<(u32, u64), usize> = HashMap::new();

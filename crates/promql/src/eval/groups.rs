@@ -9,10 +9,17 @@ use crate::error::EvalError;
 use crate::names::is_schema;
 use hashbrown::HashTable;
 use mytsdb_model::Labels;
-use mytsdb_promql_syntax::AggregateExpr;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
+
+/// By which labels rows are grouped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct GroupBy {
+    pub labels: Vec<String>,
+    /// By all labels but those.
+    pub without: bool,
+}
 
 /// Numbers for keys, in the order in which they come up.
 #[derive(Default)]
@@ -204,23 +211,20 @@ impl Deref for Groups<'_> {
 }
 
 impl<'c> Groups<'c> {
-    pub fn new(context: &'c Context<'_>, vector: &Vector<'_>, aggregate: &AggregateExpr) -> Result<Self, EvalError> {
+    pub fn new(context: &'c Context<'_>, vector: &Vector<'_>, by: &GroupBy) -> Result<Self, EvalError> {
         let grouping = if context.options.optimise {
-            Self::find(context, vector, aggregate)?
+            Self::find(context, vector, by)?
         } else {
-            Arc::new(Self::find_plainly(vector, aggregate))
+            Arc::new(Self::find_plainly(vector, by))
         };
         let held = context.hold_table(grouping.bytes as u64)?;
         Ok(Self { grouping, _held: held })
     }
 
     /// The groups, remembered from an earlier query if there was one like this.
-    fn find(context: &Context<'_>, vector: &Vector<'_>, aggregate: &AggregateExpr) -> Result<Arc<Grouping>, EvalError> {
-        let key = if aggregate.without {
-            LabelKey::without(&aggregate.grouping)
-        } else {
-            LabelKey::only(&aggregate.grouping, vector.nameless())
-        };
+    fn find(context: &Context<'_>, vector: &Vector<'_>, by: &GroupBy) -> Result<Arc<Grouping>, EvalError> {
+        let key =
+            if by.without { LabelKey::without(&by.labels) } else { LabelKey::only(&by.labels, vector.nameless()) };
         if key.is_empty() {
             let mut grouping = Grouping::new(vec![0; vector.len()]);
             if vector.len() > 0 {
@@ -250,11 +254,11 @@ impl<'c> Groups<'c> {
         Ok(grouping)
     }
 
-    fn find_plainly(vector: &Vector<'_>, aggregate: &AggregateExpr) -> Grouping {
+    fn find_plainly(vector: &Vector<'_>, by: &GroupBy) -> Grouping {
         let mut index: HashMap<Labels, u32> = HashMap::new();
         let mut grouping = Grouping::new(vec![0; vector.len()]);
         for row in 0..vector.len() {
-            let key = group_labels(&vector.labels(row), aggregate);
+            let key = group_labels(&vector.labels(row), by);
             let next = grouping.labels.len() as u32;
             let group = *index.entry(key.clone()).or_insert(next);
             if group == next {
@@ -315,9 +319,9 @@ impl Members {
 }
 
 /// The labels by which a series is grouped.
-fn group_labels(labels: &Labels, aggregate: &AggregateExpr) -> Labels {
-    let grouping = &aggregate.grouping;
-    if aggregate.without {
+fn group_labels(labels: &Labels, by: &GroupBy) -> Labels {
+    let grouping = &by.labels;
+    if by.without {
         labels.filter(|name| !is_schema(name) && !grouping.iter().any(|g| g == name))
     } else if grouping.is_empty() {
         Labels::empty()

@@ -11,7 +11,7 @@ pub(crate) mod count_values;
 mod folds;
 pub(crate) mod functions;
 pub(crate) mod grid;
-mod groups;
+pub(crate) mod groups;
 mod kahan;
 mod label_key;
 pub(crate) mod mapped;

@@ -1,5 +1,6 @@
 //! Aggregations that choose series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
 
+use super::aggregate::Aggregation;
 use super::best;
 use super::blocks::{Input, Outcomes, in_blocks};
 use super::cells::{Cells, EMPTY, FLOAT, HISTOGRAM, Row};
@@ -14,7 +15,7 @@ use super::scalar::Scalar;
 use super::workers::{CANCEL_ROWS, list_in_parts};
 use crate::error::EvalError;
 use mytsdb_model::Labels;
-use mytsdb_promql_syntax::{AggregateExpr, AggregateOp, Expr};
+use mytsdb_promql_syntax::AggregateOp;
 
 /// The integer parameter of each step.
 fn counts(param: &Scalar, grid: Grid) -> Result<Vec<usize>, EvalError> {
@@ -55,7 +56,7 @@ const STREAMED_COUNT_MAX: f64 = 65.0;
 /// `topk` and `bottomk`. `input` evaluates what they choose from.
 pub(crate) fn topk<'a>(
     context: &'a Context<'a>,
-    aggregate: &AggregateExpr,
+    aggregate: &Aggregation<'_>,
     param: &Scalar,
     input: &mut Input<'_, 'a>,
     grid: Grid,
@@ -77,7 +78,7 @@ pub(crate) fn topk<'a>(
 /// are to be `ranked`, which is about one step.
 fn chosen<'a>(
     context: &'a Context<'a>,
-    aggregate: &AggregateExpr,
+    aggregate: &Aggregation<'_>,
     vector: Vector<'a>,
     counts: &[usize],
     ranked: bool,
@@ -85,7 +86,7 @@ fn chosen<'a>(
     let top = aggregate.op == AggregateOp::Topk;
     let (rows, places) = vector.keep_placed(context)?;
     let vector = Vector::Kept(rows);
-    let members = Groups::new(context, &vector, aggregate)?.members();
+    let members = Groups::new(context, &vector, aggregate.by)?.members();
     let Vector::Kept(mut rows) = vector else { return Ok(Outcomes::default()) };
     let steps = counts.len();
     let _keep = context.hold_table((rows.len() * steps) as u64)?;
@@ -168,12 +169,12 @@ fn keep_some(
 /// `limitk`: the first series of each group.
 pub(crate) fn limitk<'a>(
     context: &'a Context<'a>,
-    aggregate: &AggregateExpr,
+    aggregate: &Aggregation<'_>,
     param: &Scalar,
     vector: &Vector<'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let groups = Groups::new(context, vector, aggregate)?;
+    let groups = Groups::new(context, vector, aggregate.by)?;
     let counts = match counts(param, grid) {
         Ok(counts) => counts,
         Err(error) => return refuse(context, vector, error),
@@ -208,12 +209,13 @@ fn position(labels: &Labels) -> f64 {
     xxhash_rust::xxh64::xxh64(&bytes, 0) as f64 / u64::MAX as f64
 }
 
-/// `limit_ratio`: a share of the series, the same in every query.
+/// `limit_ratio`: a share of the series, the same in every query. Of `remarkable` rows there may be something to remark,
+/// whether they are chosen or not.
 pub(crate) fn limit_ratio<'a>(
     context: &'a Context<'a>,
-    aggregate: &AggregateExpr,
+    aggregate: &Aggregation<'_>,
     param: &Scalar,
-    vector: Vector<'a>,
+    (vector, remarkable): (Vector<'a>, bool),
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
     let mut ratios = Vec::with_capacity(grid.count);
@@ -224,7 +226,7 @@ pub(crate) fn limit_ratio<'a>(
         }
         ratios.push(ratio.clamp(-1.0, 1.0));
     }
-    let pos = aggregate.param.as_ref().map_or(aggregate.pos, |param| param.unwrap_parens().pos());
+    let pos = aggregate.param;
     for ratio in param.worst(grid.count, -1.0, 1.0) {
         context.annotate(|a| remarks::invalid_ratio(a, ratio, pos, aggregate.pos));
     }
@@ -234,8 +236,7 @@ pub(crate) fn limit_ratio<'a>(
         ratios.iter().any(|&ratio| keeps(ratio, at)).then_some((row, at))
     };
     let rows = list_in_parts(context, vector.len(), |rows| rows.filter_map(find).collect())?;
-    // Of other rows than a selector's there may be something to remark, whether they are chosen or not.
-    if !matches!(aggregate.expr.unwrap_parens(), Expr::Vector(selector) if !selector.smoothed) {
+    if remarkable {
         let mut chosen = rows.iter().map(|(row, _)| *row).peekable();
         let left_out = (0..vector.len()).filter(|row| chosen.next_if_eq(row).is_none()).collect();
         Vector::Lazy(Box::new(LeftOut { inner: &vector, rows: left_out })).each(context, |_, _, _| Ok(()))?;

@@ -17,7 +17,6 @@ use mytsdb_columns::Columns;
 use mytsdb_histogram::CounterResetHint;
 use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
 use mytsdb_promql_syntax::PosRange;
-use mytsdb_promql_syntax::{MatrixSelector, SubqueryExpr, VectorSelector};
 use std::sync::Arc;
 
 /// What a row of an instant selector tells about the sample of each step.
@@ -32,15 +31,47 @@ pub(crate) enum SampleField {
     StartTimestamp,
 }
 
-/// A selector, and what is known about the place that it has in a query.
-#[derive(Clone, Copy)]
-pub(crate) struct Asked<'s, 'a> {
-    pub selector: &'s VectorSelector,
+/// Which series are selected, and what of their samples.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Selector {
+    pub matchers: Vec<Matcher>,
+    /// Offset into the past.
+    pub offset_ms: i64,
+    /// `@`: every step has the samples of this time.
+    pub timestamp_ms: Option<i64>,
+    pub anchored: bool,
+    pub smoothed: bool,
     /// Its series may come in any order.
     pub any_order: bool,
     /// Only counts and sums of its histograms are looked at.
     pub summarised: bool,
+    pub pos: PosRange,
+}
+
+/// A selector, and what counts its series and samples.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'s, 'a> {
+    pub selector: &'s Selector,
     pub meter: Option<&'a Meter>,
+}
+
+/// The windows of a range selector.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Width {
+    pub range_ms: i64,
+    /// The selector with its range.
+    pub pos: PosRange,
+}
+
+/// The windows of a subquery.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct SubqueryWidth {
+    pub range_ms: i64,
+    /// Inner step; 0 = the default.
+    pub step_ms: i64,
+    pub offset_ms: i64,
+    pub timestamp_ms: Option<i64>,
+    pub pos: PosRange,
 }
 
 impl<'a> Asked<'_, 'a> {
@@ -51,7 +82,7 @@ impl<'a> Asked<'_, 'a> {
         range: TimeRange,
         (step_ms, range_ms): (i64, i64),
     ) -> Result<Box<dyn SeriesSet + 'a>, EvalError> {
-        let (any_order, cancel) = (self.any_order, context.cancel.clone());
+        let (any_order, cancel) = (self.selector.any_order, context.cancel.clone());
         let hints = SelectHints { range, step_ms, stored: false, range_ms, any_order, cancel };
         context.select(&hints, &self.selector.matchers, self.meter)
     }
@@ -74,7 +105,7 @@ struct SelectedRows<'a> {
 }
 
 /// Whether all series have the one name that the selector asks for, and nothing else that goes away with it.
-fn same_schema(selector: &VectorSelector, set: &dyn SeriesSet) -> bool {
+fn same_schema(selector: &Selector, set: &dyn SeriesSet) -> bool {
     let named = |m: &Matcher| m.op() == MatchOp::Equal && m.name() == LABEL_NAME && !m.value().is_empty();
     let others = SCHEMA_LABELS.iter().filter(|name| **name != LABEL_NAME);
     selector.matchers.iter().any(named) && !others.into_iter().any(|name| set.may_have_label(name))
@@ -111,7 +142,7 @@ pub(crate) fn select_instant<'a>(
         smoothed,
         field,
         range,
-        summarised: asked.summarised,
+        summarised: selector.summarised,
         pos: selector.pos,
     })))
 }
@@ -304,7 +335,7 @@ impl Samples for SelectedSamples<'_> {
 /// The windows of `selector[range]` over `grid`.
 pub(crate) fn select_range<'a>(
     context: &'a Context<'a>,
-    matrix: &MatrixSelector,
+    width: Width,
     asked: Asked<'_, 'a>,
     grid: Grid,
 ) -> Result<RangeVector<'a>, EvalError> {
@@ -319,33 +350,33 @@ pub(crate) fn select_range<'a>(
         _ => (Extension::None, 0, 0),
     };
     let range = TimeRange::new(
-        first_end_ms.saturating_sub(matrix.range_ms).saturating_sub(before).saturating_add(1),
+        first_end_ms.saturating_sub(width.range_ms).saturating_sub(before).saturating_add(1),
         last_end_ms.saturating_add(after),
     );
     let lookbacks = Lookbacks {
         first_end_ms: first_end_ms + after,
         step_ms: grid.step_ms,
         count: if fixed { 1 } else { grid.count },
-        back_ms: before + matrix.range_ms + after,
+        back_ms: before + width.range_ms + after,
     };
     let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
-    let set = asked.select(context, range, (step_ms, matrix.range_ms))?;
+    let set = asked.select(context, range, (step_ms, width.range_ms))?;
     Ok(RangeVector {
         samples: Box::new(SelectedSamples {
             context,
             same_schema: same_schema(selector, &*set),
             set,
             range,
-            summarised: asked.summarised.then_some(lookbacks),
+            summarised: selector.summarised.then_some(lookbacks),
         }),
         grid,
-        range_ms: matrix.range_ms,
+        range_ms: width.range_ms,
         first_end_ms,
         fixed,
         extension,
         lookback_ms,
-        pos: matrix.pos(),
-        told_by: matrix.pos(),
+        pos: width.pos,
+        told_by: width.pos,
         cancel: context.cancel,
     })
 }
@@ -406,7 +437,7 @@ impl Samples for SubquerySamples<'_> {
 
 /// From the first inner step to where inner steps end (before the first one, if there is none), for outer steps within
 /// `outer`.
-pub(crate) fn subquery_span(subquery: &SubqueryExpr, outer: TimeRange, default_step_ms: i64) -> TimeRange {
+pub(crate) fn subquery_span(subquery: SubqueryWidth, outer: TimeRange, default_step_ms: i64) -> TimeRange {
     let first_end_ms = subquery.timestamp_ms.unwrap_or(outer.mint) - subquery.offset_ms;
     let last_end_ms = subquery.timestamp_ms.unwrap_or(outer.maxt) - subquery.offset_ms;
     let step_ms = if subquery.step_ms > 0 { subquery.step_ms } else { default_step_ms };
@@ -416,7 +447,7 @@ pub(crate) fn subquery_span(subquery: &SubqueryExpr, outer: TimeRange, default_s
 }
 
 /// The times at which the inner expression of a subquery over `grid` is evaluated: multiples of the step.
-pub(crate) fn subquery_grid(context: &Context<'_>, subquery: &SubqueryExpr, grid: Grid) -> Result<Grid, EvalError> {
+pub(crate) fn subquery_grid(context: &Context<'_>, subquery: SubqueryWidth, grid: Grid) -> Result<Grid, EvalError> {
     let step_ms = if subquery.step_ms > 0 { subquery.step_ms } else { context.options.default_step_ms };
     let outer = TimeRange { mint: grid.start_ms, maxt: grid.last() };
     let span = subquery_span(subquery, outer, context.options.default_step_ms);
@@ -432,7 +463,7 @@ pub(crate) fn subquery_grid(context: &Context<'_>, subquery: &SubqueryExpr, grid
 /// The windows of a subquery over `grid`, of what its inner expression gives at the times `inner_grid`.
 pub(crate) fn subquery<'a>(
     context: &'a Context<'a>,
-    subquery: &SubqueryExpr,
+    subquery: SubqueryWidth,
     (inner, inner_grid): (Vector<'a>, Grid),
     grid: Grid,
 ) -> RangeVector<'a> {
@@ -446,7 +477,7 @@ pub(crate) fn subquery<'a>(
         lookback_ms: context.options.lookback_ms,
         // As in Prometheus, where the samples of a subquery have no place.
         pos: PosRange::default(),
-        told_by: subquery.pos(),
+        told_by: subquery.pos,
         cancel: context.cancel,
     }
 }

@@ -2,46 +2,55 @@
 
 use super::{Run, eval_scalar, eval_vector};
 use crate::error::EvalError;
-use crate::eval::aggregate::{fold, quantile_by};
+use crate::eval::aggregate::{Aggregation, fold, quantile_by};
 use crate::eval::count_values::{count_values, values_label};
 use crate::eval::grid::Grid;
+use crate::eval::groups::GroupBy;
 use crate::eval::rows::Vector;
 use crate::eval::scalar::Scalar;
 use crate::eval::selection::{limit_ratio, limitk, topk};
-use crate::plan::is_pinned;
-use mytsdb_promql_syntax::{AggregateExpr, AggregateOp, Expr};
+use crate::plan::{Kind, NodeId};
+use mytsdb_promql_syntax::AggregateOp;
 
 /// Evaluates an aggregation.
 pub(super) fn eval_aggregate<'a>(
     run: &'a Run<'a>,
-    aggregate: &'a AggregateExpr,
+    id: NodeId,
+    (op, by): (AggregateOp, &'a GroupBy),
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let context = &run.context;
-    let operand = || eval_vector(run, &aggregate.expr, grid);
-    match aggregate.op {
+    let (context, node) = (&run.context, run.node(id));
+    let (param, operand) = (run.tree().param(id), run.tree().operand(id));
+    let place = |id: NodeId| run.node(id).pos;
+    let aggregation =
+        Aggregation { op, by, pos: node.pos, operand: place(operand), param: param.map_or(node.pos, place) };
+    let number = || parameter(run, param, operand, grid);
+    let rows = || eval_vector(run, operand, grid);
+    match op {
         AggregateOp::Topk | AggregateOp::Bottomk => {
-            let param = parameter(run, aggregate, grid)?;
-            over_grids(run, &aggregate.expr, |input| topk(context, aggregate, &param, input, grid))
+            let count = number()?;
+            over_grids(run, operand, |input| topk(context, &aggregation, &count, input, grid))
         }
         AggregateOp::Quantile => {
-            let q = parameter(run, aggregate, grid)?;
-            over_grids(run, &aggregate.expr, |input| quantile_by(context, aggregate, &q, input, grid))
+            let q = number()?;
+            over_grids(run, operand, |input| quantile_by(context, &aggregation, &q, input, grid))
         }
         AggregateOp::Limitk => {
-            let param = parameter(run, aggregate, grid)?;
-            limitk(context, aggregate, &param, &operand()?, grid)
+            let count = number()?;
+            limitk(context, &aggregation, &count, &rows()?, grid)
         }
         AggregateOp::LimitRatio => {
-            let param = parameter(run, aggregate, grid)?;
-            limit_ratio(context, aggregate, &param, operand()?, grid)
+            let ratio = number()?;
+            // There is nothing to remark about the samples of a selector.
+            let silent = matches!(&run.node(operand).kind, Kind::Select(s) if !s.selector.smoothed);
+            limit_ratio(context, &aggregation, &ratio, (rows()?, !silent), grid)
         }
         AggregateOp::CountValues => {
-            let Some(Expr::String(param)) = aggregate.param.as_ref().map(Expr::unwrap_parens) else {
+            let Some(Kind::Text(label)) = param.map(|param| &run.node(param).kind) else {
                 return Err(EvalError::execution("count_values needs a label name"));
             };
-            let label = values_label(&param.value)?;
-            count_values(context, aggregate, label, operand()?, grid)
+            let label = values_label(label)?;
+            count_values(context, &aggregation, label, rows()?, grid)
         }
         AggregateOp::Avg
         | AggregateOp::Count
@@ -50,15 +59,15 @@ pub(super) fn eval_aggregate<'a>(
         | AggregateOp::Min
         | AggregateOp::Stddev
         | AggregateOp::Stdvar
-        | AggregateOp::Sum => fold(context, aggregate, operand()?, grid),
+        | AggregateOp::Sum => fold(context, &aggregation, rows()?, grid),
     }
 }
 
 /// The number before the operand. As in Prometheus, that of the first step for all of them if the operand is pinned to
 /// one time: it asks of the operand alone whether the aggregation is the same at every step.
-fn parameter<'a>(run: &'a Run<'a>, aggregate: &'a AggregateExpr, grid: Grid) -> Result<Scalar, EvalError> {
-    let param = aggregate.param.as_ref().ok_or_else(|| EvalError::execution("aggregation needs a parameter"))?;
-    if grid.count > 1 && is_pinned(&aggregate.expr, false) {
+fn parameter<'a>(run: &'a Run<'a>, param: Option<NodeId>, operand: NodeId, grid: Grid) -> Result<Scalar, EvalError> {
+    let param = param.ok_or_else(|| EvalError::execution("aggregation needs a parameter"))?;
+    if grid.count > 1 && run.node(operand).traits.pinned {
         return Ok(Scalar::Constant(eval_scalar(run, param, Grid::single(grid.start_ms))?.at(0)));
     }
     eval_scalar(run, param, grid)
@@ -68,7 +77,7 @@ fn parameter<'a>(run: &'a Run<'a>, aggregate: &'a AggregateExpr, grid: Grid) -> 
 /// is kept for other nodes of these goes before the next ones come.
 fn over_grids<'a>(
     run: &'a Run<'a>,
-    operand: &'a Expr,
+    operand: NodeId,
     operator: impl FnOnce(&mut dyn FnMut(Grid) -> Result<Vector<'a>, EvalError>) -> Result<Vector<'a>, EvalError>,
 ) -> Result<Vector<'a>, EvalError> {
     let mut kept = None;

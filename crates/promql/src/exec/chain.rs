@@ -3,40 +3,50 @@
 use super::planned::{eval_planned, eval_planned_scalar, hold_scalar};
 use super::{Run, eval_on, eval_scalar, eval_vector};
 use crate::error::EvalError;
-use crate::eval::binary::{Union, operate_scalars};
+use crate::eval::binary::{Operation, Union, operate_scalars};
 use crate::eval::context::{Context, Held};
 use crate::eval::grid::Grid;
 use crate::eval::rows::Vector;
 use crate::eval::scalar::Scalar;
-use mytsdb_promql_syntax::{BinaryExpr, BinaryOp, Expr, ValueType};
+use crate::plan::{Kind, NodeId};
+use mytsdb_promql_syntax::{BinaryOp, ValueType};
 use std::iter::Peekable;
 use std::time::Instant;
 
 /// Rows that are read one within the other at most; more are kept in memory. A call on each thread's stack.
 const HEIGHT_MAX: usize = 256;
 
-/// The operator of `expr` if it follows another one, and nothing special was decided about it.
-fn link<'a>(run: &Run<'_>, expr: &'a Expr) -> Option<&'a BinaryExpr> {
-    let Expr::Binary(binary) = expr else { return None };
-    let follows = matches!(binary.lhs, Expr::Binary(_)) && binary.lhs.value_type() == binary.value_type();
-    let plain = || run.decisions.of(expr).is_none_or(|decision| !decision.once && decision.share.is_none());
-    (follows && plain()).then_some(binary)
+/// An operator of a chain: its node, and the right operand.
+#[derive(Clone, Copy)]
+struct Link<'a> {
+    id: NodeId,
+    operation: &'a Operation,
+    right: NodeId,
+}
+
+/// The operator `id` if it follows another one, and nothing special is noted about it.
+fn link<'a>(run: &'a Run<'_>, id: NodeId) -> Option<Link<'a>> {
+    let operation = run.tree().operation(id)?;
+    let (left, right) = run.tree().sides(id);
+    let (node, before) = (run.node(id), run.node(left));
+    let follows = matches!(before.kind, Kind::Binary(_)) && before.value == node.value;
+    (follows && !node.once && node.share.is_none()).then_some(Link { id, operation, right })
 }
 
 /// The operand that is evaluated first, and the operators on it.
-fn links<'a>(run: &Run<'_>, mut expr: &'a Expr) -> (&'a Expr, Vec<(&'a Expr, &'a BinaryExpr)>) {
+fn links<'a>(run: &'a Run<'_>, mut id: NodeId) -> (NodeId, Vec<Link<'a>>) {
     let mut links = Vec::new();
-    while let Some(binary) = link(run, expr) {
-        links.push((expr, binary));
-        expr = &binary.lhs;
+    while let Some(found) = link(run, id) {
+        links.push(found);
+        id = run.tree().sides(id).0;
     }
     links.reverse();
-    (expr, links)
+    (id, links)
 }
 
 /// Evaluates a vector as planned.
-pub(super) fn eval_chain<'a>(run: &'a Run<'a>, expr: &'a Expr, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let (first, links) = links(run, expr);
+pub(super) fn eval_chain<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result<Vector<'a>, EvalError> {
+    let (first, links) = links(run, id);
     if links.is_empty() {
         let vector = eval_planned(run, first, grid)?;
         return lowered(&run.context, vector, None);
@@ -46,20 +56,21 @@ pub(super) fn eval_chain<'a>(run: &'a Run<'a>, expr: &'a Expr, grid: Grid) -> Re
     let before = run.kept.keys().is_empty().then(|| run.context.held());
     let mut vector = lowered(&run.context, eval_planned(run, first, grid)?, None)?;
     let mut links = links.into_iter().peekable();
-    while let Some((expr, binary)) = links.next() {
+    while let Some(link) = links.next() {
         run.context.cancel.check()?;
-        if run.context.options.optimise && links.peek().is_some_and(|(_, next)| continues(binary, next)) {
-            vector = union(run, vector, (expr, binary), &mut links, (grid, began))?;
+        if run.context.options.optimise && links.peek().is_some_and(|next| continues(link, *next)) {
+            vector = union(run, vector, link, &mut links, (grid, began))?;
             continue;
         }
-        vector = lowered(&run.context, eval_on(run, binary, vector, grid)?, before.as_ref())?;
-        note(run, expr, began, vector.len());
+        vector = lowered(&run.context, eval_on(run, link.operation, vector, link.right, grid)?, before.as_ref())?;
+        note(run, link.id, began, vector.len());
     }
     Ok(vector)
 }
 
 /// Whether `next` is an `or` like `before`.
-fn continues(before: &BinaryExpr, next: &BinaryExpr) -> bool {
+fn continues(before: Link<'_>, next: Link<'_>) -> bool {
+    let (before, next) = (before.operation, next.operation);
     before.op == BinaryOp::Or && next.op == BinaryOp::Or && before.matching == next.matching
 }
 
@@ -67,24 +78,23 @@ fn continues(before: &BinaryExpr, next: &BinaryExpr) -> bool {
 fn union<'a>(
     run: &'a Run<'a>,
     first: Vector<'a>,
-    (expr, binary): (&'a Expr, &'a BinaryExpr),
-    links: &mut Peekable<impl Iterator<Item = (&'a Expr, &'a BinaryExpr)>>,
+    link: Link<'a>,
+    links: &mut Peekable<impl Iterator<Item = Link<'a>>>,
     (grid, began): (Grid, Instant),
 ) -> Result<Vector<'a>, EvalError> {
-    let mut union = Union::new(&run.context, binary, grid);
+    let mut union = Union::new(&run.context, link.operation, grid);
     union.add(first)?;
-    let mut next = Some((expr, binary));
-    while let Some((expr, operator)) = next {
-        union.add(eval_vector(run, &operator.rhs, grid)?)?;
-        note(run, expr, began, union.len());
-        next = links.next_if(|(_, next)| continues(binary, next));
+    let mut next = Some(link);
+    while let Some(Link { id, right, .. }) = next {
+        union.add(eval_vector(run, right, grid)?)?;
+        note(run, id, began, union.len());
+        next = links.next_if(|next| continues(link, *next));
     }
     union.finish()
 }
 
-fn note(run: &Run<'_>, expr: &Expr, began: Instant, rows: usize) {
-    let decision = run.decisions.of(expr);
-    if let Some(meter) = decision.and_then(|decision| run.decisions.meter(decision)) {
+fn note(run: &Run<'_>, id: NodeId, began: Instant, rows: usize) {
+    if let Some(meter) = run.meter(id) {
         meter.evaluated(began.elapsed(), rows);
     }
 }
@@ -105,19 +115,19 @@ fn lowered<'a>(context: &'a Context<'a>, vector: Vector<'a>, before: Option<&Hel
 }
 
 /// Evaluates a scalar as planned.
-pub(super) fn eval_scalar_chain<'a>(run: &'a Run<'a>, expr: &'a Expr, grid: Grid) -> Result<Scalar, EvalError> {
-    debug_assert_eq!(expr.value_type(), ValueType::Scalar);
-    let (first, links) = links(run, expr);
+pub(super) fn eval_scalar_chain<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result<Scalar, EvalError> {
+    debug_assert_eq!(run.node(id).value, ValueType::Scalar);
+    let (first, links) = links(run, id);
     let began = Instant::now();
     let mut scalar = eval_planned_scalar(run, first, grid)?;
     if links.is_empty() {
         return Ok(scalar);
     }
-    for (expr, binary) in links {
+    for Link { id, operation, right } in links {
         run.context.cancel.check()?;
-        let rhs = eval_scalar(run, &binary.rhs, grid)?;
-        scalar = operate_scalars(binary.op, &scalar, &rhs, grid.count);
-        note(run, expr, began, 1);
+        let right = eval_scalar(run, right, grid)?;
+        scalar = operate_scalars(operation.op, &scalar, &right, grid.count);
+        note(run, id, began, 1);
     }
     hold_scalar(&run.context, &scalar)?;
     Ok(scalar)

@@ -1,4 +1,4 @@
-//! What a plan says about nodes, put into practice: once for all steps, once for all equal subtrees, with a meter.
+//! What is noted about nodes, put into practice: once for all steps, once for all equal subtrees, with a meter.
 
 use super::kept::{Entry, Outcome};
 use super::{Run, eval_node, eval_scalar_node};
@@ -8,23 +8,22 @@ use crate::eval::grid::Grid;
 use crate::eval::repeated::{Repeated, SharedRows};
 use crate::eval::rows::Vector;
 use crate::eval::scalar::Scalar;
-use crate::plan::{self, Decision, Share};
-use mytsdb_promql_syntax::{Expr, PosRange};
+use crate::plan::{Kind, NodeId, Share, positions};
+use mytsdb_promql_syntax::PosRange;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Evaluates a vector as planned.
-pub(super) fn eval_planned<'a>(run: &'a Run<'a>, expr: &'a Expr, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let Some(decision) = run.decisions.of(expr) else { return eval_counted(run, expr, grid) };
+pub(super) fn eval_planned<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result<Vector<'a>, EvalError> {
     // Selectors are measured where they select, which may be elsewhere.
-    let meter = if matches!(expr, Expr::Vector(_)) { None } else { run.decisions.meter(decision) };
-    let began = meter.map(|meter| (meter, Instant::now()));
-    let vector = match decision.share {
-        None => eval_once(run, expr, grid, decision)?,
+    let is_selector = matches!(run.node(id).kind, Kind::Select(_));
+    let began = run.meter(id).filter(|_| !is_selector).map(|meter| (meter, Instant::now()));
+    let vector = match run.node(id).share {
+        None => eval_once(run, id, grid)?,
         Some(share) => {
-            let outcome = shared(run, expr, grid, (share, decision), || {
-                let rows = eval_once(run, expr, grid, decision)?.keep(&run.context)?;
+            let outcome = shared(run, id, grid, share, || {
+                let rows = eval_once(run, id, grid)?.keep(&run.context)?;
                 Ok(Outcome::Rows(Arc::new(rows)))
             })?;
             match outcome {
@@ -40,19 +39,18 @@ pub(super) fn eval_planned<'a>(run: &'a Run<'a>, expr: &'a Expr, grid: Grid) -> 
 }
 
 /// Evaluates a scalar as planned.
-pub(super) fn eval_planned_scalar<'a>(run: &'a Run<'a>, expr: &'a Expr, grid: Grid) -> Result<Scalar, EvalError> {
-    let Some(decision) = run.decisions.of(expr) else { return eval_scalar_counted(run, expr, grid) };
-    let began = run.decisions.meter(decision).map(|meter| (meter, Instant::now()));
+pub(super) fn eval_planned_scalar<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result<Scalar, EvalError> {
+    let began = run.meter(id).map(|meter| (meter, Instant::now()));
     let eval = || {
-        if decision.once && grid.count > 1 {
-            let scalar = eval_scalar_counted(run, expr, Grid::single(grid.start_ms))?;
+        if run.node(id).once && grid.count > 1 {
+            let scalar = eval_scalar_counted(run, id, Grid::single(grid.start_ms))?;
             return Ok(Scalar::Constant(scalar.at(0)));
         }
-        eval_scalar_counted(run, expr, grid)
+        eval_scalar_counted(run, id, grid)
     };
-    let scalar = match decision.share {
+    let scalar = match run.node(id).share {
         None => eval()?,
-        Some(share) => match shared(run, expr, grid, (share, decision), || eval().map(Outcome::Scalar))? {
+        Some(share) => match shared(run, id, grid, share, || eval().map(Outcome::Scalar))? {
             Outcome::Scalar(scalar) => scalar,
             Outcome::Rows(_) => return Err(EvalError::execution("expected a scalar")),
         },
@@ -64,16 +62,16 @@ pub(super) fn eval_planned_scalar<'a>(run: &'a Run<'a>, expr: &'a Expr, grid: Gr
 }
 
 /// Evaluates a node and counts rows that no selector or aggregation has counted, like those of `vector(1)`.
-fn eval_counted<'a>(run: &'a Run<'a>, expr: &'a Expr, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let vector = eval_node(run, expr, grid)?;
-    if let (Vector::Kept(rows), Expr::Call(_)) = (&vector, expr) {
+fn eval_counted<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result<Vector<'a>, EvalError> {
+    let vector = eval_node(run, id, grid)?;
+    if let (Vector::Kept(rows), Kind::Call(_)) = (&vector, &run.node(id).kind) {
         run.context.hold_bytes((rows.len() * grid.count) as u64 * CELL_BYTES)?;
     }
     Ok(vector)
 }
 
-fn eval_scalar_counted<'a>(run: &'a Run<'a>, expr: &'a Expr, grid: Grid) -> Result<Scalar, EvalError> {
-    let scalar = eval_scalar_node(run, expr, grid)?;
+fn eval_scalar_counted<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result<Scalar, EvalError> {
+    let scalar = eval_scalar_node(run, id, grid)?;
     hold_scalar(&run.context, &scalar)?;
     Ok(scalar)
 }
@@ -87,39 +85,39 @@ pub(super) fn hold_scalar(context: &Context<'_>, scalar: &Scalar) -> Result<(), 
     Ok(())
 }
 
-fn eval_once<'a>(run: &'a Run<'a>, expr: &'a Expr, grid: Grid, decision: Decision) -> Result<Vector<'a>, EvalError> {
-    if !decision.once || grid.count < 2 {
-        return eval_counted(run, expr, grid);
+fn eval_once<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result<Vector<'a>, EvalError> {
+    if !run.node(id).once || grid.count < 2 {
+        return eval_counted(run, id, grid);
     }
-    let inner = eval_counted(run, expr, Grid::single(grid.start_ms))?;
+    let inner = eval_counted(run, id, Grid::single(grid.start_ms))?;
     Ok(Vector::Lazy(Box::new(Repeated { inner, count: grid.count })))
 }
 
-/// The kept result of a node like `expr`, or what `eval` gives.
+/// The kept result of a node like `id`, or what `eval` gives.
 fn shared(
     run: &Run<'_>,
-    expr: &Expr,
+    id: NodeId,
     grid: Grid,
-    (share, decision): (Share, Decision),
+    share: Share,
     eval: impl FnOnce() -> Result<Outcome, EvalError>,
 ) -> Result<Outcome, EvalError> {
     let key = (share.group, grid);
     if let Some((outcome, remarks, from)) = run.kept.take(key) {
         // What was remarked on that place is true of this one.
-        let moved: HashMap<PosRange, PosRange> = from.into_iter().zip(plan::positions(expr)).collect();
+        let moved: HashMap<PosRange, PosRange> = from.into_iter().zip(positions(run.tree(), id)).collect();
         run.context.annotate(|all| {
             for remark in remarks.iter() {
                 let pos = moved.get(&remark.pos).copied().unwrap_or(remark.pos);
                 all.add(remark.warning, remark.message.clone(), pos);
             }
         });
-        if let Some(meter) = run.decisions.meter(decision) {
+        if let Some(meter) = run.meter(id) {
             meter.reused();
         }
         return Ok(outcome);
     }
     let (outcome, remarks) = run.context.listen(eval)?;
-    let entry = Entry { outcome: outcome.clone(), remarks, places: plan::positions(expr), left: share.uses - 1 };
+    let entry = Entry { outcome: outcome.clone(), remarks, places: positions(run.tree(), id), left: share.uses - 1 };
     run.kept.put(key, entry);
     Ok(outcome)
 }

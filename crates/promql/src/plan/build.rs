@@ -1,73 +1,126 @@
-//! What is settled before an evaluation: computed durations, `@ start()`, and where modifiers are allowed.
+//! From a syntax tree to the nodes of a plan: computed durations and `@ start()` are settled here.
 
+use super::tree::{Inputs, Kind, NodeId, Selection, Tree};
 use crate::error::EvalError;
+use crate::eval::binary::Operation;
 use crate::eval::grid::Bounds;
-use crate::eval::selector::subquery_span;
-use mytsdb_model::TimeRange;
-use mytsdb_promql_syntax::PosRange;
+use crate::eval::groups::GroupBy;
+use crate::eval::selector::{Selector, SubqueryWidth, Width};
 use mytsdb_promql_syntax::{
-    AggregateOp, AtBound, BinaryOp, BucketUse, DurationExpr, DurationOp, DurationOperation, Expr, Function,
-    FunctionRow, VectorSelector,
+    AtBound, BinaryExpr, DurationExpr, DurationOp, DurationOperation, Expr, MatrixSelector, PosRange, SubqueryExpr,
+    VectorSelector,
 };
-use std::collections::HashSet;
+use smallvec::smallvec;
 
 /// Times of queries lie between this and its negative.
 pub(crate) const TIME_MS_MAX: i64 = 1 << 60;
 
-/// The expression with every duration and time settled.
-pub(crate) fn prepare(expr: &Expr, bounds: Bounds, default_step_ms: i64) -> Result<Expr, EvalError> {
-    let mut expr = expr.clone();
-    let mut error = None;
-    expr.walk_mut(&mut |node| {
-        if error.is_some() {
-            return false;
-        }
-        if let Err(e) = settle(node, bounds) {
-            error = Some(e);
-        }
-        error.is_none()
-    });
-    if let Some(error) = error {
-        Err(error)
-    } else {
-        let span = TimeRange { mint: bounds.start_ms, maxt: bounds.end_ms };
-        check_extensions(&expr, span, default_step_ms)?;
-        Ok(expr)
-    }
+/// The nodes of `expr` over `bounds`.
+pub(super) fn build(expr: &Expr, bounds: Bounds) -> Result<Tree, EvalError> {
+    let mut build = Build { tree: Tree::default(), bounds };
+    build.node(expr)?;
+    Ok(build.tree)
 }
 
-fn settle(node: &mut Expr, bounds: Bounds) -> Result<(), EvalError> {
-    match node {
-        Expr::Vector(selector) => settle_selector(selector, bounds),
-        Expr::Matrix(matrix) => {
-            if let Some(range) = matrix.range_expr.take() {
-                matrix.range_ms = milliseconds(&range, bounds, true)?;
-            }
-            settle_selector(&mut matrix.selector, bounds)
-        }
-        Expr::Subquery(subquery) => {
-            if let Some(range) = subquery.range_expr.take() {
-                subquery.range_ms = milliseconds(&range, bounds, true)?;
-            }
-            if let Some(step) = subquery.step_expr.take() {
-                subquery.step_ms = milliseconds(&step, bounds, true)?;
-            }
-            if let Some(offset) = subquery.offset_expr.take() {
-                subquery.offset_ms = milliseconds(&offset, bounds, false)?;
-            }
-            subquery.timestamp_ms = at(subquery.timestamp_ms, subquery.at.take(), bounds);
-            Ok(())
-        }
-        _ => Ok(()),
-    }
+struct Build {
+    tree: Tree,
+    bounds: Bounds,
 }
 
-fn settle_selector(selector: &mut VectorSelector, bounds: Bounds) -> Result<(), EvalError> {
-    if let Some(offset) = selector.offset_expr.take() {
-        selector.offset_ms = milliseconds(&offset, bounds, false)?;
+impl Build {
+    /// Adds `expr` and all below. What is wrong with an outer node is told first.
+    fn node(&mut self, expr: &Expr) -> Result<NodeId, EvalError> {
+        let (inner, outer) = (expr.unwrap_parens(), expr.pos());
+        let (kind, inputs) = match inner {
+            Expr::Binary(binary) => return self.chain(binary, outer),
+            Expr::Aggregate(aggregate) => {
+                let by = GroupBy { labels: aggregate.grouping.clone(), without: aggregate.without };
+                let mut inputs = Inputs::new();
+                for input in aggregate.param.iter().chain(std::iter::once(&aggregate.expr)) {
+                    inputs.push(self.node(input)?);
+                }
+                (Kind::Aggregate(aggregate.op, by), inputs)
+            }
+            Expr::Call(call) => {
+                let inputs = call.args.iter().map(|arg| self.node(arg)).collect::<Result<_, _>>()?;
+                (Kind::Call(call.function), inputs)
+            }
+            Expr::Subquery(subquery) => {
+                let width = self.subquery(subquery)?;
+                (Kind::Subquery(width), smallvec![self.node(&subquery.expr)?])
+            }
+            Expr::Unary(unary) => (Kind::Sign { negative: unary.negative }, smallvec![self.node(&unary.expr)?]),
+            Expr::Vector(selector) => (Kind::Select(self.selection(selector)?), Inputs::new()),
+            Expr::Matrix(matrix) => (self.range(matrix)?, Inputs::new()),
+            Expr::Number(number) => (Kind::Number { value: number.value, duration: number.duration }, Inputs::new()),
+            Expr::String(text) => (Kind::Text(text.value.clone()), Inputs::new()),
+            Expr::Paren(_) => return Err(EvalError::execution("parentheses around nothing")),
+        };
+        Ok(self.tree.push(kind, inputs, inner.value_type(), (inner.pos(), outer)))
     }
-    selector.timestamp_ms = at(selector.timestamp_ms, selector.at.take(), bounds);
-    Ok(())
+
+    /// Adds a chain of operators from the left, without a call for each of them.
+    fn chain(&mut self, binary: &BinaryExpr, outer: PosRange) -> Result<NodeId, EvalError> {
+        let (leftmost, operators) = binary.chain();
+        let mut left = self.node(leftmost)?;
+        let last = operators.len() - 1;
+        for (at, operator) in operators.into_iter().enumerate() {
+            let right = self.node(&operator.rhs)?;
+            let pos = operator.pos();
+
+            let matching = operator.matching.clone();
+
+            let operation = Operation { op: operator.op, return_bool: operator.return_bool, matching, pos };
+            let place = (pos, if at == last { outer } else { pos });
+            left = self.tree.push(Kind::Binary(operation), smallvec![left, right], operator.value_type(), place);
+        }
+        Ok(left)
+    }
+
+    fn selection(&self, selector: &VectorSelector) -> Result<Selection, EvalError> {
+        let offset_ms = match &selector.offset_expr {
+            Some(offset) => milliseconds(offset, self.bounds, false)?,
+            None => selector.offset_ms,
+        };
+        let timestamp_ms = at(selector.timestamp_ms, selector.at, self.bounds);
+        Ok(Selection {
+            selector: Selector {
+                matchers: selector.matchers.clone(),
+                offset_ms,
+                timestamp_ms,
+                anchored: selector.anchored,
+                smoothed: selector.smoothed,
+                any_order: false,
+                summarised: false,
+                pos: selector.pos,
+            },
+            name: selector.name.clone(),
+            labels_only: selector.label_selector_only,
+            handed: Vec::new(),
+        })
+    }
+
+    fn range(&self, matrix: &MatrixSelector) -> Result<Kind, EvalError> {
+        let range_ms = match &matrix.range_expr {
+            Some(range) => milliseconds(range, self.bounds, true)?,
+            None => matrix.range_ms,
+        };
+        Ok(Kind::Range(self.selection(&matrix.selector)?, Width { range_ms, pos: matrix.pos() }))
+    }
+
+    fn subquery(&self, subquery: &SubqueryExpr) -> Result<SubqueryWidth, EvalError> {
+        let settled = |expr: &Option<DurationExpr>, known_ms: i64, positive: bool| match expr {
+            Some(expr) => milliseconds(expr, self.bounds, positive),
+            None => Ok(known_ms),
+        };
+        Ok(SubqueryWidth {
+            range_ms: settled(&subquery.range_expr, subquery.range_ms, true)?,
+            step_ms: settled(&subquery.step_expr, subquery.step_ms, true)?,
+            offset_ms: settled(&subquery.offset_expr, subquery.offset_ms, false)?,
+            timestamp_ms: at(subquery.timestamp_ms, subquery.at, self.bounds),
+            pos: subquery.pos(),
+        })
+    }
 }
 
 fn at(timestamp_ms: Option<i64>, bound: Option<AtBound>, bounds: Bounds) -> Option<i64> {
@@ -118,78 +171,4 @@ fn seconds(expr: &DurationExpr, bounds: Bounds) -> Result<f64, EvalError> {
         DurationOp::MinOf => a.min(b),
         DurationOp::MaxOf => a.max(b),
     })
-}
-
-/// `anchored` and `smoothed` only below functions that know them, unless a subquery without a single step within `span`
-/// stands around.
-fn check_extensions(expr: &Expr, span: TimeRange, default_step_ms: i64) -> Result<(), EvalError> {
-    let mut next = vec![(expr, None, span)];
-    while let Some((expr, function, span)) = next.pop() {
-        match expr {
-            Expr::Matrix(matrix) => {
-                if let Some(function) = function {
-                    check_extension(function, matrix.selector.anchored, matrix.selector.smoothed)?;
-                }
-            }
-            Expr::Call(call) => next.extend(call.args.iter().rev().map(|arg| (arg, Some(call.function), span))),
-            Expr::Paren(paren) => next.push((&paren.expr, function, span)),
-            Expr::Subquery(subquery) => {
-                let span = subquery_span(subquery, span, default_step_ms);
-                if span.mint <= span.maxt {
-                    next.push((&subquery.expr, None, span));
-                }
-            }
-            _ => next.extend(expr.children().into_iter().rev().map(|child| (child, None, span))),
-        }
-    }
-    Ok(())
-}
-
-/// Refuses `anchored` and `smoothed` where they have no meaning.
-fn check_extension(function: Function, anchored: bool, smoothed: bool) -> Result<(), EvalError> {
-    let (word, allows): (_, fn(&FunctionRow) -> bool) = match (anchored, smoothed) {
-        (true, _) => ("anchored", |row| row.anchored),
-        (_, true) => ("smoothed", |row| row.smoothed),
-        _ => return Ok(()),
-    };
-    if allows(function.row()) {
-        return Ok(());
-    }
-    let allowed: Vec<&str> = Function::ALL.iter().filter(|f| allows(f.row())).map(|f| f.name()).collect();
-    let (allowed, name) = (allowed.join(", "), function.name());
-    Err(EvalError::Execution(format!("{word} modifier can only be used with: {allowed} - not with {name}")))
-}
-
-/// Places of the selectors of which only counts and sums of histograms are looked at.
-///
-/// There Prometheus decodes histograms without buckets and, as resets could not be found later, notes them in the hints.
-pub(crate) fn summarised_selectors(expr: &Expr) -> HashSet<PosRange> {
-    let mut out = HashSet::new();
-    let mut next = vec![(expr, false)];
-    while let Some((expr, summarised)) = next.pop() {
-        match expr {
-            // Around any of these the buckets matter, and then they are taken to matter everywhere below, even to a
-            // function that only counts.
-            Expr::Subquery(_) => {}
-            Expr::Binary(binary) if compares_buckets(binary.op) => {}
-            Expr::Aggregate(aggregate) if aggregate.op == AggregateOp::CountValues => {}
-            Expr::Call(call) if call.function.row().buckets == BucketUse::Buckets => {}
-            Expr::Vector(selector) if summarised => {
-                out.insert(selector.pos);
-            }
-            Expr::Matrix(matrix) if summarised => {
-                out.insert(matrix.selector.pos);
-            }
-            Expr::Call(call) => {
-                let inner = summarised || call.function.row().buckets == BucketUse::Summary;
-                next.extend(call.args.iter().map(|arg| (arg, inner)));
-            }
-            _ => next.extend(expr.children().into_iter().map(|child| (child, summarised))),
-        }
-    }
-    out
-}
-
-fn compares_buckets(op: BinaryOp) -> bool {
-    matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper | BinaryOp::Eq | BinaryOp::NotEq)
 }

@@ -1,140 +1,142 @@
 //! Constant folding, and idioms that stand for something simpler.
 
-use super::{Facts, Notes, shortened};
+use super::text::shortened;
+use super::tree::{Kind, NodeId, Tree};
+use super::{Facts, Notes};
 use crate::eval::binary::arithmetic;
 use crate::eval::functions::{Compute, ScalarCompute, VectorCompute, compute};
+use crate::eval::groups::GroupBy;
 use crate::names::is_schema;
-use mytsdb_promql_syntax::{
-    AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, Expr, NumberLiteral, ParenExpr, ValueType,
-};
+use mytsdb_promql_syntax::{AggregateOp, BinaryOp, Function};
 
 /// Replaces scalar expressions whose value is known by their value. They keep their place in the query.
-pub(super) fn fold(expr: &mut Expr, facts: Facts, notes: &mut Notes) {
-    if matches!(expr, Expr::Binary(_)) {
-        fold_chain(expr, facts, notes);
+pub(super) fn fold(tree: &mut Tree, id: NodeId, facts: Facts, notes: &mut Notes) {
+    if matches!(tree[id].kind, Kind::Binary(_)) {
+        fold_chain(tree, id, facts, notes);
         return;
     }
-    // Who is folded as a whole is told as a whole.
-    match constant(expr, facts) {
-        Some(value) => replace(expr, value, notes),
-        None => expr.children_mut().into_iter().for_each(|child| fold(child, facts, notes)),
+    // Of what is folded, the whole is told and no part.
+    match constant(tree, id, facts) {
+        Some(value) => replace(tree, id, value, notes),
+        None => tree.inputs(id).into_iter().for_each(|input| fold(tree, input, facts, notes)),
     }
 }
 
 /// Folds as many operators of a chain as have a known value, from the left, and the operands of all others.
-fn fold_chain(expr: &mut Expr, facts: Facts, notes: &mut Notes) {
-    let (mut operand, mut operators) = expr.take_apart();
-    let mut known = constant(&operand, facts);
+fn fold_chain(tree: &mut Tree, id: NodeId, facts: Facts, notes: &mut Notes) {
+    let (leftmost, operators) = tree.chain(id);
+    let mut known = constant(tree, leftmost, facts);
     if known.is_none() {
-        fold(&mut operand, facts, notes);
+        fold(tree, leftmost, facts, notes);
     }
-    while let Some(mut operator) = operators.pop() {
-        let value = known.and_then(|left| Some((left, constant(&operator.rhs, facts)?)));
+    let mut left = leftmost;
+    for operator in operators {
+        let right = tree.sides(operator).1;
+        let value = known.and_then(|left| Some((left, constant(tree, right, facts)?)));
         if let (Some(value), None) = (known, value) {
-            replace(&mut operand, value, notes);
+            replace(tree, left, value, notes);
         }
-        known = value.map(|(left, right)| arithmetic(operator.op, left, right));
+        let op = tree.operation(operator).map(|operation| operation.op);
+        known = value.zip(op).map(|((left, right), op)| arithmetic(op, left, right));
         if known.is_none() {
-            fold(&mut operator.rhs, facts, notes);
+            fold(tree, right, facts, notes);
         }
-        operator.lhs = operand;
-        operand = Expr::Binary(operator);
+        left = operator;
     }
     if let Some(value) = known {
-        replace(&mut operand, value, notes);
+        replace(tree, id, value, notes);
     }
-    *expr = operand;
 }
 
-fn replace(expr: &mut Expr, value: f64, notes: &mut Notes) {
-    if matches!(expr, Expr::Number(_)) {
+fn replace(tree: &mut Tree, id: NodeId, value: f64, notes: &mut Notes) {
+    let node = &tree[id];
+    let is_number = matches!(node.kind, Kind::Number { .. });
+    if is_number && node.pos == node.outer {
         return;
     }
-    let folded = Expr::Number(NumberLiteral { value, duration: false, pos: expr.pos() });
-    if !matches!(expr.unwrap_parens(), Expr::Number(_)) {
-        notes.push(|| format!("constant: {} is {folded}", shortened(expr)));
+    let before = (!is_number && notes.has_room()).then(|| shortened(tree, id));
+    tree.put_number(id, value);
+    if let Some(before) = before {
+        notes.push(|| format!("constant: {before} is {}", shortened(tree, id)));
     }
-    *expr = folded;
 }
 
 /// The value of a scalar expression that is the same in all steps, by the evaluator's own arithmetic.
-fn constant(expr: &Expr, facts: Facts) -> Option<f64> {
-    match expr {
-        Expr::Number(number) => Some(number.value),
-        Expr::Paren(paren) => constant(&paren.expr, facts),
-        Expr::Unary(unary) => {
-            let value = constant(&unary.expr, facts)?;
-            Some(if unary.negative { -value } else { value })
+fn constant(tree: &Tree, id: NodeId, facts: Facts) -> Option<f64> {
+    let node = &tree[id];
+    match &node.kind {
+        Kind::Number { value, .. } => Some(*value),
+        Kind::Sign { negative } => {
+            let value = constant(tree, node.inputs[0], facts)?;
+            Some(if *negative { -value } else { value })
         }
-        Expr::Binary(binary) => {
-            let (leftmost, operators) = binary.chain();
-            operators.into_iter().try_fold(constant(leftmost, facts)?, |left, operator| {
-                Some(arithmetic(operator.op, left, constant(&operator.rhs, facts)?))
+        Kind::Binary(_) => {
+            let (leftmost, operators) = tree.chain(id);
+            operators.into_iter().try_fold(constant(tree, leftmost, facts)?, |left, operator| {
+                Some(arithmetic(tree.operation(operator)?.op, left, constant(tree, tree.sides(operator).1, facts)?))
             })
         }
-        Expr::Call(call) => match compute(call.function) {
-            Compute::Scalar(ScalarCompute::Query(f)) => Some(f(facts.times)),
-            Compute::Scalar(ScalarCompute::Pair(f)) => {
-                Some(f(constant(&call.args[0], facts)?, constant(&call.args[1], facts)?))
-            }
-            Compute::Scalar(ScalarCompute::Only) => match call.args[0].unwrap_parens() {
-                Expr::Call(inner) if matches!(compute(inner.function), Compute::Vector(VectorCompute::Number)) => {
-                    constant(&inner.args[0], facts)
-                }
-                _ => None,
-            },
-            Compute::Scalar(ScalarCompute::StepTime) | Compute::Vector(_) => None,
-        },
+        Kind::Call(function) => constant_call(tree, id, *function, facts),
         _ => None,
     }
 }
 
-/// Takes away `* 1` and `/ 1` where there is neither a name nor a histogram that they would change.
-pub(super) fn simplify(expr: &mut Expr, notes: &mut Notes) {
-    let (mut operand, mut operators) = expr.take_apart();
-    operand.children_mut().into_iter().for_each(|child| simplify(child, notes));
-    while let Some(mut operator) = operators.pop() {
-        operator.lhs = operand;
-        simplify(&mut operator.rhs, notes);
-        operand = simpler(operator, notes);
+fn constant_call(tree: &Tree, id: NodeId, function: Function, facts: Facts) -> Option<f64> {
+    let inputs = &tree[id].inputs;
+    match compute(function) {
+        Compute::Scalar(ScalarCompute::Query(f)) => Some(f(facts.times)),
+        Compute::Scalar(ScalarCompute::Pair(f)) => {
+            Some(f(constant(tree, inputs[0], facts)?, constant(tree, inputs[1], facts)?))
+        }
+        Compute::Scalar(ScalarCompute::Only) => match &tree[inputs[0]].kind {
+            Kind::Call(inner) if matches!(compute(*inner), Compute::Vector(VectorCompute::Number)) => {
+                constant(tree, tree[inputs[0]].inputs[0], facts)
+            }
+            _ => None,
+        },
+        Compute::Scalar(ScalarCompute::StepTime) | Compute::Vector(_) => None,
     }
-    *expr = operand;
 }
 
-fn simpler(mut binary: Box<BinaryExpr>, notes: &mut Notes) -> Expr {
-    let is_one = |side: &Expr| matches!(side, Expr::Number(number) if number.value == 1.0);
-    let keeps_left = match binary.op {
-        BinaryOp::Mul | BinaryOp::Div if is_one(&binary.rhs) => true,
-        BinaryOp::Mul if is_one(&binary.lhs) => false,
-        _ => return Expr::Binary(binary),
+/// Takes away `* 1` and `/ 1` where there is neither a name nor a histogram that they would change.
+pub(super) fn simplify(tree: &mut Tree, id: NodeId, notes: &mut Notes) {
+    let (leftmost, operators) = tree.chain(id);
+    tree.inputs(leftmost).into_iter().for_each(|input| simplify(tree, input, notes));
+    for operator in operators {
+        simplify(tree, tree.sides(operator).1, notes);
+        simplify_operator(tree, operator, notes);
+    }
+}
+
+fn simplify_operator(tree: &mut Tree, id: NodeId, notes: &mut Notes) {
+    let (left, right) = tree.sides(id);
+    let is_one = |side: NodeId| {
+        let node = &tree[side];
+        matches!(node.kind, Kind::Number { value, .. } if value == 1.0) && node.pos == node.outer
     };
-    let pos = binary.pos();
-    let kept = if keeps_left { &binary.lhs } else { &binary.rhs };
-    if kept.value_type() != ValueType::Vector || !is_nameless(kept) {
-        return Expr::Binary(binary);
+    let Some(op) = tree.operation(id).map(|operation| operation.op) else { return };
+    let kept = match op {
+        BinaryOp::Mul | BinaryOp::Div if is_one(right) => left,
+        BinaryOp::Mul if is_one(left) => right,
+        _ => return,
+    };
+    if !tree.is_vector(kept) || !is_nameless(tree, kept) {
+        return;
     }
     notes.push(|| {
-        let sides = [&binary.lhs, &binary.rhs].map(shortened);
-        format!("same value: {} {} {} is {}", sides[0], binary.op.as_str(), sides[1], shortened(kept))
+        let [a, b, same] = [left, right, kept].map(|side| shortened(tree, side));
+        format!("same value: {a} {} {b} is {same}", op.as_str())
     });
-    let kept = if keeps_left { &mut binary.lhs } else { &mut binary.rhs }.take();
-    // Parentheses in the operation's place, which remarks may point at; never more than one pair, however long the chain.
-    match kept {
-        Expr::Paren(mut paren) => {
-            paren.pos = pos;
-            Expr::Paren(paren)
-        }
-        expr => Expr::Paren(Box::new(ParenExpr { expr, pos })),
-    }
+    tree.put_up(id, kept);
 }
 
-fn is_nameless(expr: &Expr) -> bool {
-    matches!(expr.unwrap_parens(), Expr::Aggregate(aggregate) if groups_lack_names(aggregate))
+fn is_nameless(tree: &Tree, id: NodeId) -> bool {
+    matches!(&tree[id].kind, Kind::Aggregate(op, by) if groups_lack_names(*op, by))
 }
 
 /// An aggregation into new series that have no metric name.
-pub(super) fn groups_lack_names(aggregate: &AggregateExpr) -> bool {
-    folds(aggregate.op) && (aggregate.without || !aggregate.grouping.iter().any(|label| is_schema(label)))
+pub(super) fn groups_lack_names(op: AggregateOp, by: &GroupBy) -> bool {
+    folds(op) && (by.without || !by.labels.iter().any(|label| is_schema(label)))
 }
 
 /// One series per group, with the labels of the group.

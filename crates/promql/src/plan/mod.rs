@@ -1,34 +1,37 @@
-//! The planner: rewrites a settled syntax tree and notes how its nodes are evaluated, without changing any answer.
+//! The plan of a query: a list of nodes, built once from the syntax tree, rewritten by passes, never evaluated here.
 //!
 //! Passes, in order, each with a switch in [`Optimisations`](crate::Optimisations): [`constants`] and idioms become
 //! simpler nodes, [`push`] hands matchers across binary operators, [`invariant`] finds what is the same at every step,
 //! [`shared`] finds subtrees that occur more than once, [`order`] finds selectors whose order does not matter. The
-//! first three change the tree, the others say things about nodes; nodes are named by their address, which does not
-//! change while the tree is evaluated.
+//! first three change the tree, the others set properties of nodes. None changes an answer.
 
+mod build;
 mod constants;
 mod explain;
 mod invariant;
 mod order;
-mod prepare;
 mod push;
+mod settle;
 mod shared;
 mod shift;
+mod shown;
+mod text;
+mod traits;
 mod tree;
 
+pub(crate) use build::TIME_MS_MAX;
 pub(crate) use explain::{estimated, plan_of};
-pub(crate) use prepare::{TIME_MS_MAX, prepare, summarised_selectors};
 pub(crate) use shared::{Share, positions};
 pub(crate) use shift::shift;
-pub use tree::{Plan, PlanNode};
+pub use shown::{Plan, PlanNode};
+pub(crate) use tree::{Kind, Node, NodeId, Tree};
 
-pub(crate) use invariant::is_pinned;
-
+use crate::error::EvalError;
 use crate::eval::grid::Bounds;
-use crate::eval::meter::Meter;
 use crate::options::QueryOptions;
-use mytsdb_promql_syntax::{Expr, VectorSelector};
-use std::collections::{HashMap, HashSet};
+use crate::storage::Storage;
+use mytsdb_model::TimeRange;
+use mytsdb_promql_syntax::{BinaryOp, Expr};
 
 /// What the passes may rely on.
 #[derive(Debug, Clone, Copy)]
@@ -37,42 +40,20 @@ pub(crate) struct Facts {
     pub times: Bounds,
     /// A query at a single time, whose result shows the order of series.
     pub instant: bool,
-    /// See [`Storage::is_plain`](crate::Storage::is_plain).
+    /// See [`Storage::is_plain`].
     pub plain: bool,
 }
 
-/// How one node is evaluated.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Decision {
-    /// Once, at the first step, for all steps.
-    pub once: bool,
-    /// The result is kept for other nodes like it.
-    pub share: Option<Share>,
-    /// Number of the node's meter.
-    meter: Option<usize>,
-}
-
-/// What the passes found, for the evaluator.
-#[derive(Debug, Default)]
-pub(crate) struct Decisions {
-    nodes: HashMap<usize, Decision>,
-    /// Selectors whose series may come in any order.
-    any_order: HashSet<usize>,
-    /// Meters of selectors.
-    selectors: HashMap<usize, usize>,
-    meters: Vec<Meter>,
-    /// What the rewriting passes did, for people.
+/// A plan that is ready to be evaluated.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub tree: Tree,
+    pub root: NodeId,
+    facts: Facts,
+    /// The passes looked at all of it; if they did not, it is not shown in full either.
+    whole: bool,
+    /// What the rewriting passes did, in words.
     rewrites: Vec<String>,
-    /// Matchers that were handed to selectors.
-    pushed: Vec<(usize, String)>,
-}
-
-/// What the passes did that change the tree.
-#[derive(Debug, Default)]
-pub(crate) struct Rewrites {
-    notes: Notes,
-    /// Selectors, which stay where they are when the tree is moved, and the matchers handed to them.
-    pushed: Vec<(usize, String)>,
 }
 
 /// What was done, in words.
@@ -83,9 +64,13 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
+    fn has_room(&self) -> bool {
+        self.bytes < NOTES_BYTES_MAX
+    }
+
     /// Adds what `text` makes, unless there is much already.
     fn push(&mut self, text: impl FnOnce() -> String) {
-        if self.bytes < NOTES_BYTES_MAX {
+        if self.has_room() {
             let text = text();
             self.bytes += text.len();
             self.texts.push(text);
@@ -96,114 +81,92 @@ impl Notes {
 /// What is done later to a query of thousands of operators nobody reads.
 const NOTES_BYTES_MAX: usize = 64 << 10;
 
-/// The text of an expression, as far as people read it.
-fn shortened(expr: &Expr) -> String {
-    expr.text_within(TEXT_BYTES_MAX)
-}
-
-const TEXT_BYTES_MAX: usize = 4 << 10;
-
 /// Higher or larger trees are evaluated as they are, but for constants: the passes compare nodes with each other, and
 /// call themselves for each level, operators of chains included.
 const PLANNED_HEIGHT_MAX: usize = 600;
 const PLANNED_NODES_MAX: usize = 20_000;
 
-/// Whether the passes look at `expr`. Cost: a visit of each node.
-fn is_planned(expr: &Expr) -> bool {
-    let (mut next, mut nodes) = (vec![(expr, 1)], 0);
-    while let Some((expr, height)) = next.pop() {
+/// Whether the passes look at the tree. Cost: a visit of each node.
+fn is_planned(tree: &Tree, root: NodeId) -> bool {
+    let (mut next, mut nodes) = (vec![(root, 1)], 0);
+    while let Some((id, height)) = next.pop() {
         nodes += 1;
         if height > PLANNED_HEIGHT_MAX || nodes > PLANNED_NODES_MAX {
             return false;
         }
-        next.extend(expr.children().into_iter().map(|child| (child, height + 1)));
+        next.extend(tree[id].inputs.iter().map(|input| (*input, height + 1)));
     }
     true
 }
 
-/// The name of a node: where it is.
-fn address<T>(node: &T) -> usize {
-    std::ptr::from_ref(node).addr()
+/// Plans `expr` over `times`, of which an `instant` query has one.
+///
+/// # Errors
+/// Durations that cannot be computed, and modifiers where they have no meaning.
+pub(crate) fn plan(
+    storage: &dyn Storage,
+    expr: &Expr,
+    (times, instant): (Bounds, bool),
+    options: &QueryOptions,
+) -> Result<Planned, EvalError> {
+    let mut tree = build::build(expr, times)?;
+    let root = tree.root();
+    let span = TimeRange { mint: times.start_ms, maxt: times.end_ms };
+    settle::check_extensions(&tree, root, span, options.default_step_ms)?;
+    settle::mark_summarised(&mut tree, root);
+    let facts = Facts { times, instant, plain: is_plain(storage, &tree, root, options) };
+    let rewrites = rewrite(&mut tree, root, options, facts);
+    traits::find(&mut tree);
+    let whole = is_planned(&tree, root);
+    if options.optimise && whole {
+        mark(&mut tree, root, options, facts);
+    }
+    Ok(Planned { tree, root, facts, whole, rewrites })
 }
 
-/// Rewrites `expr`; returns what was done.
-pub(crate) fn rewrite(expr: &mut Expr, options: &QueryOptions, facts: Facts) -> Rewrites {
-    let mut done = Rewrites::default();
+/// Whether the storage is plain, if that makes a difference: it has to look at its labels to tell.
+fn is_plain(storage: &dyn Storage, tree: &Tree, root: NodeId, options: &QueryOptions) -> bool {
+    let passes = options.optimisations.push_matchers || options.optimisations.simplify;
+    let matters = |node: &Node| match &node.kind {
+        Kind::Binary(operation) => match operation.op {
+            BinaryOp::Or => false,
+            BinaryOp::Mul | BinaryOp::Div => true,
+            // The operands are vectors.
+            _ => operation.matching.is_some(),
+        },
+        _ => false,
+    };
+    options.optimise && passes && tree.any(root, matters) && storage.is_plain()
+}
+
+/// The passes that change the tree; returns what they did.
+fn rewrite(tree: &mut Tree, root: NodeId, options: &QueryOptions, facts: Facts) -> Vec<String> {
+    let mut notes = Notes::default();
     if !options.optimise {
-        return done;
+        return notes.texts;
     }
     if options.optimisations.fold_constants {
-        constants::fold(expr, facts, &mut done.notes);
+        constants::fold(tree, root, facts, &mut notes);
     }
     if options.optimisations.simplify && facts.plain && !options.delayed_name_removal {
-        constants::simplify(expr, &mut done.notes);
+        constants::simplify(tree, root, &mut notes);
     }
-    if options.optimisations.push_matchers && is_planned(expr) {
-        push::push_matchers(expr, facts.plain, &mut done);
+    if options.optimisations.push_matchers && is_planned(tree, root) {
+        push::push_matchers(tree, root, facts.plain, &mut notes);
     }
-    done
+    notes.texts
 }
 
-/// Decides how the nodes of `expr` are evaluated. The tree must stay where it is as long as the decisions are used.
-pub(crate) fn decide(
-    expr: &Expr,
-    options: &QueryOptions,
-    facts: Facts,
-    summarised: &HashSet<mytsdb_promql_syntax::PosRange>,
-    rewrites: Rewrites,
-) -> Decisions {
-    let mut decisions = Decisions { rewrites: rewrites.notes.texts, pushed: rewrites.pushed, ..Decisions::default() };
-    if options.optimise && is_planned(expr) {
-        let once = if options.optimisations.once { invariant::roots(expr) } else { HashSet::new() };
-        if options.optimisations.share_subtrees {
-            for (node, share) in shared::shares(expr, &once, summarised) {
-                decisions.nodes.entry(node).or_default().share = Some(share);
-            }
-        }
-        for node in once {
-            decisions.nodes.entry(node).or_default().once = true;
-        }
-        if options.optimisations.any_order {
-            decisions.any_order = order::unordered_selectors(expr, !facts.instant);
-        }
+/// The passes that set properties.
+fn mark(tree: &mut Tree, root: NodeId, options: &QueryOptions, facts: Facts) {
+    if options.optimisations.once {
+        invariant::mark_once(tree, root);
     }
-    if options.profile {
-        decisions.measure(expr);
+    if options.optimisations.share_subtrees {
+        shared::mark_shared(tree, root);
     }
-    decisions
-}
-
-impl Decisions {
-    /// What was decided about `expr`; most nodes are nothing special.
-    pub fn of(&self, expr: &Expr) -> Option<Decision> {
-        if self.nodes.is_empty() { None } else { self.nodes.get(&address(expr)).copied() }
-    }
-
-    pub fn any_order(&self, selector: &VectorSelector) -> bool {
-        self.any_order.contains(&address(selector))
-    }
-
-    pub fn meter(&self, decision: Decision) -> Option<&Meter> {
-        decision.meter.map(|at| &self.meters[at])
-    }
-
-    pub fn selector_meter(&self, selector: &VectorSelector) -> Option<&Meter> {
-        self.selectors.get(&address(selector)).map(|&at| &self.meters[at])
-    }
-
-    /// Gives every node a meter.
-    fn measure(&mut self, expr: &Expr) {
-        expr.walk(&mut |node| {
-            let meter = self.meters.len();
-            self.meters.push(Meter::default());
-            self.nodes.entry(address(node)).or_default().meter = Some(meter);
-            match node {
-                Expr::Vector(selector) => self.selectors.insert(address(&**selector), meter),
-                Expr::Matrix(matrix) => self.selectors.insert(address(&matrix.selector), meter),
-                _ => None,
-            };
-            true
-        });
+    if options.optimisations.any_order {
+        order::mark_any_order(tree, root, !facts.instant);
     }
 }
 

@@ -9,60 +9,83 @@
 //! - Only through nodes that keep the label, or group by it, and whose remarks and errors do not depend on the series
 //!   left out. Where samples may be histograms, that is hardly any node; see `Storage::is_plain`.
 
+use super::Notes;
 use super::constants::{folds, groups_lack_names};
-use super::{Rewrites, address, shortened};
-use crate::eval::binary::changes_quantity;
+use super::text::shortened;
+use super::tree::{Kind, NodeId, Selection, Tree};
+use crate::eval::binary::{Operation, changes_quantity};
+use crate::eval::groups::GroupBy;
 use crate::names::{is_counter_name, is_schema};
 use mytsdb_model::{LABEL_NAME, MatchOp, Matcher};
-use mytsdb_promql_syntax::{
-    AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, Call, Cardinality, Expr, LabelUse, ValueType, VectorMatching,
-    VectorSelector,
-};
+use mytsdb_promql_syntax::{AggregateOp, BinaryOp, Cardinality, LabelUse, ValueType, VectorMatching};
 
 /// More matchers are not handed on: each costs a look at an index.
 const PUSHED_MAX: usize = 16;
 
-/// Adds matchers to the selectors below every binary operator of `expr`.
-pub(super) fn push_matchers(expr: &mut Expr, plain: bool, done: &mut Rewrites) {
-    if let Expr::Binary(binary) = expr {
-        across(binary, plain, done);
+/// Adds matchers to the selectors below every binary operator from `id` down.
+pub(super) fn push_matchers(tree: &mut Tree, id: NodeId, plain: bool, notes: &mut Notes) {
+    if matches!(tree[id].kind, Kind::Binary(_)) {
+        across(tree, id, plain, notes);
     }
-    for child in expr.children_mut() {
-        push_matchers(child, plain, done);
+    for input in tree.inputs(id) {
+        push_matchers(tree, input, plain, notes);
     }
 }
 
-fn across(binary: &mut BinaryExpr, plain: bool, done: &mut Rewrites) {
-    let both = binary.lhs.value_type() == ValueType::Vector && binary.rhs.value_type() == ValueType::Vector;
-    let matching = binary.matching.clone().unwrap_or_default();
-    if !both || matching.fill_left.is_some() || matching.fill_right.is_some() {
+fn across(tree: &mut Tree, id: NodeId, plain: bool, notes: &mut Notes) {
+    let Operands::Vectors(left, right) = operands(tree, id) else { return };
+    let Some(Operation { op, matching, .. }) = tree.operation(id).cloned() else { return };
+    let matching = matching.unwrap_or_default();
+    if has_fill(&matching) {
         return;
     }
-    let (into_left, into_right) = match binary.op {
+    let (into_left, into_right) = match op {
         BinaryOp::And => (true, true),
         BinaryOp::Unless => (false, true),
         BinaryOp::Or | BinaryOp::TrimLower | BinaryOp::TrimUpper => return,
         _ => {
-            let one = if matching.cardinality == Cardinality::OneToMany { &binary.lhs } else { &binary.rhs };
-            let unique = is_unique(one, &matching);
+            let one = if matching.cardinality == Cardinality::OneToMany { left } else { right };
+            let unique = is_unique(tree, one, &matching);
             (unique, unique)
         }
     };
-    let (left, right) = (useful(&binary.lhs, &matching), useful(&binary.rhs, &matching));
-    let mut hand_on = |matchers: Vec<Matcher>, expr: &mut Expr| {
+    let (of_left, of_right) = (useful(tree, left, &matching), useful(tree, right, &matching));
+    let mut hand_on = |matchers: Vec<Matcher>, to: NodeId| {
         for matcher in matchers.into_iter().take(PUSHED_MAX) {
-            let before = shortened(expr);
-            if accepts(expr, matcher.name(), plain) && add(expr, &matcher, &mut done.pushed) {
-                done.notes.push(|| format!("matcher: {matcher} handed to {before}"));
+            let before = notes.has_room().then(|| shortened(tree, to));
+            if accepts(tree, to, matcher.name(), plain) && add(tree, to, &matcher) {
+                notes.push(|| format!("matcher: {matcher} handed to {}", before.unwrap_or_default()));
             }
         }
     };
     if into_left {
-        hand_on(right, &mut binary.lhs);
+        hand_on(of_right, left);
     }
     if into_right {
-        hand_on(left, &mut binary.rhs);
+        hand_on(of_left, right);
     }
+}
+
+/// What an operator stands between.
+enum Operands {
+    Vectors(NodeId, NodeId),
+    /// One is a vector, the other one a number.
+    One(NodeId),
+    Numbers,
+}
+
+fn operands(tree: &Tree, id: NodeId) -> Operands {
+    let (left, right) = tree.sides(id);
+    match (tree[left].value, tree[right].value) {
+        (ValueType::Vector, ValueType::Vector) => Operands::Vectors(left, right),
+        (ValueType::Vector, _) => Operands::One(left),
+        (_, ValueType::Vector) => Operands::One(right),
+        _ => Operands::Numbers,
+    }
+}
+
+fn has_fill(matching: &VectorMatching) -> bool {
+    matching.fill_left.is_some() || matching.fill_right.is_some()
 }
 
 /// Whether `label` takes part in the matching.
@@ -70,10 +93,10 @@ fn takes_part(label: &str, matching: &VectorMatching) -> bool {
     label != LABEL_NAME && matching.labels.iter().any(|l| l == label) == matching.on
 }
 
-/// The matchers of `expr` that are worth to be handed to the other side.
-fn useful(expr: &Expr, matching: &VectorMatching) -> Vec<Matcher> {
+/// The matchers of `id` that are worth to be handed to the other side.
+fn useful(tree: &Tree, id: NodeId, matching: &VectorMatching) -> Vec<Matcher> {
     let mut out: Vec<Matcher> = Vec::new();
-    for matcher in guaranteed(expr) {
+    for matcher in guaranteed(tree, id) {
         let positive = matches!(matcher.op(), MatchOp::Equal | MatchOp::Regex) && !matcher.matches_empty();
         if positive && takes_part(matcher.name(), matching) && !out.contains(matcher) {
             out.push(matcher.clone());
@@ -83,47 +106,44 @@ fn useful(expr: &Expr, matching: &VectorMatching) -> Vec<Matcher> {
 }
 
 /// Matchers that hold for every series of the result.
-fn guaranteed(expr: &Expr) -> Vec<&Matcher> {
-    match expr {
-        Expr::Vector(selector) => selector.matchers.iter().collect(),
-        Expr::Matrix(matrix) => matrix.selector.matchers.iter().collect(),
-        Expr::Paren(paren) => guaranteed(&paren.expr),
-        Expr::Unary(unary) => guaranteed(&unary.expr),
-        Expr::Subquery(subquery) => guaranteed(&subquery.expr),
-        Expr::Aggregate(aggregate) => {
-            let mut out = guaranteed(&aggregate.expr);
-            match aggregate.op {
+fn guaranteed(tree: &Tree, id: NodeId) -> Vec<&Matcher> {
+    let node = &tree[id];
+    match &node.kind {
+        Kind::Select(selection) | Kind::Range(selection, _) => selection.selector.matchers.iter().collect(),
+        Kind::Sign { .. } | Kind::Subquery(_) => guaranteed(tree, node.inputs[0]),
+        Kind::Aggregate(op, by) => {
+            let mut out = guaranteed(tree, tree.operand(id));
+            match op {
                 AggregateOp::CountValues => out.clear(),
-                op if folds(op) => out.retain(|m| groups_by(aggregate, m.name())),
+                op if folds(*op) => out.retain(|m| groups_by(by, m.name())),
                 // The others choose among series.
                 _ => {}
             }
             out
         }
-        Expr::Call(call) => labelled_argument(call).map(guaranteed).unwrap_or_default(),
-        Expr::Binary(binary) => guaranteed_by_both(binary),
-        Expr::Number(_) | Expr::String(_) => Vec::new(),
+        Kind::Call(_) => labelled_argument(tree, id).map(|arg| guaranteed(tree, arg)).unwrap_or_default(),
+        Kind::Binary(operation) => guaranteed_by_both(tree, id, operation),
+        Kind::Number { .. } | Kind::Text(_) => Vec::new(),
     }
 }
 
-fn guaranteed_by_both(binary: &BinaryExpr) -> Vec<&Matcher> {
-    match (binary.lhs.value_type(), binary.rhs.value_type()) {
-        (ValueType::Vector, ValueType::Vector) => {}
-        (ValueType::Vector, _) => return guaranteed(&binary.lhs),
-        (_, ValueType::Vector) => return guaranteed(&binary.rhs),
-        _ => return Vec::new(),
-    }
-    let Some(matching) = &binary.matching else { return Vec::new() };
-    if matching.fill_left.is_some() || matching.fill_right.is_some() {
+fn guaranteed_by_both<'t>(tree: &'t Tree, id: NodeId, operation: &Operation) -> Vec<&'t Matcher> {
+    let (left, right) = match operands(tree, id) {
+        Operands::Vectors(left, right) => (left, right),
+        Operands::One(side) => return guaranteed(tree, side),
+        Operands::Numbers => return Vec::new(),
+    };
+    let Some(matching) = &operation.matching else { return Vec::new() };
+    if has_fill(matching) {
         return Vec::new();
     }
-    let (mut left, mut right) = (guaranteed(&binary.lhs), guaranteed(&binary.rhs));
-    match binary.op {
+    let (mut left, mut right) = (guaranteed(tree, left), guaranteed(tree, right));
+    match operation.op {
         BinaryOp::Or => Vec::new(),
         BinaryOp::Unless => left,
         _ => {
             // A partner has the same labels as far as they take part; all others are those of the "many" side.
-            match (binary.op, matching.cardinality) {
+            match (operation.op, matching.cardinality) {
                 (BinaryOp::And, _) | (_, Cardinality::ManyToOne) => {
                     right.retain(|m| takes_part(m.name(), matching));
                 }
@@ -141,201 +161,196 @@ fn guaranteed_by_both(binary: &BinaryExpr) -> Vec<&Matcher> {
 }
 
 /// The vector argument of functions that change nothing about labels but the metric name.
-fn labelled_argument(call: &Call) -> Option<&Expr> {
-    let at = labelled_index(call)?;
-    call.args.get(at)
-}
-
-fn labelled_index(call: &Call) -> Option<usize> {
-    match call.function.row().labels {
+fn labelled_argument(tree: &Tree, id: NodeId) -> Option<NodeId> {
+    let Kind::Call(function) = &tree[id].kind else { return None };
+    match function.row().labels {
         LabelUse::Makes | LabelUse::Nothing => None,
         LabelUse::Keeps | LabelUse::DropsName => {
-            call.args.iter().position(|arg| matches!(arg.value_type(), ValueType::Vector | ValueType::Matrix))
+            let is_vector = |input: &&NodeId| matches!(tree[**input].value, ValueType::Vector | ValueType::Matrix);
+            tree[id].inputs.iter().find(is_vector).copied()
         }
     }
 }
 
 /// Whether all series of a group have the same value of `label`, which is also the group's.
-fn groups_by(aggregate: &AggregateExpr, label: &str) -> bool {
-    !is_schema(label) && aggregate.grouping.iter().any(|l| l == label) != aggregate.without
+fn groups_by(by: &GroupBy, label: &str) -> bool {
+    !is_schema(label) && by.labels.iter().any(|l| l == label) != by.without
 }
 
-/// Whether no two series of `expr` can have the same labels as far as they are matched.
-fn is_unique(expr: &Expr, matching: &VectorMatching) -> bool {
-    match expr {
-        Expr::Paren(paren) => is_unique(&paren.expr, matching),
+/// Whether no two series of `id` can have the same labels as far as they are matched.
+fn is_unique(tree: &Tree, id: NodeId, matching: &VectorMatching) -> bool {
+    let node = &tree[id];
+    match &node.kind {
         // Of one metric, series differ in the labels that the default matching looks at.
-        Expr::Vector(selector) => one_metric(selector) && !matching.on && matching.labels.is_empty(),
-        Expr::Aggregate(aggregate) if folds(aggregate.op) => {
-            let grouping = &aggregate.grouping;
-            match (aggregate.without, matching.on) {
-                (false, true) => grouping.iter().all(|l| matching.labels.contains(l)),
-                (false, false) => grouping.iter().all(|l| l != LABEL_NAME && !matching.labels.contains(l)),
-                (true, false) => matching.labels.iter().all(|l| grouping.contains(l)),
-                (true, true) => false,
+        Kind::Select(selection) => one_metric(selection) && !matching.on && matching.labels.is_empty(),
+        Kind::Aggregate(op, by) if folds(*op) => match (by.without, matching.on) {
+            (false, true) => by.labels.iter().all(|l| matching.labels.contains(l)),
+            (false, false) => by.labels.iter().all(|l| l != LABEL_NAME && !matching.labels.contains(l)),
+            (true, false) => matching.labels.iter().all(|l| by.labels.contains(l)),
+            (true, true) => false,
+        },
+        Kind::Call(function) => {
+            let arg = labelled_argument(tree, id);
+            match function.row().labels {
+                LabelUse::Keeps => arg.is_some_and(|arg| is_unique(tree, arg, matching)),
+                LabelUse::DropsName => arg.is_some_and(|arg| is_unique_without_name(tree, arg, matching)),
+                LabelUse::Makes | LabelUse::Nothing => false,
             }
         }
-        Expr::Call(call) => match call.function.row().labels {
-            LabelUse::Keeps => labelled_argument(call).is_some_and(|arg| is_unique(arg, matching)),
-            LabelUse::DropsName => labelled_argument(call).is_some_and(|arg| is_unique_without_name(arg, matching)),
-            LabelUse::Makes | LabelUse::Nothing => false,
+        Kind::Sign { .. } => is_unique_without_name(tree, node.inputs[0], matching),
+        Kind::Binary(_) => match operands(tree, id) {
+            Operands::Vectors(..) | Operands::Numbers => false,
+            Operands::One(side) => is_unique_without_name(tree, side, matching),
         },
-        Expr::Unary(unary) => is_unique_without_name(&unary.expr, matching),
-        Expr::Binary(binary) => match (binary.lhs.value_type(), binary.rhs.value_type()) {
-            (ValueType::Vector, ValueType::Vector) => false,
-            (ValueType::Vector, _) => is_unique_without_name(&binary.lhs, matching),
-            _ => is_unique_without_name(&binary.rhs, matching),
-        },
-        _ => false,
+        Kind::Number { .. } | Kind::Text(_) | Kind::Range(..) | Kind::Subquery(_) | Kind::Aggregate(..) => false,
     }
 }
 
-/// The same for what functions make of `expr`: they drop the name.
-fn is_unique_without_name(expr: &Expr, matching: &VectorMatching) -> bool {
-    match expr.unwrap_parens() {
-        Expr::Matrix(matrix) => one_metric(&matrix.selector) && !matching.on && matching.labels.is_empty(),
-        Expr::Aggregate(aggregate) => groups_lack_names(aggregate) && is_unique(expr, matching),
-        _ => is_unique(expr, matching),
+/// The same for what functions make of `id`: they drop the name.
+fn is_unique_without_name(tree: &Tree, id: NodeId, matching: &VectorMatching) -> bool {
+    match &tree[id].kind {
+        Kind::Range(selection, _) => one_metric(selection) && !matching.on && matching.labels.is_empty(),
+        Kind::Aggregate(op, by) => groups_lack_names(*op, by) && is_unique(tree, id, matching),
+        _ => is_unique(tree, id, matching),
     }
 }
 
-fn one_metric(selector: &VectorSelector) -> bool {
-    selector.matchers.iter().any(|m| m.name() == LABEL_NAME && m.op() == MatchOp::Equal && !m.value().is_empty())
+fn one_metric(selection: &Selection) -> bool {
+    let named = |m: &Matcher| m.name() == LABEL_NAME && m.op() == MatchOp::Equal && !m.value().is_empty();
+    selection.selector.matchers.iter().any(named)
 }
 
 /// Whether a matcher on `label` at the selectors below takes away exactly the series of the result that fail it, and
 /// nothing else that could be noticed.
-fn accepts(expr: &Expr, label: &str, plain: bool) -> bool {
-    match expr {
-        Expr::Vector(selector) => !is_schema(label) && !selector.smoothed && !selector.anchored,
-        Expr::Paren(paren) => accepts(&paren.expr, label, plain),
-        Expr::Unary(unary) => plain && keeps_apart(&unary.expr) && accepts(&unary.expr, label, plain),
-        Expr::Aggregate(aggregate) => accepts_aggregate(aggregate, label, plain),
-        Expr::Call(call) => plain && accepts_call(call, label),
-        Expr::Binary(binary) => plain && accepts_binary(binary, label),
-        Expr::Number(_) | Expr::String(_) | Expr::Matrix(_) | Expr::Subquery(_) => false,
+fn accepts(tree: &Tree, id: NodeId, label: &str, plain: bool) -> bool {
+    let node = &tree[id];
+    match &node.kind {
+        Kind::Select(selection) => is_plainly_selected(selection, label),
+        Kind::Sign { .. } => plain && keeps_apart(tree, node.inputs[0]) && accepts(tree, node.inputs[0], label, plain),
+        Kind::Aggregate(op, by) => {
+            // The only ones that have nothing to say about histograms.
+            let silent = matches!(op, AggregateOp::Count | AggregateOp::Group);
+            *op != AggregateOp::CountValues
+                && (plain || silent)
+                && groups_by(by, label)
+                && accepts(tree, tree.operand(id), label, plain)
+        }
+        Kind::Call(_) => plain && accepts_call(tree, id, label),
+        Kind::Binary(operation) => plain && accepts_binary(tree, id, operation, label),
+        Kind::Number { .. } | Kind::Text(_) | Kind::Range(..) | Kind::Subquery(_) => false,
     }
 }
 
-fn accepts_aggregate(aggregate: &AggregateExpr, label: &str, plain: bool) -> bool {
-    // The only ones that have nothing to say about histograms.
-    let silent = matches!(aggregate.op, AggregateOp::Count | AggregateOp::Group);
-    aggregate.op != AggregateOp::CountValues
-        && (plain || silent)
-        && groups_by(aggregate, label)
-        && accepts(&aggregate.expr, label, plain)
+fn is_plainly_selected(selection: &Selection, label: &str) -> bool {
+    !is_schema(label) && !selection.selector.smoothed && !selection.selector.anchored
 }
 
 /// Functions of plain floats that say nothing about single series.
-fn accepts_call(call: &Call, label: &str) -> bool {
-    let row = call.function.row();
-    let Some(arg) = labelled_argument(call) else { return false };
+fn accepts_call(tree: &Tree, id: NodeId, label: &str) -> bool {
+    let Kind::Call(function) = &tree[id].kind else { return false };
+    let row = function.row();
+    let Some(arg) = labelled_argument(tree, id) else { return false };
     if row.order_sensitive {
         return false;
     }
-    match arg.unwrap_parens() {
-        Expr::Matrix(matrix) => {
-            let selector = &matrix.selector;
-            let metric = selector.matchers.iter().find(|m| m.name() == LABEL_NAME && m.op() == MatchOp::Equal);
+    match &tree[arg].kind {
+        Kind::Range(selection, _) => {
+            let mut matchers = selection.selector.matchers.iter();
+            let metric = matchers.find(|m| m.name() == LABEL_NAME && m.op() == MatchOp::Equal);
             let trusted = metric.is_some_and(|m| !row.wants_counter || is_counter_name(m.value()));
-            trusted && one_metric(selector) && !is_schema(label) && !selector.anchored && !selector.smoothed
+            trusted && one_metric(selection) && is_plainly_selected(selection, label)
         }
         // What a function makes of results is judged by the metric name too.
-        Expr::Subquery(subquery) => {
-            !row.wants_counter && keeps_apart(&subquery.expr) && accepts(&subquery.expr, label, true)
+        Kind::Subquery(_) => {
+            let inner = tree.operand(arg);
+            !row.wants_counter && keeps_apart(tree, inner) && accepts(tree, inner, label, true)
         }
-        _ => keeps_apart(arg) && accepts(arg, label, true),
+        _ => keeps_apart(tree, arg) && accepts(tree, arg, label, true),
     }
 }
 
-fn accepts_binary(binary: &BinaryExpr, label: &str) -> bool {
-    if matches!(binary.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
+fn accepts_binary(tree: &Tree, id: NodeId, operation: &Operation, label: &str) -> bool {
+    if matches!(operation.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
         return false;
     }
-    let drops_name = binary.return_bool || changes_quantity(binary.op);
-    let one_vector = |vector: &Expr| (!drops_name || keeps_apart(vector)) && accepts(vector, label, true);
-    match (binary.lhs.value_type(), binary.rhs.value_type()) {
-        (ValueType::Vector, ValueType::Vector) => {}
-        (ValueType::Vector, _) => return one_vector(&binary.lhs),
-        _ => return one_vector(&binary.rhs),
-    }
-    let Some(matching) = &binary.matching else { return false };
-    if matching.fill_left.is_some() || matching.fill_right.is_some() {
+    let drops_name = operation.return_bool || changes_quantity(operation.op);
+    let (left, right) = match operands(tree, id) {
+        Operands::Vectors(left, right) => (left, right),
+        Operands::One(vector) => {
+            return (!drops_name || keeps_apart(tree, vector)) && accepts(tree, vector, label, true);
+        }
+        Operands::Numbers => return false,
+    };
+    let Some(matching) = &operation.matching else { return false };
+    if has_fill(matching) {
         return false;
     }
-    match binary.op {
+    match operation.op {
         // Series come from the left, and none is refused.
-        BinaryOp::And | BinaryOp::Unless => accepts(&binary.lhs, label, true),
+        BinaryOp::And | BinaryOp::Unless => accepts(tree, left, label, true),
         BinaryOp::Or => false,
         // Series that are left out might be refused as duplicates, unless there can be none.
         _ => {
             matching.cardinality == Cardinality::OneToOne
                 && takes_part(label, matching)
-                && is_unique(&binary.lhs, matching)
-                && is_unique(&binary.rhs, matching)
-                && accepts(&binary.lhs, label, true)
-                && accepts(&binary.rhs, label, true)
+                && [left, right].into_iter().all(|side| is_unique(tree, side, matching))
+                && [left, right].into_iter().all(|side| accepts(tree, side, label, true))
         }
     }
 }
 
 /// Whether series stay distinct when a function drops the metric name, so that it never has to refuse or join any.
 /// Relies on plain series, which have no other labels that would go with the name.
-fn keeps_apart(expr: &Expr) -> bool {
-    match expr {
-        Expr::Vector(selector) => one_metric(selector),
-        Expr::Matrix(matrix) => one_metric(&matrix.selector),
-        Expr::Paren(paren) => keeps_apart(&paren.expr),
-        Expr::Unary(unary) => keeps_apart(&unary.expr),
-        Expr::Subquery(subquery) => keeps_apart(&subquery.expr),
-        Expr::Aggregate(aggregate) => {
-            if folds(aggregate.op) {
-                groups_lack_names(aggregate)
-            } else {
-                aggregate.op != AggregateOp::CountValues && keeps_apart(&aggregate.expr)
+fn keeps_apart(tree: &Tree, id: NodeId) -> bool {
+    let node = &tree[id];
+    match &node.kind {
+        Kind::Select(selection) | Kind::Range(selection, _) => one_metric(selection),
+        Kind::Sign { .. } | Kind::Subquery(_) => keeps_apart(tree, node.inputs[0]),
+        Kind::Aggregate(op, by) if folds(*op) => groups_lack_names(*op, by),
+        Kind::Aggregate(op, _) => *op != AggregateOp::CountValues && keeps_apart(tree, tree.operand(id)),
+        Kind::Call(_) => labelled_argument(tree, id).is_some_and(|arg| keeps_apart(tree, arg)),
+        Kind::Binary(operation) => match operands(tree, id) {
+            Operands::Vectors(left, _) => {
+                matches!(operation.op, BinaryOp::And | BinaryOp::Unless) && keeps_apart(tree, left)
             }
-        }
-        Expr::Call(call) => labelled_argument(call).is_some_and(keeps_apart),
-        Expr::Binary(binary) => match (binary.lhs.value_type(), binary.rhs.value_type()) {
-            (ValueType::Vector, ValueType::Vector) => {
-                matches!(binary.op, BinaryOp::And | BinaryOp::Unless) && keeps_apart(&binary.lhs)
-            }
-            (ValueType::Vector, _) => keeps_apart(&binary.lhs),
-            _ => keeps_apart(&binary.rhs),
+            Operands::One(side) => keeps_apart(tree, side),
+            Operands::Numbers => false,
         },
-        Expr::Number(_) | Expr::String(_) => false,
+        Kind::Number { .. } | Kind::Text(_) => false,
     }
 }
 
 /// Adds the matcher to the selectors that [`accepts`] spoke of; `false` if all of them have it.
-fn add(expr: &mut Expr, matcher: &Matcher, to: &mut Vec<(usize, String)>) -> bool {
-    match expr {
-        Expr::Vector(selector) => add_to(selector, matcher, to),
-        Expr::Matrix(matrix) => add_to(&mut matrix.selector, matcher, to),
-        Expr::Paren(paren) => add(&mut paren.expr, matcher, to),
-        Expr::Unary(unary) => add(&mut unary.expr, matcher, to),
-        Expr::Subquery(subquery) => add(&mut subquery.expr, matcher, to),
-        Expr::Aggregate(aggregate) => add(&mut aggregate.expr, matcher, to),
-        Expr::Call(call) => labelled_index(call).is_some_and(|at| add(&mut call.args[at], matcher, to)),
-        Expr::Binary(binary) => match (binary.lhs.value_type(), binary.rhs.value_type()) {
-            (ValueType::Vector, ValueType::Vector) if binary.op.is_set() => add(&mut binary.lhs, matcher, to),
-            (ValueType::Vector, ValueType::Vector) => {
-                let left = add(&mut binary.lhs, matcher, to);
-                add(&mut binary.rhs, matcher, to) || left
+fn add(tree: &mut Tree, id: NodeId, matcher: &Matcher) -> bool {
+    match &mut tree[id].kind {
+        Kind::Select(selection) | Kind::Range(selection, _) => add_to(selection, matcher),
+        Kind::Sign { .. } | Kind::Subquery(_) | Kind::Aggregate(..) => {
+            let operand = tree.operand(id);
+            add(tree, operand, matcher)
+        }
+        Kind::Call(_) => labelled_argument(tree, id).is_some_and(|arg| add(tree, arg, matcher)),
+        Kind::Binary(operation) => {
+            let is_set = operation.op.is_set();
+            match operands(tree, id) {
+                Operands::Vectors(left, _) if is_set => add(tree, left, matcher),
+                Operands::Vectors(left, right) => {
+                    let left = add(tree, left, matcher);
+                    add(tree, right, matcher) || left
+                }
+                Operands::One(side) => add(tree, side, matcher),
+                Operands::Numbers => false,
             }
-            (ValueType::Vector, _) => add(&mut binary.lhs, matcher, to),
-            _ => add(&mut binary.rhs, matcher, to),
-        },
-        Expr::Number(_) | Expr::String(_) => false,
+        }
+        Kind::Number { .. } | Kind::Text(_) => false,
     }
 }
 
-fn add_to(selector: &mut VectorSelector, matcher: &Matcher, to: &mut Vec<(usize, String)>) -> bool {
+fn add_to(Selection { selector, handed, .. }: &mut Selection, matcher: &Matcher) -> bool {
     let known = selector.matchers.contains(matcher);
     if !known {
         // The matcher of the name stays the last one.
         selector.matchers.insert(0, matcher.clone());
-        to.push((address(selector), matcher.to_string()));
+        handed.push(matcher.to_string());
     }
     !known
 }

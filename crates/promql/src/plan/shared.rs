@@ -1,8 +1,9 @@
 //! Subtrees that occur more than once and give few series: they are evaluated once.
 
-use super::address;
-use mytsdb_promql_syntax::{Expr, Function, PosRange, ValueType};
-use std::collections::{HashMap, HashSet};
+use super::text::own_text;
+use super::tree::{Inputs, Kind, NodeId, Tree};
+use mytsdb_promql_syntax::{Function, PosRange, ValueType};
+use std::collections::HashMap;
 
 /// Membership in a group of equal subtrees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,124 +13,121 @@ pub(crate) struct Share {
     /// Members that are evaluated or answered from the kept result.
     pub uses: usize,
     /// The member that comes first in the tree.
-    pub first: usize,
+    pub first: NodeId,
 }
 
-/// Most bytes of text that subtrees are compared by; what comes later is not looked at.
-const TEXT_BYTES_MAX: usize = 1 << 20;
-
-/// What tells one subtree from another: its text with all times settled, the steps it is evaluated at, and which of
-/// its histograms are only summarised.
-#[derive(PartialEq, Eq, Hash)]
-struct Key {
-    text: String,
-    scope: String,
-    summarised: Vec<bool>,
-}
+/// What tells one subtree from another: its number, which equal subtrees have in common, and the steps it is evaluated at.
+type Key = (u32, String);
 
 #[derive(Default)]
-struct Search<'e> {
-    members: Vec<Vec<&'e Expr>>,
+struct Search {
+    /// Numbers of subtrees by node.
+    numbers: Vec<u32>,
+    members: Vec<Vec<NodeId>>,
     known: HashMap<Key, usize>,
-    text_bytes: usize,
 }
 
-/// The members of all groups of at least two.
-pub(super) fn shares(expr: &Expr, once: &HashSet<usize>, summarised: &HashSet<PosRange>) -> Vec<(usize, Share)> {
+/// Marks the members of all groups of at least two.
+pub(super) fn mark_shared(tree: &mut Tree, root: NodeId) {
     let mut candidates = 0;
-    expr.walk(&mut |node| {
-        candidates += usize::from(is_candidate(node));
+    tree.walk(root, &mut |id, _| {
+        candidates += usize::from(is_candidate(tree, id));
         true
     });
     if candidates < 2 {
-        return Vec::new();
+        return;
     }
-    let mut search = Search::default();
-    search.visit(expr, "", once, summarised);
-    let mut out = Vec::new();
+    let mut search = Search { numbers: numbers(tree), ..Search::default() };
+    search.visit(tree, root, "");
     for (group, members) in search.members.iter().enumerate().filter(|(_, members)| members.len() > 1) {
-        let share = Share { group, uses: members.len(), first: address(members[0]) };
-        out.extend(members.iter().map(|member| (address(*member), share)));
+        let share = Share { group, uses: members.len(), first: members[0] };
+        for member in members {
+            tree[*member].share = Some(share);
+        }
     }
-    out
 }
 
-impl<'e> Search<'e> {
-    fn visit(&mut self, expr: &'e Expr, scope: &str, once: &HashSet<usize>, summarised: &HashSet<PosRange>) {
-        if is_candidate(expr) && self.text_bytes < TEXT_BYTES_MAX {
-            let key = Key { text: expr.to_string(), scope: scope.to_owned(), summarised: marks(expr, summarised) };
-            self.text_bytes += key.text.len();
+/// Numbers for subtrees: two have the same one if they are equal but for their places, with all times settled, and if the
+/// same of their histograms are only summarised.
+fn numbers(tree: &Tree) -> Vec<u32> {
+    let mut known: HashMap<(String, Inputs), u32> = HashMap::new();
+    let mut first_with: Vec<NodeId> = Vec::new();
+    let mut numbers: Vec<u32> = Vec::with_capacity(tree.len());
+    for id in tree.ids() {
+        let node = &tree[id];
+        let mut text = match node.kind {
+            Kind::Number { value, .. } => format!("{:x}", value.to_bits()),
+            _ => own_text(&node.kind),
+        };
+        if tree.selection(id).is_some_and(|selection| selection.selector.summarised) {
+            text.push_str(" summarised");
+        }
+        // Equal inputs are named by the first of them.
+        let inputs = node.inputs.iter().map(|input| first_with[numbers[input.index()] as usize]).collect();
+        let next = known.len() as u32;
+        let number = *known.entry((text, inputs)).or_insert(next);
+        if number == next {
+            first_with.push(id);
+        }
+        numbers.push(number);
+    }
+    numbers
+}
+
+impl Search {
+    fn visit(&mut self, tree: &Tree, id: NodeId, scope: &str) {
+        if is_candidate(tree, id) {
+            let key = (self.numbers[id.index()], scope.to_owned());
             if let Some(&group) = self.known.get(&key) {
                 // What is below is not evaluated again.
-                self.members[group].push(expr);
+                self.members[group].push(id);
                 return;
             }
             self.known.insert(key, self.members.len());
-            self.members.push(vec![expr]);
+            self.members.push(vec![id]);
         }
-        let inner = match expr {
-            Expr::Subquery(subquery) => Some(format!("{scope}{}", subquery.window())),
-            _ if once.contains(&address(expr)) => Some(format!("{scope} once")),
+        let node = &tree[id];
+        let inner = match &node.kind {
+            Kind::Subquery(_) => Some(format!("{scope}{}", own_text(&node.kind))),
+            _ if node.once => Some(format!("{scope} once")),
             _ => None,
         };
-        for child in expr.children() {
-            self.visit(child, inner.as_deref().unwrap_or(scope), once, summarised);
+        for input in &node.inputs {
+            self.visit(tree, *input, inner.as_deref().unwrap_or(scope));
         }
     }
-}
-
-/// For each selector, whether its histograms are only summarised.
-fn marks(expr: &Expr, summarised: &HashSet<PosRange>) -> Vec<bool> {
-    let mut out = Vec::new();
-    expr.walk(&mut |node| {
-        match node {
-            Expr::Vector(selector) => out.push(summarised.contains(&selector.pos)),
-            Expr::Matrix(matrix) => out.push(summarised.contains(&matrix.selector.pos)),
-            _ => {}
-        }
-        true
-    });
-    out
 }
 
 /// Whether the result is complete when the node's evaluation returns, small, and worth to be kept.
-fn is_candidate(expr: &Expr) -> bool {
-    let kept = match expr {
-        Expr::Aggregate(_) => true,
-        Expr::Call(call) => call.function == Function::Scalar,
-        Expr::Binary(binary) => {
-            let both = [&binary.lhs, &binary.rhs];
-            both.iter().all(|side| side.value_type() == ValueType::Vector && is_small(side))
-        }
+fn is_candidate(tree: &Tree, id: NodeId) -> bool {
+    let node = &tree[id];
+    let kept = match &node.kind {
+        Kind::Aggregate(..) => true,
+        Kind::Call(function) => *function == Function::Scalar,
+        Kind::Binary(_) => node.inputs.iter().all(|side| tree.is_vector(*side) && is_small(tree, *side)),
         _ => false,
     };
-    let mut selects = false;
-    if kept {
-        expr.walk(&mut |node| {
-            selects |= matches!(node, Expr::Vector(_) | Expr::Matrix(_));
-            !selects
-        });
-    }
-    selects
+    kept && node.traits.selects
 }
 
 /// Made of aggregations, so that there are far fewer series than were read.
-fn is_small(expr: &Expr) -> bool {
-    match expr {
-        Expr::Aggregate(_) | Expr::Number(_) | Expr::String(_) => true,
-        Expr::Vector(_) | Expr::Matrix(_) | Expr::Subquery(_) => false,
-        Expr::Call(call) if call.function.row().returns == ValueType::Scalar => true,
-        _ => expr.children().into_iter().all(is_small),
+fn is_small(tree: &Tree, id: NodeId) -> bool {
+    let node = &tree[id];
+    match &node.kind {
+        Kind::Aggregate(..) | Kind::Number { .. } | Kind::Text(_) => true,
+        Kind::Select(_) | Kind::Range(..) | Kind::Subquery(_) => false,
+        Kind::Call(_) if node.value == ValueType::Scalar => true,
+        Kind::Call(_) | Kind::Binary(_) | Kind::Sign { .. } => node.inputs.iter().all(|input| is_small(tree, *input)),
     }
 }
 
 /// The places of a subtree's nodes, in an order that is the same for equal subtrees.
-pub(crate) fn positions(expr: &Expr) -> Vec<PosRange> {
+pub(crate) fn positions(tree: &Tree, id: NodeId) -> Vec<PosRange> {
     let mut out = Vec::new();
-    expr.walk(&mut |node| {
-        out.push(node.pos());
-        if let Expr::Matrix(matrix) = node {
-            out.push(matrix.selector.pos);
+    tree.walk(id, &mut |_, node| {
+        out.extend([node.outer, node.pos]);
+        if let Kind::Range(selection, _) = &node.kind {
+            out.push(selection.selector.pos);
         }
         true
     });

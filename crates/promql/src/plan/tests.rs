@@ -8,11 +8,16 @@ fn facts(plain: bool) -> Facts {
     Facts { times: Bounds { start_ms: 1_000, end_ms: 61_000, step_ms: 15_000 }, instant: false, plain }
 }
 
+fn built(query: &str) -> Tree {
+    build::build(&parse(query).unwrap(), facts(false).times).unwrap()
+}
+
 fn rewritten(query: &str, optimisations: Optimisations, plain: bool) -> String {
-    let mut expr = parse(query).unwrap();
+    let mut tree = built(query);
     let options = QueryOptions { optimisations, ..QueryOptions::default() };
-    rewrite(&mut expr, &options, facts(plain));
-    expr.to_string()
+    let root = tree.root();
+    rewrite(&mut tree, root, &options, facts(plain));
+    text::shortened(&tree, root)
 }
 
 #[track_caller]
@@ -49,10 +54,10 @@ fn constants_are_folded_and_nothing_else() {
 
 #[test]
 fn a_folded_constant_keeps_its_place() {
-    let mut expr = parse("quantile(1 + 1, a)").unwrap();
-    rewrite(&mut expr, &QueryOptions::default(), facts(false));
-    let Expr::Aggregate(aggregate) = &expr else { panic!("an aggregation") };
-    let pos = aggregate.param.as_ref().unwrap().pos();
+    let mut tree = built("quantile(1 + 1, a)");
+    let root = tree.root();
+    rewrite(&mut tree, root, &QueryOptions::default(), facts(false));
+    let pos = tree[tree.param(root).unwrap()].pos;
     assert_eq!((pos.start, pos.end), (9, 14));
 }
 

@@ -1,6 +1,18 @@
-//! Operators on two floats.
+//! Operators, and what they make of two floats.
 
-use mytsdb_promql_syntax::BinaryOp;
+use mytsdb_promql_syntax::{BinaryOp, PosRange, VectorMatching};
+
+/// An operator, and where it stands in a query.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Operation {
+    pub op: BinaryOp,
+    /// Comparisons give 0 or 1 instead of filtering.
+    pub return_bool: bool,
+    /// How series are paired; `None` unless both operands are vectors.
+    pub matching: Option<VectorMatching>,
+    /// From the left operand to the right one.
+    pub pos: PosRange,
+}
 
 /// Arithmetic and comparisons of two floats; a comparison gives 1 or 0.
 #[inline]

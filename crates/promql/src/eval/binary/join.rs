@@ -1,5 +1,6 @@
 //! Operators between two vectors: the "one" side is kept, the rows of the "many" side are combined as they are read.
 
+use super::arithmetic::Operation;
 use super::columns::{self, Operand};
 use super::matching::{drops_name, drops_name_late, eval_kept, result_labels};
 use super::operate::{operate, set_outcome};
@@ -12,12 +13,12 @@ use crate::eval::groups::{Keyed, all_unique};
 use crate::eval::rows::{Rows, Vector};
 use crate::eval::workers::list_in_parts;
 use mytsdb_model::Labels;
-use mytsdb_promql_syntax::{BinaryExpr, BinaryOp, Cardinality, VectorMatching};
+use mytsdb_promql_syntax::{BinaryOp, Cardinality, VectorMatching};
 
 /// Operates on two vectors, `lhs` and `rhs`, without stand-ins for missing series.
 pub(super) fn join<'a>(
     context: &'a Context<'a>,
-    binary: &'a BinaryExpr,
+    binary: &'a Operation,
     matching: &'a VectorMatching,
     (lhs, rhs): (Vector<'a>, Vector<'a>),
     grid: Grid,
@@ -59,7 +60,7 @@ type Plan = (Vec<Pair>, Option<Vec<Labels>>);
 /// Pairs rows by their labels; `None` if their values have to be looked at for that.
 fn plan(
     context: &Context<'_>,
-    binary: &BinaryExpr,
+    binary: &Operation,
     matching: &VectorMatching,
     many: &Vector<'_>,
     one: &[Row],
@@ -124,7 +125,7 @@ const NAME_BYTES: usize = 32;
 
 struct JoinedRows<'a> {
     context: &'a Context<'a>,
-    binary: &'a BinaryExpr,
+    binary: &'a Operation,
     many: Vector<'a>,
     one: Vec<Row>,
     pairs: Vec<Pair>,
@@ -207,7 +208,7 @@ impl JoinedRows<'_> {
         let many = std::mem::replace(out, scratch.take_cells());
         out.reset(many.len());
         let (left, right) = if self.many_is_right { (one, &many) } else { (&many, one) };
-        let pos = self.binary.lhs.pos().to(self.binary.rhs.pos());
+        let pos = self.binary.pos;
         for step in 0..many.len() {
             if left.kinds[step] == EMPTY || right.kinds[step] == EMPTY {
                 continue;

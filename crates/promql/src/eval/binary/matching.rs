@@ -1,6 +1,6 @@
 //! Pairs the series of two vectors and operates on each pair, step by step.
 
-use super::arithmetic::{arithmetic, changes_quantity};
+use super::arithmetic::{Operation, arithmetic, changes_quantity};
 use super::fill;
 use super::operate::{Outcome, operate, set_outcome};
 use super::signatures::{Signatures, shown, signature_labels};
@@ -13,13 +13,13 @@ use crate::eval::label_key::with_labels;
 use crate::eval::rows::{Vector, in_order_of, merge_equal};
 use crate::names::is_schema;
 use mytsdb_model::Labels;
-use mytsdb_promql_syntax::{BinaryExpr, Cardinality, VectorMatching};
+use mytsdb_promql_syntax::{Cardinality, VectorMatching};
 use std::collections::HashMap;
 
 /// Operates on two vectors in memory.
 pub(super) fn eval_kept<'a>(
     context: &'a Context<'a>,
-    binary: &'a BinaryExpr,
+    binary: &'a Operation,
     matching: &VectorMatching,
     (lhs, rhs): (Vec<Row>, Vec<Row>),
     grid: Grid,
@@ -40,7 +40,7 @@ struct MatchGroup {
 
 fn pair(
     context: &Context<'_>,
-    binary: &BinaryExpr,
+    binary: &Operation,
     matching: &VectorMatching,
     (lhs, rhs): (&[Row], &[Row]),
     count: usize,
@@ -243,13 +243,13 @@ fn note_labels(taken: &mut HashMap<Labels, Vec<bool>>, labels: &Labels, matched:
 /// The results of two rows, and the steps at which there is something to operate on, whatever comes out.
 fn combine(
     context: &Context<'_>,
-    binary: &BinaryExpr,
+    binary: &Operation,
     matching: &VectorMatching,
     (left, right): (&Row, &Row),
     count: usize,
     remark: &mut dyn FnMut(usize, Annotations),
 ) -> (Row, Vec<bool>) {
-    let pos = binary.pos();
+    let pos = binary.pos;
     let mut cells = Cells::empty(count);
     let mut matched = vec![false; count];
     let arithmetic_only = !left.cells.has_histograms() && !right.cells.has_histograms() && changes_quantity(binary.op);
@@ -279,7 +279,7 @@ fn combine(
 /// Labels of a result; the "many" side may be nameless.
 pub(super) fn result_labels(
     context: &Context<'_>,
-    binary: &BinaryExpr,
+    binary: &Operation,
     matching: &VectorMatching,
     (many, nameless): (&Labels, bool),
     one: &Labels,
@@ -297,11 +297,11 @@ pub(super) fn result_labels(
 
 /// Whether the metric name goes away at the end of the evaluation. As in Prometheus, that it was to go away before, since
 /// an operand is the result of a function, is forgotten.
-pub(super) fn drops_name_late(context: &Context<'_>, binary: &BinaryExpr) -> bool {
+pub(super) fn drops_name_late(context: &Context<'_>, binary: &Operation) -> bool {
     context.options.delayed_name_removal && binary.return_bool
 }
 
 /// Whether the metric name goes away at once.
-pub(super) fn drops_name(context: &Context<'_>, binary: &BinaryExpr) -> bool {
+pub(super) fn drops_name(context: &Context<'_>, binary: &Operation) -> bool {
     changes_quantity(binary.op) || (binary.return_bool && !context.options.delayed_name_removal)
 }

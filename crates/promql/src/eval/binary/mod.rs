@@ -10,7 +10,7 @@ mod restrict;
 mod set;
 mod signatures;
 
-pub(crate) use arithmetic::{arithmetic, changes_quantity};
+pub(crate) use arithmetic::{Operation, arithmetic, changes_quantity};
 pub(crate) use restrict::Union;
 pub(super) use signatures::shown;
 
@@ -28,7 +28,7 @@ use super::remarks;
 use super::rows::Vector;
 use super::scalar::Scalar;
 use crate::error::EvalError;
-use mytsdb_promql_syntax::{BinaryExpr, BinaryOp};
+use mytsdb_promql_syntax::BinaryOp;
 
 /// Operates on two scalars.
 pub(crate) fn operate_scalars(op: BinaryOp, lhs: &Scalar, rhs: &Scalar, count: usize) -> Scalar {
@@ -38,7 +38,7 @@ pub(crate) fn operate_scalars(op: BinaryOp, lhs: &Scalar, rhs: &Scalar, count: u
 /// Operates on two vectors.
 pub(crate) fn operate_vectors<'a>(
     context: &'a Context<'a>,
-    binary: &'a BinaryExpr,
+    binary: &'a Operation,
     (lhs, rhs): (Vector<'a>, Vector<'a>),
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
@@ -67,14 +67,14 @@ pub(crate) fn operate_vectors<'a>(
 /// Operates on each cell of a vector and a scalar; `swapped` if the scalar stands on the left.
 pub(crate) fn operate_with_scalar<'a>(
     context: &'a Context<'a>,
-    binary: &BinaryExpr,
+    binary: &Operation,
     vector: Vector<'a>,
     scalar: Scalar,
     swapped: bool,
 ) -> Result<Vector<'a>, EvalError> {
     let (op, return_bool) = (binary.op, binary.return_bool);
     let drops_name = return_bool || changes_quantity(op);
-    let pos = binary.pos();
+    let pos = binary.pos;
     let optimise = context.options.optimise;
     if swapped && matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
         return refuse_trims(context, binary, &vector);
@@ -105,7 +105,7 @@ pub(crate) fn operate_with_scalar<'a>(
 /// A number cannot be trimmed. As in Prometheus, each step remarks what it was to be trimmed by last.
 fn refuse_trims<'a>(
     context: &'a Context<'a>,
-    binary: &BinaryExpr,
+    binary: &Operation,
     vector: &Vector<'a>,
 ) -> Result<Vector<'a>, EvalError> {
     let mut last = vec![EMPTY; vector.steps()];
@@ -115,7 +115,7 @@ fn refuse_trims<'a>(
         }
         Ok(())
     })?;
-    let (op, pos) = (binary.op.as_str(), binary.pos());
+    let (op, pos) = (binary.op.as_str(), binary.pos);
     for (kind, name) in [(FLOAT, "float"), (HISTOGRAM, "histogram")] {
         if last.contains(&kind) {
             context.annotate(|a| remarks::incompatible_types(a, op, "float", name, pos));

@@ -1,5 +1,6 @@
 //! `and`, `unless` and `or`: one side is folded into steps at which there is anything, which choose cells of the other.
 
+use super::arithmetic::Operation;
 use super::signatures::{PLAIN_MATCHING, signature_key};
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, Row};
@@ -10,7 +11,7 @@ use crate::eval::label_key::LabelKey;
 use crate::eval::rows::{Rows, Vector, merge_equal};
 use crate::eval::workers::list_in_parts;
 use mytsdb_model::Labels;
-use mytsdb_promql_syntax::{BinaryExpr, VectorMatching};
+use mytsdb_promql_syntax::VectorMatching;
 
 /// `a or b`: all of `a`, and the cells of `b` at whose steps no matching row of `a` is present.
 pub(super) fn or<'a>(
@@ -136,7 +137,7 @@ pub(crate) struct Union<'a> {
 
 impl<'a> Union<'a> {
     /// Nothing yet; `binary` tells what matches.
-    pub fn new(context: &'a Context<'a>, binary: &'a BinaryExpr, grid: Grid) -> Self {
+    pub fn new(context: &'a Context<'a>, binary: &'a Operation, grid: Grid) -> Self {
         let matching = binary.matching.as_ref().unwrap_or(&PLAIN_MATCHING);
         Self {
             context,

@@ -6,10 +6,10 @@ use crate::eval::cells::{Cells, EMPTY, HISTOGRAM, Row};
 use crate::eval::context::Context;
 use crate::eval::grid::Grid;
 use crate::eval::rows::{Vector, merge_equal};
-use crate::eval::selector::{Asked, SampleField, select_instant};
+use crate::eval::selector::{Asked, SampleField, Selector, select_instant};
 use crate::names::is_schema;
 use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder, MatchOp, Matcher};
-use mytsdb_promql_syntax::VectorSelector;
+use mytsdb_promql_syntax::PosRange;
 use std::collections::{HashMap, HashSet};
 
 /// A time to which something is pinned by `@`, and, if there is none, its offset.
@@ -88,19 +88,17 @@ fn info_series<'a>(
     if needed.is_empty() {
         return Ok(out);
     }
-    let selector = VectorSelector {
-        name: String::new(),
+    let selector = Selector {
         matchers: selection.names.iter().chain(&selection.data).cloned().collect(),
         offset_ms,
-        offset_expr: None,
         timestamp_ms: pinned,
-        at: None,
         anchored: false,
         smoothed: false,
-        label_selector_only: true,
-        pos: mytsdb_promql_syntax::PosRange::default(),
+        any_order: false,
+        summarised: false,
+        pos: PosRange::default(),
     };
-    let asked = Asked { selector: &selector, any_order: false, summarised: false, meter: None };
+    let asked = Asked { selector: &selector, meter: None };
     let rows = select_instant(context, asked, grid, SampleField::TimestampOfFloat)?;
     let rows = rows.keep(context)?;
     context.stoppable(|looks| {
