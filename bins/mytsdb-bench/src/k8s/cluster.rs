@@ -1,6 +1,7 @@
 //! The cluster that is simulated: regions down to pods, as scrape targets with their series and the times of their ticks.
 
-use super::metrics::{METRICS, Metric, Place};
+use super::metrics::{METRICS, Metric, Place, Shape};
+use super::source::Samples;
 use super::values::noise;
 use clap::ValueEnum;
 
@@ -101,8 +102,8 @@ pub(crate) struct Unit {
     offset_ms: i64,
     /// Where in its life the unit's first generation is at the first tick.
     phase: u64,
-    /// Series that a store has of it at one time.
-    pub(crate) series_stored: usize,
+    /// What a store has of one tick.
+    pub(crate) samples: Samples,
 }
 
 /// All units, and their time.
@@ -199,12 +200,22 @@ fn unit(members: Vec<Member>, plan: &Plan, life_ticks: u64) -> Unit {
     }
     let seed = members[0].seed;
     Unit {
-        series_stored: rows.iter().map(|row| row.metric().series_stored()).sum(),
+        samples: samples(&rows),
         rows,
         offset_ms: (noise(seed, 1) % plan.interval_ms.cast_unsigned()).cast_signed(),
         phase: noise(seed, 2).checked_rem(life_ticks).unwrap_or(0),
         members,
     }
+}
+
+fn samples(rows: &[Row]) -> Samples {
+    let mut samples = Samples::default();
+    for metric in rows.iter().map(|row| row.metric()) {
+        let all = metric.series_stored() as u64;
+        let is_number = !matches!(metric.shape, Shape::Classic | Shape::Native);
+        samples += Samples { all, numbers: if is_number { all } else { 0 } };
+    }
+    samples
 }
 
 /// Nodes are up as pods are.

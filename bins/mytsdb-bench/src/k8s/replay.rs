@@ -1,6 +1,6 @@
 //! Real scrapes, sent again by as many hosts as there are pods: a file of exposition text, with `##TS MS` before each scrape.
 
-use super::source::{Source, Span};
+use super::source::{Samples, Source, Span, Stored};
 use super::values::noise;
 use super::wire::{Datum, Described, Kind};
 use anyhow::{Context, Result, ensure};
@@ -32,7 +32,7 @@ pub(crate) struct Replay {
     /// How much later than a second after the one before each scrape was.
     jitter_ms: Vec<i64>,
     /// Samples of each scrape.
-    samples: Vec<u64>,
+    samples: Vec<Samples>,
     /// Scrapes from one tick to the next.
     stride: u64,
 }
@@ -81,7 +81,9 @@ impl Replay {
         let jitter = |(scrape, &time): (usize, &i64)| time - times_ms[0] - scrape as i64 * 1_000;
         Ok(Self {
             jitter_ms: times_ms.iter().enumerate().map(jitter).map(|ms| ms.clamp(-bound, bound)).collect(),
-            samples: (0..scrapes).map(|s| series.iter().filter(|row| row.values[s].is_some()).count() as u64).collect(),
+            samples: (0..scrapes)
+                .map(|s| samples(series.iter().filter(|row| row.values[s].is_some()).count() as u64))
+                .collect(),
             stride: (span.interval_ms.cast_unsigned() / 1_000).max(1),
             span,
             hosts,
@@ -140,21 +142,25 @@ impl Source for Replay {
         self.series[row].values[self.scrape(tick)].map(Datum::Number)
     }
 
-    fn samples(&self, _: usize, tick: u64) -> u64 {
+    fn samples(&self, _: usize, tick: u64) -> Samples {
         self.samples[self.scrape(tick)]
     }
 
-    fn stored(&self) -> Vec<(String, u64)> {
+    fn stored(&self) -> Vec<Stored> {
         let mut names = BTreeMap::new();
         for series in &self.series {
             *names.entry(series.name.clone()).or_insert(0) += self.hosts as u64;
         }
-        names.into_iter().collect()
+        names.into_iter().map(|(name, series)| Stored { name, series, is_number: true }).collect()
     }
 
     fn run(&self) -> String {
         format!("replay-{:x}", self.span.start_ms)
     }
+}
+
+fn samples(count: u64) -> Samples {
+    Samples { all: count, numbers: count }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file that the user names")]
@@ -208,8 +214,8 @@ mod tests {
         // Every second scrape: the first, the third, the second.
         let b = |tick| replay.datum(0, 1, tick);
         assert_eq!((b(0), b(2), b(3)), (Some(Datum::Number(2.0)), Some(Datum::Number(300.0)), b(0)));
-        assert!((0..3).map(|tick| replay.samples(0, tick)).eq([2, 2, 1]));
-        assert_eq!(replay.stored()[1], ("b".to_owned(), 2));
+        assert!((0..3).map(|tick| replay.samples(0, tick).all).eq([2, 2, 1]));
+        assert_eq!(replay.stored()[1], Stored { name: "b".to_owned(), series: 2, is_number: true });
         for unit in 0..2 {
             let times: Vec<i64> = (0..replay.ticks(unit)).map(|tick| replay.time_ms(unit, tick)).collect();
             assert!(

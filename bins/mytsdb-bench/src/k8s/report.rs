@@ -3,7 +3,7 @@
 use super::K8sArgs;
 use super::questions::{Question, Times};
 use super::reader::Reading;
-use super::source::Source;
+use super::source::{Samples, Source};
 use super::verify::{Answered, Checked};
 use super::writer::{Record, microseconds};
 use crate::answers::{data, number};
@@ -51,7 +51,7 @@ pub(crate) struct Report {
     filled: u64,
     fill_s: f64,
     /// Samples of requests that were asked for at once.
-    pub(crate) probed: u64,
+    pub(crate) probed: Samples,
     pub(crate) ticks: Vec<Tick>,
     response_us: Histogram<u64>,
     service_us: Histogram<u64>,
@@ -90,7 +90,7 @@ impl Report {
             requested_rate: args.rate,
             filled: 0,
             fill_s: 0.0,
-            probed: 0,
+            probed: Samples::default(),
             ticks: Vec::new(),
             response_us: microseconds(),
             service_us: microseconds(),

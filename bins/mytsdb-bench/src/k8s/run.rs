@@ -7,7 +7,7 @@ use super::questions::{NEGATIVE, QUESTIONS, Question};
 use super::reader::{self, Reading};
 use super::replay::Replay;
 use super::report::{Report, Tick};
-use super::source::{Fleet, Source, Span};
+use super::source::{Fleet, Samples, Source, Span};
 use super::verify::{self, Checks};
 use super::writer::{Board, Phase, Record, Writer};
 use super::{K8sArgs, Mix, Mode};
@@ -112,7 +112,7 @@ impl<'a> Run<'a> {
     }
 
     /// Writes what is there before anything is measured; returns the number of samples.
-    fn fill(&mut self, writers: &mut [Writer<'_>]) -> Result<u64> {
+    fn fill(&mut self, writers: &mut [Writer<'_>]) -> Result<Samples> {
         let samples_each = (self.source.series_stored() as usize / self.source.units()).max(1);
         let per_visit = samples_each * self.args.samples_per_series as usize;
         let phase = Phase {
@@ -127,12 +127,13 @@ impl<'a> Run<'a> {
             let threads: Vec<_> = writers.iter_mut().map(|w| scope.spawn(move || w.run(&phase, board))).collect();
             threads.into_iter().map(joined).collect()
         });
+        let mut samples = Samples::default();
         for record in &records {
+            samples += record.samples;
             ensure!(record.refused.is_none(), "a request was refused: {:?}", record.refused);
             ensure!(record.in_flight.is_none(), "the server does not answer any more");
         }
-        let samples = records.iter().map(|record| record.samples).sum();
-        self.report.filled(samples, begun.elapsed());
+        self.report.filled(samples.all, begun.elapsed());
         Ok(samples)
     }
 
@@ -208,12 +209,13 @@ impl<'a> Run<'a> {
     }
 
     /// Starts a killed server again, sends again what was in flight, and counts what is stored.
-    fn settle(&mut self, filled: u64, records: &[Record]) -> Result<()> {
+    fn settle(&mut self, filled: Samples, records: &[Record]) -> Result<()> {
         if self.kills() {
             let ready = self.target.kill_and_start_again()?;
             self.report.restarted(ready);
         }
-        let mut acknowledged = filled + self.report.probed;
+        let mut acknowledged = filled;
+        acknowledged += self.report.probed;
         for record in records {
             self.checks.require("acknowledged", record.refused.is_none(), || {
                 format!("a request was refused: {}", record.refused.as_deref().unwrap_or_default())
@@ -221,12 +223,12 @@ impl<'a> Run<'a> {
             acknowledged += record.samples;
             if let Some((body, samples)) = &record.in_flight {
                 send_again(&self.way, body).context("what was in flight when the server was killed")?;
-                acknowledged += samples;
+                acknowledged += *samples;
             }
         }
         let name = if self.kills() { "survives kill -9" } else { "stored" };
         verify::count(&self.target, self.source, acknowledged, name, &mut self.checks)?;
-        self.report.wrote(records, acknowledged, &self.target);
+        self.report.wrote(records, acknowledged.all, &self.target);
         Ok(())
     }
 

@@ -16,6 +16,31 @@ pub(crate) struct Span {
     pub(crate) interval_ms: i64,
 }
 
+/// A number of samples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Samples {
+    pub(crate) all: u64,
+    /// Those that are no part of a histogram: VictoriaMetrics makes other series of native ones, under the names of classic ones.
+    pub(crate) numbers: u64,
+}
+
+impl std::ops::AddAssign for Samples {
+    fn add_assign(&mut self, more: Self) {
+        self.all += more.all;
+        self.numbers += more.numbers;
+    }
+}
+
+/// A name that a store has of a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) name: String,
+    /// Series that have samples at one time.
+    pub(crate) series: u64,
+    /// It is no part of a histogram.
+    pub(crate) is_number: bool,
+}
+
 /// A workload.
 pub(crate) trait Source: Sync {
     /// When its samples are taken.
@@ -40,17 +65,17 @@ pub(crate) trait Source: Sync {
     fn datum(&self, unit: usize, row: usize, tick: u64) -> Option<Datum>;
 
     /// Samples that a store has of a unit's tick.
-    fn samples(&self, unit: usize, tick: u64) -> u64;
+    fn samples(&self, unit: usize, tick: u64) -> Samples;
 
-    /// Names that a store has of it, and how many series of each have samples at one time.
-    fn stored(&self) -> Vec<(String, u64)>;
+    /// Names that a store has of it.
+    fn stored(&self) -> Vec<Stored>;
 
     /// How `cluster`, a label that all series have, ends for those of this run.
     fn run(&self) -> String;
 
     /// Series that a store has of it at one time.
     fn series_stored(&self) -> u64 {
-        self.stored().iter().map(|(_, series)| series).sum()
+        self.stored().iter().map(|stored| stored.series).sum()
     }
 }
 
@@ -112,24 +137,24 @@ impl Source for Fleet<'_> {
         })
     }
 
-    fn samples(&self, unit: usize, _: u64) -> u64 {
-        self.cluster.units[unit].series_stored as u64
+    fn samples(&self, unit: usize, _: u64) -> Samples {
+        self.cluster.units[unit].samples
     }
 
-    fn stored(&self) -> Vec<(String, u64)> {
-        let mut names = BTreeMap::new();
+    fn stored(&self) -> Vec<Stored> {
+        let mut names: BTreeMap<(String, bool), u64> = BTreeMap::new();
         for row in self.cluster.units.iter().flat_map(|unit| &unit.rows) {
             let metric = row.metric();
             let base = metric.name.strip_suffix("_bucket").unwrap_or(metric.name);
             if metric.shape == Shape::Classic {
                 for (end, series) in [("_bucket", BOUND_TEXTS.len()), ("_sum", 1), ("_count", 1)] {
-                    *names.entry(format!("{base}{end}")).or_insert(0) += series as u64;
+                    *names.entry((format!("{base}{end}"), false)).or_insert(0) += series as u64;
                 }
             } else {
-                *names.entry(metric.name.to_owned()).or_insert(0) += 1;
+                *names.entry((metric.name.to_owned(), metric.shape != Shape::Native)).or_insert(0) += 1;
             }
         }
-        names.into_iter().collect()
+        names.into_iter().map(|((name, is_number), series)| Stored { name, series, is_number }).collect()
     }
 
     fn run(&self) -> String {

@@ -1,7 +1,7 @@
 //! Writers: each sends the samples of its own units in the order of their times, and knows what was acknowledged.
 
 use super::connection::{Connection, Failure, Way};
-use super::source::Source;
+use super::source::{Samples, Source};
 use super::values::noise;
 use super::wire::{Kind, Part, Prepared, Protocol};
 use anyhow::{Context, Result, ensure};
@@ -72,13 +72,13 @@ pub(crate) struct Record {
     pub(crate) response_us: Histogram<u64>,
     /// From sending to the acknowledgement.
     pub(crate) service_us: Histogram<u64>,
-    pub(crate) samples: u64,
+    pub(crate) samples: Samples,
     pub(crate) requests: u64,
     pub(crate) bytes: u64,
     /// Requests that were sent again.
     pub(crate) again: u64,
     /// What was in flight when the server was gone, and the samples in it.
-    pub(crate) in_flight: Option<(bytes::Bytes, u64)>,
+    pub(crate) in_flight: Option<(bytes::Bytes, Samples)>,
     /// Why a request was refused.
     pub(crate) refused: Option<String>,
     /// Whether everything up to the phase's end was sent.
@@ -90,7 +90,7 @@ impl Record {
         Self {
             response_us: microseconds(),
             service_us: microseconds(),
-            samples: 0,
+            samples: Samples::default(),
             requests: 0,
             bytes: 0,
             again: 0,
@@ -104,7 +104,7 @@ impl Record {
 /// A request that was acknowledged, and one of the series in it.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    pub(crate) samples: u64,
+    pub(crate) samples: Samples,
     pub(crate) time_ms: i64,
     pub(crate) name: String,
     pub(crate) labels: Vec<(String, String)>,
@@ -165,7 +165,7 @@ impl<'a> Writer<'a> {
             self.wait_for_others(&slots, board);
             let samples = self.samples(&slots);
             let body = bytes::Bytes::from(self.encode(&slots));
-            let intended = phase.rate.map(|rate| begun + Duration::from_secs_f64(record.samples as f64 / rate));
+            let intended = phase.rate.map(|rate| begun + Duration::from_secs_f64(record.samples.all as f64 / rate));
             if let Some(wait) = intended.and_then(|at| at.checked_duration_since(Instant::now())) {
                 std::thread::sleep(wait);
             }
@@ -187,7 +187,7 @@ impl<'a> Writer<'a> {
             record.samples += samples;
             record.requests += 1;
             record.bytes += body.len() as u64;
-            board.samples.fetch_add(samples, Ordering::Relaxed);
+            board.samples.fetch_add(samples.all, Ordering::Relaxed);
             // Release: see `Board::acknowledged_ms`.
             board.progress_ms[self.number].store(self.progress_ms(), Ordering::Release);
         }
@@ -283,9 +283,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn samples(&self, slots: &[Slot]) -> u64 {
-        let ticks = slots.iter().flat_map(|slot| slot.ticks.clone().map(|tick| (self.units[slot.at], tick)));
-        ticks.map(|(unit, tick)| self.source.samples(unit, tick)).sum()
+    fn samples(&self, slots: &[Slot]) -> Samples {
+        let mut samples = Samples::default();
+        for (slot, tick) in slots.iter().flat_map(|slot| slot.ticks.clone().map(move |tick| (slot, tick))) {
+            samples += self.source.samples(self.units[slot.at], tick);
+        }
+        samples
     }
 
     fn encode(&mut self, slots: &[Slot]) -> Vec<u8> {
