@@ -70,6 +70,15 @@ impl Block {
         }))
     }
 
+    /// The times of a block that may be damaged, if its header and footer hold.
+    pub fn claimed_range(disk: &dyn Disk, path: &Path) -> Option<TimeRange> {
+        let file = disk.map(path).ok()?;
+        match claimed_version(&file)? {
+            v2::VERSION => v2::Footer::read(&file).ok().map(|footer| footer.range),
+            _ => v1::Footer::read(&file).ok().map(|footer| footer.range),
+        }
+    }
+
     /// Where the file is.
     pub fn path(&self) -> &Path {
         either!(self, block => block.path())

@@ -41,7 +41,7 @@ mod reader;
 mod room;
 mod value;
 
-pub use blocks::CompactionDone;
+pub use blocks::{CompactionDone, Scrubbed};
 pub use clock::{Clock, ManualClock};
 pub use engine::{Engine, Maintenance, Recovery};
 pub use error::EngineError;

@@ -55,6 +55,8 @@ const COMPACTION_BYTES: Description = Description::new(
     "mytsdb_engine_compaction_bytes_total",
     "Size of the blocks that merges read (in) and wrote (out).",
 );
+const SCRUBBED_BLOCKS: Description =
+    Description::new("mytsdb_engine_scrubbed_blocks_total", "Blocks that the scrub has read and checked.");
 const CORRUPTIONS: Description =
     Description::new("mytsdb_corruptions_total", "Damaged files or parts of files found, by kind.");
 
@@ -100,6 +102,7 @@ pub(crate) struct Metrics {
     pub(crate) compaction_blocks_out: Counter,
     pub(crate) compaction_bytes_in: Counter,
     pub(crate) compaction_bytes_out: Counter,
+    pub(crate) scrubbed_blocks: Counter,
     pub(crate) corrupt_blocks: Counter,
     pub(crate) corrupt_wal: Counter,
 }
@@ -145,6 +148,7 @@ impl Metrics {
             compaction_blocks_out: registry.counter(&COMPACTION_BLOCKS, &[("side", "out")]),
             compaction_bytes_in: registry.counter(&COMPACTION_BYTES, &[("side", "in")]),
             compaction_bytes_out: registry.counter(&COMPACTION_BYTES, &[("side", "out")]),
+            scrubbed_blocks: registry.counter(&SCRUBBED_BLOCKS, &[]),
             corrupt_blocks: corrupt("block"),
             corrupt_wal: corrupt("wal"),
         }

@@ -7,5 +7,5 @@ mod verify;
 mod writer;
 
 pub(crate) use block::BlockV1;
-pub(crate) use footer::VERSION;
+pub(crate) use footer::{Footer, VERSION};
 pub use writer::BlockWriterV1;

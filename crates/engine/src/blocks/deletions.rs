@@ -1,5 +1,6 @@
 //! The deletions in force.
 
+use super::damage::Damages;
 use super::served::Served;
 use crate::EngineError;
 use mytsdb_blocks::{Block, Tombstone};
@@ -23,8 +24,12 @@ impl Deletions {
     ///
     /// # Errors
     /// [`EngineError::Block`].
-    pub(super) fn served(&self, blocks: impl IntoIterator<Item = Arc<Block>>) -> Result<Vec<Arc<Served>>, EngineError> {
-        let serve = |block| Served::new(block, &self.tombstones).map(Arc::new);
+    pub(super) fn served(
+        &self,
+        blocks: impl IntoIterator<Item = Arc<Block>>,
+        damages: &Arc<Damages>,
+    ) -> Result<Vec<Arc<Served>>, EngineError> {
+        let serve = |block| Served::new(block, damages.clone(), &self.tombstones).map(Arc::new);
         blocks.into_iter().map(serve).collect()
     }
 }

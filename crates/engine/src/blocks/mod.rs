@@ -6,10 +6,12 @@
 //! Locks, in the order in which they are taken: the merge, the deletions, the ids, the retired blocks.
 
 mod compact;
+mod damage;
 mod deletions;
 mod open;
 mod remove;
 mod retention;
+mod scrub;
 mod served;
 mod set;
 mod stored;
@@ -19,6 +21,7 @@ mod tests;
 pub use compact::CompactionDone;
 pub(crate) use compact::Wanted;
 pub(crate) use deletions::Deletions;
+pub use scrub::Scrubbed;
 pub(crate) use served::Served;
 pub(crate) use set::BlockList;
 pub(crate) use stored::{StoredValues, read_series};
@@ -26,6 +29,7 @@ pub(crate) use stored::{StoredValues, read_series};
 use crate::metrics::Metrics;
 use crate::{EngineError, EngineOptions};
 use compact::{CompactState, Grid, Retired};
+use damage::Damages;
 use mytsdb_blocks::{Block, BlockWriter, Tombstone};
 use mytsdb_io::Disk;
 use mytsdb_model::TimeRange;
@@ -69,6 +73,7 @@ pub(crate) struct Blocks {
     deletion_count: AtomicU64,
     /// Held while blocks are taken out of service.
     retired: Mutex<Retired>,
+    damages: Arc<Damages>,
     metrics: Metrics,
 }
 
@@ -91,6 +96,11 @@ impl Blocks {
     /// Looks up values in the blocks as they are now.
     pub(crate) fn stored_values(&self) -> StoredValues {
         StoredValues::new(self.list(), self.options.block_ms)
+    }
+
+    /// What answers over a range must say of blocks that could not be read whole.
+    pub(crate) fn warnings(&self, range: TimeRange) -> Vec<String> {
+        self.damages.warnings(range)
     }
 
     /// The right to write blocks of new samples.
@@ -116,7 +126,7 @@ impl Blocks {
     /// # Errors
     /// [`EngineError::Block`].
     pub(crate) fn serve_new(&self, blocks: Vec<Arc<Block>>) -> Result<(), EngineError> {
-        let serve = |block| Served::new(block, []).map(Arc::new);
+        let serve = |block| Served::new(block, self.damages.clone(), []).map(Arc::new);
         let blocks = blocks.into_iter().map(serve).collect::<Result<_, _>>()?;
         self.set.exchange(|_| false, blocks);
         Ok(())

@@ -1,12 +1,14 @@
 //! From the folders of a data folder to the blocks being served.
 
 use super::compact::{self, set_aside};
+use super::damage::Damages;
 use super::set::BlockSet;
 use super::{Blocks, Deletions, Ids};
 use crate::metrics::Metrics;
 use crate::{EngineError, EngineOptions};
 use mytsdb_blocks::{Block, BlockError, Tombstone};
 use mytsdb_io::Disk;
+use mytsdb_model::TimeRange;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,19 +31,21 @@ impl Blocks {
     ) -> Result<(Self, Quarantined), EngineError> {
         let dir = options.data_dir.clone();
         let (blocks, quarantined) = open_blocks(&disk, &dir)?;
-        metrics.corrupt_blocks.add(quarantined.len() as u64);
+        let damages = Arc::new(Damages::new(metrics.clone()));
+        note_set_aside(disk.as_ref(), &dir.join("quarantine"), &damages)?;
         let deletions = Deletions::new(Tombstone::read_all(disk.as_ref(), &dir.join("tombstones"))?);
         metrics.tombstones.set(deletions.tombstones.len() as f64);
         // A block of an id that has been given before would be taken for one that a deletion is about.
         let given = deletions.tombstones.iter().map(|tombstone| tombstone.blocks_below).max().unwrap_or(0);
         let next = next_block_id(disk.as_ref(), &dir)?.max(given);
         let blocks = Self {
-            set: BlockSet::new(deletions.served(blocks)?),
+            set: BlockSet::new(deletions.served(blocks, &damages)?),
             ids: Mutex::new(Ids { next }),
             compacting: Mutex::default(),
             deletions: Mutex::new(deletions),
             deletion_count: AtomicU64::new(0),
             retired: Mutex::default(),
+            damages,
             disk,
             options,
             floor_bytes,
@@ -73,6 +77,25 @@ fn open_blocks(disk: &Arc<dyn Disk>, dir: &Path) -> Result<(Vec<Arc<Block>>, Qua
         }
     }
     Ok((blocks, quarantined))
+}
+
+/// Notes the blocks that are set aside, now or by an earlier start: their samples are missing until somebody takes them away.
+fn note_set_aside(disk: &dyn Disk, quarantine: &Path, damages: &Damages) -> Result<(), EngineError> {
+    if !disk.exists(quarantine).map_err(|e| EngineError::io("look for", quarantine, e))? {
+        return Ok(());
+    }
+    for name in disk.list(quarantine).map_err(|e| EngineError::io("list", quarantine, e))? {
+        if mytsdb_blocks::parse_block_file_name(&name).is_some() {
+            note_one(disk, &quarantine.join(name), damages);
+        }
+    }
+    Ok(())
+}
+
+/// Notes a block that is set aside, for the time that its footer tells, or for all times.
+pub(super) fn note_one(disk: &dyn Disk, path: &Path, damages: &Damages) {
+    let range = Block::claimed_range(disk, path).unwrap_or(TimeRange::ALL);
+    damages.note(range, format!("block {} is damaged and was set aside", path.display()));
 }
 
 /// Past every block that is or was quarantined here, so that no id comes twice.

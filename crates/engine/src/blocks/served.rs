@@ -1,11 +1,16 @@
-//! A block as it is served: without what has been deleted since it was written.
+//! A block as it is served: without what has been deleted since it was written, and what of it is damaged.
+//!
+//! Invariant C: damage is confined. What cannot be read of a block is noted, with the time that it is about, and left out; no
+//! method of [`Served`] that answers a question fails for it. What changes blocks (deletions, merges) asks the
+//! [`Block`](Served::block) itself, and fails.
 
+use super::damage::Damages;
 use crate::EngineError;
-use mytsdb_blocks::{Block, ChunkMeta, Tombstone, keep};
+use mytsdb_blocks::{Block, BlockError, BlockMeta, ChunkMeta, Tombstone, keep};
 use mytsdb_columns::{Columns, Mark};
-use mytsdb_model::TimeRange;
+use mytsdb_index::TextList;
+use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_stop::StopSign;
-use std::ops::Deref;
 use std::sync::Arc;
 
 /// What one tombstone hides of one block.
@@ -22,14 +27,7 @@ struct Hidden {
 pub(crate) struct Served {
     block: Arc<Block>,
     hidden: Box<[Hidden]>,
-}
-
-impl Deref for Served {
-    type Target = Block;
-
-    fn deref(&self) -> &Block {
-        &self.block
-    }
+    damages: Arc<Damages>,
 }
 
 impl Served {
@@ -37,9 +35,10 @@ impl Served {
     /// times and is younger.
     pub(crate) fn new<'a>(
         block: Arc<Block>,
+        damages: Arc<Damages>,
         tombstones: impl IntoIterator<Item = &'a Tombstone>,
     ) -> Result<Self, EngineError> {
-        let mut served = Self { block, hidden: Box::default() };
+        let mut served = Self { block, hidden: Box::default(), damages };
         for tombstone in tombstones {
             if let Some(less) = served.without(tombstone)? {
                 served = less;
@@ -56,7 +55,7 @@ impl Served {
         }
         let mut ordinals = Vec::new();
         for matchers in &tombstone.selectors {
-            ordinals.extend(self.select(matchers, StopSign::NEVER)?);
+            ordinals.extend(self.block.select(matchers, StopSign::NEVER)?);
         }
         ordinals.sort_unstable();
         ordinals.dedup();
@@ -65,10 +64,89 @@ impl Served {
         }
         let hidden = Hidden { tombstone: tombstone.id, range: tombstone.range, ordinals: ordinals.into() };
         let hidden = self.hidden.iter().cloned().chain([hidden]).collect();
-        Ok(Some(Self { block: self.block.clone(), hidden }))
+        Ok(Some(Self { block: self.block.clone(), hidden, damages: self.damages.clone() }))
     }
 
-    /// The block itself.
+    /// Its id, range and counts.
+    pub(crate) fn meta(&self) -> BlockMeta {
+        self.block.meta()
+    }
+
+    /// What there is of an answer: the default if it is damaged.
+    fn confined<T: Default>(&self, answer: Result<T, BlockError>) -> Result<T, EngineError> {
+        match answer {
+            Err(error) if self.damages.confine(&error, self.meta().range) => Ok(T::default()),
+            answer => Ok(answer?),
+        }
+    }
+
+    /// The ordinals of the series that satisfy every matcher, ascending.
+    ///
+    /// # Errors
+    /// [`EngineError::Canceled`].
+    pub(crate) fn select(&self, matchers: &[Matcher], stop: StopSign<'_>) -> Result<Vec<u32>, EngineError> {
+        self.confined(self.block.select(matchers, stop))
+    }
+
+    /// The labels of a series; `None` if they are damaged.
+    pub(crate) fn labels(&self, ordinal: u32) -> Result<Option<Labels>, EngineError> {
+        self.confined(self.block.labels(ordinal).map(Some))
+    }
+
+    /// The ordinal of the series with exactly these labels.
+    pub(crate) fn find(&self, labels: &Labels) -> Result<Option<u32>, EngineError> {
+        self.confined(self.block.find(labels))
+    }
+
+    /// Whether any series has a label of this name; it may if that is damaged.
+    pub(crate) fn has_label_name(&self, name: &str) -> Result<bool, EngineError> {
+        self.confined(self.block.has_label_name(name).map(Some)).map(|has| has.unwrap_or(true))
+    }
+
+    /// Label names, of all series or of some; sorted.
+    pub(crate) fn label_names(&self, among: Option<&[u32]>, stop: StopSign<'_>) -> Result<TextList, EngineError> {
+        self.confined(match among {
+            None => self.block.label_names(stop),
+            Some(among) => self.block.label_names_of(among, stop),
+        })
+    }
+
+    /// Values of a label, of all series or of some; sorted.
+    pub(crate) fn label_values(
+        &self,
+        name: &str,
+        among: Option<&[u32]>,
+        stop: StopSign<'_>,
+    ) -> Result<TextList, EngineError> {
+        self.confined(match among {
+            None => self.block.label_values(name, stop),
+            Some(among) => self.block.label_values_of(name, among, stop),
+        })
+    }
+
+    /// Appends the chunks of a series that overlap a range.
+    fn chunks_into(&self, ordinal: u32, range: TimeRange, out: &mut Vec<ChunkMeta>) -> Result<(), EngineError> {
+        let before = out.len();
+        let found = self.block.chunks_into(ordinal, range, out);
+        if found.is_err() {
+            out.truncate(before);
+        }
+        self.confined(found)
+    }
+
+    /// Appends the samples of a chunk; none if it is damaged.
+    fn read_samples(&self, chunk: &ChunkMeta, out: &mut Columns) -> Result<(), EngineError> {
+        let at = out.mark();
+        match self.block.read_samples(chunk, out) {
+            Err(error) if self.damages.confine(&error, chunk.range) => {
+                out.truncate(at);
+                Ok(())
+            }
+            read => Ok(read?),
+        }
+    }
+
+    /// The block itself, for what must not leave anything out.
     pub(crate) fn block(&self) -> &Arc<Block> {
         &self.block
     }

@@ -50,7 +50,7 @@ impl BlockSet {
         blocks.sort_by_key(|b| b.meta().id);
         let maxt = blocks.iter().map(|b| b.meta().range.maxt).max().unwrap_or(i64::MIN);
         // Ahead of the list: nobody reads a block whose kinds are not told.
-        self.are_plain.store(blocks.iter().all(|b| b.is_plain()), Ordering::Release);
+        self.are_plain.store(blocks.iter().all(|b| b.block().is_plain()), Ordering::Release);
         *list = Arc::from(blocks);
         // Release pairs with the Acquire in `maxt_ms`. Under the lock, so that the last exchange has the last word.
         self.maxt_ms.store(maxt, Ordering::Release);

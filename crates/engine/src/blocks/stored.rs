@@ -47,7 +47,7 @@ impl StoredValues {
             if newest.is_some_and(|newest| newest >= block.meta().range.maxt) {
                 break;
             }
-            let found = block.find(labels).map_err(EngineError::from).and_then(|ordinal| match ordinal {
+            let found = block.find(labels).and_then(|ordinal| match ordinal {
                 Some(ordinal) => block.newest_ms(ordinal, &mut chunks),
                 None => Ok(None),
             });

@@ -1,8 +1,8 @@
-//! Merges of blocks, as others may ask for them.
+//! Merges and scrubs of blocks, as others may ask for them.
 
 use super::Engine;
 use crate::blocks::Wanted;
-use crate::{CompactionDone, EngineError};
+use crate::{CompactionDone, EngineError, Scrubbed};
 use mytsdb_stop::StopSign;
 
 impl Engine {
@@ -37,5 +37,16 @@ impl Engine {
         let Some(merged) = merged else { return Ok(None) };
         merged.gone.iter().for_each(|id| self.reader.forget_block(*id));
         Ok(Some(merged.done))
+    }
+
+    /// Reads all blocks and finds what is damaged of them, before a query does. A damaged chunk is left out of answers from then on, a
+    /// block of which another part is damaged is moved to `quarantine/`; [`warnings`](Engine::warnings) tells both.
+    ///
+    /// Runs beside everything else. `pace` hears how many bytes have been read since it was last asked, and may wait.
+    ///
+    /// # Errors
+    /// [`EngineError::Canceled`]; [`EngineError::Io`] or [`EngineError::Block`] if the disk refuses.
+    pub fn scrub(&self, stop: StopSign<'_>, pace: &mut dyn FnMut(u64)) -> Result<Scrubbed, EngineError> {
+        self.blocks.scrub(stop, pace, |id| self.reader.forget_block(id))
     }
 }

@@ -12,10 +12,9 @@ pub use findings::Finding;
 pub use selection::Selection;
 
 use crate::EngineError;
-use crate::blocks::Blocks;
+use crate::blocks::{Blocks, Served};
 use crate::head::Head;
 use cache::{Question, SelectionCache};
-use mytsdb_blocks::Block;
 use mytsdb_model::{Matcher, TimeRange};
 use mytsdb_stop::StopSign;
 use sources::{BlockSeries, HeadSeries};
@@ -111,7 +110,7 @@ impl Reader {
 
     fn block_series(
         &self,
-        block: &Block,
+        block: &Served,
         question: &Question,
         lookup: &Lookup<'_>,
     ) -> Result<Arc<BlockSeries>, EngineError> {

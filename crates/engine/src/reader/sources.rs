@@ -2,8 +2,8 @@
 
 use super::findings::Findings;
 use crate::EngineError;
+use crate::blocks::Served;
 use crate::head::{CatalogState, Head, MemSeries, TURN_SERIES};
-use mytsdb_blocks::Block;
 use mytsdb_model::{Labels, Matcher};
 use mytsdb_stop::StopSign;
 use std::sync::{Arc, OnceLock};
@@ -94,19 +94,23 @@ pub(crate) struct BlockSeries {
 impl BlockSeries {
     pub(super) fn find(
         head: &Head,
-        block: &Block,
+        block: &Served,
         matchers: &[Matcher],
         stop: StopSign<'_>,
     ) -> Result<Self, EngineError> {
-        let ordinals = block.select(matchers, stop)?;
+        let mut ordinals = block.select(matchers, stop)?;
         let mut looks = stop.looks();
         let mut labels = Vec::with_capacity(ordinals.len());
         let mut own_bytes = 0;
+        let mut damaged = Vec::new();
         for part in ordinals.chunks(TURN_SERIES) {
             looks.before(part.len() * LABELS_STEPS)?;
             let from = labels.len();
             for &ordinal in part {
-                labels.push(block.labels(ordinal)?);
+                match block.labels(ordinal)? {
+                    Some(read) => labels.push(read),
+                    None => damaged.push(ordinal),
+                }
             }
             // One allocation for a series' labels wherever it lives, so that merging compares pointers.
             let catalog = head.catalog();
@@ -116,6 +120,9 @@ impl BlockSeries {
                     None => own_bytes += read.as_bytes().len() + 2 * size_of::<usize>(),
                 }
             }
+        }
+        if !damaged.is_empty() {
+            ordinals.retain(|ordinal| damaged.binary_search(ordinal).is_err());
         }
         Ok(Self { labels: labels.into(), ordinals: ordinals.into(), own_bytes })
     }

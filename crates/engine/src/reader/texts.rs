@@ -5,7 +5,6 @@ use super::{Lookup, Reader};
 use crate::EngineError;
 use crate::blocks::Served;
 use crate::head::{CatalogState, HeadView, TURN_SERIES};
-use mytsdb_blocks::{Block, BlockError};
 use mytsdb_index::{IndexError, Snapshot, TextList};
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_stop::{Canceled, StopSign};
@@ -36,12 +35,10 @@ impl Asked<'_> {
         }
     }
 
-    fn of_block(self, block: &Block, among: Option<&[u32]>, stop: StopSign<'_>) -> Result<TextList, BlockError> {
-        match (self, among) {
-            (Asked::Names, None) => block.label_names(stop),
-            (Asked::Names, Some(among)) => block.label_names_of(among, stop),
-            (Asked::Values(name), None) => block.label_values(name, stop),
-            (Asked::Values(name), Some(among)) => block.label_values_of(name, among, stop),
+    fn of_block(self, block: &Served, among: Option<&[u32]>, stop: StopSign<'_>) -> Result<TextList, EngineError> {
+        match self {
+            Asked::Names => block.label_names(among, stop),
+            Asked::Values(name) => block.label_values(name, among, stop),
         }
     }
 
@@ -111,9 +108,10 @@ impl Reader {
         // Only a matter of cost: either way is right.
         let old = lookup.range.maxt < self.head.flushed_until_ms();
         let overlaps = |block: &&Arc<Served>| block.meta().range.overlaps(lookup.range);
+        // A deletion changes what there is, and no ids. Counted before the blocks are listed, so that what is remembered for
+        // this count has at least so many deletions in it.
+        let deletions = u64::MAX - self.blocks.deletion_count();
         let question = |blocks: &[Arc<Served>]| {
-            // A deletion changes what there is, and no ids.
-            let deletions = u64::MAX - self.blocks.deletion_count();
             let ids = blocks.iter().filter(overlaps).map(|block| block.meta().id).chain([deletions]);
             Question::of_texts(asked, lookup.matchers, ids)
         };

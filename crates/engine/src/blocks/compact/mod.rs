@@ -201,7 +201,7 @@ impl Blocks {
 
 fn facts(block: &Served, wanted: Wanted) -> Facts {
     let meta = block.meta();
-    let is_outdated = block.hides() || wanted == Wanted::All && block.is_outdated();
+    let is_outdated = block.hides() || wanted == Wanted::All && block.block().is_outdated();
     Facts { id: meta.id, range: meta.range, bytes: meta.bytes, is_outdated }
 }
 

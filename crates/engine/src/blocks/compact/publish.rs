@@ -27,7 +27,7 @@ impl Blocks {
             // One has expired; what is left is another plan.
             return Err(EngineError::Canceled);
         }
-        let new = deletions.served(outputs.iter().cloned())?;
+        let new = deletions.served(outputs.iter().cloned(), &self.damages)?;
         let outputs_ids = outputs.iter().map(|block| block.meta().id).collect();
         let record = CompactionRecord { state: CompactionState::Done, outputs: outputs_ids, ..pending.clone() };
         let published = record.publish(&*self.disk, &self.dir());
