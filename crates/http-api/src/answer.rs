@@ -36,6 +36,12 @@ impl Remarks {
         let warnings = if truncated { vec!["results truncated due to limit".to_owned()] } else { Vec::new() };
         Self { warnings, infos: Vec::new() }
     }
+
+    /// The same with more warnings.
+    pub(crate) fn warned(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
 }
 
 /// What a handler gives: data that it has written, or deliberately none.

@@ -74,7 +74,7 @@ pub(crate) async fn series(
             sets.push(set);
         }
         let truncated = write_series(&sets, limit, run, out)?;
-        Ok(Outcome::Data(Remarks::truncated(truncated)))
+        Ok(Outcome::Data(Remarks::truncated(truncated).warned(storage.warnings(lookup.range))))
     };
     Ok(queries.lookup(asked.encoding, work).await)
 }
@@ -156,7 +156,7 @@ async fn names_or_values(
         let limit = lookup.limit.unwrap_or(limit);
         let find = |matchers: &[Matcher]| find(&*storage, &lookup, matchers, Lookup::asked(limit), run);
         let texts = union(&lookup, run, find)?;
-        Ok(write_strings(out, texts, limit))
+        Ok(Outcome::Data(write_strings(out, texts, limit).warned(storage.warnings(lookup.range))))
     };
     match queries.lookup_at_once(asked.encoding, &work) {
         Some(response) => Ok(response),
@@ -183,11 +183,11 @@ fn union(
     Ok(all)
 }
 
-fn write_strings(out: &mut Chunks, mut texts: Vec<String>, limit: usize) -> Outcome {
+fn write_strings(out: &mut Chunks, mut texts: Vec<String>, limit: usize) -> Remarks {
     let truncated = limit > 0 && texts.len() > limit;
     if truncated {
         texts.truncate(limit);
     }
     out.strings(texts);
-    Outcome::Data(Remarks::truncated(truncated))
+    Remarks::truncated(truncated)
 }

@@ -45,6 +45,13 @@ pub trait Storage: Send + Sync {
     ///
     /// Then reading fewer series cannot hide a remark, and the planner may do so more often. `false` is always right.
     fn is_plain(&self) -> bool;
+
+    /// Sentences that an answer over `range` must carry: parts of the storage that could not be read, for example. Asked
+    /// after the samples were read, once for each range of a selector. A storage that reads everything or fails has none.
+    fn warnings(&self, range: TimeRange) -> Vec<String> {
+        let _ = range;
+        Vec::new()
+    }
 }
 
 /// A storage that also lists the labels of its series, which no query needs and an API does.

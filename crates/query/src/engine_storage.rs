@@ -61,6 +61,10 @@ impl Storage for EngineStorage {
             engine.is_plain() && !may_have_label(engine, "__type__") && !may_have_label(engine, "__unit__")
         })
     }
+
+    fn warnings(&self, range: TimeRange) -> Vec<String> {
+        self.engine.get().map_or_else(Vec::new, |engine| engine.warnings(range))
+    }
 }
 
 impl LabelStorage for EngineStorage {
@@ -162,5 +166,36 @@ mod tests {
         disk.fail_nth(Call::Sync, disk.count(Call::Sync) + 1, 5);
         assert!(append(1).is_err());
         assert!(storage.fault().is_some_and(|reason| !reason.is_empty()));
+    }
+
+    #[test]
+    fn what_could_not_be_read_of_a_block_is_a_warning_of_the_query_over_its_time() {
+        const HOUR_MS: i64 = 3_600_000;
+        let disk = mytsdb_io::SimDisk::new();
+        let clock = Arc::new(ManualClock::new(48 * HOUR_MS));
+        let open = || {
+            let disk = Arc::new(disk.clone());
+            Engine::open(disk, clock.clone(), EngineOptions::new("/data"), &Registry::new()).unwrap().0
+        };
+        let engine = open();
+        let series = engine.resolve(&Labels::from_pairs([("__name__", "m")])).unwrap();
+        let mut batch = Batch::default();
+        (0..48 * 60).for_each(|minute| batch.push(series, minute * 60_000, minute as f64));
+        engine.append(batch).unwrap();
+        engine.flush_before(24 * HOUR_MS).unwrap();
+        drop(engine);
+        let blocks = std::path::Path::new("/data/blocks");
+        let block = blocks.join(&mytsdb_io::Disk::list(&disk, blocks).unwrap()[0]);
+        // The first chunk begins behind the header.
+        mytsdb_io::Disk::open(&disk, &block).unwrap().write_at(38, &[0x5a; 4]).unwrap();
+        let storage = EngineStorage::new(Arc::new(open()));
+        let ask = |hour: i64, query: &str| {
+            let expr = mytsdb_promql_syntax::parse(query).unwrap();
+            let options = mytsdb_promql::QueryOptions::default();
+            mytsdb_promql::instant(&storage, &expr, hour * HOUR_MS, &options, &Cancel::default()).unwrap()
+        };
+        let warned = ask(20, "count_over_time(m[20h]) + 0 * m").annotations.warnings("", 0);
+        assert!(warned.len() == 1 && warned[0].contains("samples may be missing"), "{warned:?}");
+        assert!(ask(40, "count_over_time(m[5h])").annotations.is_empty());
     }
 }

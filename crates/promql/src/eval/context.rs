@@ -14,10 +14,12 @@ use crate::storage::{SelectHints, SeriesSet, Storage};
 use crate::value::QueryStats;
 use crate::worker_pool::WorkerPool;
 use mytsdb_columns::Columns;
-use mytsdb_model::{Labels, Matcher};
+use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_promql_syntax::PosRange;
 use mytsdb_stop::{Canceled, Looks, StopSign};
-use std::sync::Mutex;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Bytes of one float cell with its kind.
 pub(crate) const CELL_BYTES: u64 = 9;
@@ -39,6 +41,8 @@ pub(crate) struct Context<'a> {
     pub instant: bool,
     charge: Charge,
     annotations: Mutex<Annotations>,
+    /// What selectors have asked of the storage, each once.
+    asked: Mutex<HashSet<(TimeRange, PosRange)>>,
     counters: Counters,
 }
 
@@ -71,6 +75,7 @@ impl<'a> Context<'a> {
             instant,
             charge: Charge::new(options.memory.clone()),
             annotations: Mutex::default(),
+            asked: Mutex::default(),
             counters: Counters::default(),
         }
     }
@@ -79,12 +84,13 @@ impl<'a> Context<'a> {
     pub fn select<'m>(
         &self,
         hints: &SelectHints,
-        matchers: &[Matcher],
+        (matchers, pos): (&[Matcher], PosRange),
         meter: Option<&'m Meter>,
     ) -> Result<Box<dyn SeriesSet + 'm>, EvalError>
     where
         'a: 'm,
     {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert((hints.range, pos));
         let select = || self.storage.select(hints, matchers).map_err(|error| self.reason(error));
         let count = |set: &dyn SeriesSet| self.hold_bytes(set.len() as u64 * SELECTED_BYTES);
         let Some(meter) = meter else {
@@ -274,7 +280,20 @@ impl<'a> Context<'a> {
         add(&mut lock(&self.annotations));
     }
 
+    /// Adds what the storage has to say about the times that were asked for.
+    fn warn_of_storage(&self) {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked: Vec<(TimeRange, PosRange)> = asked.iter().copied().collect();
+        asked.sort_by_key(|(range, pos)| (pos.start, range.mint, range.maxt));
+        for (range, pos) in asked {
+            for warning in self.storage.warnings(range) {
+                self.annotate(|annotations| annotations.warn(warning, pos));
+            }
+        }
+    }
+
     pub fn finish(self) -> (Annotations, QueryStats) {
+        self.warn_of_storage();
         let stats = QueryStats {
             samples_read: self.counters.samples_read.into_inner(),
             samples_peak: self.counters.peak.into_inner(),

@@ -84,7 +84,7 @@ impl<'a> Asked<'_, 'a> {
     ) -> Result<Box<dyn SeriesSet + 'a>, EvalError> {
         let (any_order, cancel) = (self.selector.any_order, context.cancel.clone());
         let hints = SelectHints { range, step_ms, stored: false, range_ms, any_order, cancel };
-        context.select(&hints, &self.selector.matchers, self.meter)
+        context.select(&hints, (&self.selector.matchers, self.selector.pos), self.meter)
     }
 }
 
