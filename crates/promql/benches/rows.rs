@@ -52,7 +52,7 @@ fn many(series: usize) -> TestStorage {
     storage
 }
 
-/// Two threads, one, and the plain version.
+/// Two threads, one, and the reference.
 fn variants() -> [(&'static str, QueryOptions); 3] {
     let pool = WorkerPool::new(1).expect("there is a thread to be had");
     let with = |pool, optimise| QueryOptions { pool, optimise, ..QueryOptions::default() };

@@ -28,8 +28,7 @@ pub struct QueryOptions {
     pub pool: Option<WorkerPool>,
     /// Use the kernels over whole columns, the streaming aggregations and [`QueryOptions::pool`].
     ///
-    /// `false` runs the plain version of everything, one window after the other on one thread. It defines the results:
-    /// both give the same bits, but for sums and averages over windows, which agree to a relative 1e-12.
+    /// `false` runs the reference operators, one window after the other on one thread. They define the results: both give the same bits, but for sums and averages over windows, which agree to a relative 1e-12.
     pub optimise: bool,
     /// Which passes of the planner run; none without [`QueryOptions::optimise`].
     pub optimisations: Optimisations,
@@ -40,6 +39,21 @@ pub struct QueryOptions {
     /// How long texts may be: here the patterns of `label_replace`. [`ParseOptions::within`](mytsdb_promql_syntax::ParseOptions::within)
     /// holds the parser to the same limits.
     pub texts: TextLimits,
+}
+
+/// Which of two twins an operator is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kernels {
+    /// The definition of every answer: one window, one cell, one label set after the other, on one thread.
+    Reference,
+    /// Whole columns at a time, on all threads there are; the same bits, but for sums and averages over windows.
+    Columnar,
+}
+
+impl QueryOptions {
+    pub(crate) fn kernels(&self) -> Kernels {
+        if self.optimise { Kernels::Columnar } else { Kernels::Reference }
+    }
 }
 
 /// The passes of the planner. None changes an answer, a remark or an error, but for limits that are met later.

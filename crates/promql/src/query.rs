@@ -172,7 +172,7 @@ fn evaluate<T>(
     let run = Run::new(Context::new(storage, options, cancel, bounds, instant), planned);
     let value = value(&run, root)?;
     cancel.check()?;
-    let plan = options.profile.then(|| plan_of(&run.planned, &run.meters, options).after(began.elapsed()));
+    let plan = options.profile.then(|| plan_of(&run.planned, &run.meters).after(began.elapsed()));
     let (annotations, stats) = run.context.finish();
     Ok((value, Summary { annotations, stats, plan }))
 }
@@ -193,5 +193,5 @@ pub fn explain(
     let bounds = Bounds { start_ms, end_ms: if instant { start_ms } else { end_ms }, step_ms };
     check_times(&[bounds.start_ms, bounds.end_ms])?;
     let planned = plan(storage, expr, (bounds, instant), options)?;
-    estimated(plan_of(&planned, &[], options), storage, &planned, options, cancel)
+    estimated(plan_of(&planned, &[]), storage, &planned, options, cancel)
 }

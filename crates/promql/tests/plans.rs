@@ -19,11 +19,11 @@ fn plan(query: &str) -> String {
 fn a_plan_tells_what_is_shared() {
     assert_eq!(
         plan("sum(rate(a_total[5m])) / (sum( rate(a_total[5m]) ) + sum(rate(b_total[5m])))"),
-        "#1 operate /: both sides kept, paired by labels (about 5 series)\n\
+        "#1 operate /: one side kept, rows of the other pass, paired by labels, rows made for the result (about 5 series)\n\
         \x20 #2 aggregate sum: kept for 2 places, streamed fold into groups (about 2 series)\n\
         \x20   #3 call rate: window kernel, streamed (about 2 series)\n\
         \x20     #4 select a_total[5m]: series in any order (about 2 series)\n\
-        \x20 #5 operate +: both sides kept, paired by labels (about 3 series)\n\
+        \x20 #5 operate +: one side kept, rows of the other pass, paired by labels (about 3 series)\n\
         \x20   #6 aggregate sum: shared with #2, streamed fold into groups (about 2 series)\n\
         \x20     #7 call rate: window kernel, streamed (about 2 series)\n\
         \x20       #8 select a_total[5m]: series in any order (about 2 series)\n\
@@ -72,4 +72,43 @@ fn a_plan_that_ran_tells_what_it_took() {
     assert!(plan.took > root.took && root.took >= sum.took && sum.took > Some(std::time::Duration::ZERO), "{plan}");
     let silent = range(&storage, &expr, 60_000, 120_000, 15_000, &QueryOptions::default(), &Cancel::new());
     assert!(silent.unwrap().plan.is_none());
+}
+
+/// What is said about the outermost node.
+fn root_of(query: &str, optimise: bool) -> String {
+    let mut storage = TestStorage::new();
+    storage.load("load 15s\n a 0+1x9\n b 0+1x9", 0).expect("the notation is right");
+    let expr = parse(query).expect("the query is right");
+    let options = QueryOptions { optimise, ..QueryOptions::default() };
+    let plan = explain(&storage, &expr, (60_000, 120_000, 15_000), &options, &Cancel::new()).expect("it has a plan");
+    plan.root.strategies.join(", ")
+}
+
+#[test]
+fn a_plan_tells_which_operator_runs() {
+    for (query, columnar, reference) in [
+        ("topk(2, a)", "best of each step kept while rows pass", "rows kept, then chosen"),
+        ("topk(65, a)", "rows kept, then chosen", "rows kept, then chosen"),
+        ("topk(scalar(a), a)", "rows kept, then chosen", "rows kept, then chosen"),
+        ("a or b", "both sides kept, compared by labels", "both sides kept, compared step by step"),
+        (
+            "a and b",
+            "right side folded, rows of the left side pass, rows made for the result",
+            "both sides kept, compared step by step",
+        ),
+        (
+            "a or b or a or b",
+            "all operands kept, compared by labels in one table",
+            "both sides kept, compared step by step",
+        ),
+        ("a + fill (0) b", "both sides kept, paired step by step", "both sides kept, paired step by step"),
+        (
+            "a + b",
+            "one side kept, rows of the other pass, paired by labels, rows made for the result",
+            "both sides kept, paired step by step",
+        ),
+        ("hour()", "number by number", "number by number"),
+    ] {
+        assert_eq!((root_of(query, true).as_str(), root_of(query, false).as_str()), (columnar, reference), "{query}");
+    }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: house rules that neither rustfmt nor clippy knows; each finding comes with its fix.
 
+mod folders;
 mod imports;
 mod names;
 mod paths;

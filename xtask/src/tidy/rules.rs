@@ -1,6 +1,6 @@
 //! The rules: each a function from a file to its findings.
 
-use super::{File, Finding, imports, names, paths};
+use super::{File, Finding, folders, imports, names, paths};
 
 /// Lines above which a source file is refused.
 const LINES_MAX: usize = 1_000;
@@ -47,7 +47,7 @@ const BANNED: [Banned; 9] = [
 
 /// All findings, file by file.
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
-    let per_file: [fn(&File) -> Vec<Finding>; 9] = [
+    let per_file: [fn(&File) -> Vec<Finding>; 10] = [
         header,
         unfinished_work,
         banned_phrases,
@@ -57,6 +57,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
         trailing_whitespace,
         unsafe_forbidden,
         names::public_names,
+        folders::imports,
     ];
     let mut findings: Vec<Finding> =
         files.iter().flat_map(|file| per_file.iter().flat_map(move |rule| rule(file))).collect();

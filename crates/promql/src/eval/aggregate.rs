@@ -1,17 +1,18 @@
 //! Aggregations that fold rows as they come: one accumulator per group and step.
 
 use super::blocks::{Input, Outcomes, in_blocks};
-use super::cells::{Cells, FLOAT, HISTOGRAM, Row};
+use super::cells::{HISTOGRAM, Row};
 use super::context::Context;
 use super::folds::{Folds, accumulator_bytes};
-use super::functions::over_time::quantile;
 use super::grid::Grid;
 use super::groups::{GroupBy, Groups};
-use super::plain_folds::{Folding, Notes, PlainFolds};
+use super::reference::folds::{Folding, Notes, ReferenceFolds};
+use super::reference::quantiles::quantiles_by_step;
 use super::rows::Vector;
 use super::scalar::Scalar;
 use super::{quantiles, remarks};
 use crate::error::EvalError;
+use crate::options::Kernels;
 use mytsdb_promql_syntax::{AggregateOp, PosRange};
 
 /// An aggregation, and where it stands in a query.
@@ -44,10 +45,10 @@ pub(crate) fn fold<'a>(
     let mut has_histograms = known.clone();
     let mut order = Vec::new();
     let delayed = context.options.delayed_name_removal;
-    let mut folds: Box<dyn Folding> = if context.options.optimise {
+    let mut folds: Box<dyn Folding> = if context.kernels == Kernels::Columnar {
         Box::new(Folds::new(op, groups.len(), grid.count))
     } else {
-        Box::new(PlainFolds::new(op, groups.len(), grid.count))
+        Box::new(ReferenceFolds::new(op, groups.len(), grid.count))
     };
     vector.each(context, |row, cells, scratch| {
         if cells.is_blank() {
@@ -118,8 +119,11 @@ fn quantiles_of<'a>(
     if context.any_histograms(&rows)? && rows.iter().any(|row| row.cells.kinds.contains(&HISTOGRAM)) {
         context.annotate(|a| remarks::ignored_in_aggregation(a, "quantile", aggregate.operand));
     }
-    let found =
-        if context.options.optimise { Some(quantiles::of_groups(context, &rows, &members, q, steps)?) } else { None };
+    let found = if context.kernels == Kernels::Columnar {
+        Some(quantiles::of_groups(context, &rows, &members, q, steps)?)
+    } else {
+        None
+    };
     let mut out = Outcomes::with_capacity(groups.len());
     let labels = groups.into_labels();
     context.stoppable(|looks| {
@@ -128,7 +132,7 @@ fn quantiles_of<'a>(
             looks.before(2 + (members.len() + steps) / 16)?;
             let cells = match &found {
                 Some(found) => found.of(group),
-                None => plain_quantiles(&rows, members, q, steps),
+                None => quantiles_by_step(&rows, members, q, steps),
             };
             if let Some(labels) = labels.filter(|_| !cells.is_blank()) {
                 let drop_name = members.iter().any(|&row| rows[row as usize].drop_name);
@@ -139,19 +143,4 @@ fn quantiles_of<'a>(
     })?;
     context.give_back_rows(rows)?;
     Ok(out)
-}
-
-/// The quantile of the rows `members` at every step.
-fn plain_quantiles(rows: &[Row], members: &[u32], q: &Scalar, steps: usize) -> Cells {
-    let mut cells = Cells::empty(steps);
-    let mut values = Vec::new();
-    for step in 0..steps {
-        values.clear();
-        let present = members.iter().map(|&row| &rows[row as usize].cells).filter(|cells| cells.kinds[step] == FLOAT);
-        values.extend(present.map(|cells| cells.values[step]));
-        if !values.is_empty() {
-            cells.set(step, quantile(q.at(step), &mut values));
-        }
-    }
-    cells
 }

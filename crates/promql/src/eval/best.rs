@@ -97,7 +97,7 @@ fn any_better(values: &[f64], worst: &[f64], top: bool) -> bool {
 const NOT_CHOSEN: u32 = u32::MAX;
 
 /// Evaluates `topk` or `bottomk` of `count` (1 to 255) cells per group and step.
-pub(super) fn stream<'a>(
+pub(crate) fn best<'a>(
     context: &'a Context<'a>,
     aggregate: &Aggregation<'_>,
     vector: Vector<'a>,

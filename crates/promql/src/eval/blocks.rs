@@ -12,6 +12,7 @@ use super::label_key::hash_all;
 use super::rows::{Vector, in_order_of};
 use super::workers::in_parts;
 use crate::error::EvalError;
+use crate::options::Kernels;
 use std::ops::Range;
 
 /// Cells that the rows of one block may have, if they are of more than one step.
@@ -89,7 +90,7 @@ pub(super) fn in_blocks<'a>(
 
 /// Steps that may be evaluated at a time: all if the rows are in memory anyway, or few enough.
 fn block_steps(context: &Context<'_>, whole: &Vector<'_>, grid: Grid) -> usize {
-    if !context.options.optimise || matches!(whole, Vector::Kept(_)) {
+    if context.kernels == Kernels::Reference || matches!(whole, Vector::Kept(_)) {
         return grid.count;
     }
     let cells = BLOCK_CELLS.min(context.options.max_samples / BLOCK_SHARE);

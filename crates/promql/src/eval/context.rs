@@ -9,7 +9,7 @@ use crate::annotations::Annotations;
 use crate::budget::Charge;
 use crate::error::EvalError;
 use crate::names::is_schema;
-use crate::options::{Cancel, QueryOptions};
+use crate::options::{Cancel, Kernels, QueryOptions};
 use crate::storage::{SelectHints, SeriesSet, Storage};
 use crate::value::QueryStats;
 use crate::worker_pool::WorkerPool;
@@ -35,6 +35,8 @@ pub(crate) struct Context<'a> {
     pub storage: &'a dyn Storage,
     pub options: &'a QueryOptions,
     pub cancel: &'a Cancel,
+    /// Which of two twins computes, where there are two.
+    pub kernels: Kernels,
     /// Bounds and step of the whole query; 0 for the step of an instant query.
     pub bounds: Bounds,
     /// A single evaluation time: the order of the result is the last function's.
@@ -71,6 +73,7 @@ impl<'a> Context<'a> {
             storage,
             options,
             cancel,
+            kernels: options.kernels(),
             bounds,
             instant,
             charge: Charge::new(options.memory.clone()),
@@ -169,7 +172,7 @@ impl<'a> Context<'a> {
 
     /// The threads that help to compute rows, if any do.
     pub fn pool(&self) -> Option<&WorkerPool> {
-        self.options.pool.as_ref().filter(|_| self.options.optimise)
+        self.options.pool.as_ref().filter(|_| self.kernels == Kernels::Columnar)
     }
 
     /// Counts `samples` as held until they are released.

@@ -1,11 +1,11 @@
 //! Folds of rows into groups, several steps at a time: each part of the accumulators is a column of its own.
 //!
-//! Rows are folded in their order, and each cell sees the operations that [`super::plain_folds`] defines, so the results
+//! Rows are folded in their order, and each cell sees the operations that [`super::reference::folds`] defines, so the results
 //! have the same bits. Branches are written as choices between two results, which the compiler turns into vector code.
 
 use super::cells::{Cells, EMPTY, FLOAT};
 use super::kahan::{Kahan, Mean};
-use super::plain_folds::{Folding, HistogramFold, Notes, SEEN_FLOAT};
+use super::reference::folds::{Folding, HistogramFold, Notes, SEEN_FLOAT};
 use mytsdb_promql_syntax::AggregateOp;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -210,7 +210,7 @@ fn add_variances(counts: &mut [f64], means: &mut [f64], squares: &mut [f64], val
 mod tests {
     use super::*;
     use crate::annotations::Annotations;
-    use crate::eval::plain_folds::PlainFolds;
+    use crate::eval::reference::folds::ReferenceFolds;
     use mytsdb_promql_syntax::PosRange;
     use proptest::prelude::*;
 
@@ -229,7 +229,7 @@ mod tests {
         fn columns_fold_as_single_cells_do(rows in prop::collection::vec(prop::collection::vec(cell(), 13), 1..20)) {
             use AggregateOp::{Avg, Count, Group, Max, Min, Stddev, Stdvar, Sum};
             for op in [Sum, Avg, Min, Max, Count, Group, Stddev, Stdvar] {
-                let mut both: [Box<dyn Folding>; 2] = [Box::new(Folds::new(op, 2, 13)), Box::new(PlainFolds::new(op, 2, 13))];
+                let mut both: [Box<dyn Folding>; 2] = [Box::new(Folds::new(op, 2, 13)), Box::new(ReferenceFolds::new(op, 2, 13))];
                 let mut annotations = Annotations::default();
                 let mut notes = Notes { metric: "", annotations: &mut annotations, pos: PosRange::default(), op };
                 for (i, row) in rows.iter().enumerate() {

@@ -3,13 +3,13 @@
 use super::cells::Row;
 use super::context::{Context, Hold};
 use super::label_key::{LabelKey, hash_all, schema};
+use super::reference::groups::groups_by_labels;
 use super::rows::Vector;
 use super::workers::in_parts;
 use crate::error::EvalError;
-use crate::names::is_schema;
+use crate::options::Kernels;
 use hashbrown::HashTable;
 use mytsdb_model::Labels;
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -174,13 +174,13 @@ pub(crate) struct Grouping {
 }
 
 impl Grouping {
-    fn new(of_row: Vec<u32>) -> Self {
+    pub fn new(of_row: Vec<u32>) -> Self {
         let bytes = size_of_val(&of_row[..]);
         Self { of_row, labels: Vec::new(), bytes }
     }
 
     /// Adds a group.
-    fn push(&mut self, labels: Labels) {
+    pub fn push(&mut self, labels: Labels) {
         self.bytes += labels.as_bytes().len() + GROUP_BYTES;
         self.labels.push(labels);
     }
@@ -212,10 +212,10 @@ impl Deref for Groups<'_> {
 
 impl<'c> Groups<'c> {
     pub fn new(context: &'c Context<'_>, vector: &Vector<'_>, by: &GroupBy) -> Result<Self, EvalError> {
-        let grouping = if context.options.optimise {
+        let grouping = if context.kernels == Kernels::Columnar {
             Self::find(context, vector, by)?
         } else {
-            Arc::new(Self::find_plainly(vector, by))
+            Arc::new(groups_by_labels(vector, by))
         };
         let held = context.hold_table(grouping.bytes as u64)?;
         Ok(Self { grouping, _held: held })
@@ -252,21 +252,6 @@ impl<'c> Groups<'c> {
             set.remember(&place, grouping.clone(), grouping.bytes);
         }
         Ok(grouping)
-    }
-
-    fn find_plainly(vector: &Vector<'_>, by: &GroupBy) -> Grouping {
-        let mut index: HashMap<Labels, u32> = HashMap::new();
-        let mut grouping = Grouping::new(vec![0; vector.len()]);
-        for row in 0..vector.len() {
-            let key = group_labels(&vector.labels(row), by);
-            let next = grouping.labels.len() as u32;
-            let group = *index.entry(key.clone()).or_insert(next);
-            if group == next {
-                grouping.push(key);
-            }
-            grouping.of_row[row] = group;
-        }
-        grouping
     }
 
     pub fn len(&self) -> usize {
@@ -315,18 +300,6 @@ impl Members {
     pub fn of(&self, group: usize) -> &[u32] {
         let start = group.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.rows[start as usize..self.ends[group] as usize]
-    }
-}
-
-/// The labels by which a series is grouped.
-fn group_labels(labels: &Labels, by: &GroupBy) -> Labels {
-    let grouping = &by.labels;
-    if by.without {
-        labels.filter(|name| !is_schema(name) && !grouping.iter().any(|g| g == name))
-    } else if grouping.is_empty() {
-        Labels::empty()
-    } else {
-        labels.filter(|name| grouping.iter().any(|g| g == name))
     }
 }
 

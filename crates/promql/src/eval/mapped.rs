@@ -3,11 +3,12 @@
 use super::cells::Cells;
 use super::context::{Context, Scratch};
 use super::groups::unique_without_names;
+use super::reference::groups::differ_without_names;
 use super::rows::{Rows, Vector, merge_equal};
 use crate::error::EvalError;
+use crate::options::Kernels;
 use mytsdb_histogram::CounterResetHint;
 use mytsdb_model::Labels;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 struct MappedRows<'a, F> {
@@ -89,11 +90,9 @@ pub(crate) fn settle_names<'a>(context: &Context<'a>, vector: Vector<'a>) -> Res
     if context.options.delayed_name_removal {
         return Ok(vector);
     }
-    let unique = if context.options.optimise {
-        unique_without_names(context, &vector)?
-    } else {
-        let mut seen = HashSet::with_capacity(vector.len());
-        (0..vector.len()).all(|i| seen.insert(vector.labels(i)))
+    let unique = match context.kernels {
+        Kernels::Columnar => unique_without_names(context, &vector)?,
+        Kernels::Reference => differ_without_names(&vector),
     };
     if unique { Ok(vector) } else { Ok(Vector::Kept(merge_equal(context, vector.keep(context)?)?)) }
 }

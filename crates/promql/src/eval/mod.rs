@@ -1,7 +1,7 @@
 //! Operators: rows from rows, windows or samples. They take evaluated inputs, and never a part of a query.
 
 pub(crate) mod aggregate;
-mod best;
+pub(crate) mod best;
 pub(crate) mod binary;
 mod blocks;
 mod buffers;
@@ -16,14 +16,15 @@ mod kahan;
 mod label_key;
 pub(crate) mod mapped;
 pub(crate) mod meter;
-mod plain_folds;
 mod quantiles;
 pub(crate) mod range_vector;
 mod ranks;
+pub(crate) mod reference;
 mod remarks;
 pub(crate) mod repeated;
 pub(crate) mod results;
 pub(crate) mod rows;
+pub(crate) mod sample_field;
 pub(crate) mod scalar;
 pub(crate) mod selection;
 pub(crate) mod selector;

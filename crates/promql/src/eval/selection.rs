@@ -1,7 +1,6 @@
 //! Aggregations that choose series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
 
 use super::aggregate::Aggregation;
-use super::best;
 use super::blocks::{Input, Outcomes, in_blocks};
 use super::cells::{Cells, EMPTY, FLOAT, HISTOGRAM, Row};
 use super::context::{Context, Hold, Scratch};
@@ -50,10 +49,7 @@ fn refuse<'a>(context: &'a Context<'a>, operand: &Vector<'a>, error: EvalError) 
     Err(error)
 }
 
-/// More than this are chosen from kept rows: a heap a step takes too much room for them.
-const STREAMED_COUNT_MAX: f64 = 65.0;
-
-/// `topk` and `bottomk`. `input` evaluates what they choose from.
+/// `topk` and `bottomk` of any number. `input` evaluates what they choose from.
 pub(crate) fn topk<'a>(
     context: &'a Context<'a>,
     aggregate: &Aggregation<'_>,
@@ -61,12 +57,6 @@ pub(crate) fn topk<'a>(
     input: &mut Input<'_, 'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    if context.options.optimise
-        && let Scalar::Constant(count) = param
-        && (1.0..STREAMED_COUNT_MAX).contains(count)
-    {
-        return best::stream(context, aggregate, input(grid)?, grid, *count as usize);
-    }
     let counts = match counts(param, grid) {
         Ok(counts) => counts,
         Err(error) => return refuse(context, &input(grid)?, error),

@@ -6,30 +6,21 @@ use super::functions::extended::interpolate_instant;
 use super::grid::Grid;
 use super::meter::Meter;
 use super::range_vector::{RangeVector, Samples};
+use super::reference::latest::Latest;
 use super::rows::{Rows, Vector};
+use super::sample_field::SampleField;
 use super::summaries::{Lookbacks, summarise};
 use super::window::{Extension, Remarks, drop_stale};
 use super::window_table::{Stride, Windows};
 use crate::error::EvalError;
 use crate::names::SCHEMA_LABELS;
+use crate::options::Kernels;
 use crate::storage::{SelectHints, SeriesSet};
 use mytsdb_columns::Columns;
 use mytsdb_histogram::CounterResetHint;
 use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
 use mytsdb_promql_syntax::PosRange;
 use std::sync::Arc;
-
-/// What a row of an instant selector tells about the sample of each step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SampleField {
-    Value,
-    /// Its time, in seconds.
-    Timestamp,
-    /// Its time, in seconds, if it is a float, else the histogram.
-    TimestampOfFloat,
-    /// Its start time, in seconds, 0 where it is unknown; nothing if start times are not used.
-    StartTimestamp,
-}
 
 /// Which series are selected, and what of their samples.
 #[derive(Debug, Clone, PartialEq)]
@@ -192,7 +183,7 @@ impl Rows for SelectedRows<'_> {
             let mut remarks =
                 Remarks { annotations: &mut scratch.annotations, metric, pos: self.pos, told_by: self.pos };
             self.smoothed(&mut columns, steps, out, &mut remarks);
-        } else if self.context.options.optimise
+        } else if self.context.kernels == Kernels::Columnar
             && columns.histogram_timestamps_ms.is_empty()
             && self.field == SampleField::Value
         {
@@ -204,7 +195,14 @@ impl Rows for SelectedRows<'_> {
             };
             latest_floats(&columns.timestamps_ms, &columns.values, windows, out);
         } else {
-            self.latest(&columns, steps, out);
+            let latest = Latest {
+                first_ms: self.first_ms,
+                step_ms: self.grid.step_ms,
+                lookback_ms: self.context.options.lookback_ms,
+                field: self.field,
+                start_timestamps: self.context.options.use_start_timestamps,
+            };
+            latest.read(&columns, steps, out);
         }
         if steps < self.grid.count {
             out.broadcast(self.grid.count);
@@ -215,50 +213,6 @@ impl Rows for SelectedRows<'_> {
 }
 
 impl SelectedRows<'_> {
-    /// The latest sample of either kind at each step.
-    fn latest(&self, columns: &Columns, steps: usize, out: &mut Cells) {
-        let (times, histogram_times) = (&columns.timestamps_ms, &columns.histogram_timestamps_ms);
-        let (mut next, mut histogram_next) = (0, 0);
-        for step in 0..steps {
-            let at = self.first_ms + self.grid.step_ms * step as i64;
-            while next < times.len() && times[next] <= at {
-                next += 1;
-            }
-            while histogram_next < histogram_times.len() && histogram_times[histogram_next] <= at {
-                histogram_next += 1;
-            }
-            let float_time = next.checked_sub(1).map(|i| times[i]);
-            let histogram_time = histogram_next.checked_sub(1).map(|i| histogram_times[i]);
-            let oldest = at - self.context.options.lookback_ms;
-            let Some(time) = float_time.max(histogram_time).filter(|&t| t > oldest) else { continue };
-            let is_float = float_time == Some(time);
-            let (cell, start) = if is_float {
-                let value = columns.values[next - 1];
-                if is_stale_nan(value) {
-                    continue;
-                }
-                (Cell::Float(value), columns.start_timestamps_ms.get(next - 1))
-            } else {
-                let histogram = &columns.histograms[histogram_next - 1];
-                if histogram.is_stale() {
-                    continue;
-                }
-                let start = columns.histogram_start_timestamps_ms.get(histogram_next - 1);
-                (Cell::Histogram(Arc::clone(histogram)), start)
-            };
-            match self.field {
-                SampleField::Value => out.set_cell(step, cell),
-                SampleField::TimestampOfFloat if !is_float => out.set_cell(step, cell),
-                SampleField::Timestamp | SampleField::TimestampOfFloat => out.set(step, time as f64 / 1000.0),
-                SampleField::StartTimestamp => {
-                    if self.context.options.use_start_timestamps {
-                        out.set(step, start.map_or(0.0, |&start| start as f64 / 1000.0));
-                    }
-                }
-            }
-        }
-    }
-
     fn smoothed(&self, columns: &mut Columns, steps: usize, out: &mut Cells, remarks: &mut Remarks<'_>) {
         drop_stale(columns);
         for step in 0..steps {

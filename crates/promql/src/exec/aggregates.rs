@@ -3,19 +3,20 @@
 use super::{Run, eval_scalar, eval_vector};
 use crate::error::EvalError;
 use crate::eval::aggregate::{Aggregation, fold, quantile_by};
+use crate::eval::best::best;
 use crate::eval::count_values::{count_values, values_label};
 use crate::eval::grid::Grid;
 use crate::eval::groups::GroupBy;
 use crate::eval::rows::Vector;
 use crate::eval::scalar::Scalar;
 use crate::eval::selection::{limit_ratio, limitk, topk};
-use crate::plan::{Kind, NodeId};
+use crate::plan::{Kind, NodeId, Operator};
 use mytsdb_promql_syntax::AggregateOp;
 
 /// Evaluates an aggregation.
 pub(super) fn eval_aggregate<'a>(
     run: &'a Run<'a>,
-    id: NodeId,
+    (id, operator): (NodeId, Operator),
     (op, by): (AggregateOp, &'a GroupBy),
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
@@ -26,40 +27,35 @@ pub(super) fn eval_aggregate<'a>(
         Aggregation { op, by, pos: node.pos, operand: place(operand), param: param.map_or(node.pos, place) };
     let number = || parameter(run, param, operand, grid);
     let rows = || eval_vector(run, operand, grid);
-    match op {
-        AggregateOp::Topk | AggregateOp::Bottomk => {
+    match operator {
+        Operator::Best(count) => best(context, &aggregation, rows()?, grid, count),
+        Operator::Choose => {
             let count = number()?;
             over_grids(run, operand, |input| topk(context, &aggregation, &count, input, grid))
         }
-        AggregateOp::Quantile => {
+        Operator::Quantiles => {
             let q = number()?;
             over_grids(run, operand, |input| quantile_by(context, &aggregation, &q, input, grid))
         }
-        AggregateOp::Limitk => {
+        Operator::Limit => {
             let count = number()?;
             limitk(context, &aggregation, &count, &rows()?, grid)
         }
-        AggregateOp::LimitRatio => {
+        Operator::Share => {
             let ratio = number()?;
             // There is nothing to remark about the samples of a selector.
             let silent = matches!(&run.node(operand).kind, Kind::Select(s) if !s.selector.smoothed);
             limit_ratio(context, &aggregation, &ratio, (rows()?, !silent), grid)
         }
-        AggregateOp::CountValues => {
+        Operator::CountValues => {
             let Some(Kind::Text(label)) = param.map(|param| &run.node(param).kind) else {
                 return Err(EvalError::execution("count_values needs a label name"));
             };
             let label = values_label(label)?;
             count_values(context, &aggregation, label, rows()?, grid)
         }
-        AggregateOp::Avg
-        | AggregateOp::Count
-        | AggregateOp::Group
-        | AggregateOp::Max
-        | AggregateOp::Min
-        | AggregateOp::Stddev
-        | AggregateOp::Stdvar
-        | AggregateOp::Sum => fold(context, &aggregation, rows()?, grid),
+        Operator::Fold => fold(context, &aggregation, rows()?, grid),
+        _ => Err(EvalError::execution("expected an aggregation")),
     }
 }
 

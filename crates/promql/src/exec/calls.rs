@@ -5,12 +5,13 @@ use crate::error::EvalError;
 use crate::eval::functions::absent::{absent, absent_over_time};
 use crate::eval::functions::histogram_quantile::{self, Places, quantiles_label};
 use crate::eval::functions::info::info;
+use crate::eval::functions::kernel::Kernel;
 use crate::eval::functions::label::{Join, Replace};
-use crate::eval::functions::range::{Kernel, WindowFunction, each_window};
+use crate::eval::functions::range::{WindowFunction, each_window};
 use crate::eval::functions::sort::{Sorted, by_label, by_value};
 use crate::eval::functions::{
-    Compute, HistogramFunction, LabelFunction, ScalarCompute, VectorCompute, compute, computed_times, each_float,
-    each_histogram, only, sample_times, step_times, unlabelled,
+    HistogramFunction, LabelFunction, ScalarCompute, VectorCompute, computed_times, each_float, each_histogram, only,
+    sample_times, step_times, unlabelled,
 };
 use crate::eval::grid::Grid;
 use crate::eval::rows::Vector;
@@ -23,11 +24,10 @@ use mytsdb_promql_syntax::{Function, PosRange, ValueType};
 /// Evaluates a call that gives a scalar.
 pub(super) fn eval_scalar_call<'a>(
     run: &'a Run<'a>,
-    function: Function,
+    how: ScalarCompute,
     args: &[NodeId],
     grid: Grid,
 ) -> Result<Scalar, EvalError> {
-    let Compute::Scalar(how) = compute(function) else { return Err(wrong_type(function)) };
     Ok(match how {
         ScalarCompute::Query(f) => Scalar::Constant(f(run.context.bounds)),
         ScalarCompute::StepTime => step_times(grid),
@@ -43,14 +43,13 @@ pub(super) fn eval_scalar_call<'a>(
 pub(super) fn eval_call<'a>(
     run: &'a Run<'a>,
     id: NodeId,
-    function: Function,
+    (function, how): (Function, VectorCompute),
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let Compute::Vector(how) = compute(function) else { return Err(wrong_type(function)) };
     let (context, args) = (&run.context, &run.node(id).inputs[..]);
     let vector = || eval_vector(run, args[0], grid);
     match how {
-        VectorCompute::Date(f) if args.is_empty() => Ok(unlabelled(grid, |i| f(grid.time(i) as f64 / 1000.0))),
+        VectorCompute::StepDate(f) => Ok(unlabelled(grid, |i| f(grid.time(i) as f64 / 1000.0))),
         VectorCompute::Elementwise(f) | VectorCompute::Date(f) => each_float(context, vector()?, f),
         VectorCompute::Figure(f) => each_histogram(context, vector()?, f),
         VectorCompute::Number => {
@@ -162,9 +161,4 @@ fn text<'a>(run: &'a Run<'_>, arg: NodeId) -> Result<&'a [u8], EvalError> {
 /// The matchers of a selector; none of anything else.
 fn matchers<'a>(run: &'a Run<'_>, arg: NodeId) -> &'a [Matcher] {
     run.tree().selection(arg).map_or(&[], |selection| &selection.selector.matchers)
-}
-
-/// The parser has seen to it that calls have the type that is wanted.
-fn wrong_type(function: Function) -> EvalError {
-    EvalError::execution(format!("{} has a value of another type", function.name()))
 }

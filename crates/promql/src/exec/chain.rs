@@ -8,8 +8,8 @@ use crate::eval::context::{Context, Held};
 use crate::eval::grid::Grid;
 use crate::eval::rows::Vector;
 use crate::eval::scalar::Scalar;
-use crate::plan::{Kind, NodeId};
-use mytsdb_promql_syntax::{BinaryOp, ValueType};
+use crate::plan::{NodeId, Operator, is_link};
+use mytsdb_promql_syntax::ValueType;
 use std::iter::Peekable;
 use std::time::Instant;
 
@@ -20,6 +20,7 @@ const HEIGHT_MAX: usize = 256;
 #[derive(Clone, Copy)]
 struct Link<'a> {
     id: NodeId,
+    operator: Operator,
     operation: &'a Operation,
     right: NodeId,
 }
@@ -27,10 +28,8 @@ struct Link<'a> {
 /// The operator `id` if it follows another one, and nothing special is noted about it.
 fn link<'a>(run: &'a Run<'_>, id: NodeId) -> Option<Link<'a>> {
     let operation = run.tree().operation(id)?;
-    let (left, right) = run.tree().sides(id);
-    let (node, before) = (run.node(id), run.node(left));
-    let follows = matches!(before.kind, Kind::Binary(_)) && before.value == node.value;
-    (follows && !node.once && node.share.is_none()).then_some(Link { id, operation, right })
+    let right = run.tree().sides(id).1;
+    is_link(run.tree(), id).then_some(Link { id, operator: run.node(id).operator, operation, right })
 }
 
 /// The operand that is evaluated first, and the operators on it.
@@ -58,20 +57,23 @@ pub(super) fn eval_chain<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result
     let mut links = links.into_iter().peekable();
     while let Some(link) = links.next() {
         run.context.cancel.check()?;
-        if run.context.options.optimise && links.peek().is_some_and(|next| continues(link, *next)) {
+        if matches!(link.operator, Operator::Union) {
             vector = union(run, vector, link, &mut links, (grid, began))?;
             continue;
         }
-        vector = lowered(&run.context, eval_on(run, link.operation, vector, link.right, grid)?, before.as_ref())?;
+        vector = lowered(
+            &run.context,
+            eval_on(run, (link.operator, link.operation), vector, link.right, grid)?,
+            before.as_ref(),
+        )?;
         note(run, link.id, began, vector.len());
     }
     Ok(vector)
 }
 
-/// Whether `next` is an `or` like `before`.
+/// Whether `next` is an `or` of the same union as `before`.
 fn continues(before: Link<'_>, next: Link<'_>) -> bool {
-    let (before, next) = (before.operation, next.operation);
-    before.op == BinaryOp::Or && next.op == BinaryOp::Or && before.matching == next.matching
+    matches!(next.operator, Operator::Union) && before.operation.matching == next.operation.matching
 }
 
 /// `a or b or c`: what was seen before is looked up once for each row, however many operands there are.
@@ -123,7 +125,7 @@ pub(super) fn eval_scalar_chain<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) ->
     if links.is_empty() {
         return Ok(scalar);
     }
-    for Link { id, operation, right } in links {
+    for Link { id, operation, right, .. } in links {
         run.context.cancel.check()?;
         let right = eval_scalar(run, right, grid)?;
         scalar = operate_scalars(operation.op, &scalar, &right, grid.count);

@@ -7,16 +7,19 @@ mod kept;
 mod planned;
 
 use crate::error::EvalError;
-use crate::eval::binary::{Operation, operate_scalars, operate_vectors, operate_with_scalar};
+use crate::eval::binary::{Operation, join, operate_scalars, operate_with_scalar, restrict, unite};
 use crate::eval::context::Context;
 use crate::eval::grid::Grid;
 use crate::eval::mapped::{map_rows, negated};
 use crate::eval::meter::Meter;
 use crate::eval::range_vector::RangeVector;
+use crate::eval::reference::pair::pair;
+use crate::eval::reference::sets::sets;
 use crate::eval::rows::Vector;
+use crate::eval::sample_field::SampleField;
 use crate::eval::scalar::Scalar;
-use crate::eval::selector::{Asked, SampleField, SubqueryWidth, select_instant, select_range, subquery, subquery_grid};
-use crate::plan::{Kind, Node, NodeId, Planned, Tree};
+use crate::eval::selector::{Asked, SubqueryWidth, select_instant, select_range, subquery, subquery_grid};
+use crate::plan::{Kind, Node, NodeId, Operator, Planned, Tree};
 use chain::{eval_chain, eval_scalar_chain};
 use kept::Kept;
 
@@ -64,18 +67,18 @@ pub(crate) fn eval_scalar<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Resul
 /// The same whatever is noted about the node itself.
 fn eval_scalar_node<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result<Scalar, EvalError> {
     let node = run.node(id);
-    match &node.kind {
-        Kind::Number { value, .. } => Ok(Scalar::Constant(*value)),
-        Kind::Sign { negative } => {
+    match (node.operator, &node.kind) {
+        (Operator::Literal, Kind::Number { value, .. }) => Ok(Scalar::Constant(*value)),
+        (Operator::Sign, Kind::Sign { negative }) => {
             let value = eval_scalar(run, node.inputs[0], grid)?;
             Ok(if *negative { value.map(|v| -v) } else { value })
         }
-        Kind::Binary(operation) => {
+        (Operator::Scalars, Kind::Binary(operation)) => {
             let (left, right) = run.tree().sides(id);
             let (left, right) = (eval_scalar(run, left, grid)?, eval_scalar(run, right, grid)?);
             Ok(operate_scalars(operation.op, &left, &right, grid.count))
         }
-        Kind::Call(function) => calls::eval_scalar_call(run, *function, &node.inputs, grid),
+        (Operator::Scalar(how), Kind::Call(_)) => calls::eval_scalar_call(run, how, &node.inputs, grid),
         _ => Err(EvalError::execution("expected a scalar")),
     }
 }
@@ -88,56 +91,56 @@ pub(crate) fn eval_vector<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Resul
 
 /// The same whatever is noted about the node itself.
 fn eval_node<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result<Vector<'a>, EvalError> {
-    let node = run.node(id);
-    match &node.kind {
-        Kind::Select(_) => select_instant(&run.context, run.asked(id)?, grid, SampleField::Value),
-        Kind::Aggregate(op, by) => aggregates::eval_aggregate(run, id, (*op, by), grid),
-        Kind::Call(function) => calls::eval_call(run, id, *function, grid),
-        Kind::Sign { negative } => {
+    let (context, node) = (&run.context, run.node(id));
+    match (node.operator, &node.kind) {
+        (Operator::Select, _) => select_instant(context, run.asked(id)?, grid, SampleField::Value),
+        (Operator::Sign, Kind::Sign { negative }) => {
             let vector = eval_vector(run, node.inputs[0], grid)?;
-            if *negative { map_rows(&run.context, vector, true, |cells, _, _| negated(cells)) } else { Ok(vector) }
+            if *negative { map_rows(context, vector, true, |cells, _, _| negated(cells)) } else { Ok(vector) }
         }
-        Kind::Binary(operation) => eval_binary(run, id, operation, grid),
-        Kind::Number { .. } | Kind::Text(_) | Kind::Range(..) | Kind::Subquery(_) => {
-            Err(EvalError::execution("expected an instant vector"))
+        (Operator::CellByCell { swapped: true }, Kind::Binary(operation)) => {
+            let (left, right) = run.tree().sides(id);
+            let scalar = eval_scalar(run, left, grid)?;
+            operate_with_scalar(context, operation, eval_vector(run, right, grid)?, scalar, true)
         }
+        (operator, Kind::Binary(operation)) => {
+            let (left, right) = run.tree().sides(id);
+            let left = eval_vector(run, left, grid)?;
+            eval_on(run, (operator, operation), left, right, grid)
+        }
+        (operator, Kind::Aggregate(op, by)) => aggregates::eval_aggregate(run, (id, operator), (*op, by), grid),
+        (Operator::Vector(how), Kind::Call(function)) => calls::eval_call(run, id, (*function, how), grid),
+        _ => Err(EvalError::execution("expected an instant vector")),
     }
-}
-
-fn eval_binary<'a>(
-    run: &'a Run<'a>,
-    id: NodeId,
-    operation: &'a Operation,
-    grid: Grid,
-) -> Result<Vector<'a>, EvalError> {
-    let (left, right) = run.tree().sides(id);
-    if run.tree().is_vector(left) {
-        let vector = eval_vector(run, left, grid)?;
-        return eval_on(run, operation, vector, right, grid);
-    }
-    let scalar = eval_scalar(run, left, grid)?;
-    let vector = eval_vector(run, right, grid)?;
-    operate_with_scalar(&run.context, operation, vector, scalar, true)
 }
 
 /// Evaluates the right operand, and operates on `left`, a vector, and it.
 fn eval_on<'a>(
     run: &'a Run<'a>,
-    operation: &'a Operation,
-    mut left: Vector<'a>,
+    (operator, operation): (Operator, &'a Operation),
+    left: Vector<'a>,
     right: NodeId,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
     let context = &run.context;
-    if !run.tree().is_vector(right) {
-        let scalar = eval_scalar(run, right, grid)?;
-        return operate_with_scalar(context, operation, left, scalar, false);
+    match operator {
+        Operator::CellByCell { .. } => {
+            operate_with_scalar(context, operation, left, eval_scalar(run, right, grid)?, false)
+        }
+        Operator::Restrict => restrict(context, operation, (left, eval_vector(run, right, grid)?), grid),
+        Operator::Unite | Operator::Union => unite(context, operation, (left, eval_vector(run, right, grid)?), grid),
+        Operator::Join => join(context, operation, (left, eval_vector(run, right, grid)?), grid),
+        Operator::Pair | Operator::Sets => {
+            // Read before the right side is evaluated: what is wrong with it comes first.
+            let left = left.keep(context)?;
+            let both = (left, eval_vector(run, right, grid)?.keep(context)?);
+            if matches!(operator, Operator::Sets) {
+                return sets(context, operation, both, grid);
+            }
+            pair(context, operation, both, grid)
+        }
+        _ => Err(EvalError::execution("expected an operator on vectors")),
     }
-    if !context.options.optimise {
-        left = Vector::Kept(left.keep(context)?);
-    }
-    let right = eval_vector(run, right, grid)?;
-    operate_vectors(context, operation, (left, right), grid)
 }
 
 /// Evaluates a node of type range vector.

@@ -1,19 +1,15 @@
 //! Describes a plan for people: what is evaluated, how, and what it took.
 
-use super::constants::folds;
 use super::shown::{Plan, PlanNode, SELECTOR, sum};
 use super::text::{aggregation, operator, shortened_bare, window};
 use super::tree::{Kind, NodeId, Tree};
 use super::{Facts, Planned};
 use crate::error::EvalError;
-use crate::eval::binary::Operation;
-use crate::eval::functions::{Compute, ScalarCompute, VectorCompute, compute};
 use crate::eval::meter::Meter;
 use crate::eval::selector::Selector;
 use crate::options::{Cancel, QueryOptions};
 use crate::storage::{SelectHints, Storage};
 use mytsdb_model::TimeRange;
-use mytsdb_promql_syntax::{AggregateOp, Function, ValueType};
 use std::collections::HashMap;
 
 /// Builds nodes in the order of their numbers.
@@ -21,7 +17,6 @@ struct Builder<'d> {
     tree: &'d Tree,
     /// By node; none if the query did not run.
     meters: &'d [Meter],
-    options: &'d QueryOptions,
     next: usize,
     /// All nodes are shown; else only the outermost one.
     whole: bool,
@@ -30,9 +25,9 @@ struct Builder<'d> {
 }
 
 /// The plan for people, with what its meters have counted.
-pub(crate) fn plan_of(planned: &Planned, meters: &[Meter], options: &QueryOptions) -> Plan {
+pub(crate) fn plan_of(planned: &Planned, meters: &[Meter]) -> Plan {
     let (tree, whole) = (&planned.tree, planned.whole);
-    let mut builder = Builder { tree, meters, options, next: 1, whole, ids: HashMap::new() };
+    let mut builder = Builder { tree, meters, next: 1, whole, ids: HashMap::new() };
     Plan { rewrites: planned.rewrites.clone(), root: builder.node(planned.root, true), took: None }
 }
 
@@ -123,62 +118,15 @@ impl Builder<'_> {
             out.push("taken from there".into());
             return out;
         }
-        let how = match &node.kind {
-            Kind::Aggregate(op, _) => self.aggregate_strategy(id, *op),
-            Kind::Binary(operation) => self.binary_strategy(id, operation),
-            Kind::Call(function) => call_strategy(*function, node.inputs.len()),
-            Kind::Sign { .. } => "cell by cell while rows are read",
-            Kind::Select(selection) => selector_strategy(&selection.selector, "latest sample of each step"),
-            Kind::Range(selection, _) => selector_strategy(&selection.selector, "windows over each series"),
-            Kind::Subquery(_) => "windows over rows of inner steps",
-            Kind::Number { .. } | Kind::Text(_) => "",
+        let how = match self.tree.selection(id).map(|selection| &selection.selector) {
+            Some(selector) if selector.timestamp_ms.is_some() => "at one time, repeated for all steps",
+            Some(selector) if selector.any_order => "series in any order",
+            _ => node.operator.words(),
         };
         out.extend((!how.is_empty()).then(|| how.to_owned()));
         out.extend((!self.whole).then(|| "not planned and not shown in full, there are too many nodes".to_owned()));
-        out.extend((root && !self.is_eager(id)).then(|| "rows made for the result".to_owned()));
+        out.extend((root && !node.operator.is_eager()).then(|| "rows made for the result".to_owned()));
         out
-    }
-
-    fn aggregate_strategy(&self, id: NodeId, op: AggregateOp) -> &'static str {
-        let constant = self.tree.param(id).is_some_and(|param| matches!(self.tree[param].kind, Kind::Number { .. }));
-        match op {
-            AggregateOp::Topk | AggregateOp::Bottomk if constant && self.options.optimise => {
-                "best of each step kept while rows pass"
-            }
-            AggregateOp::Quantile => "rows kept, then ranked",
-            AggregateOp::CountValues => "streamed count of each value",
-            op if folds(op) => "streamed fold into groups",
-            _ => "rows kept, then chosen",
-        }
-    }
-
-    fn binary_strategy(&self, id: NodeId, operation: &Operation) -> &'static str {
-        let (left, right) = self.tree.sides(id);
-        match (self.tree[left].value, self.tree[right].value) {
-            (ValueType::Scalar, ValueType::Scalar) => "number by number",
-            (ValueType::Vector, ValueType::Vector) if operation.op.is_set() => "both sides kept, compared by labels",
-            (ValueType::Vector, ValueType::Vector) => "both sides kept, paired by labels",
-            _ => "cell by cell while rows are read",
-        }
-    }
-
-    /// Whether the result is complete when the evaluation of the node returns.
-    fn is_eager(&self, id: NodeId) -> bool {
-        let node = &self.tree[id];
-        match &node.kind {
-            Kind::Aggregate(..) => true,
-            Kind::Binary(_) => node.inputs.iter().all(|side| self.tree.is_vector(*side)),
-            Kind::Call(function) => is_eager_call(*function, node.inputs.len()),
-            _ => node.value == ValueType::Scalar,
-        }
-    }
-}
-
-fn selector_strategy(selector: &Selector, how: &'static str) -> &'static str {
-    match (selector.timestamp_ms.is_some(), selector.any_order) {
-        (true, _) => "at one time, repeated for all steps",
-        (_, true) => "series in any order",
-        _ => how,
     }
 }
 
@@ -192,49 +140,5 @@ fn operator_of(kind: &Kind) -> String {
         Kind::Select(_) | Kind::Range(..) => SELECTOR.into(),
         Kind::Number { .. } => "number".into(),
         Kind::Text(_) => "text".into(),
-    }
-}
-
-fn call_strategy(function: Function, args: usize) -> &'static str {
-    match compute(function) {
-        Compute::Scalar(ScalarCompute::Only) | Compute::Vector(VectorCompute::Absent { .. }) => "series by series",
-        Compute::Scalar(ScalarCompute::Query(_) | ScalarCompute::StepTime | ScalarCompute::Pair(_))
-        | Compute::Vector(VectorCompute::Number) => "number by number",
-        Compute::Vector(VectorCompute::Date(_)) if args == 0 => "number by number",
-        Compute::Vector(
-            VectorCompute::Date(_)
-            | VectorCompute::Elementwise(_)
-            | VectorCompute::Figure(_)
-            | VectorCompute::Bounded(_)
-            | VectorCompute::SampleTime(_),
-        ) => "cell by cell while rows are read",
-        Compute::Vector(VectorCompute::Window(_)) => "window kernel, streamed",
-        Compute::Vector(VectorCompute::Info | VectorCompute::Sort { .. } | VectorCompute::SortByLabel { .. }) => {
-            "rows kept"
-        }
-        Compute::Vector(VectorCompute::Histograms(_)) => "rows kept, then grouped by histogram",
-        Compute::Vector(VectorCompute::Labels(_)) => "labels at once, rows streamed",
-    }
-}
-
-/// Whether the rows of a call are complete when its evaluation returns.
-fn is_eager_call(function: Function, args: usize) -> bool {
-    match compute(function) {
-        Compute::Scalar(_) => true,
-        Compute::Vector(how) => match how {
-            VectorCompute::Number
-            | VectorCompute::Absent { .. }
-            | VectorCompute::Info
-            | VectorCompute::Sort { .. }
-            | VectorCompute::SortByLabel { .. }
-            | VectorCompute::Histograms(_) => true,
-            VectorCompute::Date(_) => args == 0,
-            VectorCompute::Elementwise(_)
-            | VectorCompute::Figure(_)
-            | VectorCompute::Window(_)
-            | VectorCompute::Bounded(_)
-            | VectorCompute::SampleTime(_)
-            | VectorCompute::Labels(_) => false,
-        },
     }
 }

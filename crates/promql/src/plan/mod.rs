@@ -3,9 +3,11 @@
 //! Passes, in order, each with a switch in [`Optimisations`](crate::Optimisations): [`constants`] and idioms become
 //! simpler nodes, [`push`] hands matchers across binary operators, [`invariant`] finds what is the same at every step,
 //! [`shared`] finds subtrees that occur more than once, [`order`] finds selectors whose order does not matter. The
-//! first three change the tree, the others set properties of nodes. None changes an answer.
+//! first three change the tree, the others set properties of nodes. None changes an answer. Then [`choose`] gives each
+//! node its operator.
 
 mod build;
+mod choose;
 mod constants;
 mod explain;
 mod invariant;
@@ -20,6 +22,7 @@ mod traits;
 mod tree;
 
 pub(crate) use build::TIME_MS_MAX;
+pub(crate) use choose::{Operator, is_link};
 pub(crate) use explain::{estimated, plan_of};
 pub(crate) use shared::{Share, positions};
 pub(crate) use shift::shift;
@@ -121,6 +124,7 @@ pub(crate) fn plan(
     if options.optimise && whole {
         mark(&mut tree, root, options, facts);
     }
+    choose::choose(&mut tree, options.kernels());
     Ok(Planned { tree, root, facts, whole, rewrites })
 }
 

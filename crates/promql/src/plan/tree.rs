@@ -3,6 +3,7 @@
 //! Invariant N: a node's inputs have smaller numbers than the node. Build makes them so, and passes only put a node in
 //! the place of one that stands above it. So properties that follow from those of the inputs take one pass over the list.
 
+use super::choose::Operator;
 use super::shared::Share;
 use crate::eval::binary::Operation;
 use crate::eval::groups::GroupBy;
@@ -39,6 +40,8 @@ pub(crate) struct Node {
     pub once: bool,
     /// The result is kept for other nodes like it.
     pub share: Option<Share>,
+    /// What computes it.
+    pub operator: Operator,
 }
 
 /// What a node computes.
@@ -95,7 +98,17 @@ impl Tree {
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         debug_assert!(inputs.iter().all(|input| *input < id), "invariant N");
         let traits = Traits::default();
-        self.nodes.push(Node { kind, inputs, value, pos, outer, traits, once: false, share: None });
+        self.nodes.push(Node {
+            kind,
+            inputs,
+            value,
+            pos,
+            outer,
+            traits,
+            once: false,
+            share: None,
+            operator: Operator::Literal,
+        });
         id
     }
 

@@ -1,6 +1,7 @@
 //! Operators, and what they make of two floats.
 
 use mytsdb_promql_syntax::{BinaryOp, PosRange, VectorMatching};
+use std::sync::LazyLock;
 
 /// An operator, and where it stands in a query.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +13,15 @@ pub(crate) struct Operation {
     pub matching: Option<VectorMatching>,
     /// From the left operand to the right one.
     pub pos: PosRange,
+}
+
+/// Matching without a word about it.
+static PLAIN_MATCHING: LazyLock<VectorMatching> = LazyLock::new(VectorMatching::default);
+
+impl Operation {
+    pub fn matching(&self) -> &VectorMatching {
+        self.matching.as_ref().unwrap_or(&PLAIN_MATCHING)
+    }
 }
 
 /// Arithmetic and comparisons of two floats; a comparison gives 1 or 0.
@@ -31,7 +41,7 @@ pub(crate) fn arithmetic(op: BinaryOp, a: f64, b: f64) -> f64 {
 
 /// Go's `math.Pow`, which agrees with IEEE's.
 #[inline]
-pub(super) fn power(a: f64, b: f64) -> f64 {
+pub(crate) fn power(a: f64, b: f64) -> f64 {
     a.powf(b)
 }
 

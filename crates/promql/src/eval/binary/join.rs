@@ -2,27 +2,28 @@
 
 use super::arithmetic::Operation;
 use super::columns::{self, Operand};
-use super::matching::{drops_name, drops_name_late, eval_kept, result_labels};
 use super::operate::{operate, set_outcome};
+use super::result_labels::{drops_name, drops_name_late, result_labels};
 use super::signatures::signature_key;
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, Row};
 use crate::eval::context::{Context, Hold, Scratch};
 use crate::eval::grid::Grid;
 use crate::eval::groups::{Keyed, all_unique};
+use crate::eval::reference::pair::pair;
 use crate::eval::rows::{Rows, Vector};
 use crate::eval::workers::list_in_parts;
 use mytsdb_model::Labels;
 use mytsdb_promql_syntax::{BinaryOp, Cardinality, VectorMatching};
 
 /// Operates on two vectors, `lhs` and `rhs`, without stand-ins for missing series.
-pub(super) fn join<'a>(
+pub(crate) fn join<'a>(
     context: &'a Context<'a>,
     binary: &'a Operation,
-    matching: &'a VectorMatching,
     (lhs, rhs): (Vector<'a>, Vector<'a>),
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
+    let matching = binary.matching();
     let many_is_right = matching.cardinality == Cardinality::OneToMany;
     let (many, one) = if many_is_right { (rhs, lhs) } else { (lhs, rhs) };
     let one = one.keep(context)?;
@@ -32,7 +33,7 @@ pub(super) fn join<'a>(
         // histograms is shown.
         let many = many.keep(context)?;
         let both = if many_is_right { (one, many) } else { (many, one) };
-        return eval_kept(context, binary, matching, both, grid);
+        return pair(context, binary, both, grid);
     };
     let (many, pairs) = keep_few(context, many, pairs)?;
     let mut name_bytes = 0;

@@ -1,67 +1,35 @@
 //! Binary operators: between scalars, between a vector and a scalar, between two vectors.
 
-mod arithmetic;
+pub(crate) mod arithmetic;
 mod columns;
-mod fill;
 mod join;
-mod matching;
-mod operate;
+pub(crate) mod operate;
 mod restrict;
-mod set;
-mod signatures;
+pub(crate) mod result_labels;
+pub(crate) mod signatures;
 
 pub(crate) use arithmetic::{Operation, arithmetic, changes_quantity};
-pub(crate) use restrict::Union;
+pub(crate) use join::join;
+pub(crate) use restrict::{Union, restrict, unite};
 pub(super) use signatures::shown;
 
-use arithmetic::compare;
 use columns::Operand;
-use matching::eval_kept;
 use operate::{operate, set_outcome};
-use signatures::PLAIN_MATCHING;
 
-use super::cells::{Cell, Cells, EMPTY, FLOAT, HISTOGRAM};
+use super::cells::{Cell, EMPTY, FLOAT, HISTOGRAM};
 use super::context::Context;
-use super::grid::Grid;
 use super::mapped::map_rows;
+use super::reference::cells::floats_with_scalar;
 use super::remarks;
 use super::rows::Vector;
 use super::scalar::Scalar;
 use crate::error::EvalError;
+use crate::options::Kernels;
 use mytsdb_promql_syntax::BinaryOp;
 
 /// Operates on two scalars.
 pub(crate) fn operate_scalars(op: BinaryOp, lhs: &Scalar, rhs: &Scalar, count: usize) -> Scalar {
     lhs.zip(rhs, count, |a, b| arithmetic(op, a, b))
-}
-
-/// Operates on two vectors.
-pub(crate) fn operate_vectors<'a>(
-    context: &'a Context<'a>,
-    binary: &'a Operation,
-    (lhs, rhs): (Vector<'a>, Vector<'a>),
-    grid: Grid,
-) -> Result<Vector<'a>, EvalError> {
-    let matching = binary.matching.as_ref().unwrap_or(&PLAIN_MATCHING);
-    if !context.options.optimise {
-        let (lhs, rhs) = (lhs.keep(context)?, rhs.keep(context)?);
-        if binary.op.is_set() {
-            return set::operate(context, binary.op, (lhs, rhs), matching, grid.count).map(Vector::Kept);
-        }
-        return eval_kept(context, binary, matching, (lhs, rhs), grid);
-    }
-    match binary.op {
-        BinaryOp::And | BinaryOp::Unless => {
-            let rows = restrict::restrict(context, matching, (lhs, &rhs), binary.op == BinaryOp::And, grid)?;
-            rhs.give_back(context)?;
-            Ok(rows)
-        }
-        BinaryOp::Or => restrict::or(context, matching, (lhs, rhs), grid),
-        _ if matching.fill_left.is_some() || matching.fill_right.is_some() => {
-            eval_kept(context, binary, matching, (lhs.keep(context)?, rhs.keep(context)?), grid)
-        }
-        _ => join::join(context, binary, matching, (lhs, rhs), grid),
-    }
 }
 
 /// Operates on each cell of a vector and a scalar; `swapped` if the scalar stands on the left.
@@ -75,7 +43,7 @@ pub(crate) fn operate_with_scalar<'a>(
     let (op, return_bool) = (binary.op, binary.return_bool);
     let drops_name = return_bool || changes_quantity(op);
     let pos = binary.pos;
-    let optimise = context.options.optimise;
+    let optimise = context.kernels == Kernels::Columnar;
     if swapped && matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
         return refuse_trims(context, binary, &vector);
     }
@@ -122,19 +90,4 @@ fn refuse_trims<'a>(
         }
     }
     Ok(Vector::none())
-}
-
-fn floats_with_scalar(cells: &mut Cells, op: BinaryOp, return_bool: bool, scalar: &Scalar, swapped: bool) {
-    for i in 0..cells.len() {
-        let (value, number) = (cells.values[i], scalar.at(i));
-        let (a, b) = if swapped { (number, value) } else { (value, number) };
-        if op.is_comparison() && !return_bool {
-            if !compare(op, a, b) {
-                cells.kinds[i] = EMPTY;
-            }
-        } else {
-            cells.values[i] = arithmetic(op, a, b);
-        }
-    }
-    debug_assert!(cells.kinds.iter().all(|&k| k == EMPTY || k == FLOAT));
 }

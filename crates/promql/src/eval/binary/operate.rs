@@ -10,7 +10,7 @@ use mytsdb_promql_syntax::PosRange;
 use std::sync::Arc;
 
 /// What an operator makes of two samples.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// A result.
     Value(Cell),
     /// Whether a comparison holds.
@@ -31,7 +31,7 @@ fn histogram(mut histogram: FloatHistogram) -> Outcome {
     Outcome::Value(Cell::Histogram(Arc::new(histogram)))
 }
 
-pub(super) fn operate(op: BinaryOp, lhs: &Cell, rhs: &Cell, notes: &mut Annotations, pos: PosRange) -> Outcome {
+pub(crate) fn operate(op: BinaryOp, lhs: &Cell, rhs: &Cell, notes: &mut Annotations, pos: PosRange) -> Outcome {
     match (lhs, rhs, op) {
         (Cell::Float(a), Cell::Float(b), _) if op.is_comparison() => Outcome::Compared(compare(op, *a, *b)),
         (Cell::Float(a), Cell::Float(b), _) if !matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper) => {
@@ -89,7 +89,7 @@ pub(super) fn operate(op: BinaryOp, lhs: &Cell, rhs: &Cell, notes: &mut Annotati
 }
 
 /// Stores what an operator made of the cells; a filtering comparison keeps `kept`.
-pub(super) fn set_outcome(cells: &mut Cells, i: usize, outcome: Outcome, op: BinaryOp, return_bool: bool, kept: Cell) {
+pub(crate) fn set_outcome(cells: &mut Cells, i: usize, outcome: Outcome, op: BinaryOp, return_bool: bool, kept: Cell) {
     match outcome {
         Outcome::Value(cell) => cells.set_cell(i, cell),
         Outcome::Compared(holds) if return_bool => {

@@ -1,7 +1,7 @@
 //! `and`, `unless` and `or`: one side is folded into steps at which there is anything, which choose cells of the other.
 
 use super::arithmetic::Operation;
-use super::signatures::{PLAIN_MATCHING, signature_key};
+use super::signatures::signature_key;
 use crate::error::EvalError;
 use crate::eval::cells::{Cells, EMPTY, Row};
 use crate::eval::context::{Context, Hold, Scratch};
@@ -11,17 +11,29 @@ use crate::eval::label_key::LabelKey;
 use crate::eval::rows::{Rows, Vector, merge_equal};
 use crate::eval::workers::list_in_parts;
 use mytsdb_model::Labels;
-use mytsdb_promql_syntax::VectorMatching;
+use mytsdb_promql_syntax::{BinaryOp, VectorMatching};
+
+/// `a and b`: the cells of `a` at whose steps a matching row of `b` is present; `a unless b`: the others.
+pub(crate) fn restrict<'a>(
+    context: &'a Context<'a>,
+    binary: &'a Operation,
+    (a, b): (Vector<'a>, Vector<'a>),
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
+    let rows = chosen(context, binary.matching(), (a, &b), binary.op == BinaryOp::And, grid)?;
+    b.give_back(context)?;
+    Ok(rows)
+}
 
 /// `a or b`: all of `a`, and the cells of `b` at whose steps no matching row of `a` is present.
-pub(super) fn or<'a>(
+pub(crate) fn unite<'a>(
     context: &'a Context<'a>,
-    matching: &'a VectorMatching,
+    binary: &'a Operation,
     (a, b): (Vector<'a>, Vector<'a>),
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
     let a = Vector::Kept(a.keep(context)?);
-    let mut rest = restrict(context, matching, (b, &a), false, grid)?.keep(context)?;
+    let mut rest = chosen(context, binary.matching(), (b, &a), false, grid)?.keep(context)?;
     let Vector::Kept(mut rows) = a else { return Ok(Vector::none()) };
     rows.append(&mut rest);
     if all_unique(context, rows.iter().map(|row| &row.labels))? {
@@ -31,7 +43,7 @@ pub(super) fn or<'a>(
 }
 
 /// Keeps the cells of `chosen` at whose steps a matching row of `by` is present, or is not if none is `wanted`.
-pub(super) fn restrict<'a>(
+fn chosen<'a>(
     context: &'a Context<'a>,
     matching: &'a VectorMatching,
     (chosen, by): (Vector<'a>, &Vector<'a>),
@@ -138,10 +150,9 @@ pub(crate) struct Union<'a> {
 impl<'a> Union<'a> {
     /// Nothing yet; `binary` tells what matches.
     pub fn new(context: &'a Context<'a>, binary: &'a Operation, grid: Grid) -> Self {
-        let matching = binary.matching.as_ref().unwrap_or(&PLAIN_MATCHING);
         Self {
             context,
-            key: signature_key(matching, false),
+            key: signature_key(binary.matching(), false),
             steps: grid.count,
             rows: Vec::new(),
             groups: Numbers::default(),

@@ -8,24 +8,20 @@ use crate::names::is_schema;
 use mytsdb_model::Labels;
 use mytsdb_promql_syntax::{VectorMatching, label_name, quote};
 use std::collections::HashMap;
-use std::sync::LazyLock;
-
-/// Matching without a word about it.
-pub(super) static PLAIN_MATCHING: LazyLock<VectorMatching> = LazyLock::new(VectorMatching::default);
 
 /// The labels that have to be equal for two series to match.
-pub(super) fn signature_labels(labels: &Labels, matching: &VectorMatching) -> Labels {
+pub(crate) fn signature_labels(labels: &Labels, matching: &VectorMatching) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
     if matching.on { labels.filter(listed) } else { labels.filter(|name| !is_schema(name) && !listed(name)) }
 }
 
 /// The key that has to be equal for two series to match.
-pub(super) fn signature_key(matching: &VectorMatching, nameless: bool) -> LabelKey<'_> {
+pub(crate) fn signature_key(matching: &VectorMatching, nameless: bool) -> LabelKey<'_> {
     if matching.on { LabelKey::only(&matching.labels, nameless) } else { LabelKey::without(&matching.labels) }
 }
 
 /// Numbers for signatures.
-pub(super) struct Signatures<'m> {
+pub(crate) struct Signatures<'m> {
     matching: &'m VectorMatching,
     known: HashMap<Labels, usize>,
 }

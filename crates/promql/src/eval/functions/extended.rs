@@ -26,7 +26,7 @@ fn fraction(times: &[i64], i: usize, at: i64) -> f64 {
 }
 
 /// `rate`, `increase` or `delta` over an extended window.
-pub(super) fn difference(
+pub(crate) fn difference(
     window: &Window<'_>,
     smoothed: bool,
     (counter, rate): (bool, bool),
@@ -251,7 +251,7 @@ fn histogram_difference(
 }
 
 /// The window narrowed to what `changes` and `resets` look at: the last sample at or before the start, and the rest.
-pub(super) fn anchored<'w>(window: &Window<'w>) -> Option<Window<'w>> {
+pub(crate) fn anchored<'w>(window: &Window<'w>) -> Option<Window<'w>> {
     let (times, histogram_times) = (window.times(), window.histogram_times());
     let latest = times.last().max(histogram_times.last())?;
     if *latest <= window.start_ms {

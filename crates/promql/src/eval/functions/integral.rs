@@ -4,7 +4,7 @@ use crate::eval::kahan::Kahan;
 
 /// Which value a function is taken to have between two samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Strategy {
+pub(crate) enum Strategy {
     /// That of the earlier one.
     Left,
     /// That of the later one.
@@ -30,7 +30,7 @@ impl Strategy {
 }
 
 /// The integral over time, in seconds, from the first sample to the last. A NaN counts as 0.
-pub(super) fn integral(times: &[i64], values: &[f64], strategy: Strategy) -> f64 {
+pub(crate) fn integral(times: &[i64], values: &[f64], strategy: Strategy) -> f64 {
     let known = |value: f64| if value.is_nan() { 0.0 } else { value };
     let mut sum = Kahan::default();
     for (time, value) in times.windows(2).zip(values.windows(2)) {

@@ -7,12 +7,13 @@ pub(crate) mod extended;
 mod histogram;
 pub(crate) mod histogram_quantile;
 pub(crate) mod info;
-mod integral;
+pub(crate) mod integral;
+pub(crate) mod kernel;
 pub(crate) mod label;
 mod math;
 pub(crate) mod over_time;
 pub(crate) mod range;
-mod rate;
+pub(crate) mod rate;
 mod sliding;
 pub(crate) mod sort;
 
@@ -25,17 +26,17 @@ use super::grid::Bounds;
 use super::grid::Grid;
 use super::mapped::map_rows;
 use super::rows::Vector;
+use super::sample_field::SampleField;
 use super::scalar::Scalar;
-use super::selector::SampleField;
 use crate::error::EvalError;
+use kernel::Kernel;
 use math::go_min;
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::Labels;
 use mytsdb_promql_syntax::Function as F;
-use range::Kernel;
 
 /// How the value of a call is found.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Compute {
     /// It is a scalar.
     Scalar(ScalarCompute),
@@ -44,7 +45,7 @@ pub(crate) enum Compute {
 }
 
 /// How a scalar is found.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum ScalarCompute {
     /// From the bounds of the query.
     Query(fn(Bounds) -> f64),
@@ -57,12 +58,14 @@ pub(crate) enum ScalarCompute {
 }
 
 /// How an instant vector is found.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum VectorCompute {
     /// Each float by itself.
     Elementwise(fn(f64) -> f64),
-    /// Each float by itself, or the time of the step.
+    /// Each float by itself, as a time.
     Date(fn(f64) -> f64),
+    /// The time of each step.
+    StepDate(fn(f64) -> f64),
     /// Each native histogram by itself.
     Figure(fn(&FloatHistogram) -> f64),
     /// A scalar as a series.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// The floats of the window, with a remark if there are histograms beside them.
 #[inline]
-pub(super) fn only_floats<'w>(window: &Window<'w>, remarks: &mut Remarks<'_>) -> Option<&'w [f64]> {
+pub(crate) fn only_floats<'w>(window: &Window<'w>, remarks: &mut Remarks<'_>) -> Option<&'w [f64]> {
     let values = window.values();
     if values.is_empty() {
         return None;
@@ -22,7 +22,7 @@ pub(super) fn only_floats<'w>(window: &Window<'w>, remarks: &mut Remarks<'_>) ->
 
 /// The largest (or smallest) value and its index; NaN only if there is nothing else.
 #[inline]
-pub(super) fn extreme(values: &[f64], replaces: impl Fn(f64, f64) -> bool) -> (usize, f64) {
+pub(crate) fn extreme(values: &[f64], replaces: impl Fn(f64, f64) -> bool) -> (usize, f64) {
     let (mut at, mut best) = (0, values[0]);
     for (i, &value) in values.iter().enumerate() {
         if replaces(value, best) || best.is_nan() {
@@ -32,16 +32,16 @@ pub(super) fn extreme(values: &[f64], replaces: impl Fn(f64, f64) -> bool) -> (u
     (at, best)
 }
 
-pub(super) fn max(values: &[f64]) -> f64 {
+pub(crate) fn max(values: &[f64]) -> f64 {
     extreme(values, |value, best| value > best).1
 }
 
-pub(super) fn min(values: &[f64]) -> f64 {
+pub(crate) fn min(values: &[f64]) -> f64 {
     extreme(values, |value, best| value < best).1
 }
 
 #[inline]
-pub(super) fn sum(values: &[f64]) -> f64 {
+pub(crate) fn sum(values: &[f64]) -> f64 {
     let mut sum = Kahan::default();
     for &value in values {
         sum.add(value);
@@ -50,7 +50,7 @@ pub(super) fn sum(values: &[f64]) -> f64 {
 }
 
 #[inline]
-pub(super) fn mean(values: &[f64]) -> f64 {
+pub(crate) fn mean(values: &[f64]) -> f64 {
     let mut mean = Mean::default();
     for &value in values {
         mean.add(value);
@@ -59,7 +59,7 @@ pub(super) fn mean(values: &[f64]) -> f64 {
 }
 
 /// Variance by Welford's method, compensated.
-pub(super) fn variance(values: &[f64]) -> f64 {
+pub(crate) fn variance(values: &[f64]) -> f64 {
     let (mut count, mut mean, mut squares) = (0.0, Kahan::default(), Kahan::default());
     for &value in values {
         count += 1.0;
@@ -118,7 +118,7 @@ impl Rank {
 }
 
 /// Median of the distances to the median; NaN if there is any.
-pub(super) fn median_deviation(values: &[f64]) -> f64 {
+pub(crate) fn median_deviation(values: &[f64]) -> f64 {
     if values.iter().any(|value| value.is_nan()) {
         return f64::NAN;
     }
@@ -131,7 +131,7 @@ pub(super) fn median_deviation(values: &[f64]) -> f64 {
 }
 
 /// Slope per second and value at `intercept_ms` of the line of least squares.
-pub(super) fn regression(times: &[i64], values: &[f64], intercept_ms: i64) -> (f64, f64) {
+pub(crate) fn regression(times: &[i64], values: &[f64], intercept_ms: i64) -> (f64, f64) {
     let first = values[0];
     if values.iter().all(|&v| v == first) {
         return if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first) };
@@ -154,7 +154,7 @@ pub(super) fn regression(times: &[i64], values: &[f64], intercept_ms: i64) -> (f
 }
 
 /// Holt's double exponential smoothing.
-pub(super) fn double_exponential(values: &[f64], smoothing: f64, trend: f64) -> f64 {
+pub(crate) fn double_exponential(values: &[f64], smoothing: f64, trend: f64) -> f64 {
     let (mut before, mut current, mut slope) = (0.0, values[0], values[1] - values[0]);
     for (i, &value) in values.iter().enumerate().skip(1) {
         let scaled = smoothing * value;
@@ -169,13 +169,13 @@ pub(super) fn double_exponential(values: &[f64], smoothing: f64, trend: f64) -> 
 
 /// A sample of either kind, in the order of time.
 #[derive(Clone, Copy)]
-pub(super) enum Point<'w> {
+pub(crate) enum Point<'w> {
     Float(f64, usize),
     Histogram(&'w Arc<FloatHistogram>, usize),
 }
 
 /// Calls `visit` for the samples of both kinds in the order of time.
-pub(super) fn in_time_order<'w>(window: &Window<'w>, mut visit: impl FnMut(Point<'w>)) {
+pub(crate) fn in_time_order<'w>(window: &Window<'w>, mut visit: impl FnMut(Point<'w>)) {
     let (times, values) = (window.times(), window.values());
     let (histogram_times, histograms) = (window.histogram_times(), window.histograms());
     let (mut f, mut h) = (0, 0);
@@ -190,7 +190,7 @@ pub(super) fn in_time_order<'w>(window: &Window<'w>, mut visit: impl FnMut(Point
     }
 }
 
-pub(super) fn changes(window: &Window<'_>) -> f64 {
+pub(crate) fn changes(window: &Window<'_>) -> f64 {
     if window.histograms.is_empty() {
         let changed = |w: &&[f64]| w[0] != w[1] && !(w[0].is_nan() && w[1].is_nan());
         return window.values().windows(2).filter(changed).count() as f64;
@@ -209,7 +209,7 @@ pub(super) fn changes(window: &Window<'_>) -> f64 {
     f64::from(count)
 }
 
-pub(super) fn resets(window: &Window<'_>) -> f64 {
+pub(crate) fn resets(window: &Window<'_>) -> f64 {
     let starts = StartTimes::new(window.times(), window.start_times());
     let histogram_starts = StartTimes::new(window.histogram_times(), window.histogram_start_times());
     let (mut count, mut previous) = (0, None);
@@ -227,7 +227,7 @@ pub(super) fn resets(window: &Window<'_>) -> f64 {
 }
 
 /// The first (or last) sample of either kind, with its time.
-pub(super) fn edge(window: &Window<'_>, last: bool) -> Option<(i64, Cell)> {
+pub(crate) fn edge(window: &Window<'_>, last: bool) -> Option<(i64, Cell)> {
     let (times, histogram_times) = (window.times(), window.histogram_times());
     let (f, h) = if last {
         (times.len().checked_sub(1), histogram_times.len().checked_sub(1))
@@ -243,7 +243,7 @@ pub(super) fn edge(window: &Window<'_>, last: bool) -> Option<(i64, Cell)> {
 }
 
 /// `sum_over_time` or `avg_over_time` of histograms.
-pub(super) fn fold_histograms(
+pub(crate) fn fold_histograms(
     points: &[Arc<FloatHistogram>],
     average: bool,
     remarks: &mut Remarks<'_>,

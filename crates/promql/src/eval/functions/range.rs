@@ -1,58 +1,27 @@
 //! Functions of range vectors: rows whose cells are computed window by window.
 
 use super::columns::{self, SumBuffers};
-use super::integral::{Strategy, integral};
-use super::over_time::{
-    changes, double_exponential, edge, extreme, fold_histograms, max, mean, median_deviation, min, only_floats,
-    quantile, regression, resets, sum, variance,
-};
-use super::{extended, rate, sliding};
+use super::integral::Strategy;
+use super::kernel::Kernel;
+use super::sliding;
 use crate::error::EvalError;
 use crate::eval::buffers::KernelBuffers;
-use crate::eval::cells::{Cell, Cells, EMPTY};
+use crate::eval::cells::{Cells, EMPTY};
 use crate::eval::context::{Context, Scratch};
 use crate::eval::mapped::settle_names;
 use crate::eval::range_vector::RangeVector;
+use crate::eval::reference::windows::ByWindow;
 use crate::eval::remarks;
 use crate::eval::rows::{Rows, Vector};
 use crate::eval::scalar::Scalar;
 use crate::eval::window::{Extension, Remarks};
 use crate::eval::window_table::{TABLE_SAMPLES_MAX, WindowTables, Windows};
 use crate::names::is_counter_name;
+use crate::options::Kernels;
 use crate::storage::SeriesSet;
 use mytsdb_columns::Columns;
 use mytsdb_model::Labels;
 use mytsdb_promql_syntax::{Function, LabelUse, PosRange};
-use std::sync::Arc;
-
-/// Which kernel runs over the windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kernel {
-    Avg,
-    Changes,
-    Count,
-    Deriv,
-    DoubleExponential,
-    First,
-    Increase { counter: bool, rate: bool },
-    Instantaneous { rate: bool },
-    Integral,
-    Last,
-    Mad,
-    Max,
-    Min,
-    PredictLinear,
-    Present,
-    Quantile,
-    Resets,
-    Stddev,
-    Stdvar,
-    Sum,
-    TimeOfFirst,
-    TimeOfLast,
-    TimeOfMax,
-    TimeOfMin,
-}
 
 /// A function of windows.
 #[derive(Clone, Copy)]
@@ -92,7 +61,7 @@ pub(crate) fn each_window<'a>(
     let one_name = vector.samples.same_schema() && !vector.samples.nameless() && vector.samples.len() > 0;
     let metric = one_name.then(|| vector.samples.labels(0).metric_name().to_owned());
     let doubts_counters = row.wants_counter && !metric.as_deref().is_some_and(is_counter_name);
-    let optimise = context.options.optimise;
+    let optimise = context.kernels == Kernels::Columnar;
     let rows = RangeRows { vector, kernel, scalars, parameter, metric, doubts_counters, keeps_name, delayed, optimise };
     let rows = Vector::Lazy(Box::new(rows));
     if settled { Ok(rows) } else { settle_names(context, rows) }
@@ -195,7 +164,8 @@ impl Rows for RangeRows<'_> {
         let (pos, told_by) = (self.vector.pos, self.vector.told_by);
         let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos, told_by };
         if !self.compute_column(&mut columns, &mut scratch.tables, &mut scratch.buffers, out) {
-            self.compute(&columns, out, &mut remarks);
+            let by_window = ByWindow { vector: &self.vector, kernel: self.kernel, scalars: &self.scalars };
+            by_window.compute(&columns, out, &mut remarks);
         }
         if self.doubts_counters {
             note_doubtful_counter(&mut remarks, out);
@@ -219,12 +189,6 @@ fn note_doubtful_counter(remarks: &mut Remarks<'_>, out: &Cells) {
 }
 
 impl RangeRows<'_> {
-    /// Number `which` of the scalar arguments at the step evaluated at `eval_ms`.
-    fn scalar(&self, which: usize, eval_ms: i64) -> f64 {
-        let grid = self.vector.grid;
-        self.scalars[which].at(((eval_ms - grid.start_ms) / grid.step_ms.max(1)) as usize)
-    }
-
     /// Remarks on quantiles that are none, at the steps that have a result.
     fn note_invalid_quantiles(&self, remarks: &mut Remarks<'_>, out: &Cells) {
         let mut last = None;
@@ -248,14 +212,6 @@ impl RangeRows<'_> {
                 remarks::unknown_strategy(remarks.annotations, strategy, pos, remarks.told_by);
             }
         }
-    }
-
-    fn varies(&self) -> bool {
-        self.scalars.iter().any(|s| matches!(s, Scalar::Steps(_)))
-    }
-
-    fn floats(&self, columns: &Columns, out: &mut Cells, remarks: &mut Remarks<'_>, f: impl Fn(&[f64]) -> f64) {
-        self.vector.run(columns, out, remarks, false, |w, r| only_floats(w, r).map(|values| Cell::Float(f(values))));
     }
 
     /// Whether there is a kernel over whole columns for this one.
@@ -379,103 +335,5 @@ impl RangeRows<'_> {
             columns.timestamps_ms.extend_from_slice(table.times());
         }
         done
-    }
-
-    fn compute(&self, columns: &Columns, out: &mut Cells, remarks: &mut Remarks<'_>) {
-        let v = &self.vector;
-        let extension = v.extension;
-        match self.kernel {
-            Kernel::Increase { counter, rate } if extension != Extension::None => {
-                let smoothed = extension == Extension::Smoothed;
-                v.run(columns, out, remarks, false, |w, r| {
-                    extended::difference(w, smoothed, (counter, rate), v.lookback_ms, r)
-                });
-            }
-            Kernel::Increase { counter, rate } => {
-                v.run(columns, out, remarks, false, |w, r| rate::extrapolated(w, counter, rate, r));
-            }
-            Kernel::Instantaneous { rate } => {
-                v.run(columns, out, remarks, false, |w, r| rate::instantaneous(w, rate, r));
-            }
-            Kernel::Avg | Kernel::Sum => {
-                let average = self.kernel == Kernel::Avg;
-                v.run(columns, out, remarks, false, |w, r| {
-                    if w.histograms.is_empty() {
-                        return Some(Cell::Float(if average { mean(w.values()) } else { sum(w.values()) }));
-                    }
-                    if w.mixed() {
-                        r.mixed_floats_histograms();
-                        return None;
-                    }
-                    fold_histograms(w.histograms(), average, r).map(|h| Cell::Histogram(Arc::new(h)))
-                });
-            }
-            Kernel::Count => v.run(columns, out, remarks, false, |w, _| {
-                Some(Cell::Float((w.floats.len() + w.histograms.len()) as f64))
-            }),
-            Kernel::Present => v.run(columns, out, remarks, false, |_, _| Some(Cell::Float(1.0))),
-            Kernel::Changes | Kernel::Resets => {
-                let count = if self.kernel == Kernel::Changes { changes } else { resets };
-                v.run(columns, out, remarks, false, |w, _| {
-                    if extension == Extension::None {
-                        Some(Cell::Float(count(w)))
-                    } else {
-                        extended::anchored(w).map(|w| Cell::Float(count(&w)))
-                    }
-                });
-            }
-            Kernel::First => v.run(columns, out, remarks, false, |w, _| edge(w, false).map(|e| e.1)),
-            Kernel::Last => v.run(columns, out, remarks, false, |w, _| edge(w, true).map(|e| e.1)),
-            Kernel::TimeOfFirst | Kernel::TimeOfLast => {
-                let last = self.kernel == Kernel::TimeOfLast;
-                v.run(columns, out, remarks, false, |w, _| edge(w, last).map(|e| Cell::Float(e.0 as f64 / 1000.0)));
-            }
-            Kernel::TimeOfMax | Kernel::TimeOfMin => {
-                let maximum = self.kernel == Kernel::TimeOfMax;
-                v.run(columns, out, remarks, false, |w, r| {
-                    let values = only_floats(w, r)?;
-                    // The last of equal extremes.
-                    let (at, _) = if maximum {
-                        extreme(values, |value, best| value >= best)
-                    } else {
-                        extreme(values, |value, best| value <= best)
-                    };
-                    Some(Cell::Float(w.times()[at] as f64 / 1000.0))
-                });
-            }
-            Kernel::Max => self.floats(columns, out, remarks, max),
-            Kernel::Min => self.floats(columns, out, remarks, min),
-            Kernel::Stdvar => self.floats(columns, out, remarks, variance),
-            Kernel::Stddev => self.floats(columns, out, remarks, |values| variance(values).sqrt()),
-            Kernel::Mad => self.floats(columns, out, remarks, median_deviation),
-            Kernel::Deriv => v.run(columns, out, remarks, false, |w, r| {
-                let values = only_floats(w, r).filter(|values| values.len() > 1)?;
-                let times = w.times();
-                Some(Cell::Float(regression(times, values, times[0]).0))
-            }),
-            Kernel::PredictLinear => v.run(columns, out, remarks, true, |w, r| {
-                let values = only_floats(w, r).filter(|values| values.len() > 1)?;
-                let (slope, intercept) = regression(w.times(), values, w.eval_ms);
-                Some(Cell::Float(slope * self.scalar(0, w.eval_ms) + intercept))
-            }),
-            Kernel::Quantile => {
-                let mut sorted = Vec::new();
-                v.run(columns, out, remarks, self.varies(), |w, r| {
-                    let values = only_floats(w, r)?;
-                    sorted.clear();
-                    sorted.extend_from_slice(values);
-                    Some(Cell::Float(quantile(self.scalar(0, w.eval_ms), &mut sorted)))
-                });
-            }
-            Kernel::Integral => v.run(columns, out, remarks, self.varies(), |w, r| {
-                let values = only_floats(w, r)?;
-                let strategy = if self.scalars.is_empty() { None } else { Strategy::new(self.scalar(0, w.eval_ms)) };
-                Some(Cell::Float(integral(w.times(), values, strategy.unwrap_or_default())))
-            }),
-            Kernel::DoubleExponential => v.run(columns, out, remarks, self.varies(), |w, r| {
-                let values = only_floats(w, r).filter(|values| values.len() > 1)?;
-                Some(Cell::Float(double_exponential(values, self.scalar(0, w.eval_ms), self.scalar(1, w.eval_ms))))
-            }),
-        }
     }
 }

@@ -6,10 +6,10 @@ use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use std::sync::Arc;
 
 /// A gap to the window's edge of more average intervals than this is not bridged.
-pub(super) const EXTRAPOLATION_THRESHOLD: f64 = 1.1;
+pub(crate) const EXTRAPOLATION_THRESHOLD: f64 = 1.1;
 
 /// What a start time says about the step from the sample before.
-pub(super) struct StartTimes<'w> {
+pub(crate) struct StartTimes<'w> {
     times: &'w [i64],
     starts: &'w [i64],
 }
@@ -53,7 +53,7 @@ impl<'w> StartTimes<'w> {
 
 /// The difference between the last and the first sample of the window, extrapolated to its edges.
 #[inline]
-pub(super) fn extrapolated(window: &Window<'_>, counter: bool, rate: bool, remarks: &mut Remarks<'_>) -> Option<Cell> {
+pub(crate) fn extrapolated(window: &Window<'_>, counter: bool, rate: bool, remarks: &mut Remarks<'_>) -> Option<Cell> {
     if window.mixed() {
         remarks.mixed_floats_histograms();
         return None;
@@ -102,7 +102,7 @@ fn floats(window: &Window<'_>, counter: bool, rate: bool, remarks: &mut Remarks<
 }
 
 /// What the factor of an extrapolation depends on.
-pub(super) struct Extrapolation {
+pub(crate) struct Extrapolation {
     pub first_ms: i64,
     pub last_ms: i64,
     pub samples: usize,
@@ -133,7 +133,7 @@ fn factor(window: &Window<'_>, times: &[i64], zero_point: Option<i64>, zero_shar
 
 /// By how much a difference grows when it is extrapolated to the edges of the window, per second for a rate.
 #[inline]
-pub(super) fn extrapolation_factor(e: &Extrapolation) -> f64 {
+pub(crate) fn extrapolation_factor(e: &Extrapolation) -> f64 {
     let between = (e.last_ms - e.first_ms) as f64 / 1000.0;
     let average = if e.samples > 1 { between / (e.samples - 1) as f64 } else { 0.0 };
     let threshold = average * EXTRAPOLATION_THRESHOLD;
@@ -185,7 +185,7 @@ fn histograms(window: &Window<'_>, counter: bool, rate: bool, remarks: &mut Rema
 }
 
 /// Whether `current` follows a reset after `previous`.
-pub(super) fn is_reset(points: &[Arc<FloatHistogram>], i: usize, starts: &StartTimes<'_>) -> bool {
+pub(crate) fn is_reset(points: &[Arc<FloatHistogram>], i: usize, starts: &StartTimes<'_>) -> bool {
     starts.reset(i) || points[i].detect_reset(&points[i - 1])
 }
 
@@ -270,7 +270,7 @@ fn histogram_difference(
 }
 
 /// The difference between the last two samples, whichever kind they are.
-pub(super) fn instantaneous(window: &Window<'_>, rate: bool, remarks: &mut Remarks<'_>) -> Option<Cell> {
+pub(crate) fn instantaneous(window: &Window<'_>, rate: bool, remarks: &mut Remarks<'_>) -> Option<Cell> {
     let (times, histogram_times) = (window.times(), window.histogram_times());
     let (floats, histograms) = (times.len(), histogram_times.len());
     if floats + histograms < 2 {

@@ -1,20 +1,23 @@
-//! `and`, `or` and `unless` as they are defined, over rows in memory; the plain version of [`super::restrict`].
+//! `and`, `or` and `unless` step by step, over rows in memory.
 
-use super::signatures::Signatures;
 use crate::error::EvalError;
+use crate::eval::binary::arithmetic::Operation;
+use crate::eval::binary::signatures::Signatures;
 use crate::eval::cells::{EMPTY, Row};
 use crate::eval::context::Context;
-use crate::eval::rows::merge_equal;
-use mytsdb_promql_syntax::{BinaryOp, VectorMatching};
+use crate::eval::grid::Grid;
+use crate::eval::rows::{Vector, merge_equal};
+use mytsdb_promql_syntax::BinaryOp;
 
-pub(super) fn operate(
-    context: &Context<'_>,
-    op: BinaryOp,
+/// Operates on two vectors in memory.
+pub(crate) fn sets<'a>(
+    context: &'a Context<'a>,
+    binary: &Operation,
     (mut lhs, mut rhs): (Vec<Row>, Vec<Row>),
-    matching: &VectorMatching,
-    count: usize,
-) -> Result<Vec<Row>, EvalError> {
-    let mut signatures = Signatures::new(matching);
+    grid: Grid,
+) -> Result<Vector<'a>, EvalError> {
+    let count = grid.count;
+    let mut signatures = Signatures::new(binary.matching());
     let left = signatures.of_all(context, &lhs)?;
     let right = signatures.of_all(context, &rhs)?;
     // Steps at which each signature is present on one side.
@@ -37,14 +40,14 @@ pub(super) fn operate(
         }
         rows.retain(|row| !row.cells.is_blank());
     };
-    match op {
+    match binary.op {
         BinaryOp::And => restrict(&mut lhs, &left, &presence(&rhs, &right), true),
         BinaryOp::Unless => restrict(&mut lhs, &left, &presence(&rhs, &right), false),
         _ => {
             restrict(&mut rhs, &right, &presence(&lhs, &left), false);
             lhs.append(&mut rhs);
-            return merge_equal(context, lhs);
+            return merge_equal(context, lhs).map(Vector::Kept);
         }
     }
-    Ok(lhs)
+    Ok(Vector::Kept(lhs))
 }

@@ -1,30 +1,30 @@
 //! Folds of rows into groups as they are defined: one accumulator per group, one cell after the other.
 
-use super::cells::{Cells, EMPTY, FLOAT, HISTOGRAM};
-use super::functions::over_time::HistogramSum;
-use super::kahan::{Kahan, Mean};
-use super::remarks;
 use crate::annotations::Annotations;
+use crate::eval::cells::{Cells, EMPTY, FLOAT, HISTOGRAM};
+use crate::eval::functions::over_time::HistogramSum;
+use crate::eval::kahan::{Kahan, Mean};
+use crate::eval::remarks;
 use mytsdb_promql_syntax::AggregateOp;
 use mytsdb_promql_syntax::PosRange;
 use std::sync::Arc;
 
 /// Rows folded into groups, step by step.
-pub(super) trait Folding {
+pub(crate) trait Folding {
     /// Folds a row into `group`.
     fn add(&mut self, group: usize, cells: &Cells, notes: &mut Notes<'_>);
     /// What became of `group`, which is done then.
     fn finish(&mut self, group: usize, notes: &mut Notes<'_>) -> Cells;
 }
 
-/// The plain version of [`super::folds::Folds`].
-pub(super) struct PlainFolds {
+/// The reference of [`Folds`](crate::eval::folds::Folds).
+pub(crate) struct ReferenceFolds {
     op: AggregateOp,
     steps: usize,
     groups: Vec<Option<Accumulator>>,
 }
 
-impl PlainFolds {
+impl ReferenceFolds {
     pub fn new(op: AggregateOp, group_count: usize, steps: usize) -> Self {
         let mut groups = Vec::new();
         groups.resize_with(group_count, || None);
@@ -32,7 +32,7 @@ impl PlainFolds {
     }
 }
 
-impl Folding for PlainFolds {
+impl Folding for ReferenceFolds {
     fn add(&mut self, group: usize, cells: &Cells, notes: &mut Notes<'_>) {
         self.groups[group].get_or_insert_with(|| Accumulator::new(self.op, self.steps)).add(cells, notes);
     }
@@ -54,7 +54,7 @@ enum Fold {
 
 /// Sums of histograms, made when the first one comes.
 #[derive(Default)]
-pub(super) struct HistogramFold {
+pub(crate) struct HistogramFold {
     sums: Vec<Option<HistogramSum>>,
     /// Steps whose histograms do not fit together, of which nothing more is said.
     incompatible: Vec<bool>,
@@ -64,8 +64,8 @@ pub(super) struct HistogramFold {
     hints: Vec<u8>,
 }
 
-pub(super) const SEEN_FLOAT: u8 = FLOAT;
-pub(super) const SEEN_HISTOGRAM: u8 = HISTOGRAM;
+pub(crate) const SEEN_FLOAT: u8 = FLOAT;
+pub(crate) const SEEN_HISTOGRAM: u8 = HISTOGRAM;
 
 struct Accumulator {
     /// Which kinds of samples each step has seen.
@@ -260,7 +260,7 @@ impl HistogramFold {
 }
 
 /// Where remarks of an aggregation go.
-pub(super) struct Notes<'n> {
+pub(crate) struct Notes<'n> {
     pub annotations: &'n mut Annotations,
     pub pos: PosRange,
     pub op: AggregateOp,

@@ -1,31 +1,29 @@
 //! Pairs the series of two vectors and operates on each pair, step by step.
 
-use super::arithmetic::{Operation, arithmetic, changes_quantity};
 use super::fill;
-use super::operate::{Outcome, operate, set_outcome};
-use super::signatures::{Signatures, shown, signature_labels};
 use crate::annotations::Annotations;
 use crate::error::EvalError;
+use crate::eval::binary::arithmetic::{Operation, arithmetic, changes_quantity};
+use crate::eval::binary::operate::{Outcome, operate, set_outcome};
+use crate::eval::binary::result_labels::{drops_name_late, result_labels};
+use crate::eval::binary::signatures::{Signatures, shown, signature_labels};
 use crate::eval::cells::{Cells, EMPTY, Row};
 use crate::eval::context::Context;
 use crate::eval::grid::Grid;
-use crate::eval::label_key::with_labels;
 use crate::eval::rows::{Vector, in_order_of, merge_equal};
-use crate::names::is_schema;
 use mytsdb_model::Labels;
 use mytsdb_promql_syntax::{Cardinality, VectorMatching};
 use std::collections::HashMap;
 
 /// Operates on two vectors in memory.
-pub(super) fn eval_kept<'a>(
+pub(crate) fn pair<'a>(
     context: &'a Context<'a>,
-    binary: &'a Operation,
-    matching: &VectorMatching,
+    binary: &Operation,
     (lhs, rhs): (Vec<Row>, Vec<Row>),
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
     let mut scratch = context.scratch();
-    let rows = pair(context, binary, matching, (&lhs, &rhs), grid.count, &mut scratch.annotations)?;
+    let rows = paired(context, binary, (&lhs, &rhs), grid.count, &mut scratch.annotations)?;
     context.give_back_rows(lhs)?;
     context.give_back_rows(rhs)?;
     Ok(Vector::Kept(rows))
@@ -38,14 +36,14 @@ struct MatchGroup {
     right: Vec<usize>,
 }
 
-fn pair(
+fn paired(
     context: &Context<'_>,
     binary: &Operation,
-    matching: &VectorMatching,
     (lhs, rhs): (&[Row], &[Row]),
     count: usize,
     notes: &mut Annotations,
 ) -> Result<Vec<Row>, EvalError> {
+    let matching = binary.matching();
     let mut signatures = Signatures::new(matching);
     let mut groups: Vec<MatchGroup> = Vec::with_capacity(lhs.len() + rhs.len());
     for (rows, is_left) in [(lhs, true), (rhs, false)] {
@@ -274,34 +272,4 @@ fn combine(
     let (many, one) = if matching.cardinality == Cardinality::OneToMany { (right, left) } else { (left, right) };
     let labels = result_labels(context, binary, matching, (&many.labels, false), &one.labels);
     (Row { labels, drop_name: drops_name_late(context, binary), cells }, matched)
-}
-
-/// Labels of a result; the "many" side may be nameless.
-pub(super) fn result_labels(
-    context: &Context<'_>,
-    binary: &Operation,
-    matching: &VectorMatching,
-    (many, nameless): (&Labels, bool),
-    one: &Labels,
-) -> Labels {
-    let listed = |name: &str| matching.labels.iter().any(|l| l == name);
-    let one_to_one = matching.cardinality == Cardinality::OneToOne;
-    let drops_name = nameless || drops_name(context, binary);
-    let keeps = |name: &str| (!drops_name || !is_schema(name)) && (!one_to_one || listed(name) == matching.on);
-    let mut included: Vec<(&str, &str)> =
-        matching.include.iter().map(|name| (name.as_str(), one.get(name).unwrap_or(""))).collect();
-    included.sort_unstable();
-    included.dedup();
-    with_labels(many, keeps, &included)
-}
-
-/// Whether the metric name goes away at the end of the evaluation. As in Prometheus, that it was to go away before, since
-/// an operand is the result of a function, is forgotten.
-pub(super) fn drops_name_late(context: &Context<'_>, binary: &Operation) -> bool {
-    context.options.delayed_name_removal && binary.return_bool
-}
-
-/// Whether the metric name goes away at once.
-pub(super) fn drops_name(context: &Context<'_>, binary: &Operation) -> bool {
-    changes_quantity(binary.op) || (binary.return_bool && !context.options.delayed_name_removal)
 }

@@ -1,6 +1,6 @@
 //! `fill`: stand-ins for series that are missing on one side.
 
-use super::signatures::signature_labels;
+use crate::eval::binary::signatures::signature_labels;
 use crate::eval::cells::{Cells, Row};
 use mytsdb_model::Labels;
 use mytsdb_promql_syntax::VectorMatching;
