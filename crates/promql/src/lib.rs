@@ -22,12 +22,14 @@
 mod annotations;
 mod budget;
 mod error;
-mod eval;
 mod exec;
+mod kernels;
 mod names;
+mod operators;
 mod options;
 mod plan;
 mod query;
+mod rows;
 mod storage;
 mod value;
 mod worker_pool;

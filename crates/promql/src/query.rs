@@ -1,13 +1,13 @@
 //! Queries: what callers ask, from a syntax tree to a result.
 
 use crate::error::EvalError;
-use crate::eval::context::Context;
-use crate::eval::grid::{Bounds, Grid};
-use crate::eval::results::{raw_samples, vector_samples};
-use crate::eval::stream::{scalar_row, vector_rows};
 use crate::exec::{Run, eval_range, eval_scalar, eval_vector};
+use crate::kernels::grid::{Bounds, Grid};
+use crate::operators::results::{raw_samples, vector_samples};
+use crate::operators::stream::{scalar_row, vector_rows};
 use crate::options::{Cancel, QueryOptions};
 use crate::plan::{Kind, NodeId, Plan, TIME_MS_MAX, estimated, plan, plan_of};
+use crate::rows::context::Context;
 use crate::storage::Storage;
 use crate::value::{QueryResult, QueryValue, Series, SeriesSink, SeriesView, Summary};
 use mytsdb_promql_syntax::{Expr, ValueType};

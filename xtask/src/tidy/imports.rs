@@ -15,12 +15,18 @@ use super::{File, Finding};
 const CIRCLE_FILES_MAX: usize = 5;
 
 /// Parts of crates, each a folder of `src`: crate, part, other parts that it may import.
-const PARTS: [(&str, &str, &[&str]); 5] = [
+const PARTS: [(&str, &str, &[&str]); 11] = [
     ("engine", "log", &[]),
     ("engine", "head", &[]),
     ("engine", "blocks", &[]),
     ("engine", "reader", &["head", "blocks"]),
     ("engine", "engine", &["log", "head", "blocks", "reader"]),
+    ("promql", "kernels", &[]),
+    ("promql", "rows", &["kernels"]),
+    ("promql", "operators", &["rows", "kernels"]),
+    ("promql", "plan", &["operators", "rows", "kernels"]),
+    ("promql", "exec", &["plan", "operators", "rows", "kernels"]),
+    ("promql", "query", &["exec", "plan", "operators", "rows", "kernels"]),
 ];
 
 /// Finds the circles of more than [`CIRCLE_FILES_MAX`] files.

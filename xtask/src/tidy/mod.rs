@@ -1,9 +1,9 @@
 //! `cargo xtask tidy`: house rules that neither rustfmt nor clippy knows; each finding comes with its fix.
 
-mod folders;
 mod imports;
 mod names;
 mod paths;
+mod reserved;
 mod rules;
 #[cfg(test)]
 mod tests;

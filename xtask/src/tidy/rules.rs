@@ -1,6 +1,6 @@
 //! The rules: each a function from a file to its findings.
 
-use super::{File, Finding, folders, imports, names, paths};
+use super::{File, Finding, imports, names, paths, reserved};
 
 /// Lines above which a source file is refused.
 const LINES_MAX: usize = 1_000;
@@ -57,7 +57,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
         trailing_whitespace,
         unsafe_forbidden,
         names::public_names,
-        folders::imports,
+        reserved::names,
     ];
     let mut findings: Vec<Finding> =
         files.iter().flat_map(|file| per_file.iter().flat_map(move |rule| rule(file))).collect();

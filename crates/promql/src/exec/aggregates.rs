@@ -2,15 +2,15 @@
 
 use super::{Run, eval_scalar, eval_vector};
 use crate::error::EvalError;
-use crate::eval::aggregate::{Aggregation, fold, quantile_by};
-use crate::eval::best::best;
-use crate::eval::count_values::{count_values, values_label};
-use crate::eval::grid::Grid;
-use crate::eval::groups::GroupBy;
-use crate::eval::rows::Vector;
-use crate::eval::scalar::Scalar;
-use crate::eval::selection::{limit_ratio, limitk, topk};
+use crate::kernels::grid::Grid;
+use crate::kernels::scalar::Scalar;
+use crate::operators::aggregate::{Aggregation, fold, quantile_by};
+use crate::operators::best::best;
+use crate::operators::count_values::{count_values, values_label};
+use crate::operators::groups::GroupBy;
+use crate::operators::selection::{limit_ratio, limitk, topk};
 use crate::plan::{Kind, NodeId, Operator};
+use crate::rows::vector::Vector;
 use mytsdb_promql_syntax::AggregateOp;
 
 /// Evaluates an aggregation.

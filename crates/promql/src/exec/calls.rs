@@ -2,22 +2,22 @@
 
 use super::{Run, eval_range, eval_scalar, eval_vector};
 use crate::error::EvalError;
-use crate::eval::functions::absent::{absent, absent_over_time};
-use crate::eval::functions::histogram_quantile::{self, Places, quantiles_label};
-use crate::eval::functions::info::info;
-use crate::eval::functions::kernel::Kernel;
-use crate::eval::functions::label::{Join, Replace};
-use crate::eval::functions::range::{WindowFunction, each_window};
-use crate::eval::functions::sort::{Sorted, by_label, by_value};
-use crate::eval::functions::{
+use crate::kernels::grid::Grid;
+use crate::kernels::kernel::Kernel;
+use crate::kernels::scalar::Scalar;
+use crate::operators::functions::absent::{absent, absent_over_time};
+use crate::operators::functions::histogram_quantile::{self, Places, quantiles_label};
+use crate::operators::functions::info::info;
+use crate::operators::functions::label::{Join, Replace};
+use crate::operators::functions::range::{WindowFunction, each_window};
+use crate::operators::functions::sort::{Sorted, by_label, by_value};
+use crate::operators::functions::{
     HistogramFunction, LabelFunction, ScalarCompute, VectorCompute, computed_times, each_float, each_histogram, only,
     sample_times, step_times, unlabelled,
 };
-use crate::eval::grid::Grid;
-use crate::eval::rows::Vector;
-use crate::eval::scalar::Scalar;
-use crate::eval::selector::select_instant;
+use crate::operators::selector::select_instant;
 use crate::plan::{Kind, NodeId, shift};
+use crate::rows::vector::Vector;
 use mytsdb_model::Matcher;
 use mytsdb_promql_syntax::{Function, PosRange, ValueType};
 

@@ -3,12 +3,12 @@
 use super::planned::{eval_planned, eval_planned_scalar, hold_scalar};
 use super::{Run, eval_on, eval_scalar, eval_vector};
 use crate::error::EvalError;
-use crate::eval::binary::{Operation, Union, operate_scalars};
-use crate::eval::context::{Context, Held};
-use crate::eval::grid::Grid;
-use crate::eval::rows::Vector;
-use crate::eval::scalar::Scalar;
+use crate::kernels::grid::Grid;
+use crate::kernels::scalar::Scalar;
+use crate::operators::binary::{Operation, Union, operate_scalars};
 use crate::plan::{NodeId, Operator, is_link};
+use crate::rows::context::{Context, Held};
+use crate::rows::vector::Vector;
 use mytsdb_promql_syntax::ValueType;
 use std::iter::Peekable;
 use std::time::Instant;

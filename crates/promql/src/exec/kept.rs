@@ -1,9 +1,9 @@
 //! Results that are kept for more nodes than the one that was evaluated.
 
 use crate::annotations::Annotations;
-use crate::eval::cells::Row;
-use crate::eval::grid::Grid;
-use crate::eval::scalar::Scalar;
+use crate::kernels::cells::Row;
+use crate::kernels::grid::Grid;
+use crate::kernels::scalar::Scalar;
 use mytsdb_promql_syntax::PosRange;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

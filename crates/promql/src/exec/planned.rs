@@ -3,12 +3,12 @@
 use super::kept::{Entry, Outcome};
 use super::{Run, eval_node, eval_scalar_node};
 use crate::error::EvalError;
-use crate::eval::context::{CELL_BYTES, Context};
-use crate::eval::grid::Grid;
-use crate::eval::repeated::{Repeated, SharedRows};
-use crate::eval::rows::Vector;
-use crate::eval::scalar::Scalar;
+use crate::kernels::grid::Grid;
+use crate::kernels::scalar::Scalar;
 use crate::plan::{Kind, NodeId, Share, positions};
+use crate::rows::context::{CELL_BYTES, Context};
+use crate::rows::repeated::{Repeated, SharedRows};
+use crate::rows::vector::Vector;
 use mytsdb_promql_syntax::PosRange;
 use std::collections::HashMap;
 use std::sync::Arc;

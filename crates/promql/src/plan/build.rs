@@ -2,10 +2,10 @@
 
 use super::tree::{Inputs, Kind, NodeId, Selection, Tree};
 use crate::error::EvalError;
-use crate::eval::binary::Operation;
-use crate::eval::grid::Bounds;
-use crate::eval::groups::GroupBy;
-use crate::eval::selector::{Selector, SubqueryWidth, Width};
+use crate::kernels::grid::Bounds;
+use crate::operators::binary::Operation;
+use crate::operators::groups::GroupBy;
+use crate::operators::selector::{Selector, SubqueryWidth, Width};
 use mytsdb_promql_syntax::{
     AtBound, BinaryExpr, DurationExpr, DurationOp, DurationOperation, Expr, MatrixSelector, PosRange, SubqueryExpr,
     VectorSelector,

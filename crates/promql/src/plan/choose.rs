@@ -1,7 +1,7 @@
 //! The last pass: which operator computes each node. What is chosen here is what runs, and what `explain` prints.
 
 use super::tree::{Kind, NodeId, Tree};
-use crate::eval::functions::{Compute, ScalarCompute, VectorCompute, compute};
+use crate::operators::functions::{Compute, ScalarCompute, VectorCompute, compute};
 use crate::options::Kernels;
 use mytsdb_promql_syntax::{AggregateOp, BinaryOp, ValueType};
 

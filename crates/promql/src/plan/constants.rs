@@ -3,10 +3,10 @@
 use super::text::shortened;
 use super::tree::{Kind, NodeId, Tree};
 use super::{Facts, Notes};
-use crate::eval::binary::arithmetic;
-use crate::eval::functions::{Compute, ScalarCompute, VectorCompute, compute};
-use crate::eval::groups::GroupBy;
 use crate::names::is_schema;
+use crate::operators::binary::arithmetic;
+use crate::operators::functions::{Compute, ScalarCompute, VectorCompute, compute};
+use crate::operators::groups::GroupBy;
 use mytsdb_promql_syntax::{AggregateOp, BinaryOp, Function};
 
 /// Replaces scalar expressions whose value is known by their value. They keep their place in the query.

@@ -30,7 +30,7 @@ pub use shown::{Plan, PlanNode};
 pub(crate) use tree::{Kind, Node, NodeId, Tree};
 
 use crate::error::EvalError;
-use crate::eval::grid::Bounds;
+use crate::kernels::grid::Bounds;
 use crate::options::QueryOptions;
 use crate::storage::Storage;
 use mytsdb_model::TimeRange;

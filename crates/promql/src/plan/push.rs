@@ -13,9 +13,9 @@ use super::Notes;
 use super::constants::{folds, groups_lack_names};
 use super::text::shortened;
 use super::tree::{Kind, NodeId, Selection, Tree};
-use crate::eval::binary::{Operation, changes_quantity};
-use crate::eval::groups::GroupBy;
 use crate::names::{is_counter_name, is_schema};
+use crate::operators::binary::{Operation, changes_quantity};
+use crate::operators::groups::GroupBy;
 use mytsdb_model::{LABEL_NAME, MatchOp, Matcher};
 use mytsdb_promql_syntax::{AggregateOp, BinaryOp, Cardinality, LabelUse, ValueType, VectorMatching};
 

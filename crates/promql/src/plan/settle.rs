@@ -2,7 +2,7 @@
 
 use super::tree::{Kind, NodeId, Tree};
 use crate::error::EvalError;
-use crate::eval::selector::subquery_span;
+use crate::operators::selector::subquery_span;
 use mytsdb_model::TimeRange;
 use mytsdb_promql_syntax::{AggregateOp, BinaryOp, BucketUse, Function, FunctionRow};
 

@@ -1,7 +1,7 @@
 //! Where the parts of an expression look, as `info` has to know.
 
 use super::tree::{Kind, NodeId, Tree};
-use crate::eval::functions::info::Shift;
+use crate::operators::functions::info::Shift;
 use mytsdb_promql_syntax::ValueType;
 
 /// Where all of an expression that gives a vector looks, subqueries around it included; if its parts do not agree, at the

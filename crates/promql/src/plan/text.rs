@@ -1,9 +1,9 @@
 //! Nodes as the PromQL that they evaluate.
 
 use super::tree::{Kind, NodeId, Selection, Tree};
-use crate::eval::binary::Operation;
-use crate::eval::groups::GroupBy;
-use crate::eval::selector::{SubqueryWidth, Width};
+use crate::operators::binary::Operation;
+use crate::operators::groups::GroupBy;
+use crate::operators::selector::{SubqueryWidth, Width};
 use mytsdb_promql_syntax::{
     AggregateOp, Expr, MatrixSelector, NumberLiteral, PosRange, SubqueryExpr, VectorSelector, label_name, quote,
 };

@@ -5,9 +5,9 @@
 
 use super::choose::Operator;
 use super::shared::Share;
-use crate::eval::binary::Operation;
-use crate::eval::groups::GroupBy;
-use crate::eval::selector::{Selector, SubqueryWidth, Width};
+use crate::operators::binary::Operation;
+use crate::operators::groups::GroupBy;
+use crate::operators::selector::{Selector, SubqueryWidth, Width};
 use mytsdb_promql_syntax::{AggregateOp, Function, PosRange, ValueType};
 use smallvec::SmallVec;
 use std::ops::{Index, IndexMut};
