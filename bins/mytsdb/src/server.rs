@@ -233,10 +233,13 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
 
 fn ingest_options(config: &Config) -> IngestOptions {
     IngestOptions {
-        max_message_bytes: config.otlp_max_message_bytes,
-        max_compressed_bytes: config.otlp_max_compressed_bytes,
-        max_compression_ratio: config.otlp_max_compression_ratio,
-        max_in_flight_bytes: config.otlp_max_in_flight_bytes,
+        max_message_bytes: config.max_request_bytes,
+        max_compressed_bytes: config.max_compressed_bytes,
+        max_compression_ratio: config.max_compression_ratio,
+        max_in_flight_bytes: config.max_in_flight_bytes,
+        max_new_series_per_second: config.max_new_series_per_second,
+        max_new_series_burst: config.max_new_series_burst,
+        body_timeout: config.request_body_timeout.duration(),
         ..IngestOptions::default()
     }
 }
@@ -304,6 +307,7 @@ fn listener_options(config: &Config) -> ListenerOptions {
         connections_max,
         spare_connections_max,
         streams_max: config.max_streams_per_connection,
+        header_bytes_max: config.max_header_bytes,
         head_timeout: config.connection_head_timeout.duration(),
         idle_timeout: config.connection_idle_timeout.duration(),
         target_bytes_max: Some(config.http_max_url_bytes),

@@ -3,7 +3,7 @@
 use crate::api::Api;
 use crate::error::HttpApiError;
 use axum::body::Body;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::Request;
 use hyper::body::Incoming;
 use mytsdb_access::Scope;
 use mytsdb_listener::{Acceptor, ListenerOptions, ServeOptions};
@@ -11,10 +11,8 @@ use std::future::Future;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
-/// Most bytes of header names and values in a request.
-const HEADER_BYTES_MAX: usize = 16 << 10;
-/// Most bytes of a request's head: the headers, and a request line with the longest URL.
-const HEAD_BYTES_MAX: u32 = (16 << 10) + (68 << 10);
+/// A request line with the longest URL.
+const LINE_BYTES_MAX: u32 = 68 << 10;
 /// What a [spare](mytsdb_listener::Slot::is_spare) connection may ask for.
 const OF_HEALTH: [&str; 3] = ["/-/healthy", "/-/ready", "/metrics"];
 
@@ -38,7 +36,7 @@ pub async fn serve(
     let options = ListenerOptions { target_bytes_max: Some(api_options.url_bytes_max()), ..api_options.listener };
     let acceptor = Acceptor::new("http", options, &state.0.registry).guarded_by(api_options.access);
     let serving = ServeOptions {
-        head_bytes_max: HEAD_BYTES_MAX,
+        line_bytes_max: LINE_BYTES_MAX,
         spare_paths: &OF_HEALTH,
         drain: api_options.drain,
         scope: scope_of,
@@ -46,12 +44,7 @@ pub async fn serve(
     };
     let handler = move |request: Request<Incoming>| {
         let router = router.clone();
-        async move {
-            if header_bytes(request.headers()) > HEADER_BYTES_MAX {
-                return too_large();
-            }
-            router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {})
-        }
+        async move { router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {}) }
     };
     let stopping = async move {
         shutdown.await;
@@ -71,16 +64,6 @@ fn scope_of(path: &str) -> Scope {
     } else {
         Scope::Read
     }
-}
-
-fn header_bytes(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
-}
-
-fn too_large() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-    response
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::frame::FrameReader;
 use crate::response::ExportResponse;
 use bytes::Bytes;
-use mytsdb_ingest::{Appender, Encoding, Ingest, IngestMetrics, Refusal, Report, Room, Unavailable};
+use mytsdb_ingest::{Appender, Encoding, Ingest, IngestMetrics, Refusal, Report, Room};
 use std::sync::Arc;
 use tonic::body::Body;
 
@@ -16,8 +16,11 @@ pub(crate) struct Exporter<A> {
 impl<A: Appender> Exporter<A> {
     /// Works on a request until it is stored or refused.
     pub async fn export(&self, body: Body, encoding: Encoding) -> Result<ExportResponse, Refusal> {
-        let (request, room) = self.read(body, encoding).await?;
-        let translation = self.ingest.store_otlp(&request, room, &self.metrics).await?;
+        let stored = async {
+            let (request, room) = self.read(body, encoding).await?;
+            self.ingest.store_otlp(&request, room, &self.metrics).await
+        };
+        let translation = stored.await.inspect_err(|refusal| self.metrics.count_refusal(refusal))?;
         Ok(ExportResponse::from(Report::of(&translation)))
     }
 
@@ -32,7 +35,7 @@ impl<A: Appender> Exporter<A> {
             let message = frames.message(prefix.length).await?;
             Ok::<_, Refusal>((prefix, message, room))
         };
-        let slow = |_| Refusal::unavailable(Unavailable::Transfer, format!("request body took over {timeout:?}"));
+        let slow = |_| Refusal::slow_body(timeout);
         let (prefix, message, mut room) = tokio::time::timeout(timeout, read).await.map_err(slow)??;
         let request = self.ingest.inflate(message, prefix.encoding, &mut room).await?;
         Ok((request, room))

@@ -23,9 +23,6 @@ const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 /// Largest HTTP/2 frame: fewer pieces per request.
 const FRAME_BYTES_MAX: u32 = 1 << 20;
 
-/// Bytes of a request's headers.
-const HEADER_BYTES_MAX: u32 = 16 << 10;
-
 /// A silent connection is asked for a sign of life this often, and closed if it stays silent.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
@@ -46,7 +43,6 @@ pub async fn serve<A: Appender>(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let serving = ServeOptions {
-        head_bytes_max: HEADER_BYTES_MAX,
         drain: options.shutdown_grace,
         http2: Http2Options {
             only: true,

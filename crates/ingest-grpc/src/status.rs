@@ -57,7 +57,8 @@ pub(crate) fn from_turned_away(reason: &TurnedAway) -> Status {
     let code = match (reason, reason.status()) {
         (_, StatusCode::UNAUTHORIZED) => Code::Unauthenticated,
         (_, StatusCode::FORBIDDEN) => Code::PermissionDenied,
-        (TurnedAway::Crowded { .. }, _) => Code::ResourceExhausted,
+        // With `RetryInfo` only if it may pass.
+        (TurnedAway::Crowded { .. } | TurnedAway::Headers { .. }, _) => Code::ResourceExhausted,
         _ => Code::Unavailable,
     };
     match reason.retry_after() {

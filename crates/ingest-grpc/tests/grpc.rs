@@ -324,10 +324,10 @@ async fn requests_over_a_limit_are_dropped_and_the_limit_is_named() {
     let noisy = request((0..10_000u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 34));
     let bomb = || request(std::iter::repeat_n(7, 60_000));
     for (encoding, points, flag) in [
-        (None, request(0..40_000), "--otlp-max-message-bytes"),
-        (Some(CompressionEncoding::Gzip), noisy, "--otlp-max-compressed-bytes"),
-        (Some(CompressionEncoding::Gzip), bomb(), "--otlp-max-"),
-        (Some(CompressionEncoding::Zstd), bomb(), "--otlp-max-"),
+        (None, request(0..40_000), "--max-request-bytes"),
+        (Some(CompressionEncoding::Gzip), noisy, "--max-compressed-bytes"),
+        (Some(CompressionEncoding::Gzip), bomb(), "--max-co"),
+        (Some(CompressionEncoding::Zstd), bomb(), "--max-co"),
     ] {
         let mut client = match encoding {
             Some(encoding) => client.clone().send_compressed(encoding),
@@ -372,8 +372,8 @@ async fn garbage_is_dropped() {
         (b"\0\0", None, "without a message"),
         (b"\0\0\0\0\x02\xff\xff", None, "undecodable"),
         (b"\0\0\0\0\x09\x0a", None, "ends inside"),
-        (b"\0\xff\xff\xff\xff\x0a", None, "--otlp-max-message-bytes"),
-        (b"\x01\xff\xff\xff\xff\x0a", Some("gzip"), "--otlp-max-compressed-bytes"),
+        (b"\0\xff\xff\xff\xff\x0a", None, "--max-request-bytes"),
+        (b"\x01\xff\xff\xff\xff\x0a", Some("gzip"), "--max-compressed-bytes"),
         (b"\x02\0\0\0\0", None, "flag 2"),
         (b"\x01\0\0\0\0", None, "grpc-encoding"),
         (b"\0\0\0\0\0\0\0\0\0\0", None, "more than one"),
@@ -414,7 +414,7 @@ async fn a_full_house_tells_senders_to_come_back() {
     let mut second = server.client().await;
     let status = second.export(large()).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
-    assert!(status.message().contains("--otlp-max-in-flight-bytes"));
+    assert!(status.message().contains("--max-in-flight-bytes"));
     assert!(collector_retries(&status));
     store.release();
     assert_eq!(waiting.await.unwrap().unwrap().into_inner(), OK);

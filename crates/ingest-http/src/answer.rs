@@ -148,12 +148,3 @@ fn respond(status: StatusCode, format: Format, body: Vec<u8>) -> Response<Body> 
     response.headers_mut().insert(header::CONTENT_TYPE, format.content_type());
     response
 }
-
-/// A sentence for a request whose form is not known.
-pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = status;
-    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    response
-}

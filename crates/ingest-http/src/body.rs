@@ -32,7 +32,7 @@ pub(crate) async fn receive<A: Appender>(
         }
         read
     };
-    let slow = |_| Refusal::unavailable(Unavailable::Transfer, format!("request body took over {timeout:?}"));
+    let slow = |_| Refusal::slow_body(timeout);
     let (message, mut room) = tokio::time::timeout(timeout, read).await.map_err(slow)??;
     let request = ingest.inflate(message, encoding, &mut room).await?;
     room.shrink(request.len());

@@ -1,20 +1,18 @@
 //! One export request: headers, body, store, answer.
 
-use crate::answer::{Fault, failure, plain, success};
+use crate::answer::{Fault, failure, plain_text, success};
 use crate::body;
+use crate::edge::Edge;
 use crate::format::Format;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use bytes::Bytes;
-use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use mytsdb_ingest::{Appender, Encoding, Ingest, IngestMetrics, Refusal, Report, Room, Unavailable};
+use http::{HeaderMap, Response, StatusCode, header};
+use mytsdb_ingest::{Appender, Encoding, Ingest, Refusal, Report, Room};
 use mytsdb_otlp_json::{Problem, transcode};
 use mytsdb_telemetry::Registry;
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::sync::Arc;
 
 /// The answers that are given; anything else is counted as the last.
 const CODES: [&str; 7] = ["200", "400", "405", "413", "415", "429", "503"];
@@ -24,84 +22,61 @@ const JSON_GROWTH_MAX: usize = 8;
 
 /// OTLP/HTTP over one store, which may be opened later. A clone is the same.
 #[derive(Debug)]
-pub struct OtlpHttp<A>(Arc<Shared<A>>);
-
-#[derive(Debug)]
-struct Shared<A> {
-    ingest: OnceLock<Arc<Ingest<A>>>,
-    metrics: IngestMetrics,
-}
+pub struct OtlpHttp<A>(Edge<Arc<Ingest<A>>>);
 
 impl<A> Clone for OtlpHttp<A> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self(self.0.clone())
     }
 }
 
 impl<A: Appender> OtlpHttp<A> {
     /// Answers 503 until it is [opened](Self::open). Counts into `mytsdb_ingest_*` with `protocol="otlp_http"`.
     pub fn new(registry: &Registry) -> Self {
-        let metrics = IngestMetrics::new(registry, "otlp_http", &CODES);
-        Self(Arc::new(Shared { ingest: OnceLock::new(), metrics }))
+        Self(Edge::new(registry, "otlp_http", &CODES))
     }
 
     /// Stores requests from now on. Only the first call does something.
     pub fn open(&self, ingest: Arc<Ingest<A>>) {
-        if self.0.ingest.set(ingest).is_err() {
-            tracing::warn!("OTLP/HTTP was opened twice");
-        }
+        self.0.open(ingest);
     }
 
     /// Takes requests at `path`; to be merged into the router of any server.
     pub fn router(&self, path: &str) -> Router {
-        let handler = |State(otlp): State<Self>, request: Request| async move { otlp.answer(request).await };
-        Router::new().route(path, axum::routing::any(handler)).with_state(self.clone())
+        self.0.router(path, respond)
     }
+}
 
-    async fn answer(&self, request: Request) -> Response<Body> {
-        let started = Instant::now();
-        let response = self.respond(request).await;
-        self.0.metrics.count_request(response.status().as_str(), started.elapsed());
-        response
+async fn respond<A: Appender>(edge: Edge<Arc<Ingest<A>>>, request: Request) -> Response<Body> {
+    let Some(format) = Format::of(request.headers()) else {
+        let text = "415: the content type must be application/x-protobuf or application/json";
+        return plain_text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned());
+    };
+    let encoding = match content_encoding(request.headers()) {
+        Ok(encoding) => encoding,
+        Err(fault) => return failure(format, &fault),
+    };
+    match edge.guard(export(&edge, request, format, encoding)).await {
+        Ok(report) => success(format, report),
+        Err(fault) => failure(format, &fault),
     }
+}
 
-    async fn respond(&self, request: Request) -> Response<Body> {
-        if request.method() != http::Method::POST {
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "405: metrics are sent by POST\n");
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-            return response;
-        }
-        let Some(format) = Format::of(request.headers()) else {
-            let text = "415: the content type must be application/x-protobuf or application/json\n";
-            return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
-        };
-        // State shared between requests is either atomic or repairs itself after a panic (the series cache).
-        let stored = AssertUnwindSafe(self.export(request, format)).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!("a write request panicked; its sender is told to retry");
-            let message = "internal error, the request was not stored";
-            Err(Refusal::unavailable(Unavailable::Internal, message).into())
-        });
-        match stored {
-            Ok(report) => success(format, report),
-            Err(fault) => failure(format, &fault),
-        }
-    }
-
-    async fn export(&self, request: Request, format: Format) -> Result<Option<Report>, Fault> {
-        let Shared { ingest, metrics } = &*self.0;
-        let ingest = ingest.get().ok_or_else(|| {
-            Refusal::unavailable(Unavailable::Starting, "the server is starting: it reads what is on disk")
-        })?;
-        let encoding = content_encoding(request.headers())?;
-        let (request, mut room) = body::receive(request, encoding, ingest, metrics).await?;
-        let request = match format {
-            Format::Protobuf => request,
-            Format::Json => from_json(ingest, &request, &mut room).await?,
-        };
-        room.shrink(request.len());
-        let translation = ingest.store_otlp(&request, room, metrics).await?;
-        Ok(Report::of(&translation))
-    }
+async fn export<A: Appender>(
+    edge: &Edge<Arc<Ingest<A>>>,
+    request: Request,
+    format: Format,
+    encoding: Encoding,
+) -> Result<Option<Report>, Refusal> {
+    let (ingest, metrics) = (edge.store()?, edge.metrics());
+    let (request, mut room) = body::receive(request, encoding, ingest, metrics).await?;
+    let request = match format {
+        Format::Protobuf => request,
+        Format::Json => from_json(ingest, &request, &mut room).await?,
+    };
+    room.shrink(request.len());
+    let translation = ingest.store_otlp(&request, room, metrics).await?;
+    Ok(Report::of(&translation))
 }
 
 /// The protobuf form of a request. Mostly it is shorter than the text, so room for as many bytes is tried first.

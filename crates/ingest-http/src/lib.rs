@@ -47,6 +47,7 @@
 
 mod answer;
 mod body;
+mod edge;
 mod error;
 mod export;
 mod format;

@@ -2,18 +2,16 @@
 
 use crate::answer::plain_text;
 use crate::body;
+use crate::edge::Edge;
 use crate::negotiate::{self, Unsupported};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use futures_util::FutureExt;
+use axum::extract::Request;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use mytsdb_ingest::{Appender, Encoding, Ingest, IngestMetrics, Refusal, Unavailable};
+use mytsdb_ingest::{Appender, Encoding, Ingest, Refusal};
 use mytsdb_remote_write::{Receiver, Version, Written};
 use mytsdb_telemetry::Registry;
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::sync::Arc;
 
 /// The answers that are given; anything else is counted as the last.
 const CODES: [&str; 6] = ["204", "400", "405", "413", "415", "503"];
@@ -24,13 +22,7 @@ const EXEMPLARS: HeaderName = HeaderName::from_static("x-prometheus-remote-write
 
 /// The remote-write receiver over one store, which may be opened later. A clone is the same.
 #[derive(Debug)]
-pub struct RemoteWrite<A>(Arc<Shared<A>>);
-
-#[derive(Debug)]
-struct Shared<A> {
-    store: OnceLock<Store<A>>,
-    metrics: IngestMetrics,
-}
+pub struct RemoteWrite<A>(Edge<Store<A>>);
 
 #[derive(Debug)]
 struct Store<A> {
@@ -40,89 +32,63 @@ struct Store<A> {
 
 impl<A> Clone for RemoteWrite<A> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self(self.0.clone())
     }
 }
 
 impl<A: Appender> RemoteWrite<A> {
     /// Answers 503 until it is [opened](Self::open). Counts into `mytsdb_ingest_*` with `protocol="remote_write"`.
     pub fn new(registry: &Registry) -> Self {
-        let metrics = IngestMetrics::new(registry, "remote_write", &CODES);
-        Self(Arc::new(Shared { store: OnceLock::new(), metrics }))
+        Self(Edge::new(registry, "remote_write", &CODES))
     }
 
     /// Stores requests from now on. Only the first call does something.
     pub fn open(&self, ingest: Arc<Ingest<A>>, receiver: Receiver) {
-        if self.0.store.set(Store { ingest, receiver }).is_err() {
-            tracing::warn!("remote write was opened twice");
-        }
+        self.0.open(Store { ingest, receiver });
     }
 
     /// Takes requests at `path`; to be merged into the router of any server.
     pub fn router(&self, path: &str) -> Router {
-        let handler = |State(this): State<Self>, request: Request| async move { this.answer(request).await };
-        Router::new().route(path, axum::routing::any(handler)).with_state(self.clone())
+        self.0.router(path, respond)
     }
+}
 
-    async fn answer(&self, request: Request) -> Response<Body> {
-        let started = Instant::now();
-        let response = self.respond(request).await;
-        self.0.metrics.count_request(response.status().as_str(), started.elapsed());
-        response
+async fn respond<A: Appender>(edge: Edge<Store<A>>, request: Request) -> Response<Body> {
+    let form = negotiate::version(request.headers());
+    let version = match form.and_then(|version| negotiate::snappy(request.headers()).map(|()| version)) {
+        Ok(version) => version,
+        Err(problem) => return unsupported(&edge, request, problem).await,
+    };
+    let (mut response, counts) = match edge.guard(store(&edge, request, version)).await {
+        Ok(written) => (outcome(&written), [written.samples, written.histograms]),
+        Err(refusal) => (failure(&refusal), [0, 0]),
+    };
+    if version == Version::V2 {
+        let headers = response.headers_mut();
+        headers.insert(SAMPLES, HeaderValue::from(counts[0]));
+        headers.insert(HISTOGRAMS, HeaderValue::from(counts[1]));
+        // Exemplars are not stored.
+        headers.insert(EXEMPLARS, HeaderValue::from(0));
     }
+    response
+}
 
-    async fn respond(&self, request: Request) -> Response<Body> {
-        if request.method() != http::Method::POST {
-            let mut response = plain_text(StatusCode::METHOD_NOT_ALLOWED, "samples are written by POST".to_owned());
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-            return response;
-        }
-        let version = match negotiate::version(request.headers()) {
-            Ok(version) => version,
-            Err(problem) => return self.unsupported(request, problem).await,
-        };
-        if let Err(problem) = negotiate::snappy(request.headers()) {
-            return self.unsupported(request, problem).await;
-        }
-        // State shared between requests is either atomic or repairs itself after a panic (the series cache).
-        let stored = AssertUnwindSafe(self.store(request, version)).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!("a remote-write request panicked; its sender is told to retry");
-            Err(Refusal::unavailable(Unavailable::Internal, "internal error, the request was not stored"))
-        });
-        let (mut response, counts) = match stored {
-            Ok(written) => (outcome(&written), [written.samples, written.histograms]),
-            Err(refusal) => (failure(&refusal), [0, 0]),
-        };
-        if version == Version::V2 {
-            let headers = response.headers_mut();
-            headers.insert(SAMPLES, HeaderValue::from(counts[0]));
-            headers.insert(HISTOGRAMS, HeaderValue::from(counts[1]));
-            // Exemplars are not stored.
-            headers.insert(EXEMPLARS, HeaderValue::from(0));
-        }
-        response
-    }
+async fn store<A: Appender>(edge: &Edge<Store<A>>, request: Request, version: Version) -> Result<Written, Refusal> {
+    let (Store { ingest, receiver }, metrics) = (edge.store()?, edge.metrics());
+    let (request, room) = body::receive(request, Encoding::SnappyBlock, ingest, metrics).await?;
+    ingest.store_remote_write(receiver, (version, &request), room, metrics).await
+}
 
-    async fn store(&self, request: Request, version: Version) -> Result<Written, Refusal> {
-        let Shared { store, metrics } = &*self.0;
-        let Store { ingest, receiver } = store.get().ok_or_else(|| {
-            Refusal::unavailable(Unavailable::Starting, "the server is starting: it reads what is on disk")
-        })?;
-        let (request, room) = body::receive(request, Encoding::SnappyBlock, ingest, metrics).await?;
-        ingest.store_remote_write(receiver, (version, &request), room, metrics).await
+/// Says no to a form of request, once its body is out of the way.
+async fn unsupported<A: Appender>(edge: &Edge<Store<A>>, request: Request, problem: Unsupported) -> Response<Body> {
+    if let Some(Store { ingest, .. }) = edge.opened() {
+        body::discard(request, ingest).await;
     }
-
-    /// Says no to a form of request, once its body is out of the way.
-    async fn unsupported(&self, request: Request, problem: Unsupported) -> Response<Body> {
-        if let Some(Store { ingest, .. }) = self.0.store.get() {
-            body::discard(request, ingest).await;
-        }
-        let mut response = plain_text(StatusCode::UNSUPPORTED_MEDIA_TYPE, problem.to_string());
-        if let Unsupported::Encoding(_) = problem {
-            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("snappy"));
-        }
-        response
+    let mut response = plain_text(StatusCode::UNSUPPORTED_MEDIA_TYPE, problem.to_string());
+    if let Unsupported::Encoding(_) = problem {
+        response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("snappy"));
     }
+    response
 }
 
 /// The answer to a request that was worked on: an error if any of it is not stored, though the rest is.

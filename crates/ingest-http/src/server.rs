@@ -11,9 +11,6 @@ use std::future::Future;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
-/// Most bytes of a request's head, and of a body that are read at once.
-const HEAD_BYTES_MAX: u32 = 64 << 10;
-
 /// Serves `router` on `listener` until `shutdown` is done; then takes no more connections and gives those there are
 /// [`HttpOptions::shutdown_grace`] to finish what they are at. What is left then is cut off.
 ///
@@ -30,7 +27,6 @@ pub async fn serve(
     let address = listener.local_addr()?;
     tracing::info!(%address, "OTLP/HTTP is listening");
     let serving = ServeOptions {
-        head_bytes_max: HEAD_BYTES_MAX,
         drain: options.shutdown_grace,
         scope: |_| Scope::Write,
         turn_away: crate::answer::turned_away,

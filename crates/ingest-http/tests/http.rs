@@ -320,13 +320,13 @@ async fn requests_over_a_limit_are_dropped_and_the_limit_is_named() {
     let noise: Vec<u8> = noise.iter().zip(noise.iter().cycle().skip(7)).map(|(a, b)| a ^ b.rotate_left(3)).collect();
     let zeros = vec![0; 1 << 20];
     for (encoding, body, flag) in [
-        (None, Body::from(zeros.clone()), "--otlp-max-message-bytes"),
-        (None, chunks(zeros.clone()), "--otlp-max-message-bytes"),
-        (Some("gzip"), Body::from(gzip(&zeros)), "--otlp-max-message-bytes"),
-        (Some("deflate"), Body::from(deflate(&zeros)), "--otlp-max-message-bytes"),
-        (Some("snappy"), Body::from(vec![0xff, 0xff, 0xff, 0xff, 0x0f, 0]), "--otlp-max-message-bytes"),
-        (Some("gzip"), Body::from(noise.clone()), "--otlp-max-compressed-bytes"),
-        (Some("gzip"), chunks(noise), "--otlp-max-compressed-bytes"),
+        (None, Body::from(zeros.clone()), "--max-request-bytes"),
+        (None, chunks(zeros.clone()), "--max-request-bytes"),
+        (Some("gzip"), Body::from(gzip(&zeros)), "--max-request-bytes"),
+        (Some("deflate"), Body::from(deflate(&zeros)), "--max-request-bytes"),
+        (Some("snappy"), Body::from(vec![0xff, 0xff, 0xff, 0xff, 0x0f, 0]), "--max-request-bytes"),
+        (Some("gzip"), Body::from(noise.clone()), "--max-compressed-bytes"),
+        (Some("gzip"), chunks(noise), "--max-compressed-bytes"),
     ] {
         let answer = server.post(PROTOBUF, encoding, body).await;
         assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{encoding:?} {flag}: {answer:?}");
@@ -341,7 +341,7 @@ async fn requests_over_a_limit_are_dropped_and_the_limit_is_named() {
     );
     let answer = server.post(JSON, None, wide).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{answer:?}");
-    assert!(answer.fault(JSON).message.contains("--otlp-max-message-bytes"));
+    assert!(answer.fault(JSON).message.contains("--max-request-bytes"));
     assert!(server.metric("mytsdb_ingest_requests_total{code=\"413\",protocol=\"otlp_http\"} 8"));
     assert!(server.metric("mytsdb_ingest_in_flight_bytes{protocol=\"otlp_http\"} 0"));
 }
@@ -405,7 +405,7 @@ async fn a_full_house_tells_senders_to_come_back() {
     }
     let answer = server.post(JSON, None, json(1..=900)).await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
-    assert!(answer.fault(JSON).message.contains("--otlp-max-in-flight-bytes"));
+    assert!(answer.fault(JSON).message.contains("--max-in-flight-bytes"));
     server.store.held.lock().unwrap().pop().unwrap()(Ok(Outcome::default()));
     assert_eq!(waiting.await.unwrap().status, StatusCode::OK);
     *server.store.mood.lock().unwrap() = Mood::Store;

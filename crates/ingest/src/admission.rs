@@ -78,10 +78,10 @@ impl Admission {
         match tokio::time::timeout(self.timeout, waiting).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => unreachable!("the semaphore is never closed"),
-            Err(_) => Err(Refusal::overloaded(format!(
-                "requests of {} bytes are being worked on, the limit (--otlp-max-in-flight-bytes)",
-                self.bytes_max
-            ))),
+            Err(_) => Err(Refusal::overloaded(
+                format!("requests of {} bytes are being worked on, the limit (--max-in-flight-bytes)", self.bytes_max),
+                "--max-in-flight-bytes",
+            )),
         }
     }
 }
@@ -106,7 +106,7 @@ mod tests {
         admission.enlarge(&mut first, 4 << 10).await.unwrap();
         assert_eq!((first.bytes(), metrics.in_flight_bytes.get()), (5 << 10, 5120.0));
         let refusal = admission.admit(4 << 10, &metrics).await.unwrap_err();
-        assert!(refusal.to_string().contains("--otlp-max-in-flight-bytes"), "{refusal}");
+        assert!(refusal.to_string().contains("--max-in-flight-bytes"), "{refusal}");
         assert!(matches!(refusal, Refusal::Overloaded { .. }));
         drop(first);
         assert_eq!(metrics.in_flight_bytes.get(), 0.0);

@@ -11,6 +11,11 @@ pub trait Appender: Send + Sync + 'static {
     /// [`EngineError::SeriesLimit`] refuses the series; any other error fails the request.
     fn resolve(&self, labels: &Labels) -> Result<SeriesRef, EngineError>;
 
+    /// The reference of a series that is there already. `None` stands for every series that it would be dear to look for.
+    fn find(&self, _labels: &Labels) -> Option<SeriesRef> {
+        None
+    }
+
     /// Changes when references handed out before may have been dropped.
     fn epoch(&self) -> u64;
 
@@ -24,6 +29,10 @@ pub trait Appender: Send + Sync + 'static {
 impl Appender for Engine {
     fn resolve(&self, labels: &Labels) -> Result<SeriesRef, EngineError> {
         Engine::resolve(self, labels)
+    }
+
+    fn find(&self, labels: &Labels) -> Option<SeriesRef> {
+        Engine::find(self, labels)
     }
 
     fn epoch(&self) -> u64 {

@@ -1,7 +1,8 @@
 //! Collects a request's samples into one batch, and leads refused rows back to the points they came from.
 
-use crate::Appender;
-use mytsdb_engine::{Batch, Companion, EngineError, Outcome, Refusal};
+use crate::pace::Pace;
+use crate::{Appender, Refusal};
+use mytsdb_engine::{Batch, Companion, EngineError, Outcome};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_otlp::{Exemplar, RefusalReason, Refusals, Refused, Sink, TargetInfo};
@@ -10,12 +11,13 @@ use std::ops::Range;
 /// The sink of one request: gathers its samples into a batch. Samples come in by its [`Sink`], or by remote write's.
 pub struct BatchSink<'a, A> {
     appender: &'a A,
+    pace: &'a Pace,
     batch: Batch,
     /// The first row of the current point, and of the current resource.
     point_start: u32,
     resource_start: u32,
     /// The first error that is no refusal: the request fails with it.
-    fatal: Option<EngineError>,
+    fatal: Option<Refusal>,
 }
 
 /// Which rows of a batch belong to which point: those of points of several, ascending; the others are points themselves.
@@ -23,36 +25,40 @@ pub struct BatchSink<'a, A> {
 pub(crate) struct PointRows(Vec<Range<u32>>);
 
 impl<'a, A: Appender> BatchSink<'a, A> {
-    pub(crate) fn new(appender: &'a A) -> Self {
-        Self { appender, batch: Batch::default(), point_start: 0, resource_start: 0, fatal: None }
+    pub(crate) fn new(appender: &'a A, pace: &'a Pace) -> Self {
+        Self { appender, pace, batch: Batch::default(), point_start: 0, resource_start: 0, fatal: None }
     }
 
-    /// The batch, or the error that fails the request.
-    pub(crate) fn finish(self) -> Result<(Batch, PointRows), EngineError> {
-        if let Some(error) = self.fatal {
-            return Err(error);
+    /// The batch, or what fails the request.
+    pub(crate) fn finish(self) -> Result<(Batch, PointRows), Refusal> {
+        if let Some(refusal) = self.fatal {
+            return Err(refusal);
         }
         let rows = PointRows(self.batch.points.clone());
         Ok((self.batch, rows))
     }
-}
 
-impl<A: Appender> BatchSink<'_, A> {
+    /// The reference of a series, which is made if it may begin now.
     fn reference(&mut self, labels: &Labels) -> Result<SeriesRef, Refused> {
+        let failed = || Refused::new(RefusalReason::SeriesLimit, "the request has failed");
         if self.fatal.is_some() {
-            return Err(Refused::new(RefusalReason::SeriesLimit, "the request has failed"));
+            return Err(failed());
+        }
+        if let Some(series) = self.appender.find(labels) {
+            return Ok(series);
+        }
+        if let Err(refusal) = self.pace.begin_series() {
+            self.fatal = Some(refusal);
+            return Err(failed());
         }
         self.appender.resolve(labels).map_err(|error| {
-            let refused = Refused::new(RefusalReason::SeriesLimit, error.to_string());
             if !matches!(error, EngineError::SeriesLimit { .. }) {
-                self.fatal = Some(error);
+                self.fatal = Some(Refusal::from(&error));
             }
-            refused
+            Refused::new(RefusalReason::SeriesLimit, error.to_string())
         })
     }
-}
 
-impl<A: Appender> BatchSink<'_, A> {
     /// Adds a histogram of integers, whose counts must add up.
     fn push_histogram(
         &mut self,
@@ -154,7 +160,7 @@ impl<A: Appender> Sink for BatchSink<'_, A> {
 #[derive(Debug, Default)]
 pub struct RefusedRows {
     points: PointRows,
-    rows: Vec<(u32, Refusal)>,
+    rows: Vec<(u32, mytsdb_engine::Refusal)>,
 }
 
 impl RefusedRows {
@@ -163,7 +169,7 @@ impl RefusedRows {
     }
 
     /// The rows, ascending, each with its reason.
-    pub fn rows(&self) -> impl Iterator<Item = (u32, Refusal)> {
+    pub fn rows(&self) -> impl Iterator<Item = (u32, mytsdb_engine::Refusal)> {
         self.rows.iter().copied()
     }
 
@@ -206,7 +212,8 @@ mod tests {
 
     #[test]
     fn refused_rows_count_once_per_point_and_resources_describe_their_own() {
-        let mut sink = BatchSink::new(&Nothing);
+        let pace = Pace::new(0, 0);
+        let mut sink = BatchSink::new(&Nothing, &pace);
         // Points: rows 0, 1..4, 4..6, 6; the third is of a resource that nothing is said of.
         let info = |series| Some(TargetInfo { series: SeriesRef(series), step_ms: 7 });
         for (rows, resource) in [(1, None), (3, Some(info(8))), (2, Some(None)), (1, Some(info(9)))] {
@@ -223,7 +230,7 @@ mod tests {
         assert_eq!(described, [(8, 0..4, 7), (9, 6..7, 7)]);
         assert_eq!(batch.points, [1..4, 4..6]);
         let refused = |rows: &[u32]| Outcome {
-            refused: rows.iter().map(|r| (*r, Refusal::TooOld)).collect(),
+            refused: rows.iter().map(|r| (*r, mytsdb_engine::Refusal::TooOld)).collect(),
             ..Outcome::default()
         };
         for (refused_rows, points) in
@@ -238,8 +245,21 @@ mod tests {
 
     #[test]
     fn an_error_that_is_no_refusal_fails_the_request() {
-        let mut sink = BatchSink::new(&Nothing);
+        let pace = Pace::new(0, 0);
+        let mut sink = BatchSink::new(&Nothing, &pace);
         assert!(sink.resolve(&Labels::empty()).is_err());
-        assert!(matches!(sink.finish(), Err(EngineError::Stopped)));
+        assert!(matches!(sink.finish(), Err(Refusal::Unavailable { cause: crate::Unavailable::Stopping, .. })));
+    }
+
+    #[test]
+    fn series_that_begin_too_fast_fail_the_request_for_now() {
+        let pace = Pace::new(1, 1);
+        let mut sink = BatchSink::new(&Nothing, &pace);
+        assert!(sink.resolve(&Labels::empty()).is_err());
+        let mut sink = BatchSink::new(&Nothing, &pace);
+        assert!(sink.resolve(&Labels::empty()).is_err());
+        let refusal = sink.finish().unwrap_err();
+        assert_eq!(refusal.flag(), Some("--max-new-series-per-second"));
+        assert!(refusal.retry_after().is_some());
     }
 }

@@ -4,6 +4,7 @@ use crate::admission::Admission;
 use crate::batch_sink::{PointRows, RefusedRows};
 use crate::gzip::gunzip_plain;
 use crate::inflate::{Cap, declared_bytes, inflate};
+use crate::pace::Pace;
 use crate::{Appender, BatchSink, Encoding, IngestMetrics, IngestOptions, Refusal, Room, Unavailable};
 use bytes::Bytes;
 use mytsdb_engine::{Batch, EngineError, Outcome};
@@ -22,13 +23,15 @@ pub struct Ingest<A> {
     translator: Arc<Translator>,
     options: IngestOptions,
     admission: Admission,
+    pace: Pace,
 }
 
 impl<A: Appender> Ingest<A> {
     /// A way into `appender`, with nothing in flight.
     pub fn new(appender: Arc<A>, translator: Arc<Translator>, options: IngestOptions) -> Self {
         let admission = Admission::new(&options);
-        Self { appender, translator, options, admission }
+        let pace = Pace::new(options.max_new_series_per_second, options.max_new_series_burst);
+        Self { appender, translator, options, admission, pace }
     }
 
     /// The bounds.
@@ -42,9 +45,9 @@ impl<A: Appender> Ingest<A> {
     /// [`Refusal::TooLarge`].
     pub fn check_length(&self, bytes: usize, encoding: Encoding) -> Result<(), Refusal> {
         let (what, limit, flag) = if encoding == Encoding::Identity {
-            ("request", self.options.max_message_bytes, "--otlp-max-message-bytes")
+            ("request", self.options.max_message_bytes, "--max-request-bytes")
         } else {
-            ("compressed request", self.options.max_compressed_bytes, "--otlp-max-compressed-bytes")
+            ("compressed request", self.options.max_compressed_bytes, "--max-compressed-bytes")
         };
         if bytes > limit {
             return Err(Refusal::too_large(&format!("{what} of {bytes} bytes"), limit, flag));
@@ -55,7 +58,7 @@ impl<A: Appender> Ingest<A> {
     /// The refusal of a request that is over [`IngestOptions::max_message_bytes`] in the form that `what` names.
     pub fn message_too_large(&self, what: &str) -> Refusal {
         let limit = self.options.max_message_bytes;
-        Refusal::too_large(&format!("{what} of more than {limit} bytes"), limit, "--otlp-max-message-bytes")
+        Refusal::too_large(&format!("{what} of more than {limit} bytes"), limit, "--max-request-bytes")
     }
 
     /// Takes room for the bytes of a request before they are read; waits a bounded time for it.
@@ -180,9 +183,9 @@ impl<A: Appender> Ingest<A> {
         &self,
         translate: &mut impl FnMut(&mut BatchSink<'_, A>, u64) -> Result<T, Refusal>,
     ) -> Result<(T, Batch, PointRows), Refusal> {
-        let mut sink = BatchSink::new(&*self.appender);
+        let mut sink = BatchSink::new(&*self.appender, &self.pace);
         let translation = translate(&mut sink, self.appender.epoch())?;
-        let (batch, rows) = sink.finish().map_err(|error| Refusal::from(&error))?;
+        let (batch, rows) = sink.finish()?;
         Ok((translation, batch, rows))
     }
 

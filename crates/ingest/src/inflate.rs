@@ -37,10 +37,10 @@ impl Cap {
         let ratio = compressed_bytes.saturating_mul(options.max_compression_ratio).max(RATIO_FREE_BYTES);
         if ratio < options.max_message_bytes {
             let limit = options.max_compression_ratio;
-            Self { bytes: ratio, limit, flag: "--otlp-max-compression-ratio" }
+            Self { bytes: ratio, limit, flag: "--max-compression-ratio" }
         } else {
             let limit = options.max_message_bytes;
-            Self { bytes: limit, limit, flag: "--otlp-max-message-bytes" }
+            Self { bytes: limit, limit, flag: "--max-request-bytes" }
         }
     }
 
@@ -280,13 +280,13 @@ mod tests {
             other => panic!("{other}"),
         };
         for (packed, encoding) in packings(&zeros) {
-            let ratio = Cap { bytes: 1 << 20, limit: 200, flag: "--otlp-max-compression-ratio" };
-            too_much(&inflate(&packed, encoding, ratio).unwrap_err(), "--otlp-max-compression-ratio");
+            let ratio = Cap { bytes: 1 << 20, limit: 200, flag: "--max-compression-ratio" };
+            too_much(&inflate(&packed, encoding, ratio).unwrap_err(), "--max-compression-ratio");
             let by_size = Cap::new(packed.len(), &roomy);
             if packed.len() < RATIO_FREE_BYTES / roomy.max_compression_ratio {
-                too_much(&inflate(&packed, encoding, by_size).unwrap_err(), "--otlp-max-compression-ratio");
+                too_much(&inflate(&packed, encoding, by_size).unwrap_err(), "--max-compression-ratio");
             }
-            too_much(&undo(&packed, encoding).unwrap_err(), "--otlp-max-message-bytes");
+            too_much(&undo(&packed, encoding).unwrap_err(), "--max-request-bytes");
         }
         for (packed, encoding) in packings(&zeros[..RATIO_FREE_BYTES]) {
             let whole = inflate(&packed, encoding, Cap::new(packed.len(), &roomy));
@@ -294,8 +294,8 @@ mod tests {
         }
         let noise: Vec<u8> = (0..5u32 << 17).flat_map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
         for (packed, encoding) in packings(&noise) {
-            too_much(&inflate(&packed, encoding, cap(&packed)).unwrap_err(), "--otlp-max-message-bytes");
-            too_much(&undo(&packed, encoding).unwrap_err(), "--otlp-max-message-bytes");
+            too_much(&inflate(&packed, encoding, cap(&packed)).unwrap_err(), "--max-request-bytes");
+            too_much(&undo(&packed, encoding).unwrap_err(), "--max-request-bytes");
         }
         // A trailer that lies about the size does not help.
         let mut lying = gzip(&noise);

@@ -41,6 +41,7 @@ mod gzip;
 mod inflate;
 mod metrics;
 mod options;
+mod pace;
 mod refusal;
 mod report;
 

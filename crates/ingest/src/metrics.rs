@@ -1,5 +1,6 @@
 //! What is counted for each protocol.
 
+use crate::Refusal;
 use mytsdb_otlp::{RefusalReason, Refusals};
 use mytsdb_telemetry::{Counter, Description, Gauge, Histogram, LATENCY_SECONDS, Registry};
 use std::time::Duration;
@@ -20,8 +21,24 @@ const BYTES: Description =
 const IN_FLIGHT: Description =
     Description::new("mytsdb_ingest_in_flight_bytes", "Bytes of write requests being worked on, by protocol.")
         .with_unit("bytes");
+const LIMITED: Description = Description::new(
+    "mytsdb_ingest_limited_requests_total",
+    "Write requests that were refused by a limit, by protocol and the limit's setting.",
+);
 const CACHE: Description =
     Description::new("mytsdb_ingest_series_cache_entries", "Entries of the cache that knows points by their bytes.");
+
+/// The settings that a whole request can be refused by.
+const LIMITS: [&str; 8] = [
+    "max-request-bytes",
+    "max-compressed-bytes",
+    "max-compression-ratio",
+    "max-in-flight-bytes",
+    "max-new-series-per-second",
+    "max-series",
+    "max-staged-samples",
+    "request-body-timeout",
+];
 
 /// Handles of all metrics of this crate; a clone counts into the same ones.
 #[derive(Debug, Clone)]
@@ -29,6 +46,7 @@ pub struct IngestMetrics {
     points: Counter,
     refused: [Counter; RefusalReason::ALL.len()],
     requests: Vec<(&'static str, Counter)>,
+    limited: [Counter; LIMITS.len()],
     duration: Histogram,
     bytes: Counter,
     pub(crate) in_flight_bytes: Gauge,
@@ -50,6 +68,7 @@ impl IngestMetrics {
             refused: RefusalReason::ALL
                 .map(|reason| registry.counter(&REFUSED, &[protocol, ("reason", reason.as_str())])),
             requests: codes.iter().map(request).collect(),
+            limited: LIMITS.map(|limit| registry.counter(&LIMITED, &[protocol, ("limit", limit)])),
             duration: registry.histogram(&DURATION, LATENCY_SECONDS, &[protocol]),
             bytes: registry.counter(&BYTES, &[protocol]),
             in_flight_bytes: registry.gauge(&IN_FLIGHT, &[protocol]),
@@ -64,6 +83,15 @@ impl IngestMetrics {
             counter.inc();
         }
         self.duration.observe(duration.as_secs_f64());
+    }
+
+    /// Counts a request that was refused by a limit; any other refusal is not counted here.
+    pub fn count_refusal(&self, refusal: &Refusal) {
+        let limit = refusal.flag().and_then(|flag| flag.strip_prefix("--"));
+        let known = self.limited.iter().zip(LIMITS).find(|(_, known)| Some(*known) == limit);
+        if let Some((counter, _)) = known {
+            counter.inc();
+        }
     }
 
     pub(crate) fn count_bytes(&self, bytes: usize) {

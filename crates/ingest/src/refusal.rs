@@ -32,6 +32,8 @@ pub enum Refusal {
         message: String,
         /// How long to wait.
         retry_after: Duration,
+        /// The setting that bounds it.
+        flag: &'static str,
     },
     /// Nothing can be stored now: the sender comes back, perhaps to another server.
     #[error("{message}")]
@@ -57,8 +59,10 @@ pub enum Unavailable {
     Poisoned,
     /// The disk has hardly any room left.
     DiskLow,
-    /// The request's bytes did not arrive, or not in time.
+    /// The request's bytes did not all arrive.
     Transfer,
+    /// The request's bytes did not arrive in time.
+    SlowBody,
     /// Something else, a bug included; the data is good and the sender should keep it.
     Internal,
 }
@@ -74,9 +78,24 @@ impl Refusal {
         Self::TooLarge { message: format!("{what}, the limit is {limit} ({flag})"), limit, flag }
     }
 
-    /// There is no room now.
-    pub fn overloaded(message: impl Into<String>) -> Self {
-        Self::Overloaded { message: message.into(), retry_after: retry_after() }
+    /// There is no room now, by the setting `flag`.
+    pub fn overloaded(message: impl Into<String>, flag: &'static str) -> Self {
+        Self::Overloaded { message: message.into(), retry_after: retry_after(), flag }
+    }
+
+    /// The setting whose limit the request is over, if that is what is wrong.
+    pub fn flag(&self) -> Option<&'static str> {
+        match self {
+            Self::TooLarge { flag, .. } | Self::Overloaded { flag, .. } => Some(flag),
+            Self::Unavailable { cause: Unavailable::SlowBody, .. } => Some("--request-body-timeout"),
+            Self::Malformed { .. } | Self::Unavailable { .. } => None,
+        }
+    }
+
+    /// The body of the request did not arrive within `timeout`.
+    pub fn slow_body(timeout: Duration) -> Self {
+        let message = format!("the request's body took over {timeout:?} to arrive, the limit (--request-body-timeout)");
+        Self::unavailable(Unavailable::SlowBody, message)
     }
 
     /// Nothing can be stored now.
@@ -97,9 +116,8 @@ impl From<&EngineError> for Refusal {
     /// The answer to a batch that failed as a whole.
     fn from(error: &EngineError) -> Self {
         let cause = match error {
-            EngineError::Overloaded { .. } | EngineError::SeriesLimit { .. } => {
-                return Self::overloaded(error.to_string());
-            }
+            EngineError::Overloaded { .. } => return Self::overloaded(error.to_string(), "--max-staged-samples"),
+            EngineError::SeriesLimit { .. } => return Self::overloaded(error.to_string(), "--max-series"),
             EngineError::Stopped => Unavailable::Stopping,
             EngineError::Wal(_) => Unavailable::Poisoned,
             EngineError::DiskLow { .. } => Unavailable::DiskLow,
@@ -136,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_named_with_its_flag() {
-        let refusal = Refusal::too_large("request of 3 bytes", 2, "--otlp-max-message-bytes");
-        assert_eq!(refusal.to_string(), "request of 3 bytes, the limit is 2 (--otlp-max-message-bytes)");
+        let refusal = Refusal::too_large("request of 3 bytes", 2, "--max-request-bytes");
+        assert_eq!(refusal.to_string(), "request of 3 bytes, the limit is 2 (--max-request-bytes)");
     }
 }

@@ -1,5 +1,6 @@
 //! What a listener counts.
 
+use crate::turned_away::TurnedAway;
 use mytsdb_telemetry::{Counter, Description, Gauge, Registry};
 
 const OPEN: Description = Description::new("mytsdb_connections", "Open connections, by listener.");
@@ -8,6 +9,11 @@ const ACCEPTED: Description =
 const ENDED: Description = Description::new(
     "mytsdb_connections_ended_total",
     "Connections that the server ended or turned away, by listener and reason.",
+);
+
+const TURNED_AWAY: Description = Description::new(
+    "mytsdb_requests_turned_away_total",
+    "Requests that did not reach their handler, by listener and reason.",
 );
 
 /// Why the server ends a connection.
@@ -35,10 +41,14 @@ pub(crate) struct Metrics {
     idle_timeout: Counter,
     evicted: Counter,
     refused: Counter,
+    crowded: Counter,
+    headers: Counter,
+    denied: Counter,
 }
 
 impl Metrics {
     pub(crate) fn new(listener: &str, registry: &Registry) -> Self {
+        let turned_away = |reason| registry.counter(&TURNED_AWAY, &[("listener", listener), ("reason", reason)]);
         let ended = |reason| registry.counter(&ENDED, &[("listener", listener), ("reason", reason)]);
         Self {
             open: registry.gauge(&OPEN, &[("listener", listener)]),
@@ -48,6 +58,17 @@ impl Metrics {
             idle_timeout: ended("idle_timeout"),
             evicted: ended("evicted"),
             refused: ended("refused"),
+            crowded: turned_away("max-connections"),
+            headers: turned_away("max-header-bytes"),
+            denied: turned_away("access"),
+        }
+    }
+
+    pub(crate) fn count_turned_away(&self, why: &TurnedAway) {
+        match why {
+            TurnedAway::Crowded { .. } => self.crowded.inc(),
+            TurnedAway::Headers { .. } => self.headers.inc(),
+            TurnedAway::Denied(_) => self.denied.inc(),
         }
     }
 

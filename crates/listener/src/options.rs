@@ -12,6 +12,8 @@ pub struct ListenerOptions {
     pub spare_connections_max: usize,
     /// Streams that one HTTP/2 connection may have open (`--max-streams-per-connection`).
     pub streams_max: u32,
+    /// Bytes of the names and values of a request's headers (`--max-header-bytes`).
+    pub header_bytes_max: u32,
     /// Time for a request's head, or for a TLS handshake, to arrive, from its first byte (`--connection-head-timeout`).
     pub head_timeout: Duration,
     /// Time that a connection may be without a request, or not take what is written to it (`--connection-idle-timeout`).
@@ -24,9 +26,10 @@ pub struct ListenerOptions {
 impl Default for ListenerOptions {
     fn default() -> Self {
         Self {
-            connections_max: 512,
+            connections_max: 1024,
             spare_connections_max: 64,
             streams_max: 256,
+            header_bytes_max: 16 << 10,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(5),
             target_bytes_max: None,

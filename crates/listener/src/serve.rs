@@ -5,7 +5,7 @@ use crate::slot::{Busy, Slot};
 use crate::stream::Stream;
 use crate::turned_away::TurnedAway;
 use bytes::Bytes;
-use http::{Request, Response, Version, header};
+use http::{HeaderMap, Request, Response, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
@@ -26,13 +26,16 @@ use tokio::task::JoinSet;
 const UNWANTED_BYTES_MAX: usize = 1 << 20;
 const UNWANTED_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// The smallest buffer that the HTTP/1 library takes.
+const HTTP1_BUFFER_BYTES_MIN: usize = 8 << 10;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How HTTP is served.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
-    /// Most bytes of a request's head, and of a body that are read at once.
-    pub head_bytes_max: u32,
+    /// Most bytes of a request line. With the headers and some room, it is the most of a body that is read at once.
+    pub line_bytes_max: u32,
     /// What a [spare](crate::Slot::is_spare) connection may ask for; everything else is [turned away](TurnedAway).
     pub spare_paths: &'static [&'static str],
     /// How long requests may take to finish once the server is told to stop.
@@ -46,10 +49,10 @@ pub struct ServeOptions {
 }
 
 impl Default for ServeOptions {
-    /// Heads of 64 KiB, 5 s to finish, plain answers; everything takes [`Scope::Admin`].
+    /// Request lines of 8 KiB, 5 s to finish, plain answers; everything takes [`Scope::Admin`].
     fn default() -> Self {
         Self {
-            head_bytes_max: 64 << 10,
+            line_bytes_max: 8 << 10,
             spare_paths: &[],
             drain: Duration::from_secs(5),
             http2: Http2Options::default(),
@@ -129,6 +132,7 @@ where
         slot: stream.slot().clone(),
         access: acceptor.access().clone(),
         connections_max: acceptor.options().connections_max,
+        header_bytes_max: acceptor.options().header_bytes_max,
         spare_paths: options.spare_paths,
         scope: options.scope,
     };
@@ -140,6 +144,7 @@ where
             let response = match door.let_in(&request).await {
                 Ok(()) => handler(request).await.map(Either::Left),
                 Err(turned_away) => {
+                    door.slot.count_turned_away(&turned_away);
                     discard(request).await;
                     turn_away(&turned_away).map(Either::Right)
                 }
@@ -151,13 +156,19 @@ where
     if options.http2.only {
         builder = builder.http2_only();
     }
+    // Some room beyond what is allowed, so that a head that is somewhat too long hears by how much.
+    let head_bytes_max = acceptor.options().header_bytes_max.saturating_mul(2).saturating_add(options.line_bytes_max);
     // The stream keeps the time of heads.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(options.head_bytes_max as usize);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size((head_bytes_max as usize).max(HTTP1_BUFFER_BYTES_MIN));
     let mut http2 = builder.http2();
     http2
         .timer(TokioTimer::new())
         .max_concurrent_streams(acceptor.options().streams_max)
-        .max_header_list_size(options.head_bytes_max)
+        .max_header_list_size(head_bytes_max)
         .keep_alive_interval(options.http2.keepalive)
         .max_frame_size(options.http2.frame_bytes_max);
     if let Some((stream_bytes, connection_bytes)) = options.http2.windows {
@@ -172,6 +183,7 @@ struct Door {
     slot: Slot,
     access: Access,
     connections_max: usize,
+    header_bytes_max: u32,
     spare_paths: &'static [&'static str],
     scope: fn(&str) -> Scope,
 }
@@ -182,8 +194,17 @@ impl Door {
         if self.slot.is_spare() && !self.spare_paths.contains(&path) {
             return Err(TurnedAway::Crowded { connections_max: self.connections_max });
         }
+        let bytes = header_bytes(request.headers());
+        if bytes > self.header_bytes_max as usize {
+            return Err(TurnedAway::Headers { bytes, bytes_max: self.header_bytes_max });
+        }
         self.access.check(request.headers(), (self.scope)(path)).await.map_err(TurnedAway::Denied)
     }
+}
+
+/// The bytes of all names and values.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// Reads some of a body that is not wanted: the sender of one on HTTP/1 reads the answer only behind it.

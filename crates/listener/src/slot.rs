@@ -2,6 +2,7 @@
 
 use crate::metrics::{Ended, Metrics};
 use crate::options::ListenerOptions;
+use crate::turned_away::TurnedAway;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -145,6 +146,10 @@ impl Slot {
 
     pub(crate) fn is_busy(&self) -> bool {
         self.0.connection.requests.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn count_turned_away(&self, why: &TurnedAway) {
+        self.0.connections.metrics.count_turned_away(why);
     }
 
     pub(crate) fn count_ended(&self, why: Ended) {

@@ -15,6 +15,13 @@ pub enum TurnedAway {
         /// How many there may be (`--max-connections`).
         connections_max: usize,
     },
+    /// The headers are too long.
+    Headers {
+        /// How long they are, in bytes.
+        bytes: usize,
+        /// How long they may be (`--max-header-bytes`).
+        bytes_max: u32,
+    },
     /// The credentials are missing, or not good for this.
     Denied(Denial),
 }
@@ -25,6 +32,7 @@ impl TurnedAway {
         match self {
             Self::Denied(Denial::Unauthenticated { .. }) => StatusCode::UNAUTHORIZED,
             Self::Denied(Denial::Forbidden(_)) => StatusCode::FORBIDDEN,
+            Self::Headers { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Crowded { .. } | Self::Denied(Denial::Busy) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -50,6 +58,7 @@ impl TurnedAway {
         }
         match self {
             Self::Crowded { .. } => drop(headers.insert(header::CONNECTION, HeaderValue::from_static("close"))),
+            Self::Headers { .. } => {}
             Self::Denied(denial) => {
                 for challenge in denial.challenges() {
                     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -65,6 +74,9 @@ impl fmt::Display for TurnedAway {
         match self {
             Self::Crowded { connections_max } => {
                 write!(f, "all {connections_max} connections are busy (--max-connections), come back later")
+            }
+            Self::Headers { bytes, bytes_max } => {
+                write!(f, "headers of {bytes} bytes, the limit is {bytes_max} (--max-header-bytes)")
             }
             Self::Denied(denial) => denial.fmt(f),
         }

@@ -60,7 +60,11 @@ fn argument(row: &'static Row) -> Arg {
         .value_parser(parser)
         .value_delimiter(separator)
         .action(if row.many { ArgAction::Append } else { ArgAction::Set });
-    match row.variable() {
+    let argument = match row.formerly {
+        "" => argument,
+        former => argument.alias(former.replace('_', "-")),
+    };
+    match row.variable_in_use() {
         Some(variable) => argument.env(variable),
         None => argument,
     }

@@ -87,8 +87,8 @@ mod tests {
         assert!(short.starts_with("--retention 1h: must be at least 2h, the span of one block"), "{short}");
         let none = error("max_series: 0\n", &[]);
         assert!(none.contains("max_series: 0 (--max-series): must be at least 1"), "{none}");
-        let large = error("", &["--otlp-max-message-bytes", "4294967296"]);
-        assert!(large.contains("--otlp-max-message-bytes 4294967296: must be at most 4294967295"), "{large}");
+        let large = error("", &["--max-request-bytes", "4294967296"]);
+        assert!(large.contains("--max-request-bytes 4294967296: must be at most 4294967295"), "{large}");
         assert!(error("durability: sometimes\n", &[]).contains("expected one of fsync, interval"));
         assert!(error("http_listen: 127.0.0.1:4317\n", &[]).contains("both 127.0.0.1:4317"));
         let missing = command().try_get_matches_from(["mytsdb", "--config", "/nonexistent/file.yaml"]).unwrap();
@@ -103,6 +103,17 @@ mod tests {
         assert_eq!(config.flags(), again.flags());
         assert_eq!(config.flags()["otlp-promote-resource-attribute"], "a,b\"c");
         assert_eq!(config.flags().len(), ROWS.len());
+    }
+
+    #[test]
+    fn an_earlier_name_is_still_taken_and_the_new_one_is_shown() {
+        let by_flag = with_file("", &["--otlp-max-message-bytes", "7"]).unwrap();
+        let by_file = with_file("otlp_max_message_bytes: 7\n", &[]).unwrap();
+        for config in [by_flag, by_file] {
+            assert_eq!(config.flags()["max-request-bytes"], "7");
+            assert!(!config.flags().contains_key("otlp-max-message-bytes"));
+        }
+        assert!(error("otlp_max_message_bytes: 7\nmax_request_bytes: 7\n", &[]).contains("duplicate key"));
     }
 
     #[test]

@@ -74,7 +74,10 @@ impl<'de> Visitor<'de> for Keys {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut settings = BTreeMap::new();
         while let Some(key) = map.next_key::<String>()? {
-            let row = ROWS.iter().find(|row| row.key == key).ok_or_else(|| A::Error::custom(unknown(&key)))?;
+            let row = ROWS
+                .iter()
+                .find(|row| row.keys().any(|name| name == key))
+                .ok_or_else(|| A::Error::custom(unknown(&key)))?;
             // A key without a value sets nothing.
             let texts = if row.many {
                 map.next_value::<Option<Vec<String>>>()?

@@ -35,6 +35,9 @@ fn entry(page: &mut String, row: &Row) {
     }
     let variable = row.variable().map_or_else(|| "none".to_owned(), |name| format!("`{name}`"));
     writeln!(page, "- environment: {variable}; file: `{}`", row.key).unwrap();
+    if !row.formerly.is_empty() {
+        writeln!(page, "- formerly `--{}`, which is still taken", row.formerly.replace('_', "-")).unwrap();
+    }
     let because = if row.because.is_empty() { String::new() } else { format!(", {}", row.because) };
     for (word, bound) in [("at least", row.least), ("at most", row.most)].iter().filter(|(_, bound)| !bound.is_empty())
     {

@@ -20,6 +20,8 @@ pub(crate) struct Row {
     pub(super) most: &'static str,
     /// Why the bound is where it is; empty if that is plain.
     pub(super) because: &'static str,
+    /// What it was called before; that name is taken too, and is shown nowhere but on the page of settings. Empty for none.
+    pub(super) formerly: &'static str,
     /// A change is taken up while the server runs.
     #[cfg_attr(not(test), expect(dead_code, reason = "the page of settings says it, and a test writes that"))]
     pub(super) reloaded: bool,
@@ -50,7 +52,20 @@ impl Row {
         default: Default,
     ) -> Self {
         let (many, choices) = (T::MANY, T::CHOICES);
-        Row { key, heading, help, value, default, least: "", most: "", because: "", reloaded: false, many, choices }
+        Row {
+            key,
+            heading,
+            help,
+            value,
+            default,
+            least: "",
+            most: "",
+            because: "",
+            formerly: "",
+            reloaded: false,
+            many,
+            choices,
+        }
     }
 
     /// `max-series`; with two dashes before it, it is the flag.
@@ -66,6 +81,19 @@ impl Row {
     /// `MYTSDB_MAX_SERIES`; a list has none, there is no character that could not be in its items.
     pub(super) fn variable(&self) -> Option<String> {
         (!self.many).then(|| format!("MYTSDB_{}", self.key.to_uppercase()))
+    }
+
+    /// The names in settings files: the one that is shown, then the earlier one.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static str> {
+        [self.key, self.formerly].into_iter().filter(|key| !key.is_empty())
+    }
+
+    /// The environment variable that is set, by its earlier name if only that one is.
+    pub(super) fn variable_in_use(&self) -> Option<String> {
+        let former = Some(format!("MYTSDB_{}", self.formerly.to_uppercase())).filter(|_| !self.formerly.is_empty());
+        let is_set = |name: &String| std::env::var_os(name).is_some();
+        let variable = self.variable()?;
+        former.filter(|former| !is_set(&variable) && is_set(former)).or(Some(variable))
     }
 
     /// The help without white space around it.

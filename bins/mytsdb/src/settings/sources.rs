@@ -58,7 +58,7 @@ impl Sources {
         if let Some(texts) = self.matches.get_raw(row.key) {
             let texts: Vec<OsString> = texts.map(OsString::from).collect();
             let variable =
-                row.variable().filter(|_| self.matches.value_source(row.key) == Some(ValueSource::EnvVariable));
+                row.variable_in_use().filter(|_| self.matches.value_source(row.key) == Some(ValueSource::EnvVariable));
             let place = match variable {
                 Some(variable) => format!("{variable}={} ({flag})", shown(&texts)),
                 None => format!("{flag} {}", shown(&texts)),

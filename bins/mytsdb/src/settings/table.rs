@@ -62,10 +62,13 @@ settings! {
         web_config_file: Option<PathBuf> = "FILE", Nothing, {};
 
         /// Most connections of each listener; when one more comes, the one that has been idle for longest makes room
-        max_connections: usize = "COUNT", Text("512"), { least: "1" };
+        max_connections: usize = "COUNT", Text("1024"), { least: "1" };
 
         /// Most requests at a time on one connection of HTTP/2
         max_streams_per_connection: u32 = "COUNT", Text("256"), { least: "1" };
+
+        /// Most bytes of the headers of a request, names and values
+        max_header_bytes: u32 = "BYTES", Text("16384"), { least: "256", most: "1048576", because: "which is ample" };
 
         /// Longest the head of a request, or a TLS handshake, may take to arrive
         connection_head_timeout: Millis = "DURATION", Text("10s"), { least: "1ms" };
@@ -82,19 +85,30 @@ settings! {
 
         /// Largest form, in bytes
         http_max_form_bytes: usize = "BYTES", Text("10485760"), { least: "1" };
+    }
 
-        /// Largest message of OTLP or remote write, in bytes after decompression
-        otlp_max_message_bytes: usize = "BYTES", Text("67108864"),
-            { least: "1", most: "4294967295", because: "which is what gRPC can frame" };
+    "Limits of write requests" {
+        /// Largest request of OTLP or remote write, in bytes after decompression
+        max_request_bytes: usize = "BYTES", Text("67108864"),
+            { least: "1", most: "4294967295", because: "which is what gRPC can frame", formerly: "otlp_max_message_bytes" };
 
-        /// Largest compressed message of OTLP or remote write as it arrives, in bytes
-        otlp_max_compressed_bytes: usize = "BYTES", Text("33554432"), { least: "1" };
+        /// Largest compressed request of OTLP or remote write as it arrives, in bytes
+        max_compressed_bytes: usize = "BYTES", Text("33554432"), { least: "1", formerly: "otlp_max_compressed_bytes" };
 
-        /// Most bytes that a byte of a compressed message may become, above the first 8 MiB
-        otlp_max_compression_ratio: usize = "RATIO", Text("200"), { least: "1" };
+        /// Most bytes that a byte of a compressed request may become, above the first 8 MiB
+        max_compression_ratio: usize = "RATIO", Text("200"), { least: "1", formerly: "otlp_max_compression_ratio" };
 
-        /// Most bytes of messages that are being worked on, of OTLP and remote write; past it senders wait, then come back
-        otlp_max_in_flight_bytes: usize = "BYTES", Text("268435456"), { least: "1" };
+        /// Most bytes of write requests that are being worked on; past it senders wait, then come back
+        max_in_flight_bytes: usize = "BYTES", Text("268435456"), { least: "1", formerly: "otlp_max_in_flight_bytes" };
+
+        /// Longest the body of a write request may take to arrive
+        request_body_timeout: Millis = "DURATION", Text("30s"), { least: "1ms" };
+
+        /// Most series a second that begin, on average; past it senders are told to come back; 0 for no limit
+        max_new_series_per_second: u64 = "COUNT", Text("10000"), {};
+
+        /// Most series that begin at once, which max_new_series_per_second fills up again
+        max_new_series_burst: u64 = "COUNT", Text("1000000"), { least: "1" };
     }
 
     "OTLP translation" {

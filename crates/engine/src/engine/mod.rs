@@ -71,6 +71,11 @@ impl Engine {
         self.head.find_or_create(labels, |series, labels| self.log.define(series, labels))
     }
 
+    /// The reference of a series, if the head has it.
+    pub fn find(&self, labels: &Labels) -> Option<SeriesRef> {
+        self.head.find(labels)
+    }
+
     /// Changes when references handed out before may have been dropped; compare it once per batch and
     /// [`touch`](Engine::touch) what was remembered from an earlier epoch.
     pub fn epoch(&self) -> u64 {

@@ -1,85 +1,16 @@
 //! The server as a process: it starts on free ports, stores, refuses what it must, and leaves in order.
+//!
+//! `codes` holds what each protocol is answered in each situation, `abuse` what hostile clients try.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+mod abuse;
+mod codes;
+mod raw;
+mod server;
+
+use server::{ANY, Server, eventually};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
-
-const ANY: &str = "127.0.0.1:0";
-
-/// A running server; killed if a test gives up on it.
-struct Server {
-    child: Child,
-    http: String,
-    grpc: String,
-    otlp_http: String,
-}
-
-impl Server {
-    fn start(data_dir: &Path) -> Server {
-        Self::start_with(data_dir, &[])
-    }
-
-    fn start_with(data_dir: &Path, flags: &[&str]) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mytsdb"))
-            .args(["serve", "--http-listen", ANY, "--otlp-grpc-listen", ANY, "--otlp-http-listen", ANY, "--data-dir"])
-            .arg(data_dir)
-            .args(flags)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // It prints its addresses when it is ready.
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut http, mut grpc, mut otlp_http) = (None, None, None);
-        for line in lines {
-            let line = line.unwrap();
-            match line.split_whitespace().collect::<Vec<_>>()[..] {
-                ["plot", "and", "query", url] => http = Some(url.trim_end_matches('/').to_owned()),
-                ["OTLP/gRPC", address] => grpc = Some(address.to_owned()),
-                ["OTLP/HTTP", url] => otlp_http = Some(url.to_owned()),
-                _ => {}
-            }
-            if http.is_some() && grpc.is_some() && otlp_http.is_some() {
-                break;
-            }
-        }
-        Server { child, http: http.unwrap(), grpc: grpc.unwrap(), otlp_http: otlp_http.unwrap() }
-    }
-
-    fn get(&self, path: &str) -> String {
-        ureq::get(format!("{}{path}", self.http)).call().unwrap().body_mut().read_to_string().unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
-    }
-
-    fn wait(mut self) -> std::process::ExitStatus {
-        self.child.wait().unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// Asks until an answer holds `text`; the server's own metrics arrive on its own clock.
-fn eventually(server: &Server, path: &str, text: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let answer = server.get(path);
-        if answer.contains(text) {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "{path} never held {text}: {answer}");
-        std::thread::yield_now();
-    }
-}
 
 fn refused(args: &[&str]) -> String {
     let Output { status, stderr, .. } = Command::new(env!("CARGO_BIN_EXE_mytsdb")).args(args).output().unwrap();
@@ -284,21 +215,13 @@ fn a_wrong_start_says_what_to_do() {
     assert!(error.contains("/nonexistent.yaml"), "{error}");
 }
 
-/// Kilobytes that the process has in memory.
-#[expect(clippy::disallowed_methods, reason = "the kernel's own figures, not stored data")]
-fn resident_kb(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches("kB").trim().parse().unwrap()
-}
-
 #[test]
 fn three_thousand_half_open_connections_do_not_lock_health_out() {
     const CONNECTIONS: usize = 3_000;
     // Both ends are files; the client's are this process'.
     assert!(mytsdb_listener::raise_descriptor_limit().is_none_or(|limit| limit > 2 * CONNECTIONS as u64 + 256));
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path());
+    let server = Server::start_with(dir.path(), &["--max-connections", "512"]);
     let http = server.http.trim_start_matches("http://").to_owned();
     let half_requests: [(&str, &[u8]); 4] = [
         (&http, b"GET /api/v1/query?query=1 HTTP/1.1\r\nHost: a"),
@@ -306,7 +229,7 @@ fn three_thousand_half_open_connections_do_not_lock_health_out() {
         (&server.grpc, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x40\x01\x04\0\0\0\x01abc"),
         (&server.grpc, b"PRI * HTT"),
     ];
-    let before_kb = resident_kb(&server);
+    let before_kb = server.resident_kb();
     let (mut open, mut slowest) = (Vec::with_capacity(CONNECTIONS), Duration::ZERO);
     for i in 0..CONNECTIONS {
         let (address, bytes) = half_requests[i % half_requests.len()];
@@ -321,7 +244,7 @@ fn three_thousand_half_open_connections_do_not_lock_health_out() {
             }
         }
     }
-    let more_kb = resident_kb(&server).saturating_sub(before_kb);
+    let more_kb = server.resident_kb().saturating_sub(before_kb);
     println!("slowest answer {slowest:?}, {more_kb} kB more");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     assert!(more_kb < 64 << 10, "{more_kb} kB");

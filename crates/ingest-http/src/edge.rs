@@ -1,0 +1,100 @@
+//! What every write protocol over HTTP has: a store that is opened later, a route, counters, and an answer to panics.
+
+use crate::answer::plain_text;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use mytsdb_ingest::{IngestMetrics, Refusal, Unavailable};
+use mytsdb_telemetry::Registry;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+/// One protocol over the store `S`. A clone is the same.
+#[derive(Debug)]
+pub(crate) struct Edge<S>(Arc<Shared<S>>);
+
+#[derive(Debug)]
+struct Shared<S> {
+    store: OnceLock<S>,
+    metrics: IngestMetrics,
+    /// Its name in metrics and in the log.
+    protocol: &'static str,
+}
+
+impl<S> Clone for Edge<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Send + Sync + 'static> Edge<S> {
+    /// Counts into `mytsdb_ingest_*` under the name `protocol`; `codes` are the answers that are given.
+    pub(crate) fn new(registry: &Registry, protocol: &'static str, codes: &[&'static str]) -> Self {
+        let metrics = IngestMetrics::new(registry, protocol, codes);
+        Self(Arc::new(Shared { store: OnceLock::new(), metrics, protocol }))
+    }
+
+    /// Stores requests from now on. Only the first call does something.
+    pub(crate) fn open(&self, store: S) {
+        if self.0.store.set(store).is_err() {
+            tracing::warn!(protocol = self.0.protocol, "a write protocol was opened twice");
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> &IngestMetrics {
+        &self.0.metrics
+    }
+
+    /// The store, if it is open.
+    pub(crate) fn opened(&self) -> Option<&S> {
+        self.0.store.get()
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// [`Unavailable::Starting`] if it is not open yet.
+    pub(crate) fn store(&self) -> Result<&S, Refusal> {
+        self.opened().ok_or_else(|| {
+            Refusal::unavailable(Unavailable::Starting, "the server is starting: it reads what is on disk")
+        })
+    }
+
+    /// Has requests at `path` answered by `respond`, which sees those by POST alone.
+    pub(crate) fn router<F>(&self, path: &str, respond: fn(Self, Request) -> F) -> Router
+    where
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let handler = move |State(edge): State<Self>, request: Request| async move {
+            let started = Instant::now();
+            let response = if request.method() == Method::POST {
+                respond(edge.clone(), request).await
+            } else {
+                let mut response =
+                    plain_text(StatusCode::METHOD_NOT_ALLOWED, "405: samples are sent by POST".to_owned());
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+                response
+            };
+            edge.metrics().count_request(response.status().as_str(), started.elapsed());
+            response
+        };
+        Router::new().route(path, axum::routing::any(handler)).with_state(self.clone())
+    }
+
+    /// What `work` comes to; a panic is a refusal that makes the sender come back. Refusals by limits are counted.
+    pub(crate) async fn guard<T, E: From<Refusal>>(
+        &self,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, E> {
+        // State shared between requests is either atomic or repairs itself after a panic (the series cache).
+        let done = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(protocol = self.0.protocol, "a write request panicked; its sender is told to retry");
+            Err(Refusal::unavailable(Unavailable::Internal, "internal error, the request was not stored"))
+        });
+        done.inspect_err(|refusal| self.metrics().count_refusal(refusal)).map_err(E::from)
+    }
+}
