@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 
 use crate::step::Steps;
 use crate::workspace::{cargo_with, succeed};
-use crate::{conformance, e2e, fuzz, layers, loom, test, tidy};
+use crate::{bench, conformance, e2e, fuzz, layers, loom, test, tidy};
 
 /// What to run beyond the offline gate.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -12,6 +12,7 @@ struct Extras {
     conformance: bool,
     peer: bool,
     e2e_rounds: Option<u32>,
+    bench: bool,
     fuzz_seconds: Option<u32>,
 }
 
@@ -58,6 +59,9 @@ fn run_steps(steps: &mut Steps, extras: &Extras) -> anyhow::Result<()> {
     if let Some(rounds) = extras.e2e_rounds {
         steps.run("e2e", || e2e::run(&["--rounds", &rounds.to_string()]))?;
     }
+    if extras.bench {
+        steps.run("bench", bench::smoke::run)?;
+    }
     Ok(())
 }
 
@@ -68,6 +72,7 @@ fn parse(flags: &[&str]) -> anyhow::Result<Extras> {
         match *flag {
             "--conformance" => extras.conformance = true,
             "--peer" => extras.peer = true,
+            "--bench" => extras.bench = true,
             "--e2e" | "--fuzz" => {
                 let number = rest.next_if(|next| !next.starts_with("--"));
                 let number = number.map(|n| n.parse().with_context(|| format!("{flag} {n}: not a number")));
@@ -94,6 +99,7 @@ mod tests {
         let both = parse(&["--e2e", "--conformance"]).unwrap();
         assert_eq!(both, Extras { conformance: true, e2e_rounds: Some(ROUNDS_SHORT), ..Extras::default() });
         assert_eq!(parse(&["--peer"]).unwrap(), Extras { peer: true, ..Extras::default() });
+        assert!(parse(&["--bench"]).unwrap().bench);
         assert_eq!(parse(&["--fuzz"]).unwrap().fuzz_seconds, Some(FUZZ_SECONDS_SHORT));
         assert_eq!(parse(&["--e2e", "7"]).unwrap().e2e_rounds, Some(7));
         assert!(parse(&["--e2e", "seven"]).is_err());

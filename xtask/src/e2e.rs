@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 
-use crate::workspace::{cargo_with, root, succeed, target_dir};
+use crate::workspace::{build_programs, root, succeed};
 use crate::{collector, prometheus};
 
 const ROUNDS_DEFAULT: u32 = 20;
@@ -17,8 +17,7 @@ const COLLECTOR_CONFIG: &str = "deploy/otel-collector/config.yaml";
 pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     let rounds = parse(flags)?;
     let (collector, prometheus) = (collector::build()?, prometheus::build()?);
-    succeed(&mut cargo_with(&["build", "--profile", "ci", "--package", "mytsdb", "--package", "mytsdb-e2e"]))?;
-    let built = target_dir().join("ci");
+    let built = build_programs()?;
     let mut test = std::process::Command::new(built.join("mytsdb-e2e"));
     test.arg("--server").arg(built.join("mytsdb"));
     test.arg("--collector").arg(collector);

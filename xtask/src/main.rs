@@ -5,6 +5,7 @@
     reason = "a tool of the repository, not of the store: it reads files as they are"
 )]
 
+mod bench;
 mod ci;
 mod collector;
 mod conformance;
@@ -14,6 +15,7 @@ mod fuzz;
 mod go;
 mod layers;
 mod loom;
+mod peers;
 mod prometheus;
 mod step;
 mod test;
@@ -25,7 +27,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  ci [--conformance] [--peer] [--e2e [ROUNDS]] [--fuzz [SECONDS]]
+  ci [--conformance] [--peer] [--e2e [ROUNDS]] [--bench] [--fuzz [SECONDS]]
                                         the gate: fmt, clippy, tests, docs, layers, tidy, loom; on request more
   test [ARGS]                           cargo test over the workspace, doc tests included
   layers                                crate edges against the table in docs/architecture.md
@@ -43,7 +45,11 @@ usage: cargo xtask COMMAND
                                         one query: as it is read and planned, and what both evaluations answer, and
                                         Prometheus, if it has been built
   prometheus                            builds the Prometheus that `peer` asks, prints its path
-  e2e [--rounds N]                      a stock Collector against the server, kill -9 under load; needs Go";
+  peers                                 builds Prometheus and VictoriaMetrics to measure beside, prints paths and versions
+  e2e [--rounds N]                      a stock Collector against the server, kill -9 under load; needs Go
+  bench core|ingest|query|disk|k8s|all [--peers] [--preset NAME] [--compare OLD.json]
+                                        measures; writes JSON, docs/perf/k8s.md and a report with plots
+  bench --smoke                         the load generator for some seconds, and bugs that it must find";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -72,7 +78,9 @@ fn run(arguments: &[&str]) -> anyhow::Result<ExitCode> {
         ["conformance", suite @ ..] => conformance::run(suite),
         ["try", arguments @ ..] => conformance::try_query(arguments),
         ["collector"] => done(collector::build().map(|path| println!("{}", path.display()))),
+        ["peers"] => done(peers::run()),
         ["prometheus"] => done(prometheus::build().map(|path| println!("{}", path.display()))),
+        ["bench", flags @ ..] => done(bench::run(flags)),
         ["e2e", flags @ ..] => done(e2e::run(flags)),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

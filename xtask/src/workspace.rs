@@ -31,6 +31,19 @@ pub(crate) fn cargo_with(arguments: &[&str]) -> Command {
     command
 }
 
+/// Builds the server and what tests and measures it, optimised; returns the folder with the programs.
+///
+/// All at once: a build of some of them would choose other features of shared libraries, and compile those again.
+///
+/// # Errors
+///
+/// If one does not compile.
+pub(crate) fn build_programs() -> anyhow::Result<PathBuf> {
+    let packages = ["mytsdb", "mytsdb-e2e", "mytsdb-bench"].map(|package| ["--package", package]);
+    succeed(cargo_with(&["build", "--profile", "ci"]).args(packages.as_flattened()))?;
+    Ok(target_dir().join("ci"))
+}
+
 /// Runs to the end with our own stdin, stdout and stderr.
 ///
 /// # Errors

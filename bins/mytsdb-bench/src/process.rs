@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -155,14 +156,14 @@ pub(crate) fn default_server() -> PathBuf {
     beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from("target/release/mytsdb"))
 }
 
-/// Bytes of all files below a folder.
+/// Bytes that all files below a folder take of the disk.
 pub(crate) fn folder_bytes(path: &Path) -> Result<u64> {
     let mut sum = 0;
     for entry in std::fs::read_dir(path).with_context(|| path.display().to_string())? {
         let entry = entry?;
         // What a server deletes meanwhile takes no room.
         let Ok(metadata) = entry.metadata() else { continue };
-        sum += if metadata.is_dir() { folder_bytes(&entry.path()).unwrap_or(0) } else { metadata.len() };
+        sum += if metadata.is_dir() { folder_bytes(&entry.path()).unwrap_or(0) } else { metadata.blocks() * 512 };
     }
     Ok(sum)
 }

@@ -1,0 +1,68 @@
+//! The suites beside the crates, measured by criterion: medians in nanoseconds.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::{Map, Value, json};
+
+use crate::workspace::{cargo_with, succeed, target_dir};
+
+/// Runs every suite and reads what criterion left of it.
+///
+/// # Errors
+///
+/// If one does not build or asserts.
+pub(crate) fn run() -> anyhow::Result<Value> {
+    succeed(&mut cargo_with(&["bench", "--workspace", "--profile", "ci", "--bench", "*"]))?;
+    let mut found = Map::new();
+    read(&target_dir().join("criterion"), &mut Vec::new(), &mut found)?;
+    Ok(Value::Object(found))
+}
+
+/// Estimates below a folder, by the path of names that leads to them.
+fn read(dir: &Path, names: &mut Vec<String>, found: &mut Map<String, Value>) -> anyhow::Result<()> {
+    let estimates = dir.join("new/estimates.json");
+    if estimates.exists() {
+        let bytes = std::fs::read(&estimates).with_context(|| estimates.display().to_string())?;
+        let estimates: Value = serde_json::from_slice(&bytes).with_context(|| estimates.display().to_string())?;
+        let median = &estimates["median"];
+        let interval = &median["confidence_interval"];
+        let figures = json!({
+            "median_ns": median["point_estimate"],
+            "low_ns": interval["lower_bound"],
+            "high_ns": interval["upper_bound"],
+        });
+        found.insert(names.join("/"), figures);
+        return Ok(());
+    }
+    if !dir.exists() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() && entry.file_name() != "report" {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+            read(&entry.path(), names, found)?;
+            names.pop();
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estimates_are_found_by_their_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = dir.path().join("group/120/new");
+        std::fs::create_dir_all(&new).unwrap();
+        std::fs::create_dir_all(dir.path().join("report")).unwrap();
+        let text = r#"{"median":{"point_estimate":5.5,"confidence_interval":{"lower_bound":5,"upper_bound":6}}}"#;
+        std::fs::write(new.join("estimates.json"), text).unwrap();
+        let mut found = Map::new();
+        read(dir.path(), &mut Vec::new(), &mut found).unwrap();
+        assert_eq!(Value::Object(found), json!({"group/120": {"median_ns": 5.5, "low_ns": 5, "high_ns": 6}}));
+    }
+}
