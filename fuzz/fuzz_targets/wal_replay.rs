@@ -42,6 +42,9 @@ fuzz_target!(|data: &[u8]| {
             assert!(histograms.last().is_none_or(|last| (last.0 as usize) < refs.len()));
             rows += refs.len() as u64;
         }
+        if let Record::Exemplars { exemplars, .. } = record {
+            assert!((1..=4096).contains(&exemplars.len()));
+        }
     });
     let Ok(report) = replayed else { return };
     assert_eq!(report.samples, rows);
@@ -58,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
 fn repair_file(file: &mut [u8], kind: u8, id: u64) {
     let Some((header, mut rest)) = file.split_at_mut_checked(40) else { return };
     header[..8].copy_from_slice(b"mytsdbWL");
-    header[8..16].copy_from_slice(&[2, 0, kind, 0, 0, 0, 0, 0]);
+    header[8..16].copy_from_slice(&[3, 0, kind, 0, 0, 0, 0, 0]);
     header[16..24].copy_from_slice(&id.to_le_bytes());
     header[28..36].fill(0);
     let crc = crc32c::crc32c(&header[..36]).to_le_bytes();

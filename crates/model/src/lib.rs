@@ -1,4 +1,4 @@
-//! The types that every mytsdb crate shares: labels, samples, series references, matchers and time ranges.
+//! The types that every mytsdb crate shares: labels, samples, exemplars, metadata, series references, matchers, time ranges.
 //!
 //! This crate is *not* a place for helpers: it holds only the nouns that more than one layer speaks,
 //! and it imports nothing of ours.
@@ -20,16 +20,20 @@
 
 mod companion;
 mod error;
+mod exemplar;
 mod labels;
 mod matcher;
+mod metadata;
 mod sample;
 mod series_ref;
 mod time_range;
 
 pub use companion::companion_times;
 pub use error::ModelError;
+pub use exemplar::Exemplar;
 pub use labels::{LABEL_NAME, Labels, LabelsBuilder, LabelsIter};
 pub use matcher::{MatchOp, Matcher};
+pub use metadata::{FamilyKind, FamilyMetadata};
 pub use sample::{STALE_NAN_BITS, Sample, is_stale_nan, stale_nan};
 pub use series_ref::SeriesRef;
 pub use time_range::TimeRange;

@@ -6,7 +6,7 @@ use crate::reader::{FrameScan, Step};
 use crate::record::{self, RecordDecoder};
 use crate::{Rows, SegmentId, WalError};
 use mytsdb_io::{Disk, DiskFile};
-use mytsdb_model::{Labels, SeriesRef};
+use mytsdb_model::{Exemplar, FamilyMetadata, Labels, SeriesRef};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,6 +78,27 @@ impl CheckpointWriter {
     /// If the rows are not as their fields say.
     pub fn log_rows(&mut self, rows: &Rows<'_>) -> Result<(), WalError> {
         record::put_rows(&mut self.frames, rows);
+        self.write_if(WRITE_BYTES)
+    }
+
+    /// Adds what is known of a metric.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    ///
+    /// # Panics
+    /// As [`Wal::log_metadata`](crate::Wal::log_metadata).
+    pub fn log_metadata(&mut self, family: &str, metadata: &FamilyMetadata) -> Result<(), WalError> {
+        record::put_metadata(&mut self.frames, family, metadata);
+        self.write_if(WRITE_BYTES)
+    }
+
+    /// Adds exemplars of a series.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn log_exemplars(&mut self, series: &Labels, exemplars: &[&Exemplar]) -> Result<(), WalError> {
+        record::put_exemplars(&mut self.frames, series, exemplars);
         self.write_if(WRITE_BYTES)
     }
 

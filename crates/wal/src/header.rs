@@ -3,7 +3,7 @@
 //! | offset | size | field |
 //! |---|---|---|
 //! | 0 | 8 | magic `mytsdbWL` |
-//! | 8 | 2 | version, 1 or 2 |
+//! | 8 | 2 | version, 1, 2 or 3 |
 //! | 10 | 1 | kind |
 //! | 11 | 5 | reserved, 0 |
 //! | 16 | 8 | segment id |
@@ -15,7 +15,7 @@ use crate::SegmentId;
 
 pub(crate) const FILE_HEADER_BYTES: usize = 40;
 /// What is written; versions from 1 on are read.
-pub(crate) const VERSION: u16 = 2;
+pub(crate) const VERSION: u16 = 3;
 const MAGIC: &[u8; 8] = b"mytsdbWL";
 const CRC_AT: usize = 36;
 const _: () = assert!(CRC_AT + 4 == FILE_HEADER_BYTES);
@@ -107,7 +107,7 @@ mod tests {
         assert!(FileHeader::decode(&bytes, FileKind::Segment, SegmentId(7)).is_err());
         assert!(FileHeader::decode(&bytes, FileKind::Checkpoint, SegmentId(8)).is_err());
         let mut newer = bytes;
-        for (version, read) in [(0, false), (1, true), (2, true), (3, false)] {
+        for (version, read) in [(0, false), (1, true), (2, true), (3, true), (4, false)] {
             newer[8] = version;
             let crc = crc32c::crc32c(&newer[..CRC_AT]).to_le_bytes();
             newer[CRC_AT..].copy_from_slice(&crc);

@@ -1,6 +1,6 @@
 //! The write-ahead log: group commit, checksummed frames, segments, checkpoints, replay.
 //!
-//! It is *not* a store: it knows series definitions and samples as records to be given back in order, and
+//! It is *not* a store: it knows series definitions, samples, metadata and exemplars as records to be given back in order, and
 //! nothing about queries. It has no threads and no clock; one owner writes it. The files are described,
 //! byte by byte, in `docs/format/wal.md`.
 //!
@@ -12,6 +12,7 @@ mod error;
 mod frame;
 mod header;
 mod log;
+mod notes;
 mod reader;
 mod record;
 mod replay;
@@ -23,6 +24,7 @@ mod segment;
 pub use checkpoint::CheckpointWriter;
 pub use error::WalError;
 pub use log::{Durability, Wal, WalOptions};
+pub use notes::EXEMPLARS_MAX as RECORD_EXEMPLARS_MAX;
 pub use record::Record;
 pub use replay::{LogFile, replay, replay_files};
 pub use report::{Damage, DamageKind, ReplayReport};

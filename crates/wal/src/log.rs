@@ -7,7 +7,7 @@ use crate::record;
 use crate::segment::{UNPUBLISHED, parse_names};
 use crate::{ReplayReport, Rows, SegmentId, WalError};
 use mytsdb_io::{Disk, DiskFile};
-use mytsdb_model::{Labels, SeriesRef};
+use mytsdb_model::{Exemplar, FamilyMetadata, Labels, SeriesRef};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -144,6 +144,23 @@ impl Wal {
         }
     }
 
+    /// Adds what is known of a metric to the pending group. If the commit fails it is gone, as samples are.
+    ///
+    /// # Panics
+    /// If name or unit have more than 65,535 bytes, the help more than 1 MiB, or there is no name.
+    pub fn log_metadata(&mut self, family: &str, metadata: &FamilyMetadata) {
+        if self.poisoned.is_none() {
+            record::put_metadata(&mut self.samples, family, metadata);
+        }
+    }
+
+    /// Adds exemplars of a series to the pending group.
+    pub fn log_exemplars(&mut self, series: &Labels, exemplars: &[&Exemplar]) {
+        if self.poisoned.is_none() {
+            record::put_exemplars(&mut self.samples, series, exemplars);
+        }
+    }
+
     /// Bytes in the pending group.
     pub fn pending_bytes(&self) -> usize {
         self.series.len() + self.samples.len()
@@ -152,8 +169,8 @@ impl Wal {
     /// Writes the pending group with one write, and with [`Durability::Fsync`] syncs it. Without a group does nothing.
     ///
     /// # Errors
-    /// The samples of the group are dropped and not acknowledged (a crash may still bring them back); its series stay
-    /// pending. After [`WalError::Poisoned`] nothing is taken any more; after any other error the log can go on.
+    /// What the group has beside series definitions is dropped and not acknowledged (a crash may still bring it back); its
+    /// series stay pending. After [`WalError::Poisoned`] nothing is taken any more; after any other error the log can go on.
     pub fn commit(&mut self) -> Result<(), WalError> {
         // Comes first: a poisoned log drops what is logged, and an empty group must not be reported as durable.
         self.check_poison()?;

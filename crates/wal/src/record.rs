@@ -2,9 +2,10 @@
 
 use crate::frame::FrameBuffer;
 use crate::header::le_u32;
+use crate::notes;
 use crate::rows::{self, RowColumns, Rows};
 use crate::samples::{self, Columns, ROWS_MAX};
-use mytsdb_model::{Labels, SeriesRef};
+use mytsdb_model::{Exemplar, FamilyMetadata, Labels, SeriesRef};
 use mytsdb_varint::{self as varint, VARINT_BYTES_MAX};
 
 /// What replay gives back, in the order in which it was logged.
@@ -28,6 +29,20 @@ pub enum Record<'a> {
     },
     /// Samples of both kinds, some with start times.
     Rows(Rows<'a>),
+    /// What is known of a metric from here on.
+    Metadata {
+        /// Name of the metric.
+        family: &'a str,
+        /// Type, help and unit.
+        metadata: FamilyMetadata,
+    },
+    /// Exemplars of one series, 1 to 4096.
+    Exemplars {
+        /// The labels of the series, which need not be defined.
+        series: Labels,
+        /// In the order of logging.
+        exemplars: &'a [Exemplar],
+    },
 }
 
 const RECORD_HEADER_BYTES: usize = 5;
@@ -35,6 +50,9 @@ const KIND_SERIES: u8 = 1;
 const KIND_SAMPLES: u8 = 2;
 const KIND_END: u8 = 3;
 const KIND_ROWS: u8 = 4;
+const KIND_METADATA: u8 = 5;
+const KIND_EXEMPLARS: u8 = 6;
+const KIND_LAST: u8 = KIND_EXEMPLARS;
 
 pub(crate) fn put_series(frames: &mut FrameBuffer, series: SeriesRef, labels: &Labels) {
     let mut reference = [0; VARINT_BYTES_MAX];
@@ -72,6 +90,19 @@ pub(crate) fn put_rows(frames: &mut FrameBuffer, rows: &Rows<'_>) {
     frames.give_scratch(scratch);
 }
 
+/// # Panics
+/// If the texts are longer than the format has room for.
+pub(crate) fn put_metadata(frames: &mut FrameBuffer, family: &str, metadata: &FamilyMetadata) {
+    put(frames, KIND_METADATA, &[&notes::encode_metadata(family, metadata)]);
+}
+
+/// Cuts the exemplars into records of at most [`notes::EXEMPLARS_MAX`].
+pub(crate) fn put_exemplars(frames: &mut FrameBuffer, series: &Labels, exemplars: &[&Exemplar]) {
+    for some in exemplars.chunks(notes::EXEMPLARS_MAX) {
+        put(frames, KIND_EXEMPLARS, &[&notes::encode_exemplars(series, some)]);
+    }
+}
+
 pub(crate) fn put_end(frames: &mut FrameBuffer) {
     put(frames, KIND_END, &[]);
 }
@@ -107,6 +138,7 @@ pub(crate) struct BadRecord {
 pub(crate) struct RecordDecoder {
     columns: Columns,
     rows: RowColumns,
+    exemplars: Vec<Exemplar>,
 }
 
 impl RecordDecoder {
@@ -118,7 +150,7 @@ impl RecordDecoder {
         while at < payload.len() {
             at = self.decode_one(payload, at, &mut tally, sink).ok_or_else(|| BadRecord {
                 at,
-                unknown_kind: payload.get(at).copied().filter(|&kind| kind == 0 || kind > KIND_ROWS),
+                unknown_kind: payload.get(at).copied().filter(|&kind| kind == 0 || kind > KIND_LAST),
             })?;
         }
         Ok(tally)
@@ -146,6 +178,14 @@ impl RecordDecoder {
                 sink(Record::Samples { refs, timestamps_ms, values });
             }
             KIND_ROWS => self.rows.decode(body, &mut |rows| sink(Record::Rows(rows)))?,
+            KIND_METADATA => {
+                let (family, metadata) = notes::decode_metadata(body)?;
+                sink(Record::Metadata { family, metadata });
+            }
+            KIND_EXEMPLARS => {
+                let series = notes::decode_exemplars(body, &mut self.exemplars)?;
+                sink(Record::Exemplars { series, exemplars: &self.exemplars });
+            }
             KIND_END if body.is_empty() && rest.is_empty() => tally.end = true,
             _ => return None,
         }
@@ -157,6 +197,7 @@ impl RecordDecoder {
 mod tests {
     use super::*;
     use crate::frame::FRAME_HEADER_BYTES;
+    use mytsdb_model::FamilyKind;
 
     #[test]
     fn cut_and_flipped_payloads_never_panic_and_never_grow() {
@@ -174,6 +215,10 @@ mod tests {
                 histograms: &histograms,
             },
         );
+        let metadata = FamilyMetadata { kind: FamilyKind::Gauge, help: "h".into(), unit: "u".into() };
+        put_metadata(&mut frames, "up", &metadata);
+        let exemplar = Exemplar { timestamp_ms: 5, value: 0.5, labels: Labels::from_pairs([("trace_id", "1")]) };
+        put_exemplars(&mut frames, &Labels::from_pairs([("__name__", "up")]), &[&exemplar]);
         put_end(&mut frames);
         let payload = frames.bytes()[FRAME_HEADER_BYTES..].to_vec();
         let mut decoder = RecordDecoder::default();
@@ -195,7 +240,7 @@ mod tests {
             });
             assert!(rows <= 2 * ROWS_MAX, "{outcome:?}");
         }
-        for kind in [0, KIND_ROWS + 1, 0xff] {
+        for kind in [0, KIND_LAST + 1, 0xff] {
             let later = [&[kind, 0, 0, 0, 0], &payload[..]].concat();
             let refused = BadRecord { at: 0, unknown_kind: Some(kind) };
             assert_eq!(decoder.decode(&later, &mut |_| {}), Err(refused));

@@ -305,6 +305,7 @@ impl Replay<'_> {
             match &record {
                 Record::Series { .. } => series += 1,
                 Record::Samples { refs, .. } | Record::Rows(Rows { refs, .. }) => samples += refs.len() as u64,
+                Record::Metadata { .. } | Record::Exemplars { .. } => {}
             }
             (self.sink)(record);
         });

@@ -1,11 +1,11 @@
-//! The files of every released format version are read, and version 2 is still written byte for byte.
+//! The files of every released format version are read, and version 3 is still written byte for byte.
 //!
-//! `MYTSDB_WRITE_GOLDEN=1 cargo test -p mytsdb-wal --test golden` writes `tests/golden/v2/` anew; do so only
-//! before version 2 is released.
+//! `MYTSDB_WRITE_GOLDEN=1 cargo test -p mytsdb-wal --test golden` writes `tests/golden/v3/` anew; do so only
+//! before version 3 is released.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use mytsdb_io::{Disk, RealDisk, SimDisk};
-use mytsdb_model::{Labels, SeriesRef};
+use mytsdb_model::{Exemplar, FamilyKind, FamilyMetadata, Labels, SeriesRef};
 use mytsdb_wal::{Record, Rows, Wal, WalOptions, replay};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +28,9 @@ fn write(dir: &Path) -> SimDisk {
     let mut checkpoint = wal.checkpoint(segment).unwrap();
     checkpoint.log_series(SeriesRef(1), &Labels::from_pairs([("__name__", "up"), ("job", "node")])).unwrap();
     checkpoint.log_samples(&[SeriesRef(1)], &[1_700_000_000_000], &[1.0]).unwrap();
+    let (family, metadata, series, exemplars) = notes();
+    checkpoint.log_metadata(family, &metadata).unwrap();
+    checkpoint.log_exemplars(&series, &exemplars.each_ref()).unwrap();
     checkpoint.publish().unwrap();
     wal.truncate_before(segment).unwrap();
     wal.log_series(SeriesRef(300), &Labels::from_pairs([("__name__", "grün"), ("e", "")]));
@@ -39,8 +42,21 @@ fn write(dir: &Path) -> SimDisk {
     for kinds in BOTH_KINDS {
         wal.log_rows(&kinds);
     }
+    wal.log_metadata(family, &metadata);
+    wal.log_exemplars(&series, &exemplars.each_ref());
     wal.commit().unwrap();
     disk
+}
+
+/// Once in the checkpoint and once in the segment.
+fn notes() -> (&'static str, FamilyMetadata, Labels, [Exemplar; 2]) {
+    let metadata = FamilyMetadata { kind: FamilyKind::Histogram, help: "How long.".into(), unit: "seconds".into() };
+    let exemplar = |timestamp_ms, value, labels| Exemplar { timestamp_ms, value, labels };
+    let exemplars = [
+        exemplar(-1, 0.25, Labels::from_pairs([("span_id", "07"), ("trace_id", "4bf9")])),
+        exemplar(1_700_000_000_000, -0.0, Labels::empty()),
+    ];
+    ("took", metadata, Labels::from_pairs([("__name__", "took_bucket"), ("le", "0.5")]), exemplars)
 }
 
 /// All flags of a rows record.
@@ -70,28 +86,29 @@ fn sample_rows() -> (Vec<SeriesRef>, Vec<i64>, Vec<f64>) {
 }
 
 #[test]
-fn version_2_is_written_as_ever() {
+fn version_3_is_written_as_ever() {
     let dir = Path::new("/golden");
     let disk = write(dir);
     assert_eq!(disk.list(dir).unwrap(), NAMES);
     if std::env::var_os("MYTSDB_WRITE_GOLDEN").is_some() {
-        RealDisk.create_dir_all(&golden_dir("v2")).unwrap();
+        RealDisk.create_dir_all(&golden_dir("v3")).unwrap();
         for name in NAMES {
-            RealDisk.create(&golden_dir("v2").join(name)).unwrap().append(&disk.map(&dir.join(name)).unwrap()).unwrap();
+            RealDisk.create(&golden_dir("v3").join(name)).unwrap().append(&disk.map(&dir.join(name)).unwrap()).unwrap();
         }
     }
     for name in NAMES {
-        let golden = RealDisk.map(&golden_dir("v2").join(name)).unwrap();
+        let golden = RealDisk.map(&golden_dir("v3").join(name)).unwrap();
         assert!(golden[..] == disk.map(&dir.join(name)).unwrap()[..], "{name} differs from the released format");
     }
 }
 
 #[test]
-fn versions_1_and_2_are_read() {
-    for version in ["v1", "v2"] {
+fn versions_1_to_3_are_read() {
+    for version in ["v1", "v2", "v3"] {
         let mut series = Vec::new();
         let mut rows = (Vec::new(), Vec::new(), Vec::new());
-        let mut both_kinds = 0;
+        let (mut both_kinds, mut described, mut shown) = (0, 0, 0);
+        let known = notes();
         let report = replay(&RealDisk, &golden_dir(version), &mut |record| match record {
             Record::Series { series: reference, labels } => series.push((reference.0, labels.to_string())),
             Record::Samples { refs, timestamps_ms, values } => {
@@ -102,6 +119,14 @@ fn versions_1_and_2_are_read() {
             Record::Rows(read) => {
                 assert_eq!(read, BOTH_KINDS[both_kinds]);
                 both_kinds += 1;
+            }
+            Record::Metadata { family, metadata } => {
+                assert_eq!((family, metadata), (known.0, known.1.clone()));
+                described += 1;
+            }
+            Record::Exemplars { series, exemplars } => {
+                assert!(series == known.2 && exemplars.iter().zip(&known.3).all(|(a, b)| a.is(b)));
+                shown += exemplars.len();
             }
         })
         .unwrap();
@@ -115,5 +140,6 @@ fn versions_1_and_2_are_read() {
         assert_eq!((rows.1[0], rows.2[0]), (1_700_000_000_000, 1.0f64.to_bits()));
         assert_eq!((&rows.1[10..], &rows.2[10..]), (&[1, 2, 3, 4, 5][..], &[0; 5][..]));
         assert_eq!(both_kinds, if version == "v1" { 0 } else { BOTH_KINDS.len() });
+        assert_eq!((described, shown), if version == "v3" { (2, 4) } else { (0, 0) });
     }
 }

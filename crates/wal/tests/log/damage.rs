@@ -204,11 +204,11 @@ fn empty_and_short_segments_are_normal() {
 fn a_file_of_another_release_stops_the_replay() {
     let disk = log(1, 1, false);
     let mut header = disk.map(&path("00000001.wal")).unwrap()[..40].to_vec();
-    header[8] = 3;
+    header[8] = 4;
     let crc = crc32c::crc32c(&header[..36]).to_le_bytes();
     header[36..].copy_from_slice(&crc);
     disk.open(&path("00000001.wal")).unwrap().write_at(0, &header).unwrap();
-    assert!(matches!(read(&disk), Err(WalError::Version { found: 3, .. })));
+    assert!(matches!(read(&disk), Err(WalError::Version { found: 4, .. })));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A log beside a model of it: random work, what must be there afterwards, and what may be.
 
 use mytsdb_io::{Disk, SimDisk};
-use mytsdb_model::{Labels, SeriesRef};
+use mytsdb_model::{Exemplar, FamilyKind, FamilyMetadata, Labels, SeriesRef};
 use mytsdb_testkit::Random;
 use mytsdb_wal::{Durability, Record, ReplayReport, Rows, Wal, WalError, WalOptions, replay};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +47,13 @@ pub fn read(disk: &dyn Disk) -> Result<Replayed, WalError> {
                 };
                 rows.push((reference.0, *timestamp_ms, bits));
             }
+        }
+        Record::Exemplars { series, exemplars } => {
+            let reference = series.get("r").expect("exemplars are of our series").parse().expect("a number");
+            rows.extend(exemplars.iter().map(|e| (reference, e.timestamp_ms, e.value.to_bits())));
+        }
+        Record::Metadata { family, metadata } => {
+            assert_eq!((family, &metadata.help[..], metadata.kind), ("m", "What it is.", FamilyKind::Gauge));
         }
     })?;
     Ok(Replayed { rows, series, unknown_refs, report })
@@ -116,6 +123,8 @@ impl Model {
             if self.live.is_empty() || random.below(10) == 0 {
                 self.next += 1;
                 wal.log_series(SeriesRef(self.next), &labels(self.next));
+                let (help, unit) = ("What it is.".to_owned(), "x".repeat(self.next as usize % 50));
+                wal.log_metadata("m", &FamilyMetadata { kind: FamilyKind::Gauge, help, unit });
                 self.live.insert(self.next);
             }
             let nth = random.below(self.live.len() as u64) as usize;
@@ -124,10 +133,14 @@ impl Model {
             rows.push((reference, self.next as i64, random.bits() << (8 * random.below(9)).min(63)));
         }
         for part in rows.chunks(7) {
-            if random.one_in(3) {
-                with_rows(part, |rows| wal.log_rows(rows));
-            } else {
-                log_rows(part, |refs, times, values| wal.log_samples(refs, times, values));
+            match random.below(6) {
+                0 | 1 => with_rows(part, |rows| wal.log_rows(rows)),
+                2 => {
+                    for (series, exemplar) in part.iter().map(as_exemplar) {
+                        wal.log_exemplars(&series, &[&exemplar]);
+                    }
+                }
+                _ => log_rows(part, |refs, times, values| wal.log_samples(refs, times, values)),
             }
         }
         self.in_flight = rows;
@@ -158,6 +171,12 @@ impl Model {
         }
         let mut written = Ok(());
         for part in rows.chunks(50) {
+            if random.one_in(4) {
+                for (series, exemplar) in part.iter().map(as_exemplar) {
+                    writer.log_exemplars(&series, &[&exemplar])?;
+                }
+                continue;
+            }
             if random.one_in(3) {
                 with_rows(part, |rows| {
                     if written.is_ok() {
@@ -226,6 +245,12 @@ impl Model {
         self.durable = self.rows.len();
         Ok(wal)
     }
+}
+
+/// A row as an exemplar of its series.
+fn as_exemplar(row: &Row) -> (Labels, Exemplar) {
+    let trace = Labels::from_pairs([("trace_id", "0af7651916cd43dd")]);
+    (labels(row.0), Exemplar { timestamp_ms: row.1, value: f64::from_bits(row.2), labels: trace })
 }
 
 fn log_rows(rows: &[Row], log: impl FnOnce(&[SeriesRef], &[i64], &[f64])) {
