@@ -2,7 +2,7 @@
 //!
 //! It is *not* a server and knows no query language: it takes samples by series, floats and native histograms, with start
 //! times where they are known, and gives back columns of samples
-//! by matchers and time range. Disk and clock arrive as arguments, so a test can lose either.
+//! by matchers and time range. Exemplars and what is known of metrics (type, unit, help) are kept beside them. Disk and clock arrive as arguments, so a test can lose either.
 //!
 //! ```
 //! use mytsdb_columns::Columns;
@@ -33,6 +33,8 @@ mod blocks;
 mod clock;
 mod engine;
 mod error;
+mod exemplars;
+mod families;
 mod head;
 mod log;
 mod metrics;
@@ -45,6 +47,8 @@ pub use blocks::{CompactionDone, Scrubbed};
 pub use clock::{Clock, ManualClock};
 pub use engine::{Engine, Maintenance, Recovery};
 pub use error::EngineError;
+pub use exemplars::SeriesExemplars;
+pub use families::Described;
 pub use log::{Batch, COMPANION_FILL_MIN, Companion, Done, Outcome, Refusal};
 pub use options::{Durability, EngineOptions};
 pub use reader::{Finding, Lookup, Selection};

@@ -57,6 +57,23 @@ const COMPACTION_BYTES: Description = Description::new(
 );
 const SCRUBBED_BLOCKS: Description =
     Description::new("mytsdb_engine_scrubbed_blocks_total", "Blocks that the scrub has read and checked.");
+const METADATA_FAMILIES: Description =
+    Description::new("mytsdb_engine_metadata_metrics", "Metrics whose type, unit and help are kept.");
+const METADATA_REFUSED: Description = Description::new(
+    "mytsdb_engine_metadata_refused_total",
+    "Times that metadata of a metric was not kept: there is no room for another one, or its name is too long.",
+);
+const EXEMPLARS: Description = Description::new("mytsdb_engine_exemplars", "Exemplars kept.");
+const EXEMPLAR_BYTES: Description =
+    Description::new("mytsdb_engine_exemplar_bytes", "Memory that exemplars take, about.");
+const EXEMPLARS_STORED: Description =
+    Description::new("mytsdb_engine_exemplars_stored_total", "Exemplars stored, those that were there already too.");
+const EXEMPLARS_REFUSED: Description =
+    Description::new("mytsdb_engine_exemplars_refused_total", "Exemplars refused, by reason.");
+const EXEMPLARS_EVICTED: Description = Description::new(
+    "mytsdb_engine_exemplars_evicted_total",
+    "Exemplars that made room for others, by the limit: of their series, or of the bytes of all.",
+);
 const CORRUPTIONS: Description =
     Description::new("mytsdb_corruptions_total", "Damaged files or parts of files found, by kind.");
 
@@ -103,6 +120,16 @@ pub(crate) struct Metrics {
     pub(crate) compaction_bytes_in: Counter,
     pub(crate) compaction_bytes_out: Counter,
     pub(crate) scrubbed_blocks: Counter,
+    pub(crate) metadata_families: Gauge,
+    pub(crate) metadata_refused: Counter,
+    pub(crate) exemplars: Gauge,
+    pub(crate) exemplar_bytes: Gauge,
+    pub(crate) exemplars_stored: Counter,
+    pub(crate) exemplars_refused_time: Counter,
+    pub(crate) exemplars_refused_labels: Counter,
+    pub(crate) exemplars_refused_point: Counter,
+    pub(crate) exemplars_evicted_series: Counter,
+    pub(crate) exemplars_evicted_bytes: Counter,
     pub(crate) corrupt_blocks: Counter,
     pub(crate) corrupt_wal: Counter,
 }
@@ -149,6 +176,16 @@ impl Metrics {
             compaction_bytes_in: registry.counter(&COMPACTION_BYTES, &[("side", "in")]),
             compaction_bytes_out: registry.counter(&COMPACTION_BYTES, &[("side", "out")]),
             scrubbed_blocks: registry.counter(&SCRUBBED_BLOCKS, &[]),
+            metadata_families: registry.gauge(&METADATA_FAMILIES, &[]),
+            metadata_refused: registry.counter(&METADATA_REFUSED, &[]),
+            exemplars: registry.gauge(&EXEMPLARS, &[]),
+            exemplar_bytes: registry.gauge(&EXEMPLAR_BYTES, &[]),
+            exemplars_stored: registry.counter(&EXEMPLARS_STORED, &[]),
+            exemplars_refused_time: registry.counter(&EXEMPLARS_REFUSED, &[("reason", "time")]),
+            exemplars_refused_labels: registry.counter(&EXEMPLARS_REFUSED, &[("reason", "labels_too_long")]),
+            exemplars_refused_point: registry.counter(&EXEMPLARS_REFUSED, &[("reason", "point_refused")]),
+            exemplars_evicted_series: registry.counter(&EXEMPLARS_EVICTED, &[("limit", "series")]),
+            exemplars_evicted_bytes: registry.counter(&EXEMPLARS_EVICTED, &[("limit", "bytes")]),
             corrupt_blocks: corrupt("block"),
             corrupt_wal: corrupt("wal"),
         }

@@ -38,9 +38,20 @@ pub struct EngineOptions {
     pub segment_bytes_max: u64,
     /// Memory for remembering which series satisfy the matchers of earlier queries, in bytes; 0 turns it off.
     pub selection_cache_bytes: usize,
+    /// Most metrics whose metadata is kept; further ones have none.
+    pub metadata_families_max: usize,
+    /// Bytes of a metric's help that are kept, at most [`HELP_BYTES_MAX`](Self::HELP_BYTES_MAX).
+    pub metadata_help_bytes_max: usize,
+    /// Exemplars that a series keeps, the newest; 0 for none.
+    pub exemplars_per_series_max: usize,
+    /// Memory for all exemplars in bytes, about; past it those go that came first. 0 for none.
+    pub exemplar_bytes_max: usize,
 }
 
 impl EngineOptions {
+    /// The longest help that the log has room for, in bytes.
+    pub const HELP_BYTES_MAX: usize = 1 << 20;
+
     /// The defaults, for a data folder.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         const MINUTE_MS: i64 = 60_000;
@@ -60,6 +71,10 @@ impl EngineOptions {
             late_samples_max: 4_000_000,
             segment_bytes_max: 64 << 20,
             selection_cache_bytes: 64 << 20,
+            metadata_families_max: 50_000,
+            metadata_help_bytes_max: 1 << 10,
+            exemplars_per_series_max: 100,
+            exemplar_bytes_max: 64 << 20,
         }
     }
 }

@@ -12,11 +12,11 @@ mod kinds;
 
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock, Refusal};
 use mytsdb_io::SimDisk;
-use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_model::{Exemplar, FamilyKind, Labels, Matcher, TimeRange};
 use mytsdb_stop::StopSign;
 use mytsdb_telemetry::Registry;
 use mytsdb_testkit::{Random, seed, setting};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const SERIES: usize = 7;
@@ -31,11 +31,20 @@ struct Model {
     maybe_deleted: Option<(Option<usize>, TimeRange)>,
     /// Points, each there as a whole or not at all.
     maybe: Vec<Vec<((usize, i64), f64)>>,
+    exemplars: BTreeSet<ExemplarKey>,
+    maybe_exemplars: BTreeSet<ExemplarKey>,
+    /// What was said last of the metric when a batch was acknowledged.
+    help: u64,
 }
+
+/// Series, time, and a number that no other exemplar has.
+type ExemplarKey = (usize, i64, u64);
 
 impl Model {
     fn delete(&mut self, series: Option<usize>, range: TimeRange) {
-        self.stored.retain(|(of, time), _| series.is_some_and(|series| series != *of) || !range.contains(*time));
+        let stays = |of, time| series.is_some_and(|series| series != of) || !range.contains(time);
+        self.stored.retain(|(of, time), _| stays(*of, *time));
+        self.exemplars.retain(|(of, time, _)| stays(*of, *time));
     }
 }
 
@@ -44,6 +53,8 @@ struct World {
     clock: Arc<ManualClock>,
     now_ms: i64,
     model: Model,
+    /// Counts what was said of the metric, and exemplars.
+    said: u64,
 }
 
 fn labels(series: usize) -> Labels {
@@ -57,6 +68,7 @@ fn options() -> EngineOptions {
         retention_ms: 1_000_000_000,
         segment_bytes_max: 4_096,
         late_samples_max: 200,
+        exemplars_per_series_max: usize::MAX,
         ..EngineOptions::new("/data")
     }
 }
@@ -79,16 +91,41 @@ fn read_all(engine: &Engine) -> BTreeMap<(usize, i64), f64> {
     all
 }
 
+fn read_exemplars(engine: &Engine) -> BTreeSet<ExemplarKey> {
+    let all = [vec![Matcher::equal("__name__", "m")]];
+    let mut read = BTreeSet::new();
+    for (labels, exemplars) in engine.exemplars(TimeRange::ALL, &all, StopSign::NEVER).unwrap() {
+        let series = labels.get("series").unwrap().parse().unwrap();
+        for exemplar in exemplars {
+            let number = exemplar.labels.get("trace_id").unwrap().parse().unwrap();
+            assert_eq!(exemplar.value.to_bits(), number, "an exemplar of another value");
+            assert!(read.insert((series, exemplar.timestamp_ms, number)), "an exemplar twice");
+        }
+    }
+    read
+}
+
 /// Compares, and takes over what turned out to be there of the uncertain.
 fn verify(world: &mut World, engine: &Engine) {
     let read = read_all(engine);
     if let Some((series, range)) = world.model.maybe_deleted.take() {
-        let before = world.model.clone();
+        let mut before = world.model.clone();
         world.model.delete(series, range);
+        // It may be that there was no sample to delete, so that samples do not tell whether it has happened.
+        let uncertain: Vec<_> = before.exemplars.difference(&world.model.exemplars).copied().collect();
         if read != world.model.stored {
+            before.exemplars.clone_from(&world.model.exemplars);
             world.model = before;
         }
+        world.model.maybe_exemplars.extend(uncertain);
     }
+    let exemplars = read_exemplars(engine);
+    let lost: Vec<_> = world.model.exemplars.difference(&exemplars).collect();
+    assert!(lost.is_empty(), "acknowledged exemplars {lost:?} are lost");
+    let phantoms: Vec<_> = exemplars.difference(&world.model.exemplars).collect();
+    assert!(phantoms.iter().all(|phantom| world.model.maybe_exemplars.contains(phantom)), "phantoms {phantoms:?}");
+    let help = engine.metadata("m").map_or(0, |metadata| metadata.help.parse().unwrap());
+    assert!((world.model.help..=world.said).contains(&help), "{help} is known, {} was acknowledged", world.model.help);
     for (key, value) in &world.model.stored {
         assert_eq!(read.get(key), Some(value), "acknowledged sample {key:?} is lost or changed");
     }
@@ -104,13 +141,18 @@ fn verify(world: &mut World, engine: &Engine) {
     }
     let phantoms: Vec<_> = read.iter().filter(|(key, value)| possible.get(key) != Some(value)).collect();
     assert!(read == possible, "phantoms {phantoms:?}, or a point in part: {:?}", world.model.maybe);
-    world.model = Model { stored: read, ..Model::default() };
+    world.model = Model { stored: read, exemplars, help, ..Model::default() };
 }
 
 /// One batch; false when the disk has stopped.
 fn append(world: &mut World, engine: &Engine, random: &mut Random) -> bool {
     let mut batch = Batch::default();
-    let (mut rows, mut points) = (Vec::new(), Vec::new());
+    let (mut rows, mut points, mut exemplars) = (Vec::new(), Vec::new(), Vec::new());
+    if random.one_in(3) {
+        world.said += 1;
+        engine.describe("m", FamilyKind::Gauge, &world.said.to_string(), "seconds");
+        batch.describes = true;
+    }
     while rows.len() <= random.below(40) as usize {
         let series = random.below(SERIES as u64) as usize;
         let age = match random.below(10) {
@@ -131,15 +173,28 @@ fn append(world: &mut World, engine: &Engine, random: &mut Random) -> bool {
             rows.push(((series, timestamp_ms), value));
         }
         batch.end_point_of(first as u32);
+        if random.one_in(4) {
+            world.said += 1;
+            let labels = Labels::from_pairs([("trace_id", &world.said.to_string())]);
+            let exemplar = Exemplar { timestamp_ms, value: f64::from_bits(world.said), labels };
+            let reference = *batch.refs.last().unwrap();
+            batch.push_exemplar_of_last(reference, exemplar);
+            exemplars.push((first, (rows.last().unwrap().0.0, timestamp_ms, world.said)));
+        }
         points.push(first..rows.len());
         world.now_ms += random.below(3) as i64 * STEP_MS;
     }
     world.clock.set(world.now_ms);
     let Ok(outcome) = engine.append(batch) else {
         world.model.maybe.extend(points.into_iter().map(|point| rows[point].to_vec()));
+        world.model.maybe_exemplars.extend(exemplars.into_iter().map(|(_, key)| key));
         return false;
     };
     let refused: BTreeMap<u32, Refusal> = outcome.refused.iter().copied().collect();
+    world.model.help = engine.metadata("m").map_or(0, |metadata| metadata.help.parse().unwrap());
+    exemplars.retain(|(row, _)| !refused.contains_key(&(*row as u32)));
+    assert_eq!(outcome.exemplars as usize, exemplars.len(), "exemplars of the points that are stored");
+    world.model.exemplars.extend(exemplars.into_iter().map(|(_, key)| key));
     let mut duplicates = 0;
     for point in points {
         let conflicts = rows[point.clone()].iter().any(|(key, v)| world.model.stored.get(key).is_some_and(|s| s != v));
@@ -225,8 +280,13 @@ fn nothing_acknowledged_is_lost_or_doubled_wherever_the_power_goes() {
     let (mut taken, mut nested) = (0, 0);
     while taken < images {
         let now_ms = 1_000_000;
-        let mut world =
-            World { disk: SimDisk::new(), clock: Arc::new(ManualClock::new(now_ms)), now_ms, model: Model::default() };
+        let mut world = World {
+            disk: SimDisk::new(),
+            clock: Arc::new(ManualClock::new(now_ms)),
+            now_ms,
+            model: Model::default(),
+            said: 0,
+        };
         // A history of up to six crashes, each on the image the last one left.
         for depth in 0..6 {
             let operations = 10 + random.below(60) as usize;

@@ -4,11 +4,12 @@ use super::Engine;
 use super::accumulate::Accumulator;
 use super::judge::Judge;
 use crate::blocks::StoredValues;
+use crate::exemplars::Evicted;
 use crate::head::Appended;
 use crate::log::Staged;
 use crate::value::Row;
 use crate::{Batch, Done, EngineError, Outcome, Refusal};
-use mytsdb_model::TimeRange;
+use mytsdb_model::{Exemplar, Labels, TimeRange};
 use mytsdb_wal::Wal;
 
 /// A staged batch without the rows that were refused before it reached the log.
@@ -21,6 +22,9 @@ struct Admitted {
     /// Rows behind these are no points of the caller's.
     own_rows: usize,
     failed: Option<EngineError>,
+    /// Those that are to be stored, and how many are there already.
+    exemplars: Vec<(Labels, Exemplar)>,
+    exemplars_known: u32,
 }
 
 impl Admitted {
@@ -60,22 +64,32 @@ impl Engine {
             }
             return true;
         }
-        let mut admitted: Vec<Admitted> = {
-            let now_ms = self.clock.now_ms();
-            let accepted = TimeRange::new(
-                now_ms.saturating_sub(self.options.retention_ms),
-                now_ms.saturating_add(self.options.future_tolerance_ms),
-            );
-            staged.into_iter().map(|s| admit(s, accepted)).collect()
-        };
+        let now_ms = self.clock.now_ms();
+        let accepted = TimeRange::new(
+            now_ms.saturating_sub(self.options.retention_ms),
+            now_ms.saturating_add(self.options.future_tolerance_ms),
+        );
+        let sent_exemplars: usize = staged.iter().map(|s| s.batch.exemplar_count()).sum();
+        let mut admitted: Vec<Admitted> = staged.into_iter().map(|s| admit(s, accepted)).collect();
         // One list of blocks for the whole group: none is added before the group ends, see `flush_before`.
         let mut stored_values = self.blocks.stored_values();
         let group = writer.next_group();
         self.accumulate(&mut admitted, &mut stored_values);
         self.judge(group, &mut admitted, &mut stored_values);
-        match self.log.write(&mut writer, admitted.iter().map(|a| &a.batch)) {
+        if sent_exemplars > 0 {
+            self.admit_exemplars(&mut admitted, accepted, sent_exemplars);
+        }
+        let mut families = Vec::new();
+        let written = self.log.write(&mut writer, admitted.iter().map(|a| &a.batch), |wal| {
+            families = self.families.log(wal);
+            for admitted in &admitted {
+                log_exemplars(wal, &admitted.exemplars);
+            }
+        });
+        match written {
             Ok(()) => self.apply(admitted, stored_values),
             Err(error) => {
+                self.families.note(families);
                 self.metrics.commit_failures.inc();
                 for batch in admitted {
                     (batch.done)(Err(error.clone()));
@@ -106,7 +120,10 @@ impl Engine {
 
     /// Takes out the points of several rows that are in conflict, and adds the samples of companions.
     fn judge(&self, group: u64, admitted: &mut [Admitted], stored_values: &mut StoredValues) {
-        if admitted.iter().all(|a| a.batch.points.is_empty() && a.batch.companions.is_empty()) {
+        let all_by_themselves = |batch: &Batch| {
+            batch.points.is_empty() && batch.companions.is_empty() && batch.exemplars_of_rows.is_empty()
+        };
+        if admitted.iter().all(|a| all_by_themselves(&a.batch)) {
             return;
         }
         let catalog = self.head.catalog();
@@ -129,6 +146,36 @@ impl Engine {
         }
     }
 
+    /// Chooses the exemplars that are stored: of points that are, at acceptable times, of bounded size. `sent` is how many
+    /// there were before points were refused.
+    fn admit_exemplars(&self, admitted: &mut [Admitted], accepted: TimeRange, sent: usize) {
+        let catalog = self.head.catalog();
+        let mut left = 0;
+        for this in admitted {
+            let of_rows = std::mem::take(&mut this.batch.exemplars_of_rows).into_iter().map(|(_, sent)| sent);
+            for (series, exemplar) in of_rows.chain(std::mem::take(&mut this.batch.exemplars)) {
+                left += 1;
+                if !self.exemplars.are_kept() {
+                    continue;
+                }
+                if !accepted.contains(exemplar.timestamp_ms) {
+                    self.metrics.exemplars_refused_time.inc();
+                } else if exemplar.character_count() > Exemplar::CHARACTERS_MAX {
+                    self.metrics.exemplars_refused_labels.inc();
+                } else if let Some(series) = catalog.get(series) {
+                    if self.exemplars.contains(&series.labels, &exemplar) {
+                        this.exemplars_known += 1;
+                    } else {
+                        this.exemplars.push((series.labels.clone(), exemplar));
+                    }
+                } else {
+                    this.failed = Some(EngineError::UnknownSeries);
+                }
+            }
+        }
+        self.metrics.exemplars_refused_point.add(sent.saturating_sub(left) as u64);
+    }
+
     /// Puts logged batches into the head and tells their senders.
     fn apply(&self, admitted: Vec<Admitted>, mut stored_values: StoredValues) {
         let mut sealer = self.sealer.lock();
@@ -138,8 +185,13 @@ impl Engine {
         let mut newest_ms = i64::MIN;
         let mut late = 0u64;
         let mut answers = Vec::with_capacity(admitted.len());
-        for Admitted { batch, done, mut refused, rows, own_rows, mut failed } in admitted {
-            let mut outcome = Outcome::default();
+        let mut evicted = None;
+        for Admitted { batch, done, mut refused, rows, own_rows, mut failed, exemplars, exemplars_known } in admitted {
+            let mut outcome = Outcome { exemplars: exemplars_known + exemplars.len() as u32, ..Outcome::default() };
+            if !exemplars.is_empty() {
+                let made = self.exemplars.insert(exemplars.iter().map(|(series, exemplar)| (series, exemplar)));
+                evicted.get_or_insert_with(Evicted::default).add(made);
+            }
             for row in 0..batch.len() {
                 let (series_ref, timestamp_ms) = (batch.refs[row], batch.timestamps_ms[row]);
                 let Some(series) = catalog.get(series_ref) else {
@@ -174,6 +226,9 @@ impl Engine {
             answers.push((done, failed.map_or(Ok(outcome), Err)));
         }
         drop(catalog);
+        if let Some(evicted) = evicted {
+            self.report_exemplars(evicted);
+        }
         self.metrics.corrupt_blocks.add(stored_values.errors);
         self.head.note_stored(newest_ms, late);
         for (done, answer) in answers {
@@ -184,6 +239,7 @@ impl Engine {
     fn count(&self, outcome: &Outcome, refused: &[(u32, Refusal)]) {
         self.metrics.stored.add(u64::from(outcome.stored));
         self.metrics.duplicates.add(u64::from(outcome.duplicates));
+        self.metrics.exemplars_stored.add(u64::from(outcome.exemplars));
         for (_, refusal) in refused {
             match refusal {
                 Refusal::TooOld => self.metrics.refused_too_old.inc(),
@@ -211,12 +267,28 @@ impl Engine {
     }
 }
 
+/// Neighbours of one series share a record.
+fn log_exemplars(wal: &mut Wal, exemplars: &[(Labels, Exemplar)]) {
+    for of_series in exemplars.chunk_by(|a, b| a.0 == b.0) {
+        wal.log_exemplars(&of_series[0].0, &of_series.iter().map(|(_, exemplar)| exemplar).collect::<Vec<_>>());
+    }
+}
+
 /// Takes out the points whose time is not acceptable: they must not reach the log, for a replay, which is later,
 /// would judge them by another clock.
 fn admit(staged: Staged, accepted: TimeRange) -> Admitted {
     let Staged { batch, done } = staged;
     let own_rows = batch.len();
-    let mut admitted = Admitted { batch, done, refused: Vec::new(), rows: None, own_rows, failed: None };
+    let mut admitted = Admitted {
+        batch,
+        done,
+        refused: Vec::new(),
+        rows: None,
+        own_rows,
+        failed: None,
+        exemplars: Vec::new(),
+        exemplars_known: 0,
+    };
     let batch = &admitted.batch;
     if batch.timestamps_ms.iter().all(|&t| accepted.contains(t)) {
         return admitted;

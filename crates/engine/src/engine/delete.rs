@@ -6,6 +6,7 @@
 use super::Engine;
 use crate::EngineError;
 use crate::blocks::Wanted;
+use crate::exemplars::Evicted;
 use mytsdb_blocks::Tombstone;
 use mytsdb_model::{Matcher, TimeRange};
 use mytsdb_stop::StopSign;
@@ -55,6 +56,8 @@ impl Engine {
         for matchers in &tombstone.selectors {
             cut = cut.and(self.head.delete(matchers, range));
         }
+        self.exemplars.delete(&tombstone);
+        self.report_exemplars(Evicted::default());
         hiding.hide();
         deletions.tombstones.push(tombstone);
         self.metrics.tombstones.set(deletions.tombstones.len() as f64);

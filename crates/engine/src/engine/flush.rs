@@ -13,6 +13,7 @@
 use super::Engine;
 use crate::EngineError;
 use crate::blocks::Ids;
+use crate::exemplars::Evicted;
 use crate::head::{FrozenSeries, MemSeries, Sealer, chunk_error, freeze_before};
 use crate::log::log_columns;
 use mytsdb_blocks::{Block, ChunkRef, Tombstone};
@@ -213,6 +214,12 @@ impl Engine {
             }
         }
         writer.log_samples(&refs, &columns.timestamps_ms, &columns.values)?;
+        self.families.checkpoint(&mut writer)?;
+        // The clock alone must not decide: see `due_cut_ms`.
+        let now_ms = self.clock.now_ms().min(self.head.newest_ms());
+        self.exemplars.expire(now_ms.saturating_sub(self.options.retention_ms));
+        self.report_exemplars(Evicted::default());
+        self.exemplars.checkpoint(&mut writer)?;
         writer.publish()?;
         self.log.with(|wal| wal.truncate_before(first_segment))
     }

@@ -3,7 +3,7 @@
 //! A row by itself is judged when it is applied, after it was logged: a replay applies the same rows in the same order,
 //! so that the first value of a time wins again. Of a point of several rows that would not do, for a replay cannot tell
 //! which rows of the log stand and fall together, nor ask the blocks of that day. So such a point is judged here, and
-//! the log has all of it or nothing.
+//! the log has all of it or nothing. The same goes for a point that has exemplars.
 //!
 //! Invariant J: a row is accepted if the head and the blocks have its value at its time; if they have none, and the first
 //! accepted row of the group with its series and time has its value, or is the row itself. Rows are looked at in the
@@ -69,10 +69,10 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Judges the points of several rows of `batch`, before which the group has `earlier`, judged already.
+    /// Judges the points of several rows, or with exemplars, of `batch`, before which the group has `earlier`, judged already.
     pub(crate) fn points<'b>(&mut self, earlier: &(impl Iterator<Item = &'b Batch> + Clone), batch: &Batch) -> Verdict {
         let mut verdict = Verdict::default();
-        if batch.points.is_empty() {
+        if batch.points.is_empty() && batch.exemplars_of_rows.is_empty() {
             self.know(batch, 0..batch.len());
             return verdict;
         }
@@ -83,7 +83,7 @@ impl<'a> Judge<'a> {
         let mut noted = Vec::new();
         for point in batch.each_point() {
             let rows = point.start as usize..point.end as usize;
-            if rows.len() == 1 {
+            if rows.len() == 1 && !batch.has_exemplar_of(point.start) {
                 self.know(batch, rows);
                 continue;
             }

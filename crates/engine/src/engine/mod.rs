@@ -3,6 +3,7 @@
 mod accumulate;
 mod commit;
 mod delete;
+mod describe;
 mod flush;
 mod judge;
 mod merge;
@@ -13,6 +14,8 @@ pub use flush::Maintenance;
 pub use recovery::Recovery;
 
 use crate::blocks::Blocks;
+use crate::exemplars::Exemplars;
+use crate::families::Families;
 use crate::head::{Head, Sealer};
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -48,6 +51,8 @@ pub struct Engine {
     blocks: Arc<Blocks>,
     reader: Reader,
     room: Room,
+    families: Families,
+    exemplars: Exemplars,
     /// Held for the whole of a flush, so that there is one at a time.
     flushing: Mutex<FlushState>,
     /// Closes the chunks that fill up while a group is applied.

@@ -3,6 +3,8 @@
 use super::Engine;
 use super::flush::FlushState;
 use crate::blocks::Blocks;
+use crate::exemplars::{Evicted, Exemplars};
+use crate::families::Families;
 use crate::head::{Catalog, Head, Sealer};
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -18,7 +20,7 @@ use mytsdb_wal::{LogFile, Record, ReplayReport, Rows, SegmentId, Wal, WalOptions
 use parking_lot::Mutex;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What opening a data folder found.
@@ -73,7 +75,10 @@ impl Engine {
 
         let mut catalog = Catalog::new();
         let tombstones = &blocks.deletions().tombstones.clone();
-        let replayed = replay(disk.as_ref(), &dir, &options, &mut catalog, tombstones, &mut recovery)?;
+        let families = Families::new(options.metadata_families_max, options.metadata_help_bytes_max);
+        let exemplars = Exemplars::new(options.exemplars_per_series_max, options.exemplar_bytes_max);
+        let stores = (&mut catalog, &families, &exemplars);
+        let replayed = replay(disk.as_ref(), &options, stores, tombstones, &mut recovery)?;
         let (report, newest_head_ms) = (replayed.report, replayed.newest_ms);
         metrics.corrupt_wal.add(report.damage_count);
         let wal_options = WalOptions {
@@ -98,12 +103,16 @@ impl Engine {
             head,
             blocks,
             room,
+            families,
+            exemplars,
             flushing: Mutex::new(FlushState::new(log_from)),
             sealer: Mutex::default(),
             metrics,
             options,
             _lock: lock,
         };
+        engine.metrics.metadata_families.set(engine.families.len() as f64);
+        engine.report_exemplars(Evicted::default());
         Ok((engine, recovery))
     }
 }
@@ -139,13 +148,21 @@ impl<'a> Deleted<'a> {
         }
         let of_series = self.of_series.borrow();
         let Some(about) = of_series.get(&series) else { return false };
-        about.iter().map(|&at| &self.tombstones[at as usize]).any(|tombstone| {
-            let is_older = match self.file.get() {
-                LogFile::Checkpoint(id) => id.0 <= tombstone.segments_below,
-                LogFile::Segment(id) => id.0 < tombstone.segments_below,
-            };
-            is_older && tombstone.range.contains(timestamp_ms)
-        })
+        about.iter().any(|&at| self.is_in(&self.tombstones[at as usize], timestamp_ms))
+    }
+
+    /// The same for an exemplar, which names its series by its labels.
+    fn hides_exemplar(&self, series: &Labels, timestamp_ms: i64) -> bool {
+        self.tombstones.iter().any(|tombstone| self.is_in(tombstone, timestamp_ms) && tombstone.matches(series))
+    }
+
+    /// Whether a tombstone is younger than the file that is replayed, and about that time.
+    fn is_in(&self, tombstone: &Tombstone, timestamp_ms: i64) -> bool {
+        let is_older = match self.file.get() {
+            LogFile::Checkpoint(id) => id.0 <= tombstone.segments_below,
+            LogFile::Segment(id) => id.0 < tombstone.segments_below,
+        };
+        is_older && tombstone.range.contains(timestamp_ms)
     }
 }
 
@@ -159,9 +176,8 @@ struct Replayed {
 
 fn replay(
     disk: &dyn Disk,
-    dir: &Path,
     options: &EngineOptions,
-    catalog: &mut Catalog,
+    (catalog, families, exemplars): (&mut Catalog, &Families, &Exemplars),
     tombstones: &[Tombstone],
     recovery: &mut Recovery,
 ) -> Result<Replayed, EngineError> {
@@ -187,38 +203,42 @@ fn replay(
             Err(source) => broken = Some(EngineError::Chunk { series: mem.labels.to_string(), source }),
         }
     };
-    let report =
-        mytsdb_wal::replay_files(
-            disk,
-            &dir.join("wal"),
-            &mut |file| deleted.begin(file),
-            &mut |record| match record {
-                Record::Series { series, labels } => {
-                    deleted.define(series, &labels);
-                    catalog.restore(series, labels, 1);
+    let report = mytsdb_wal::replay_files(
+        disk,
+        &options.data_dir.join("wal"),
+        &mut |file| deleted.begin(file),
+        &mut |record| match record {
+            Record::Series { series, labels } => {
+                deleted.define(series, &labels);
+                catalog.restore(series, labels, 1);
+            }
+            Record::Metadata { family, metadata } => families.restore(family, metadata),
+            Record::Exemplars { series, exemplars: logged } => {
+                let left = logged.iter().filter(|e| !deleted.hides_exemplar(&series, e.timestamp_ms));
+                exemplars.insert(left.map(|exemplar| (&series, exemplar)));
+            }
+            Record::Samples { refs, timestamps_ms, values } => {
+                for ((&series, &timestamp_ms), &value) in refs.iter().zip(timestamps_ms).zip(values) {
+                    apply(catalog, series, Row { timestamp_ms, start_ms: 0, value: RowValue::Float(value) });
                 }
-                Record::Samples { refs, timestamps_ms, values } => {
-                    for ((&series, &timestamp_ms), &value) in refs.iter().zip(timestamps_ms).zip(values) {
-                        apply(catalog, series, Row { timestamp_ms, start_ms: 0, value: RowValue::Float(value) });
+            }
+            Record::Rows(Rows { refs, timestamps_ms, starts_ms, values, histograms }) => {
+                is_plain = false;
+                let mut histograms = histograms.iter().peekable();
+                for (at, (&series, &timestamp_ms)) in refs.iter().zip(timestamps_ms).enumerate() {
+                    let bytes =
+                        histograms.next_if(|(row, _)| *row as usize == at).map(|(_, bytes)| Encoded::from(*bytes));
+                    let value = bytes.as_ref().map_or(RowValue::Float(values[at]), RowValue::Histogram);
+                    let start_ms = starts_ms.get(at).copied().unwrap_or(0);
+                    // The log has looked at no more than its checksum.
+                    match bytes.as_ref().map(|bytes| value::decode(bytes)) {
+                        Some(Err(source)) => unreadable = Some((series, source)),
+                        _ => apply(catalog, series, Row { timestamp_ms, start_ms, value }),
                     }
                 }
-                Record::Rows(Rows { refs, timestamps_ms, starts_ms, values, histograms }) => {
-                    is_plain = false;
-                    let mut histograms = histograms.iter().peekable();
-                    for (at, (&series, &timestamp_ms)) in refs.iter().zip(timestamps_ms).enumerate() {
-                        let bytes =
-                            histograms.next_if(|(row, _)| *row as usize == at).map(|(_, bytes)| Encoded::from(*bytes));
-                        let value = bytes.as_ref().map_or(RowValue::Float(values[at]), RowValue::Histogram);
-                        let start_ms = starts_ms.get(at).copied().unwrap_or(0);
-                        // The log has looked at no more than its checksum.
-                        match bytes.as_ref().map(|bytes| value::decode(bytes)) {
-                            Some(Err(source)) => unreadable = Some((series, source)),
-                            _ => apply(catalog, series, Row { timestamp_ms, start_ms, value }),
-                        }
-                    }
-                }
-            },
-        )?;
+            }
+        },
+    )?;
     if let Some((series, source)) = unreadable {
         let labels = catalog.get(series).map_or_else(|| series.0.to_string(), |mem| mem.labels.to_string());
         broken = Some(EngineError::Chunk { series: labels, source });

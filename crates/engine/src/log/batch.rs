@@ -3,7 +3,7 @@
 use crate::value::{Encoded, RowValue, Value};
 use mytsdb_codec::CodecError;
 use mytsdb_histogram::FloatHistogram;
-use mytsdb_model::SeriesRef;
+use mytsdb_model::{Exemplar, SeriesRef};
 use std::ops::Range;
 
 /// Samples of any number of series, column by column; the three columns have equal length.
@@ -31,8 +31,18 @@ pub struct Batch {
     pub points: Vec<Range<u32>>,
     /// Series that get samples of their own where rows of this batch are accepted.
     pub companions: Vec<Companion>,
+    /// Each with a row of the point that it belongs to, ascending by it.
+    pub(crate) exemplars_of_rows: Vec<(u32, SentExemplar)>,
+    /// Those of no point.
+    pub(crate) exemplars: Vec<SentExemplar>,
+    /// Something was said of metrics by [`Engine::describe`](crate::Engine::describe): the batch is done when that is durable,
+    /// though it may have no samples.
+    pub describes: bool,
     scratch: Vec<u8>,
 }
+
+/// An exemplar and its series.
+pub(crate) type SentExemplar = (SeriesRef, Exemplar);
 
 /// A series that describes others, as `target_info` does. It is not a point: what becomes of its samples is not reported.
 ///
@@ -116,6 +126,27 @@ impl Batch {
                 *start_ms = 0;
             }
         }
+    }
+
+    /// Adds an exemplar of a series, which belongs to no point.
+    pub fn push_exemplar(&mut self, series: SeriesRef, exemplar: Exemplar) {
+        self.exemplars.push((series, exemplar));
+    }
+
+    /// Adds an exemplar of the point that the last row is of: if that is refused, the exemplar is too.
+    pub fn push_exemplar_of_last(&mut self, series: SeriesRef, exemplar: Exemplar) {
+        match self.len().checked_sub(1) {
+            Some(row) => self.exemplars_of_rows.push((row as u32, (series, exemplar))),
+            None => self.push_exemplar(series, exemplar),
+        }
+    }
+
+    pub(crate) fn has_exemplar_of(&self, row: u32) -> bool {
+        self.exemplars_of_rows.binary_search_by_key(&row, |(row, _)| *row).is_ok()
+    }
+
+    pub(crate) fn exemplar_count(&self) -> usize {
+        self.exemplars_of_rows.len() + self.exemplars.len()
     }
 
     #[inline]
@@ -238,6 +269,10 @@ impl Batch {
         for (row, _) in &mut self.histograms {
             *row = moved(*row);
         }
+        self.exemplars_of_rows.retain(|(row, _)| gone.binary_search(row).is_err());
+        for (row, _) in &mut self.exemplars_of_rows {
+            *row = moved(*row);
+        }
         self.deltas.retain(|row| gone.binary_search(row).is_err());
         for row in &mut self.deltas {
             *row = moved(*row);
@@ -254,9 +289,9 @@ impl Batch {
         self.refs.len()
     }
 
-    /// Whether there is no sample.
+    /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        self.refs.is_empty()
+        self.refs.is_empty() && self.exemplar_count() == 0 && !self.describes
     }
 }
 
@@ -286,6 +321,8 @@ pub struct Outcome {
     pub stored: u32,
     /// Samples that were there already, with the same value.
     pub duplicates: u32,
+    /// Exemplars that are stored, those that were there already too; the others were refused, which costs no sample.
+    pub exemplars: u32,
     /// Rows of the batch that were refused, ascending, each with its reason. The other rows are stored. Of a point all
     /// rows are here or none.
     pub refused: Vec<(u32, Refusal)>,

@@ -126,7 +126,7 @@ impl Log {
         staged
     }
 
-    /// Writes batches, and all definitions taken, in one write and, with [`Durability::Fsync`], one sync.
+    /// Writes batches, what `notes` adds, and all definitions taken, in one write and, with [`Durability::Fsync`], one sync.
     ///
     /// # Errors
     /// [`EngineError::Wal`]: nothing of the batches counts.
@@ -134,11 +134,13 @@ impl Log {
         &self,
         writer: &mut Writer,
         batches: impl Iterator<Item = &'b Batch>,
+        notes: impl FnOnce(&mut Wal),
     ) -> Result<(), EngineError> {
         let start = Instant::now();
         for batch in batches {
             writer.put(batch);
         }
+        notes(&mut writer.wal);
         let committed = writer.wal.commit();
         self.report(&writer.wal);
         committed?;

@@ -38,6 +38,8 @@ fn logged(disk: &FaultDisk<SimDisk>) -> Vec<String> {
             found.extend(refs.iter().zip(timestamps_ms).map(|(series, time)| format!("{} at {time}", series.0)));
         }
         Record::Rows(_) => found.push("rows".to_owned()),
+        Record::Metadata { family, .. } => found.push(format!("{family} is known")),
+        Record::Exemplars { series, .. } => found.push(format!("exemplars of {series}")),
     })
     .unwrap();
     found
@@ -47,7 +49,7 @@ impl Fixture {
     fn commit(&self) -> Result<usize, EngineError> {
         let mut writer = self.log.writer();
         let staged = self.log.take(&mut writer);
-        let written = self.log.write(&mut writer, staged.iter().map(|staged| &staged.batch));
+        let written = self.log.write(&mut writer, staged.iter().map(|staged| &staged.batch), |_| ());
         written.map(|()| staged.len())
     }
 
