@@ -30,6 +30,10 @@ impl Appender for Nowhere {
     fn touch(&self, _: SeriesRef) -> bool {
         true
     }
+    fn keeps_exemplars(&self) -> bool {
+        true
+    }
+
     fn submit(&self, _: Batch, done: Done) {
         done(Ok(Outcome::default()));
     }

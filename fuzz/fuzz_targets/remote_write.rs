@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_intake::{Limits, Metadata, Refused, SeriesCache};
-use mytsdb_model::{Labels, SeriesRef};
+use mytsdb_model::{Exemplar, Labels, SeriesRef};
 use mytsdb_remote_write::{Options, Receiver, Sink, Version};
 use std::sync::Arc;
 
@@ -40,6 +40,10 @@ impl Sink for Rows {
         assert_eq!(histogram.validate(), Ok(()));
         self.histograms += 1;
         Ok(())
+    }
+    fn append_exemplar(&mut self, series: SeriesRef, exemplar: Exemplar) {
+        assert!((1..=self.series).contains(&series.0));
+        assert!(exemplar.labels.as_bytes().len() < 1024);
     }
 }
 

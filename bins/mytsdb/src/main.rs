@@ -5,6 +5,7 @@ mod clock;
 mod compactor;
 mod logging;
 mod memory;
+mod notes;
 mod self_metrics;
 mod server;
 mod settings;

@@ -1,16 +1,18 @@
 //! Wiring: opens the store, starts the listeners, and takes everything down in order.
 
 use crate::clock::SystemClock;
+use crate::notes::EngineNotes;
 use crate::settings::{Config, Feature};
 use crate::{admin, compactor, logging, self_metrics};
 use anyhow::{Context, Result, bail};
 use mytsdb_access::Access;
 use mytsdb_engine::{Engine, EngineError, EngineOptions, Recovery};
-use mytsdb_http_api::{Administration, Api, ApiOptions, Fault};
-use mytsdb_ingest::{Ingest, IngestOptions};
+use mytsdb_http_api::{Administration, Api, ApiOptions, Exemplars, Fault};
+use mytsdb_ingest::{EngineMetadata, Ingest, IngestOptions};
 use mytsdb_ingest_grpc::GrpcOptions;
 use mytsdb_ingest_http::{HttpOptions, OtlpHttp, RemoteWrite};
 use mytsdb_listener::{Acceptor, ListenerOptions, connections_within, raise_descriptor_limit};
+use mytsdb_otlp::Metadata;
 use mytsdb_promql::{MemoryBudget, QueryOptions, WorkerPool};
 use mytsdb_promql_syntax::TextLimits;
 use mytsdb_query::EngineStorage;
@@ -71,6 +73,10 @@ fn open_engine(config: &Config, registry: &Registry) -> Result<Engine> {
         series_max: config.max_series,
         staged_samples_max: config.max_staged_samples,
         selection_cache_bytes: config.selection_cache_bytes,
+        metadata_families_max: config.max_metadata_metrics,
+        metadata_help_bytes_max: config.max_metadata_help_bytes,
+        exemplars_per_series_max: config.max_exemplars_per_series,
+        exemplar_bytes_max: config.max_exemplar_bytes,
         ..EngineOptions::new(&data_dir)
     };
     let disk = Arc::new(mytsdb_io::RealDisk);
@@ -114,21 +120,23 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     let access = open_access(config, &registry)?;
     let watching = tokio::spawn(access.clone().watch());
 
-    let translator = Arc::new(mytsdb_otlp::Translator::new(translation(config)?));
+    let translation = translation(config)?;
 
     // Health checks are answered while the log is replayed; everything else hears that the server is not ready.
     let storage = EngineStorage::default();
     let engine_cell = Arc::new(OnceLock::new());
     let shutdown = Arc::new(admin::Shutdown::default());
+    let notes = EngineNotes::new(engine_cell.clone());
     let api = Api::new(
         Arc::new(storage.clone()),
-        vec![Box::new(translator.clone())],
+        vec![Box::new(notes.clone())],
         registry.clone(),
         ready.clone(),
         ApiOptions {
             listener,
             access: access.clone(),
             admin: administration(config, &engine_cell, &shutdown),
+            exemplars: Exemplars::of(Arc::new(notes)),
             caution: Fault::new({
                 let storage = storage.clone();
                 move || storage.caution()
@@ -185,6 +193,8 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         })?),
     };
 
+    let metadata = Metadata::by(Box::new(EngineMetadata::new(engine.clone())));
+    let translator = Arc::new(mytsdb_otlp::Translator::with_metadata(translation, Arc::new(metadata)));
     let receiver = remote_write_receiver(&translator);
     let ingest = Arc::new(Ingest::new(engine.clone(), translator, ingest_options(config)));
     otlp.open(Arc::clone(&ingest));

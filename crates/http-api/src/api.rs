@@ -7,8 +7,8 @@ use crate::metadata::MetadataSource;
 use crate::options::ApiOptions;
 use crate::state::ApiState;
 use crate::{
-    admin, cors, features, federate, lookup, metadata, page, paths, probes, query, readiness, request_metrics, status,
-    syntax,
+    admin, cors, exemplars, features, federate, lookup, metadata, page, paths, probes, query, readiness,
+    request_metrics, status, syntax,
 };
 use axum::Router;
 use axum::body::Body;
@@ -66,7 +66,7 @@ impl Api {
         let api = Router::new()
             .route("/query", form(query::instant))
             .route("/query_range", form(query::range))
-            .route("/query_exemplars", form(syntax::exemplars))
+            .route("/query_exemplars", form(exemplars::answer))
             .route("/format_query", form(syntax::format_query))
             .route("/parse_query", form(syntax::parse_query))
             .route("/series", form(lookup::series))

@@ -1,6 +1,6 @@
 //! `metadata`: type, help and unit of metrics.
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Outcome, Remarks};
 use crate::asked::Asked;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -30,20 +30,9 @@ pub trait MetadataSource: Send + Sync {
 
     /// All families, in any order.
     fn all(&self) -> Vec<(String, FamilyMeta)>;
-}
 
-impl MetadataSource for Arc<mytsdb_otlp::Translator> {
-    fn get(&self, family: &str) -> Option<FamilyMeta> {
-        self.metadata().get(family).map(of_otlp)
-    }
-
-    fn all(&self) -> Vec<(String, FamilyMeta)> {
-        self.metadata().all().into_iter().map(|(name, meta)| (name, of_otlp(meta))).collect()
-    }
-}
-
-fn of_otlp(meta: mytsdb_otlp::FamilyMetadata) -> FamilyMeta {
-    FamilyMeta { kind: meta.kind.as_str(), help: meta.help, unit: meta.unit }
+    /// What people should know of the answer, if there is something: that not all is kept, and why.
+    fn remark(&self) -> Option<String>;
 }
 
 /// Everybody who is asked, in turn, and the families of the server itself.
@@ -54,7 +43,11 @@ pub(crate) struct Metadata {
 
 pub(crate) async fn answer(State(metadata): State<Arc<Metadata>>, asked: Asked) -> Result<Answer, ApiError> {
     let families = metadata.find(&asked.params)?;
-    Ok(Answer::data(asked.encoding, &families))
+    let warnings = metadata.sources.iter().filter_map(|source| source.remark()).collect();
+    Ok(Answer::of(asked.encoding, |out| {
+        out.data(&families);
+        Ok(Outcome::Data(Remarks { warnings, infos: Vec::new() }))
+    }))
 }
 
 /// A limit of this endpoint, which words its errors by itself. -1 if it is missing.

@@ -1,6 +1,7 @@
 //! Settings of the API.
 
 use crate::admin::Administration;
+use crate::exemplar_source::Exemplars;
 use mytsdb_access::Access;
 use mytsdb_listener::ListenerOptions;
 use mytsdb_promql::QueryOptions;
@@ -43,6 +44,8 @@ pub struct ApiOptions {
     pub caution: Fault,
     /// Who changes stored data when a client asks for it; by default nobody.
     pub admin: Administration,
+    /// Where exemplars come from; by default there are none.
+    pub exemplars: Exemplars,
     /// Port of the OTLP/gRPC receiver, which the page shows in its example.
     pub otlp_grpc_port: u16,
     /// How long requests may take to finish once the server is told to stop.
@@ -112,6 +115,7 @@ impl Default for ApiOptions {
             fault: Fault::default(),
             caution: Fault::default(),
             admin: Administration::default(),
+            exemplars: Exemplars::default(),
             otlp_grpc_port: 4317,
             drain: Duration::from_secs(5),
             cors_origin: ".*".to_owned(),

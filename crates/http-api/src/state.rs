@@ -2,6 +2,7 @@
 
 use crate::admin::Administration;
 use crate::error::HttpApiError;
+use crate::exemplar_source::Exemplars;
 use crate::features::Features;
 use crate::form_reader::FormReader;
 use crate::metadata::{Metadata, MetadataSource};
@@ -45,6 +46,7 @@ state! {
     features: Arc<Features>,
     readiness: Arc<Readiness>,
     admin: Administration,
+    exemplars: Exemplars,
     page: Arc<Page>,
     requests: Arc<RequestMetrics>,
     allowed_origins: Arc<AnchoredRegex>,
@@ -69,6 +71,7 @@ impl ApiState {
             features: Arc::new(Features::new(options)),
             readiness: Arc::new(Readiness::new(ready, options.fault.clone(), options.caution.clone())),
             admin: options.admin.clone(),
+            exemplars: options.exemplars.clone(),
             page: Arc::new(Page::new(options.otlp_grpc_port)),
             requests: Arc::new(RequestMetrics::new(registry.clone())),
             allowed_origins: Arc::new(allowed_origins),

@@ -1,4 +1,4 @@
-//! `format_query`, `parse_query` and `query_exemplars`: answers that come from a query's text alone.
+//! `format_query` and `parse_query`: answers that come from a query's text alone.
 
 use crate::answer::Outcome;
 use crate::asked::Asked;
@@ -26,27 +26,6 @@ pub(crate) async fn parse_query(State(queries): State<Arc<Queries>>, asked: Aske
         Outcome::data()
     })
     .await
-}
-
-/// There are no exemplars here, so only the request is checked; a query without selectors gets no data at all.
-pub(crate) async fn exemplars(State(queries): State<Arc<Queries>>, asked: Asked) -> Result<Response<Body>, ApiError> {
-    if asked.params.range()?.is_empty() {
-        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
-    }
-    let refuse = |error: &ParseError| ApiError::bad_data(error.to_string());
-    let work = |expr: &Expr, out: &mut Chunks| {
-        let mut selects = false;
-        expr.walk(&mut |e| {
-            selects |= matches!(e, Expr::Vector(_) | Expr::Matrix(_));
-            !selects
-        });
-        if !selects {
-            return Outcome::NoContent;
-        }
-        out.raw("[]");
-        Outcome::data()
-    };
-    Ok(answer(&queries, asked, refuse, work).await)
 }
 
 fn in_query(error: &ParseError) -> ApiError {

@@ -93,6 +93,10 @@ impl Appender for Memory {
     }
 
     /// Samples at negative times are too old.
+    fn keeps_exemplars(&self) -> bool {
+        true
+    }
+
     fn submit(&self, batch: Batch, done: Done) {
         self.submitted.fetch_add(1, SeqCst);
         let mut state = self.state.lock().unwrap();

@@ -24,7 +24,7 @@
 //! | unknown content type, message or encoding | 415 |
 //! | overload, starting, shutting down, log broken, a bug | 503 with `Retry-After` |
 //!
-//! Answers to 2.0 say how many samples and histograms are stored; exemplars are not.
+//! Answers to 2.0 say how many samples, histograms and exemplars are stored.
 //!
 //! ```no_run
 //! # async fn example(engine: std::sync::Arc<mytsdb_engine::Engine>) -> Result<(), Box<dyn std::error::Error>> {

@@ -60,15 +60,14 @@ async fn respond<A: Appender>(edge: Edge<Store<A>>, request: Request) -> Respons
         Err(problem) => return unsupported(&edge, request, problem).await,
     };
     let (mut response, counts) = match edge.guard(store(&edge, request, version)).await {
-        Ok(written) => (outcome(&written), [written.samples, written.histograms]),
-        Err(refusal) => (failure(&refusal), [0, 0]),
+        Ok(written) => (outcome(&written), [written.samples, written.histograms, written.exemplars]),
+        Err(refusal) => (failure(&refusal), [0, 0, 0]),
     };
     if version == Version::V2 {
         let headers = response.headers_mut();
         headers.insert(SAMPLES, HeaderValue::from(counts[0]));
         headers.insert(HISTOGRAMS, HeaderValue::from(counts[1]));
-        // Exemplars are not stored.
-        headers.insert(EXEMPLARS, HeaderValue::from(0));
+        headers.insert(EXEMPLARS, HeaderValue::from(counts[2]));
     }
     response
 }

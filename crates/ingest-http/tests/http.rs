@@ -58,6 +58,10 @@ impl Appender for Memory {
     }
 
     /// Samples at time 0 are too old.
+    fn keeps_exemplars(&self) -> bool {
+        true
+    }
+
     fn submit(&self, batch: Batch, done: Done) {
         match &*self.mood.lock().unwrap() {
             Mood::Store => {}

@@ -52,6 +52,10 @@ impl Appender for Memory {
         true
     }
 
+    fn keeps_exemplars(&self) -> bool {
+        true
+    }
+
     fn submit(&self, batch: Batch, done: Done) {
         match &*self.mood.lock().unwrap() {
             Mood::Store => {}
@@ -72,6 +76,7 @@ impl Appender for Memory {
             };
             outcome.refused.push((row as u32, refusal));
         }
+        outcome.exemplars = batch.exemplar_count() as u32;
         done(Ok(outcome));
     }
 }
@@ -152,6 +157,10 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2], &length[..], content].concat()
 }
 
+fn exemplar(time: u8) -> Vec<u8> {
+    [&[0x11], &1.5_f64.to_le_bytes()[..], &[0x18, time]].concat()
+}
+
 fn sample(time: u8) -> Vec<u8> {
     [&[0x09], &1.5_f64.to_le_bytes()[..], &[0x10, time]].concat()
 }
@@ -174,7 +183,7 @@ fn v2(series: &[(&str, &[u8])], histogram: bool) -> Vec<u8> {
             message.extend(field(3, &[0x78, 9]));
         }
         // An exemplar.
-        message.extend(field(4, &sample(9)));
+        message.extend(field(4, &exemplar(9)));
         out.extend(field(5, &message));
     }
     out
@@ -186,9 +195,9 @@ async fn what_is_stored_is_204_and_version_2_hears_how_much() {
     let answer = server.post(V1, &[v1("a", &[7, 8]), v1("b", &[9])].concat()).await;
     assert_eq!((answer.status, &answer.text[..], answer.written()), (204, "", None));
     let answer = server.post(V2, &v2(&[("c", &[7, 8]), ("d", &[9])], false)).await;
-    assert_eq!((answer.status, &answer.text[..], answer.written()), (204, "", Some([3, 0, 0])));
+    assert_eq!((answer.status, &answer.text[..], answer.written()), (204, "", Some([3, 0, 2])));
     let answer = server.post(V2, &v2(&[("e", &[7]), ("f", &[])], true)).await;
-    assert_eq!((answer.status, &answer.text[..], answer.written()), (204, "", Some([1, 2, 0])));
+    assert_eq!((answer.status, &answer.text[..], answer.written()), (204, "", Some([1, 2, 2])));
     assert_eq!(server.stored(), 9);
     assert_eq!(server.store.samples.lock().unwrap()[5], ("{__name__=\"d\"}".to_owned(), 9, 1.5));
     for (content_type, written) in [(V1, None), (V2, Some([0, 0, 0]))] {
@@ -210,7 +219,7 @@ out of bounds: timestamp is too far in the future (--future-tolerance) for serie
     let answer = server.post(V1, &series.map(|(name, times)| v1(name, times)).concat()).await;
     assert_eq!((answer.status, &answer.text[..], answer.written()), (400, wanted, None));
     let answer = server.post(V2, &v2(&series, false)).await;
-    assert_eq!((answer.status, &answer.text[..], answer.written()), (400, wanted, Some([2, 0, 0])));
+    assert_eq!((answer.status, &answer.text[..], answer.written()), (400, wanted, Some([2, 0, 3])));
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
     assert_eq!(server.stored(), 4);
 }
@@ -219,7 +228,7 @@ out of bounds: timestamp is too far in the future (--future-tolerance) for serie
 async fn refused_series_are_400_and_named() {
     let server = Server::new();
     let answer = server.post(V2, &v2(&[("one_too_many", &[7]), ("", &[7]), ("fine", &[7])], false)).await;
-    assert_eq!((answer.status, answer.written()), (400, Some([1, 0, 0])));
+    assert_eq!((answer.status, answer.written()), (400, Some([1, 0, 1])));
     let lines: Vec<&str> = answer.text.lines().collect();
     assert!(lines[0].contains('7') && lines[0].ends_with(" for series {__name__=\"one_too_many\"}"), "{lines:?}");
     assert_eq!(

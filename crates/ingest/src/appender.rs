@@ -22,6 +22,9 @@ pub trait Appender: Send + Sync + 'static {
     /// Whether `series` is still known; if so it stays so through this epoch.
     fn touch(&self, series: SeriesRef) -> bool;
 
+    /// Whether exemplars are kept; those of requests are read only then.
+    fn keeps_exemplars(&self) -> bool;
+
     /// Takes a batch; `done` hears once what became of it.
     fn submit(&self, batch: Batch, done: Done);
 }
@@ -41,6 +44,10 @@ impl Appender for Engine {
 
     fn touch(&self, series: SeriesRef) -> bool {
         Engine::touch(self, series)
+    }
+
+    fn keeps_exemplars(&self) -> bool {
+        Engine::keeps_exemplars(self)
     }
 
     fn submit(&self, batch: Batch, done: Done) {

@@ -5,7 +5,7 @@ use crate::{Appender, Refusal};
 use mytsdb_engine::{Batch, Companion, EngineError, Outcome};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef};
-use mytsdb_otlp::{Exemplar, RefusalReason, Refusals, Refused, Sink, TargetInfo};
+use mytsdb_otlp::{RefusalReason, Refusals, Refused, Sink, TargetInfo};
 use std::ops::Range;
 
 /// The sink of one request: gathers its samples into a batch. Samples come in by its [`Sink`], or by remote write's.
@@ -16,6 +16,7 @@ pub struct BatchSink<'a, A> {
     /// The first row of the current point, and of the current resource.
     point_start: u32,
     resource_start: u32,
+    keeps_exemplars: bool,
     /// The first error that is no refusal: the request fails with it.
     fatal: Option<Refusal>,
 }
@@ -26,7 +27,20 @@ pub(crate) struct PointRows(Vec<Range<u32>>);
 
 impl<'a, A: Appender> BatchSink<'a, A> {
     pub(crate) fn new(appender: &'a A, pace: &'a Pace) -> Self {
-        Self { appender, pace, batch: Batch::default(), point_start: 0, resource_start: 0, fatal: None }
+        Self {
+            appender,
+            pace,
+            batch: Batch::default(),
+            point_start: 0,
+            resource_start: 0,
+            keeps_exemplars: appender.keeps_exemplars(),
+            fatal: None,
+        }
+    }
+
+    /// Something was said of metrics, which is to be durable with the batch.
+    pub(crate) fn describe(&mut self) {
+        self.batch.describes = true;
     }
 
     /// The batch, or what fails the request.
@@ -99,6 +113,12 @@ impl<A: Appender> mytsdb_remote_write::Sink for BatchSink<'_, A> {
         // Translations hand on valid histograms only, so that what is left is size.
         pushed.map_err(|error| Refused::new(RefusalReason::Limit, error.to_string()))
     }
+
+    fn append_exemplar(&mut self, series: SeriesRef, exemplar: mytsdb_model::Exemplar) {
+        if self.keeps_exemplars {
+            self.batch.push_exemplar(series, exemplar);
+        }
+    }
 }
 
 impl<A: Appender> Sink for BatchSink<'_, A> {
@@ -136,10 +156,15 @@ impl<A: Appender> Sink for BatchSink<'_, A> {
     }
 
     fn wants_exemplars(&self) -> bool {
-        false
+        self.keeps_exemplars
     }
 
-    fn append_exemplar(&mut self, _: Exemplar) {}
+    fn append_exemplar(&mut self, exemplar: mytsdb_otlp::Exemplar) {
+        let mytsdb_otlp::Exemplar { series, timestamp_ms, value, labels } = exemplar;
+        // The time of its point, if it has none.
+        let timestamp_ms = timestamp_ms.or(self.batch.timestamps_ms.last().copied()).unwrap_or_default();
+        self.batch.push_exemplar_of_last(series, mytsdb_model::Exemplar { timestamp_ms, value, labels });
+    }
 
     #[inline]
     fn end_point(&mut self) {
@@ -161,11 +186,17 @@ impl<A: Appender> Sink for BatchSink<'_, A> {
 pub struct RefusedRows {
     points: PointRows,
     rows: Vec<(u32, mytsdb_engine::Refusal)>,
+    exemplars: u32,
 }
 
 impl RefusedRows {
     pub(crate) fn new(points: PointRows, outcome: Outcome) -> Self {
-        Self { points, rows: outcome.refused }
+        Self { points, rows: outcome.refused, exemplars: outcome.exemplars }
+    }
+
+    /// How many exemplars are stored.
+    pub fn exemplars_stored(&self) -> u32 {
+        self.exemplars
     }
 
     /// The rows, ascending, each with its reason.
@@ -205,6 +236,9 @@ mod tests {
             0
         }
         fn touch(&self, _: SeriesRef) -> bool {
+            false
+        }
+        fn keeps_exemplars(&self) -> bool {
             false
         }
         fn submit(&self, _: Batch, _: Done) {}

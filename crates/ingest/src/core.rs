@@ -138,9 +138,13 @@ impl<A: Appender> Ingest<A> {
         let (mut written, refused) = self
             .store(room, |sink, epoch| {
                 let translated = receiver.translate(version, request, epoch, sink);
+                if translated.as_ref().is_ok_and(|written| written.describes) {
+                    sink.describe();
+                }
                 translated.map_err(|error| Refusal::malformed(format!("undecodable request: {error}")))
             })
             .await?;
+        written.exemplars = u64::from(refused.exemplars_stored());
         written.refuse_rows(request, refused.rows().map(|(row, refusal)| (row, prometheus_words(refusal))));
         metrics.count_points(written.samples + written.histograms, &written.refused);
         metrics.cache_entries.set(receiver.options().cache.len() as f64);

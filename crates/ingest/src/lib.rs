@@ -12,6 +12,7 @@
 //! #     fn resolve(&self, _: &Labels) -> Result<SeriesRef, EngineError> { Ok(SeriesRef(1)) }
 //! #     fn epoch(&self) -> u64 { 0 }
 //! #     fn touch(&self, _: SeriesRef) -> bool { true }
+//! #     fn keeps_exemplars(&self) -> bool { false }
 //! #     fn submit(&self, _: Batch, done: Done) { done(Ok(Outcome::default())); }
 //! # }
 //! use mytsdb_ingest::{Encoding, Ingest, IngestMetrics, IngestOptions};
@@ -39,6 +40,7 @@ mod core;
 mod encoding;
 mod gzip;
 mod inflate;
+mod metadata;
 mod metrics;
 mod options;
 mod pace;
@@ -50,6 +52,7 @@ pub use appender::Appender;
 pub use batch_sink::{BatchSink, RefusedRows};
 pub use core::Ingest;
 pub use encoding::Encoding;
+pub use metadata::EngineMetadata;
 pub use metrics::IngestMetrics;
 pub use options::IngestOptions;
 pub use refusal::{Refusal, Unavailable};

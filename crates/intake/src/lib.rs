@@ -13,6 +13,6 @@ mod series_cache;
 
 pub use fingerprint::{chain, chain_number, hash};
 pub use limits::Limits;
-pub use metadata::{FamilyKind, FamilyMetadata, Metadata};
+pub use metadata::{Metadata, MetadataKeeper};
 pub use refusals::{RefusalReason, Refusals, Refused, push_message};
 pub use series_cache::{Found, SeriesCache, Shard, Slot};

@@ -4,7 +4,7 @@ use crate::labels::{LabelList, LabelRules, LabelsError, ResourceLabels, scope_la
 use crate::metric_name::{metadata_unit, metric_name};
 use crate::wire::{Metric, MetricData, Temporality};
 use crate::{DeltaMode, Options, RefusalReason, Refused};
-use mytsdb_intake::FamilyKind;
+use mytsdb_model::FamilyKind;
 use std::cell::OnceCell;
 
 /// A value that is worked out at first use; malformed bytes fail the request, a refusal is kept for all its points.

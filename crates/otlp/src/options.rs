@@ -89,7 +89,7 @@ pub struct Options {
     pub limits: Limits,
     /// Entries and series references the series cache holds, about 40 bytes each; it starts anew when it is full.
     pub cache_entries_max: usize,
-    /// Metric families whose metadata is kept; further ones have none.
+    /// Metric families whose metadata is kept, unless somebody else keeps it; further ones have none.
     pub metadata_families_max: usize,
     /// Seed of the fingerprints, so that nobody can prepare attributes that collide. Random at the edge, fixed in tests.
     pub fingerprint_seed: u64,

@@ -8,8 +8,8 @@ use crate::wire::{
     gather_attributes,
 };
 use crate::{DeltaMode, OtlpError, RefusalReason, Refused, Sink, Translation, Translator};
-use mytsdb_intake::{FamilyKind, Found, Shard, chain, chain_number};
-use mytsdb_model::{LABEL_NAME, SeriesRef, stale_nan};
+use mytsdb_intake::{Found, Shard, chain, chain_number};
+use mytsdb_model::{FamilyKind, LABEL_NAME, SeriesRef, stale_nan};
 
 /// Nanoseconds to milliseconds, rounded down; every `u64` fits.
 #[inline]

@@ -5,8 +5,8 @@ use crate::labels::{LabelRules, LabelsError, freeze};
 use crate::points::Pass;
 use crate::wire::{Metric, MetricData, ResourceMetrics, ScopeMetrics, resource_metrics};
 use crate::{Metadata, Options, OtlpError, Refused, SeriesCache, Sink, TargetInfo, Translation};
-use mytsdb_intake::{FamilyKind, Found, Shard, chain, chain_number};
-use mytsdb_model::LABEL_NAME;
+use mytsdb_intake::{Found, Shard, chain, chain_number};
+use mytsdb_model::{FamilyKind, LABEL_NAME};
 use std::sync::Arc;
 
 /// Tells `target_info` from data points in fingerprints.
@@ -26,10 +26,16 @@ pub struct Translator {
 impl Translator {
     /// A translator with an empty cache.
     pub fn new(options: Options) -> Self {
+        let metadata = Arc::new(Metadata::new(options.metadata_families_max));
+        Self::with_metadata(options, metadata)
+    }
+
+    /// A translator with an empty cache, and metadata that somebody else keeps.
+    pub fn with_metadata(options: Options, metadata: Arc<Metadata>) -> Self {
         Self {
             rules: LabelRules::from(&options),
             cache: Arc::new(SeriesCache::new(options.cache_entries_max)),
-            metadata: Arc::new(Metadata::new(options.metadata_families_max)),
+            metadata,
             options,
         }
     }

@@ -38,11 +38,11 @@ pub(crate) enum SentLabels<'a> {
 }
 
 /// A label's name and value.
-type Pair<'a> = (&'a [u8], &'a [u8]);
+pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
 
 impl<'a> SentLabels<'a> {
     /// The first labels, at most [`LABEL_COUNT_MAX`] and one more.
-    fn pairs(self) -> Result<Vec<Pair<'a>>, ProtobufError> {
+    pub(crate) fn pairs(self) -> Result<Vec<Pair<'a>>, ProtobufError> {
         match self {
             Self::Fields(fields) => {
                 let mut pairs = Vec::new();
@@ -106,6 +106,18 @@ impl<'a> SentLabels<'a> {
     pub fn shown(self) -> String {
         self.pairs().map_or_else(|_| "{?}".to_owned(), |pairs| show(&pairs))
     }
+}
+
+/// The pairs as text, sorted and without empty values; `None` if a name is empty or there twice, or not all is UTF-8.
+pub(crate) fn sorted_pairs<'a>(sent: &[Pair<'a>]) -> Option<Vec<(&'a str, &'a str)>> {
+    let text = |(name, value): &Pair<'a>| Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?));
+    let mut pairs: Vec<_> = sent.iter().map(text).collect::<Option<_>>()?;
+    pairs.sort_unstable_by_key(|(name, _)| *name);
+    if pairs.windows(2).any(|two| two[0].0 == two[1].0) || pairs.first().is_some_and(|(name, _)| name.is_empty()) {
+        return None;
+    }
+    pairs.retain(|(_, value)| !value.is_empty());
+    Some(pairs)
 }
 
 fn parse_label(message: &[u8]) -> Result<Pair<'_>, ProtobufError> {

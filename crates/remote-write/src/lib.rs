@@ -4,7 +4,7 @@
 //! nothing and knows no storage; it undoes no compression. A series seen before costs one hash of its labels.
 //!
 //! Of a request that can be read, everything that is well is handed on; the rest is counted in [`Written`]. What is skipped
-//! (exemplars, unknown fields) is checked for length only. Every length is checked before it is believed,
+//! (unknown fields) is checked for length only. Every length is checked before it is believed,
 //! and a request takes no more memory than [`MEMORY_BYTES_MAX`] beside its own bytes and its symbols.
 //!
 //! Source: the specifications of remote write 1.0 and 2.0, and the answers of a running Prometheus 3.16.
@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod exemplar;
 mod histogram;
 mod labels;
 mod metadata;

@@ -2,7 +2,8 @@
 
 use crate::symbols::Symbols;
 use crate::tags::{bytes, varint};
-use mytsdb_intake::{FamilyKind, Metadata};
+use mytsdb_intake::Metadata;
+use mytsdb_model::FamilyKind;
 use mytsdb_protobuf::{ProtobufError, Reader};
 
 const KIND: u32 = varint(1);
@@ -67,16 +68,7 @@ fn record(metadata: &Metadata, family: &[u8], kind: u64, help: &[u8], unit: &[u8
 const FAMILY_BYTES_MAX: usize = 1 << 10;
 
 fn kind_of(number: u64) -> FamilyKind {
-    match number {
-        1 => FamilyKind::Counter,
-        2 => FamilyKind::Gauge,
-        3 => FamilyKind::Histogram,
-        4 => FamilyKind::GaugeHistogram,
-        5 => FamilyKind::Summary,
-        6 => FamilyKind::Info,
-        7 => FamilyKind::StateSet,
-        _ => FamilyKind::Unknown,
-    }
+    FamilyKind::from_number(number).unwrap_or(FamilyKind::Unknown)
 }
 
 /// The family of a series: version 2.0 describes each series, the store remembers families.

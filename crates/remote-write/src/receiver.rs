@@ -1,6 +1,5 @@
 //! Walks a request, finds each series through the cache, and hands samples to the sink.
 
-use crate::histogram;
 use crate::labels::{LABEL_COUNT_MAX, LabelsError, SentLabels};
 use crate::metadata::{record_v1, record_v2};
 use crate::sample::Sample;
@@ -8,6 +7,7 @@ use crate::series::{Fields, Parts, gather_labels};
 use crate::symbols::Symbols;
 use crate::tags::bytes;
 use crate::{RemoteWriteError, Sink, Version, Written};
+use crate::{exemplar, histogram};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_intake::{Found, Limits, Metadata, RefusalReason, Refused, SeriesCache, chain};
 use mytsdb_model::{LABEL_NAME, SeriesRef};
@@ -19,6 +19,9 @@ pub const MEMORY_BYTES_MAX: usize = 128 << 20;
 
 /// What a row costs beside a histogram: reference, two times, value.
 const ROW_BYTES: usize = 32;
+
+/// What an exemplar costs beside its labels.
+const EXEMPLAR_BYTES: usize = 96;
 
 /// What a series costs: where its rows begin, and where it is in the request.
 const SERIES_BYTES: usize = 24;
@@ -97,6 +100,7 @@ impl Receiver {
                 pass.series(message, reader.position())?;
             } else if Some(tag) == metadata {
                 record_v1(reader.bytes()?, &self.options.metadata)?;
+                pass.written.describes = true;
             } else if version == Version::V2 && tag == bytes(4) {
                 // Symbols were read before.
                 reader.bytes()?;
@@ -133,7 +137,7 @@ impl<'a, S: Sink> Pass<'a, S> {
         let parts = Parts::find(message, self.version, &mut refs, 2 * LABEL_COUNT_MAX)?;
         let points = parts.sample_count + parts.histogram_count;
         let found = match self.version {
-            Version::V1 if points == 0 => Ok(None),
+            Version::V1 if points + parts.exemplar_count == 0 => Ok(None),
             Version::V1 => self.find_v1(message, &parts),
             Version::V2 => self.find_v2(&refs, &parts),
         };
@@ -264,6 +268,12 @@ impl<'a, S: Sink> Pass<'a, S> {
                 match appended {
                     Ok(()) => self.written.add_histogram(),
                     Err(refused) => self.refuse_histogram(&refused, message, &mut name),
+                }
+            } else if tag == fields.exemplars {
+                // One that is none is left out: it costs no sample, and what is counted says that it is not there.
+                if let Some(exemplar) = exemplar::parse(reader.bytes()?, self.version, self.symbols.as_ref())? {
+                    self.take_memory(EXEMPLAR_BYTES + exemplar.labels.as_bytes().len())?;
+                    self.sink.append_exemplar(series, exemplar);
                 }
             } else {
                 reader.skip(tag, 0)?;

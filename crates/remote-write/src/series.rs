@@ -49,6 +49,7 @@ pub(crate) struct Parts<'a> {
     pub scattered: bool,
     pub sample_count: u64,
     pub histogram_count: u64,
+    pub exemplar_count: u64,
     pub metadata: Option<&'a [u8]>,
 }
 
@@ -86,8 +87,8 @@ impl<'a> Parts<'a> {
                 reader.bytes()?;
                 parts.histogram_count += 1;
             } else if tag == fields.exemplars {
-                // Exemplars are not stored.
                 reader.bytes()?;
+                parts.exemplar_count += 1;
             } else if tag == fields.metadata {
                 parts.metadata = Some(reader.bytes()?);
             } else if tag == REF && version == Version::V2 {
@@ -101,7 +102,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn read_refs(packed: &[u8], refs: &mut Vec<u32>, refs_max: usize) -> Result<(), ProtobufError> {
+pub(crate) fn read_refs(packed: &[u8], refs: &mut Vec<u32>, refs_max: usize) -> Result<(), ProtobufError> {
     let mut reader = Reader::new(packed);
     while reader.position() < packed.len() {
         push_ref(reader.varint()?, refs, refs_max);

@@ -2,7 +2,7 @@
 
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_intake::Refused;
-use mytsdb_model::{Labels, SeriesRef};
+use mytsdb_model::{Exemplar, Labels, SeriesRef};
 
 /// Takes the samples of one request, in the order in which they were sent. Each is a row: it is stored or refused by itself.
 pub trait Sink {
@@ -29,4 +29,7 @@ pub trait Sink {
         start_ms: i64,
         histogram: FloatHistogram,
     ) -> Result<(), Refused>;
+
+    /// Takes an exemplar of a series, which is no row. What becomes of it costs no sample.
+    fn append_exemplar(&mut self, series: SeriesRef, exemplar: Exemplar);
 }

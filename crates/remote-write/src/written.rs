@@ -21,6 +21,10 @@ pub struct Written {
     pub samples: u64,
     /// Native histograms likewise.
     pub histograms: u64,
+    /// Exemplars that are stored; whoever has handed them on enters their number.
+    pub exemplars: u64,
+    /// Something was said of metrics.
+    pub describes: bool,
     /// Samples and histograms that are not stored. There may be a message without any: about a series that has none.
     pub refused: Refusals,
     pub(crate) row_count: u32,
@@ -34,6 +38,8 @@ impl Written {
             version,
             samples: 0,
             histograms: 0,
+            exemplars: 0,
+            describes: false,
             refused: Refusals::default(),
             row_count: 0,
             histogram_rows: Vec::new(),

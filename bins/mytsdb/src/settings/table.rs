@@ -46,6 +46,18 @@ settings! {
 
         /// Memory for remembering which series satisfy the matchers of earlier queries; 0 for none
         selection_cache_bytes: usize = "BYTES", Text("67108864"), {};
+
+        /// Most metrics whose type, unit and help are kept; further ones have none
+        max_metadata_metrics: usize = "COUNT", Text("50000"), {};
+
+        /// Longest help of a metric, in bytes; of a longer one the start is kept
+        max_metadata_help_bytes: usize = "BYTES", Text("1024"), { most: "1048576", because: "the room in a record of the log" };
+
+        /// Most exemplars that a series keeps, the newest; 0 for none
+        max_exemplars_per_series: usize = "COUNT", Text("100"), {};
+
+        /// Memory for all exemplars, about; past it those go that came first; 0 for none
+        max_exemplar_bytes: usize = "BYTES", Text("67108864"), {};
     }
 
     "Network" {

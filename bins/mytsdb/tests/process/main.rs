@@ -176,6 +176,33 @@ fn every_listener_speaks_tls_and_asks_for_credentials_and_shows_no_secret() {
 }
 
 #[test]
+fn exemplars_and_metadata_survive_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let json = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"took","unit":"s","description":"How long.",
+            "histogram":{{"aggregationTemporality":2,"dataPoints":[{{"timeUnixNano":"{now_s}000000000","count":"3","sum":3,
+            "bucketCounts":["1","1","1"],"explicitBounds":[0.5,1],"exemplars":[
+            {{"timeUnixNano":"{now_s}500000000","asDouble":0.75,"traceId":"0af7651916cd43dd8448eb211c80319c"}}]}}]}}}}]}}]}}]}}"#
+    );
+    let url = format!("{}/v1/metrics", server.otlp_http.trim_end_matches("/v1/metrics"));
+    let mut answer = ureq::post(&url).header("content-type", "application/json").send(json).unwrap();
+    assert_eq!(answer.body_mut().read_to_string().unwrap(), "{}");
+    let exemplars = r#"[{"seriesLabels":{"__name__":"took_seconds_bucket","le":"1"},"exemplars":[{"labels":{"trace_id":"0af7651916cd43dd8448eb211c80319c"},"value":"0.75","timestamp":"#;
+    let metadata = r#"{"took_seconds":[{"type":"histogram","help":"How long.","unit":"seconds"}]}"#;
+    let check = |server: &Server| {
+        let found = server.get("/api/v1/query_exemplars?query=rate(took_seconds_bucket[5m])");
+        assert!(found.contains(&format!("{exemplars}{now_s}.500}}]}}]")), "{found}");
+        assert!(server.get("/api/v1/metadata?metric=took_seconds").contains(metadata));
+    };
+    check(&server);
+    server.signal("KILL");
+    server.wait();
+    check(&Server::start(dir.path()));
+}
+
+#[test]
 fn a_wrong_start_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();

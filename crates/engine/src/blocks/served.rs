@@ -125,7 +125,12 @@ impl Served {
     }
 
     /// Appends the chunks of a series that overlap a range.
-    fn chunks_into(&self, ordinal: u32, range: TimeRange, out: &mut Vec<ChunkMeta>) -> Result<(), EngineError> {
+    pub(crate) fn chunks_into(
+        &self,
+        ordinal: u32,
+        range: TimeRange,
+        out: &mut Vec<ChunkMeta>,
+    ) -> Result<(), EngineError> {
         let before = out.len();
         let found = self.block.chunks_into(ordinal, range, out);
         if found.is_err() {
@@ -142,6 +147,15 @@ impl Served {
                 out.truncate(at);
                 Ok(())
             }
+            read => Ok(read?),
+        }
+    }
+
+    /// Appends the times of a chunk without its values; tells whether it did, which it does not for chunks that are damaged or
+    /// have no column of times.
+    pub(crate) fn read_times(&self, chunk: &ChunkMeta, out: &mut Vec<i64>) -> Result<bool, EngineError> {
+        match self.block.read_times(chunk, out) {
+            Err(error) if self.damages.confine(&error, chunk.range) => Ok(false),
             read => Ok(read?),
         }
     }

@@ -145,7 +145,8 @@ impl Batch {
         self.exemplars_of_rows.binary_search_by_key(&row, |(row, _)| *row).is_ok()
     }
 
-    pub(crate) fn exemplar_count(&self) -> usize {
+    /// The number of exemplars.
+    pub fn exemplar_count(&self) -> usize {
         self.exemplars_of_rows.len() + self.exemplars.len()
     }
 

@@ -4,7 +4,9 @@
 
 use crate::server::Server;
 use crate::store::{store, store_at};
-use mytsdb_http_api::{ApiOptions, Fault};
+use mytsdb_http_api::{ApiOptions, ExemplarSource, Exemplars, Fault};
+use mytsdb_model::{Exemplar, Labels, Matcher, TimeRange};
+use mytsdb_promql::Cancel;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -304,6 +306,41 @@ fn exemplars_are_an_empty_list_where_there_could_be_some() {
     let server = server();
     server.check_data("/api/v1/query_exemplars?query=up", "[]");
     assert_eq!(server.get("/api/v1/query_exemplars?query=1").status, 204);
+}
+
+/// Shows what it is asked for as the labels of an exemplar's series.
+struct Echo;
+
+impl ExemplarSource for Echo {
+    fn exemplars(
+        &self,
+        range: TimeRange,
+        selectors: &[Vec<Matcher>],
+        _: &Cancel,
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, String> {
+        let shown = |matchers: &Vec<Matcher>| matchers.iter().map(Matcher::to_string).collect::<Vec<_>>().join(",");
+        let asked = selectors.iter().map(shown).collect::<Vec<_>>().join(" or ");
+        if asked.contains("broken") {
+            return Err("the disk is gone".to_owned());
+        }
+        let trace = Labels::from_pairs([("trace_id", "4b<f9")]);
+        let exemplars = vec![
+            Exemplar { timestamp_ms: range.mint, value: 0.1, labels: trace },
+            Exemplar { timestamp_ms: range.maxt, value: f64::INFINITY, labels: Labels::empty() },
+        ];
+        Ok(vec![(Labels::from_pairs([("asked", asked)]), exemplars)])
+    }
+}
+
+#[test]
+fn exemplars_are_those_of_all_selectors_of_a_query() {
+    let options = ApiOptions { exemplars: Exemplars::of(Arc::new(Echo)), ..ApiOptions::default() };
+    let server = Server::start(store(), options);
+    let target = "/api/v1/query_exemplars?query=sum(rate(a{b=\"1\"}[5m]))/c&start=1.5&end=2";
+    let asked = r#"b=\"1\",__name__=\"a\" or __name__=\"c\""#;
+    let exemplars = r#"[{"labels":{"trace_id":"4b\u003cf9"},"value":"0.1","timestamp":1.500},{"labels":{},"value":"+Inf","timestamp":2}]"#;
+    server.check_data(target, &format!(r#"[{{"seriesLabels":{{"asked":"{asked}"}},"exemplars":{exemplars}}}]"#));
+    server.check_error("/api/v1/query_exemplars?query=broken", 500, "internal", "the disk is gone");
 }
 
 #[test]

@@ -177,4 +177,8 @@ impl MetadataSource for OneFamily {
     fn all(&self) -> Vec<(String, FamilyMeta)> {
         self.get("temp").map(|meta| ("temp".to_owned(), meta)).into_iter().collect()
     }
+
+    fn remark(&self) -> Option<String> {
+        None
+    }
 }

@@ -88,6 +88,8 @@ fn references_to_huge_symbols_are_not_followed() {
 struct Forgetful;
 
 impl mytsdb_remote_write::Sink for Forgetful {
+    fn append_exemplar(&mut self, _: mytsdb_model::SeriesRef, _: mytsdb_model::Exemplar) {}
+
     fn resolve(&mut self, _: &mytsdb_model::Labels) -> Result<mytsdb_model::SeriesRef, mytsdb_intake::Refused> {
         Ok(mytsdb_model::SeriesRef(1))
     }

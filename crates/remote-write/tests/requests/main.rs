@@ -9,7 +9,7 @@ mod rows;
 
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_intake::{Limits, Metadata, RefusalReason, Refused, SeriesCache};
-use mytsdb_model::{Labels, SeriesRef};
+use mytsdb_model::{Exemplar, Labels, SeriesRef};
 use mytsdb_remote_write::{Options, Receiver, RemoteWriteError, Sink, Version, Written};
 use prost::Message;
 use proto::{Label, Sample, TimeSeries, WriteRequest, as_v2};
@@ -21,6 +21,7 @@ struct Store {
     series: Vec<String>,
     rows: Vec<String>,
     histograms: Vec<FloatHistogram>,
+    exemplars: Vec<String>,
     /// Series that may be made.
     series_max: Option<usize>,
     /// References of an earlier epoch are no good any more.
@@ -58,6 +59,11 @@ impl Sink for Store {
         self.rows.push(format!("{series} {timestamp_ms} {histogram} since {start_ms}"));
         self.histograms.push(histogram);
         Ok(())
+    }
+
+    fn append_exemplar(&mut self, series: SeriesRef, exemplar: Exemplar) {
+        let series = &self.series[series.0 as usize - 1];
+        self.exemplars.push(format!("{series} {} {} {}", exemplar.timestamp_ms, exemplar.value, exemplar.labels));
     }
 }
 

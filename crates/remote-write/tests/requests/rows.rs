@@ -1,6 +1,6 @@
 //! Floats, labels, metadata, the cache, and rows that the store refuses.
 
-use crate::proto::{Kind, MetadataV2, MetricMetadata, TimeSeries, as_v2};
+use crate::proto::{Exemplar, ExemplarV2, Kind, Label, MetadataV2, MetricMetadata, TimeSeries, as_v2};
 use crate::{Store, encode, options, receiver, request, series, translate};
 use mytsdb_model::stale_nan;
 use mytsdb_remote_write::{Options, Receiver, Version};
@@ -185,4 +185,44 @@ fn metadata_is_kept_by_family() {
         options.metadata.all().into_iter().map(|(name, m)| (name, m.kind.as_str(), m.help, m.unit)).collect();
     let wanted = [("requests_total", "counter", "Requests.", ""), ("size", "histogram", "Sizes.", "bytes")];
     assert_eq!(known, wanted.map(|(a, b, c, d)| (a.to_owned(), b, c.to_owned(), d.to_owned())));
+}
+
+#[test]
+fn exemplars_come_with_their_series_and_odd_ones_cost_no_sample() {
+    let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
+    let exemplar = |labels: Vec<Label>, timestamp| Exemplar { labels, value: 0.5, timestamp };
+    let mut first = series(&[("__name__", "a")], &[(1, 1.0)]);
+    first.exemplars = vec![
+        exemplar(vec![label("trace_id", "7"), label("span_id", "ü"), label("none", "")], 9),
+        exemplar(Vec::new(), -1),
+        exemplar(vec![label("twice", "1"), label("twice", "2")], 1),
+        exemplar(vec![label("", "1")], 1),
+        exemplar(vec![label("long", &"x".repeat(1 << 20))], 1),
+        exemplar((0..1_000).map(|i| label(&i.to_string(), "x")).collect(), 1),
+    ];
+    let wanted = [r#"{__name__="a"} 9 0.5 {span_id="ü", trace_id="7"}"#, r#"{__name__="a"} -1 0.5 {}"#];
+    for version in Version::ALL {
+        let (rows, written) = translate(&request([first.clone()]), version);
+        assert_eq!(rows.exemplars, wanted, "{version:?}");
+        assert_eq!((rows.rows.len(), written.unwrap().samples), (1, 1));
+    }
+    // By themselves, as Prometheus sends them: 2.0 wants a sample.
+    first.samples.clear();
+    let (rows, written) = translate(&request([first.clone()]), Version::V1);
+    assert!(rows.exemplars == wanted && written.unwrap().is_complete());
+    let (rows, written) = translate(&request([first]), Version::V2);
+    let said = "TimeSeries must contain at least one sample or histogram for series {__name__=\"a\"}";
+    assert!(rows.exemplars.is_empty() && written.unwrap().refused.messages() == [said]);
+}
+
+#[test]
+fn references_of_exemplars_are_checked() {
+    let mut sent = as_v2(&request([series(&[("__name__", "a")], &[(1, 1.0)])]));
+    let count = sent.symbols.len() as u32;
+    for labels_refs in [vec![1], vec![1, count], vec![u32::MAX; 2], vec![1; 1 << 16]] {
+        sent.timeseries[0].exemplars = vec![ExemplarV2 { labels_refs, value: 1.0, timestamp: 1 }];
+        let mut rows = Store::default();
+        let written = receiver().translate(Version::V2, &sent.encode_to_vec(), 0, &mut rows).unwrap();
+        assert!(rows.exemplars.is_empty() && written.is_complete() && written.samples == 1);
+    }
 }
