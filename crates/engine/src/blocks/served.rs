@@ -124,8 +124,14 @@ impl Served {
         })
     }
 
+    /// Appends the times of a chunk without decoding its values; tells whether it did. Damage is an error here: who reads the
+    /// samples then meets it, and it is confined.
+    pub(super) fn read_times(&self, chunk: &ChunkMeta, out: &mut Vec<i64>) -> Result<bool, EngineError> {
+        Ok(self.block.read_times(chunk, out)?)
+    }
+
     /// Appends the chunks of a series that overlap a range.
-    pub(crate) fn chunks_into(
+    pub(super) fn chunks_into(
         &self,
         ordinal: u32,
         range: TimeRange,
@@ -147,15 +153,6 @@ impl Served {
                 out.truncate(at);
                 Ok(())
             }
-            read => Ok(read?),
-        }
-    }
-
-    /// Appends the times of a chunk without its values; tells whether it did, which it does not for chunks that are damaged or
-    /// have no column of times.
-    pub(crate) fn read_times(&self, chunk: &ChunkMeta, out: &mut Vec<i64>) -> Result<bool, EngineError> {
-        match self.block.read_times(chunk, out) {
-            Err(error) if self.damages.confine(&error, chunk.range) => Ok(false),
             read => Ok(read?),
         }
     }
