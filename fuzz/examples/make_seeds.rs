@@ -73,6 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("otlp_walk", requests()?),
         ("promql_parse", queries()),
         ("remote_write", remote_writes()),
+        ("text_import", texts()),
         ("varint", varints()),
         ("wal_replay", logs(&crates.join("wal/tests/golden"))?),
         ("xor_decode", xor_chunks()?),
@@ -198,6 +199,17 @@ fn remote_writes() -> Vec<(String, Vec<u8>)> {
         ["", "__name__", "up", "job", "x"].iter().flat_map(|text| field(4, text.as_bytes())).collect();
     let second = [symbols, field(5, &[field(1, &[1, 2, 3, 4]), field(2, &sample)].concat())].concat();
     vec![("v1".to_owned(), first), ("v2".to_owned(), second)]
+}
+
+/// Every kind of line, right and wrong.
+fn texts() -> Vec<(String, Vec<u8>)> {
+    let open_metrics = "# TYPE a counter\n# UNIT a_seconds seconds\n# HELP a What \\\"it\\\" is.\n\
+        a_total{x=\"1\\n\"} 7 1700000000.123 # {trace_id=\"ab\"} 0.5 1700000000\n{\"b.c\",\"d.e\"=\"f\"} NaN\n# EOF\n";
+    let prometheus = b"# a comment\nup 1\nup{job=\"a\",} +Inf -5\n\nup{ 1\nup x\nup 1 2 3\n\xff 1\n";
+    vec![
+        ("openmetrics".to_owned(), open_metrics.as_bytes().to_vec()),
+        ("prometheus".to_owned(), prometheus.to_vec()),
+    ]
 }
 
 fn varints() -> Vec<(String, Vec<u8>)> {

@@ -3,6 +3,8 @@
 mod admin;
 mod clock;
 mod compactor;
+mod export;
+mod import;
 mod logging;
 mod memory;
 mod notes;
@@ -16,7 +18,15 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match settings::load(settings::command().get_matches()).and_then(|config| server::run(&config)) {
+    let command = settings::command().subcommand(import::command()).subcommand(export::command());
+    let mut matches = command.get_matches();
+    let done = match matches.remove_subcommand() {
+        Some((name, of_import)) if name == "import" => import::run(of_import),
+        Some((name, of_export)) if name == "export" => export::run(of_export),
+        Some((_, of_serve)) => settings::load(of_serve).and_then(|config| server::run(&config)),
+        None => settings::load(matches).and_then(|config| server::run(&config)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line a person can act on; the chain of causes behind it.

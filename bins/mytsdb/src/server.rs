@@ -10,7 +10,7 @@ use mytsdb_engine::{Engine, EngineError, EngineOptions, Recovery};
 use mytsdb_http_api::{Administration, Api, ApiOptions, Exemplars, Fault};
 use mytsdb_ingest::{EngineMetadata, Ingest, IngestOptions};
 use mytsdb_ingest_grpc::GrpcOptions;
-use mytsdb_ingest_http::{HttpOptions, OtlpHttp, RemoteWrite};
+use mytsdb_ingest_http::{HttpOptions, OtlpHttp, RemoteWrite, TextImport};
 use mytsdb_listener::{Acceptor, ListenerOptions, connections_within, raise_descriptor_limit};
 use mytsdb_otlp::Metadata;
 use mytsdb_promql::{MemoryBudget, QueryOptions, WorkerPool};
@@ -61,7 +61,8 @@ async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener> {
     }
 }
 
-fn open_engine(config: &Config, registry: &Registry) -> Result<Engine> {
+/// Opens the data folder that the settings name.
+pub(crate) fn open_engine(config: &Config, registry: &Registry) -> Result<Engine> {
     let data_dir = std::path::absolute(&config.data_dir).context("--data-dir")?;
     let options = EngineOptions {
         durability: config.durability,
@@ -151,7 +152,9 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     )?;
     let otlp = OtlpHttp::new(&registry);
     let remote_write = RemoteWrite::new(&registry);
+    let import = TextImport::new(&registry);
     let api = api.merge(otlp.router("/api/v1/otlp/v1/metrics")).merge(remote_write.router("/api/v1/write"));
+    let api = api.merge(import.router("/api/v1/import/prometheus"));
     let http_server = tokio::spawn(mytsdb_http_api::serve(http, api, stopped(stopping.clone())));
     let acceptor = Acceptor::new("otlp_http", plain.clone(), &registry).guarded_by(access.clone());
     let options = HttpOptions { acceptor, shutdown_grace: DRAIN_MAX };
@@ -199,6 +202,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     let ingest = Arc::new(Ingest::new(engine.clone(), translator, ingest_options(config)));
     otlp.open(Arc::clone(&ingest));
     remote_write.open(Arc::clone(&ingest), receiver);
+    import.open(Arc::clone(&ingest));
     let grpc_server = tokio::spawn(mytsdb_ingest_grpc::serve(
         grpc,
         ingest,
@@ -264,7 +268,8 @@ fn remote_write_receiver(translator: &mytsdb_otlp::Translator) -> mytsdb_remote_
     })
 }
 
-fn series_limits(config: &Config) -> mytsdb_otlp::Limits {
+/// Bounds on a series.
+pub(crate) fn series_limits(config: &Config) -> mytsdb_otlp::Limits {
     mytsdb_otlp::Limits {
         label_count_max: config.max_labels_per_series,
         name_bytes_max: config.max_label_name_bytes,

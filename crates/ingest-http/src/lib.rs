@@ -24,6 +24,8 @@
 //! | unknown content type, message or encoding | 415 |
 //! | overload, starting, shutting down, log broken, a bug | 503 with `Retry-After` |
 //!
+//! Text ([`TextImport`]) has the same answers; 400 names lines by their numbers.
+//!
 //! Answers to 2.0 say how many samples, histograms and exemplars are stored.
 //!
 //! ```no_run
@@ -51,6 +53,7 @@ mod edge;
 mod error;
 mod export;
 mod format;
+mod import;
 mod negotiate;
 mod options;
 mod remote_write;
@@ -58,6 +61,7 @@ mod server;
 
 pub use error::HttpIngestError;
 pub use export::OtlpHttp;
+pub use import::TextImport;
 pub use options::HttpOptions;
 pub use remote_write::RemoteWrite;
 pub use server::serve;

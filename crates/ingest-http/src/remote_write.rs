@@ -106,7 +106,7 @@ fn outcome(written: &Written) -> Response<Body> {
 }
 
 /// The answer to a request that was not. What may pass is 503 and never 429, which Prometheus does not retry by default.
-fn failure(refusal: &Refusal) -> Response<Body> {
+pub(crate) fn failure(refusal: &Refusal) -> Response<Body> {
     let status = match refusal {
         Refusal::Malformed { .. } => StatusCode::BAD_REQUEST,
         Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

@@ -38,6 +38,13 @@ impl<'a, A: Appender> BatchSink<'a, A> {
         }
     }
 
+    /// Adds an exemplar of the last row, which is a point by itself.
+    pub(crate) fn append_exemplar_of_last(&mut self, series: SeriesRef, exemplar: mytsdb_model::Exemplar) {
+        if self.keeps_exemplars {
+            self.batch.push_exemplar_of_last(series, exemplar);
+        }
+    }
+
     /// Something was said of metrics, which is to be durable with the batch.
     pub(crate) fn describe(&mut self) {
         self.batch.describes = true;

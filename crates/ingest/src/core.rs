@@ -34,6 +34,10 @@ impl<A: Appender> Ingest<A> {
         Self { appender, translator, options, admission, pace }
     }
 
+    pub(crate) fn translator(&self) -> &Translator {
+        &self.translator
+    }
+
     /// The bounds.
     pub fn options(&self) -> &IngestOptions {
         &self.options

@@ -46,6 +46,7 @@ mod options;
 mod pace;
 mod refusal;
 mod report;
+mod text;
 
 pub use admission::Room;
 pub use appender::Appender;
@@ -57,6 +58,7 @@ pub use metrics::IngestMetrics;
 pub use options::IngestOptions;
 pub use refusal::{Refusal, Unavailable};
 pub use report::Report;
+pub use text::TextWritten;
 
 /// Runs the README's example.
 #[cfg(doctest)]

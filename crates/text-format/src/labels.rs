@@ -11,7 +11,7 @@ pub const LABEL_COUNT_MAX: usize = 1_024;
 type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 /// The labels of a sample. Blanks may stand between all parts of them.
-pub(crate) fn series<'a>(cursor: &mut Cursor<'a>) -> Result<Labels, Trouble> {
+pub(crate) fn series(cursor: &mut Cursor<'_>) -> Result<Labels, Trouble> {
     let mut pairs = Pairs::new();
     if let Some(name) = cursor.classic_name(true) {
         pairs.push((Cow::Borrowed(LABEL_NAME), Cow::Borrowed(name)));

@@ -29,7 +29,8 @@ pub(crate) fn command() -> Command {
         .subcommand(serve)
 }
 
-fn arguments() -> impl Iterator<Item = Arg> {
+/// The flags of all settings, and the one that names the settings file.
+pub(crate) fn arguments() -> impl Iterator<Item = Arg> {
     let config = Arg::new(CONFIG)
         .long(CONFIG)
         .value_name("FILE")

@@ -11,7 +11,7 @@ mod sources;
 mod table;
 mod value;
 
-pub(crate) use command_line::command;
+pub(crate) use command_line::{arguments, command};
 pub(crate) use config::load;
 pub(crate) use table::Config;
 pub(crate) use value::{Feature, LogFormat};
