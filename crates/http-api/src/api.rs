@@ -7,7 +7,7 @@ use crate::metadata::MetadataSource;
 use crate::options::ApiOptions;
 use crate::state::ApiState;
 use crate::{
-    admin, cors, exemplars, features, federate, lookup, metadata, page, paths, probes, query, readiness,
+    admin, cors, exemplars, features, federate, lookup, metadata, page, paths, probes, query, readiness, remote_read,
     request_metrics, status, syntax,
 };
 use axum::Router;
@@ -80,6 +80,7 @@ impl Api {
             .route("/status/walreplay", form_less(status::wal_replay))
             .route("/features", form_less(features::answer))
             .route("/status/tsdb", form_less(status::tsdb))
+            .route("/read", by_post(remote_read::answer))
             .route("/admin/tsdb/delete_series", changing(admin::delete_series))
             .route("/admin/tsdb/clean_tombstones", changing(admin::clean_tombstones))
             .route("/rules", empty(r#"{"groups":[]}"#))
@@ -140,6 +141,15 @@ where
     post(handler.clone()).put(handler).options(no_content).fallback(not_changing)
 }
 
+/// POST only.
+fn by_post<H, T>(handler: H) -> MethodRouter<ApiState>
+where
+    H: Handler<T, ApiState>,
+    T: 'static,
+{
+    post(handler).options(no_content).fallback(not_by_post)
+}
+
 /// An honest answer about something that this server does not do: there are none of these here.
 fn empty(data: &'static str) -> MethodRouter<ApiState> {
     form_less(async move |encoding: Encoding| {
@@ -168,6 +178,10 @@ async fn not_form_less() -> Response<Body> {
 
 async fn not_changing() -> Response<Body> {
     method_not_allowed("OPTIONS, POST, PUT")
+}
+
+async fn not_by_post() -> Response<Body> {
+    method_not_allowed("OPTIONS, POST")
 }
 
 async fn not_get_only() -> Response<Body> {

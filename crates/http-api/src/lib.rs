@@ -54,6 +54,7 @@ mod probes;
 mod queries;
 mod query;
 mod readiness;
+mod remote_read;
 mod render;
 mod request_metrics;
 mod server;

@@ -6,6 +6,7 @@ mod connections;
 mod endpoints;
 mod features;
 mod lookups;
+mod remote_read;
 mod requests;
 mod server;
 mod store;
