@@ -81,6 +81,7 @@ fn root_of(query: &str, optimise: bool) -> String {
     let expr = parse(query).expect("the query is right");
     let options = QueryOptions { optimise, ..QueryOptions::default() };
     let plan = explain(&storage, &expr, (60_000, 120_000, 15_000), &options, &Cancel::new()).expect("it has a plan");
+    assert_eq!(plan.rewrites.iter().any(|text| text.starts_with("reference: ")), !optimise, "{plan}");
     plan.root.strategies.join(", ")
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Entry {
     /// Places of the nodes that the result was made by.
     pub places: Vec<PosRange>,
     /// Nodes that have not asked for it yet.
-    pub left: usize,
+    pub left: u32,
 }
 
 /// What a node finds: the result, the remarks that it came with, and where these stand.
@@ -29,11 +29,11 @@ pub(super) type Found = (Outcome, Annotations, Vec<PosRange>);
 
 /// Results by group of subtrees and grid.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<HashMap<(usize, Grid), Entry>>);
+pub(super) struct Kept(Mutex<HashMap<(u32, Grid), Entry>>);
 
 impl Kept {
     /// The result for `key`; whoever is the last one to ask takes it away.
-    pub fn take(&self, key: (usize, Grid)) -> Option<Found> {
+    pub fn take(&self, key: (u32, Grid)) -> Option<Found> {
         let mut all = self.lock();
         let entry = all.get_mut(&key)?;
         entry.left = entry.left.saturating_sub(1);
@@ -45,21 +45,21 @@ impl Kept {
         Some(found)
     }
 
-    pub fn put(&self, key: (usize, Grid), entry: Entry) {
+    pub fn put(&self, key: (u32, Grid), entry: Entry) {
         self.lock().insert(key, entry);
     }
 
     /// What there is.
-    pub fn keys(&self) -> HashSet<(usize, Grid)> {
+    pub fn keys(&self) -> HashSet<(u32, Grid)> {
         self.lock().keys().copied().collect()
     }
 
     /// Forgets all results but those.
-    pub fn only(&self, keys: &HashSet<(usize, Grid)>) {
+    pub fn only(&self, keys: &HashSet<(u32, Grid)>) {
         self.lock().retain(|key, _| keys.contains(key));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(usize, Grid), Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(u32, Grid), Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

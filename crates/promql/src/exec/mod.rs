@@ -148,7 +148,7 @@ pub(crate) fn eval_range<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result
     let node = run.node(id);
     match &node.kind {
         Kind::Range(_, width) => select_range(&run.context, *width, run.asked(id)?, grid),
-        Kind::Subquery(width) => eval_subquery(run, *width, node.inputs[0], grid),
+        Kind::Subquery(width) => eval_subquery(run, **width, node.inputs[0], grid),
         _ => Err(EvalError::execution("expected a range vector")),
     }
 }

@@ -17,7 +17,12 @@ pub(crate) const TIME_MS_MAX: i64 = 1 << 60;
 
 /// The nodes of `expr` over `bounds`.
 pub(super) fn build(expr: &Expr, bounds: Bounds) -> Result<Tree, EvalError> {
-    let mut build = Build { tree: Tree::default(), bounds };
+    let mut count = 0;
+    expr.walk(&mut |_| {
+        count += 1;
+        true
+    });
+    let mut build = Build { tree: Tree::with_capacity(count), bounds };
     build.node(expr)?;
     Ok(build.tree)
 }
@@ -47,10 +52,10 @@ impl Build {
             }
             Expr::Subquery(subquery) => {
                 let width = self.subquery(subquery)?;
-                (Kind::Subquery(width), smallvec![self.node(&subquery.expr)?])
+                (Kind::Subquery(Box::new(width)), smallvec![self.node(&subquery.expr)?])
             }
             Expr::Unary(unary) => (Kind::Sign { negative: unary.negative }, smallvec![self.node(&unary.expr)?]),
-            Expr::Vector(selector) => (Kind::Select(self.selection(selector)?), Inputs::new()),
+            Expr::Vector(selector) => (Kind::Select(Box::new(self.selection(selector)?)), Inputs::new()),
             Expr::Matrix(matrix) => (self.range(matrix)?, Inputs::new()),
             Expr::Number(number) => (Kind::Number { value: number.value, duration: number.duration }, Inputs::new()),
             Expr::String(text) => (Kind::Text(text.value.clone()), Inputs::new()),
@@ -68,7 +73,7 @@ impl Build {
             let right = self.node(&operator.rhs)?;
             let pos = operator.pos();
 
-            let matching = operator.matching.clone();
+            let matching = operator.matching.clone().map(Box::new);
 
             let operation = Operation { op: operator.op, return_bool: operator.return_bool, matching, pos };
             let place = (pos, if at == last { outer } else { pos });
@@ -105,7 +110,7 @@ impl Build {
             Some(range) => milliseconds(range, self.bounds, true)?,
             None => matrix.range_ms,
         };
-        Ok(Kind::Range(self.selection(&matrix.selector)?, Width { range_ms, pos: matrix.pos() }))
+        Ok(Kind::Range(Box::new(self.selection(&matrix.selector)?), Width { range_ms, pos: matrix.pos() }))
     }
 
     fn subquery(&self, subquery: &SubqueryExpr) -> Result<SubqueryWidth, EvalError> {

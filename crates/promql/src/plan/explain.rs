@@ -136,7 +136,7 @@ fn operator_of(kind: &Kind) -> String {
         Kind::Binary(operation) => format!("operate {}", operator(operation)),
         Kind::Call(function) => format!("call {}", function.name()),
         Kind::Sign { .. } => "negate".into(),
-        Kind::Subquery(width) => format!("subquery {}", window(*width)),
+        Kind::Subquery(width) => format!("subquery {}", window(**width)),
         Kind::Select(_) | Kind::Range(..) => SELECTOR.into(),
         Kind::Number { .. } => "number".into(),
         Kind::Text(_) => "text".into(),

@@ -147,7 +147,7 @@ fn is_plain(storage: &dyn Storage, tree: &Tree, root: NodeId, options: &QueryOpt
 fn rewrite(tree: &mut Tree, root: NodeId, options: &QueryOptions, facts: Facts) -> Vec<String> {
     let mut notes = Notes::default();
     if !options.optimise {
-        return notes.texts;
+        return vec!["reference: nothing is rewritten, every operator is the definition of its answers".to_owned()];
     }
     if options.optimisations.fold_constants {
         constants::fold(tree, root, facts, &mut notes);

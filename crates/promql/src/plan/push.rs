@@ -34,8 +34,8 @@ pub(super) fn push_matchers(tree: &mut Tree, id: NodeId, plain: bool, notes: &mu
 
 fn across(tree: &mut Tree, id: NodeId, plain: bool, notes: &mut Notes) {
     let Operands::Vectors(left, right) = operands(tree, id) else { return };
-    let Some(Operation { op, matching, .. }) = tree.operation(id).cloned() else { return };
-    let matching = matching.unwrap_or_default();
+    let Some(operation) = tree.operation(id) else { return };
+    let (op, matching) = (operation.op, operation.matching().clone());
     if has_fill(&matching) {
         return;
     }

@@ -25,7 +25,7 @@ pub(super) fn check_extensions(
             }
             Kind::Call(function) => next.extend(node.inputs.iter().rev().map(|arg| (*arg, Some(*function), span))),
             Kind::Subquery(width) => {
-                let span = subquery_span(*width, span, default_step_ms);
+                let span = subquery_span(**width, span, default_step_ms);
                 if span.mint <= span.maxt {
                     next.push((node.inputs[0], None, span));
                 }

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Share {
     /// Number of the group.
-    pub group: usize,
+    pub group: u32,
     /// Members that are evaluated or answered from the kept result.
-    pub uses: usize,
+    pub uses: u32,
     /// The member that comes first in the tree.
     pub first: NodeId,
 }
@@ -40,7 +40,7 @@ pub(super) fn mark_shared(tree: &mut Tree, root: NodeId) {
     let mut search = Search { numbers: numbers(tree), ..Search::default() };
     search.visit(tree, root, "");
     for (group, members) in search.members.iter().enumerate().filter(|(_, members)| members.len() > 1) {
-        let share = Share { group, uses: members.len(), first: members[0] };
+        let share = Share { group: group as u32, uses: members.len() as u32, first: members[0] };
         for member in members {
             tree[*member].share = Some(share);
         }

@@ -69,7 +69,7 @@ fn write_bare(tree: &Tree, id: NodeId, f: &mut dyn Write) -> fmt::Result {
         }
         Kind::Subquery(width) => {
             write(tree, node.inputs[0], f)?;
-            f.write_str(&window(*width))
+            f.write_str(&window(**width))
         }
         Kind::Sign { negative } => {
             f.write_char(if *negative { '-' } else { '+' })?;
@@ -115,7 +115,7 @@ pub(super) fn own_text(kind: &Kind) -> String {
         Kind::Text(text) => quote(text),
         Kind::Select(selection) => Expr::Vector(Box::new(selector(selection))).to_string(),
         Kind::Range(selection, width) => range(selection, *width),
-        Kind::Subquery(width) => window(*width),
+        Kind::Subquery(width) => window(**width),
         Kind::Sign { negative } => if *negative { "-" } else { "+" }.to_owned(),
         Kind::Binary(operation) => operator(operation),
         Kind::Aggregate(op, by) => aggregation(*op, by),

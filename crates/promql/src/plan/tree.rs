@@ -25,7 +25,7 @@ impl NodeId {
 /// What a node works on, in the order of evaluation.
 pub(crate) type Inputs = SmallVec<[NodeId; 2]>;
 
-/// One expression of a query.
+/// One expression of a query. Long queries have millions of them, so what is rare stands behind a pointer.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub kind: Kind,
@@ -52,9 +52,9 @@ pub(crate) enum Kind {
         duration: bool,
     },
     Text(Vec<u8>),
-    Select(Selection),
-    Range(Selection, Width),
-    Subquery(SubqueryWidth),
+    Select(Box<Selection>),
+    Range(Box<Selection>, Width),
+    Subquery(Box<SubqueryWidth>),
     Sign {
         negative: bool,
     },
@@ -93,7 +93,16 @@ pub(crate) struct Tree {
     nodes: Vec<Node>,
 }
 
+/// Bytes of a node at most: a query of 4 MiB has four million nodes.
+const NODE_BYTES_MAX: usize = 160;
+const _: () = assert!(size_of::<Node>() <= NODE_BYTES_MAX);
+
 impl Tree {
+    /// A tree with room for `nodes`.
+    pub fn with_capacity(nodes: usize) -> Self {
+        Self { nodes: Vec::with_capacity(nodes) }
+    }
+
     pub fn push(&mut self, kind: Kind, inputs: Inputs, value: ValueType, (pos, outer): (PosRange, PosRange)) -> NodeId {
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         debug_assert!(inputs.iter().all(|input| *input < id), "invariant N");

@@ -10,7 +10,7 @@ pub(crate) struct Operation {
     /// Comparisons give 0 or 1 instead of filtering.
     pub return_bool: bool,
     /// How series are paired; `None` unless both operands are vectors.
-    pub matching: Option<VectorMatching>,
+    pub matching: Option<Box<VectorMatching>>,
     /// From the left operand to the right one.
     pub pos: PosRange,
 }
@@ -20,7 +20,7 @@ static PLAIN_MATCHING: LazyLock<VectorMatching> = LazyLock::new(VectorMatching::
 
 impl Operation {
     pub fn matching(&self) -> &VectorMatching {
-        self.matching.as_ref().unwrap_or(&PLAIN_MATCHING)
+        self.matching.as_deref().unwrap_or(&PLAIN_MATCHING)
     }
 }
 
