@@ -1,5 +1,6 @@
 //! A stock Prometheus as sender of remote write: it scrapes itself and the server, and sends all of it twice, once by each
-//! version of the protocol. In the end both sides must have the same samples, whatever was killed in between.
+//! version of the protocol. In the end both sides must have the same samples, whatever was killed in between; what it reads back
+//! by remote read too.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -84,6 +85,11 @@ impl Prometheus {
                     std::thread::sleep(Duration::from_millis(500));
                 }
             }
+            // What names its way is read from the server.
+            let read = ask(&self.client, &format!("{{{VIA}=\"v1\"}}"))?;
+            if let Some(difference) = difference(&wanted, &read) {
+                bail!("{what} by remote read differ: {difference}");
+            }
             verdict.series = wanted.len();
             let histograms = wanted.values().map(|row| row.histograms.len()).sum();
             ensure!(histograms > 0, "Prometheus has no native histograms of itself");
@@ -121,7 +127,7 @@ pub(crate) struct Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "remote write: {} series the same on both sides by 1.0 and 2.0", self.series)?;
+        write!(f, "remote write: {} series the same on both sides by 1.0 and 2.0, and by remote read", self.series)?;
         let mut counts = self.counts.iter();
         counts
             .try_for_each(|(what, floats, histograms)| write!(f, "; {what}: {floats} floats, {histograms} histograms"))
@@ -149,7 +155,11 @@ scrape_configs:
 - job_name: mytsdb
   static_configs: [{{targets: ['{server}']}}]
 remote_write:
-{}{}",
+{}{}remote_read:
+- url: http://{server}/api/v1/read
+  read_recent: true
+  required_matchers: {{{VIA}: v1}}
+",
         write("v1", "prometheus.WriteRequest"),
         write("v2", "io.prometheus.write.v2.Request")
     )

@@ -40,13 +40,13 @@ impl Progress {
         }
         self.next = Instant::now() + EVERY;
         let bar = bar(&self.name, file.bytes_read(), self.bytes, stored - before, self.began.elapsed());
-        self.draw(&format!("\r{bar}\x1b[K"));
+        draw(&format!("\r{bar}\x1b[K"));
     }
 
     /// Shows a line that stays.
     pub(super) fn note(&mut self, text: &str) {
         if self.shown {
-            self.draw("\r\x1b[K");
+            draw("\r\x1b[K");
         }
         eprintln!("{text}");
     }
@@ -55,16 +55,16 @@ impl Progress {
         if self.shown {
             let stored = stored - self.stored_before.unwrap_or(stored);
             let bar = bar(&self.name, self.bytes, self.bytes, stored, self.began.elapsed());
-            self.draw(&format!("\r{bar}\x1b[K\n"));
+            draw(&format!("\r{bar}\x1b[K\n"));
         }
     }
+}
 
-    fn draw(&self, text: &str) {
-        let mut out = std::io::stderr().lock();
-        // A terminal that is gone shows nothing; the import goes on.
-        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-            drop(out);
-        }
+/// Writes to the terminal. One that is gone shows nothing, and the import goes on.
+fn draw(text: &str) {
+    let mut out = std::io::stderr().lock();
+    if out.write_all(text.as_bytes()).is_ok() {
+        out.flush().unwrap_or_default();
     }
 }
 

@@ -15,7 +15,7 @@ const REQUEST_SAMPLES: u64 = 500_000;
 /// How often a request is sent again that the server has no room for.
 const TRIES: u32 = 20;
 
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A server and the lines that it does not have yet.
 pub(super) struct ServerTarget {
