@@ -1,4 +1,4 @@
-//! Warnings and infos: remarks about a result that is nevertheless given.
+//! Warnings and infos: remarks about a result. The result is given all the same.
 
 use mytsdb_promql_syntax::PosRange;
 use std::collections::HashMap;

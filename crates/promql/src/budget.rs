@@ -102,7 +102,7 @@ impl Charge {
         Self { budget, granted_bytes: AtomicU64::new(0) }
     }
 
-    /// Gives back whole grants that `held_bytes` do without. One grant is kept, so that ups and downs cost nothing.
+    /// Gives back whole grants that `held_bytes` do not need. One grant is kept, so that ups and downs cost nothing.
     fn shrink(&mut self, held_bytes: u64) {
         let Some(budget) = &self.budget else { return };
         let granted = self.granted_bytes.get_mut();

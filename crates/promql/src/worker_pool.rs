@@ -20,7 +20,7 @@ struct Pool {
     waiting: AtomicUsize,
 }
 
-// Nothing here is ever half done: what panics is a task, whose query hears of it.
+// The state is always consistent: only a task can panic, and its query gets the panic.
 impl std::panic::UnwindSafe for WorkerPool {}
 impl std::panic::RefUnwindSafe for WorkerPool {}
 
@@ -66,7 +66,7 @@ impl WorkerPool {
         let pool = Arc::clone(&self.0);
         scope.spawn(move |_| {
             pool.waiting.fetch_sub(1, Ordering::Relaxed);
-            // A task must not be what a pool ends with.
+            // A task must not hold the last reference to the pool.
             drop(pool);
             task();
         });

@@ -51,7 +51,7 @@ pub(super) fn eval_chain<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result
         return lowered(&run.context, vector, None);
     }
     let began = Instant::now();
-    // Nobody else is computing, and nothing is kept for later.
+    // No other part of the query is computing, and no result is kept for later.
     let before = run.kept.keys().is_empty().then(|| run.context.held());
     let mut vector = lowered(&run.context, eval_planned(run, first, grid)?, None)?;
     let mut links = links.into_iter().peekable();

@@ -13,7 +13,7 @@ pub(crate) const HISTOGRAM: u8 = 2;
 
 /// The cells of one series. `kinds[i]` says whether step `i` has a float, a histogram or nothing.
 ///
-/// A step or two, as instant queries have, need no memory beside the row: as much fits as a vector takes anyway.
+/// A step or two, as instant queries have, need no allocation: they fit into the space that a vector takes anyway.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cells {
     pub kinds: SmallVec<[u8; 16]>,
@@ -49,7 +49,7 @@ impl Cells {
     }
 
     pub fn is_blank(&self) -> bool {
-        // Mostly the first cell settles it.
+        // Mostly the first cell decides it.
         self.kinds.first().is_none_or(|&k| k == EMPTY) && self.kinds.iter().fold(EMPTY, |all, &k| all | k) == EMPTY
     }
 

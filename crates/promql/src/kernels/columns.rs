@@ -1,4 +1,4 @@
-//! Fast kernels over whole columns of floats: what is rare is found once per column, not once per window.
+//! Fast kernels over whole columns of floats. Rare cases, such as resets and NaN, are looked for once per column instead of once per window.
 //!
 //! Each has a twin in `rate` or `over_time` that works on one window and defines the result. All are equal to the last
 //! bit but sums and means, which are differences of prefix sums in doubled precision and agree to the last place or two.
@@ -62,7 +62,7 @@ pub(crate) fn extrapolated(
     }
     let (true, &[first, .., last]) = (counter, values) else { return };
     let ascends = ascends(values);
-    // No window begins lower than the column, and none grows more.
+    // No window begins lower than the column, and none grows more than the column does.
     let clips = !ascends || may_clip(first, last - first, known.sampled_min, known.to_start_max);
     if clips {
         let columns = known.sampled.iter().zip(&known.to_start);
@@ -158,7 +158,7 @@ pub(crate) fn extrapolated_once(
     };
     if known.made_for != made_for {
         let (sampled, to_start) = ((last_ms - first_ms) as f64 / 1000.0, (first_ms - start_ms) as f64 / 1000.0);
-        // At least what the formula takes: a gap that is too wide is made smaller.
+        // An upper bound of what the formula takes: it makes gaps that are too wide smaller.
         *known = KnownFactor { made_for, factor: extrapolation_factor(&window(None)), sampled, to_start };
     }
     if counter && may_clip(first, difference, known.sampled, known.to_start) {
@@ -450,7 +450,7 @@ mod tests {
             let mut tables = WindowTables::default();
             let table = tables.get(windows, &mut times.clone());
             let run = |kernel: &mut dyn FnMut(&mut Cells) -> bool| {
-                // Of the wrong size and full of what was before.
+                // The buffer has the wrong size and old contents.
                 let mut cells = Cells::empty(50);
                 (0..50).for_each(|i| cells.set(i, 12345.0));
                 kernel(&mut cells).then_some(cells)

@@ -138,7 +138,7 @@ fn float_difference(window: &Window<'_>, smoothed: bool, counter: bool, lookback
 /// The floats of an extended window that no function looks at: one at each edge, and the samples between.
 pub(crate) fn edged_samples(window: &Window<'_>, smoothed: bool) -> Option<(Vec<i64>, Vec<f64>)> {
     if smoothed && window.times().first().is_some_and(|&first| first > window.end_ms) {
-        // Unlike to functions, samples that only follow are enough.
+        // Unlike for functions, samples behind the edges are enough.
         let value = window.values()[0];
         return Some((vec![window.start_ms, window.end_ms], vec![value; 2]));
     }
@@ -209,7 +209,7 @@ fn histogram_difference(
     } else {
         FloatHistogram::clone(&points[last])
     };
-    // What lies between a gauge and a counter is a gauge.
+    // An interpolation between a gauge and a counter is a gauge.
     if !counter && (!gauge(&left) || !gauge(&right)) {
         remarks.not_a_gauge();
     }

@@ -81,7 +81,7 @@ struct Sort<'c> {
     stop: &'c dyn Fn() -> bool,
 }
 
-/// Runs from this length on are worth a look at whether anybody still waits.
+/// For runs from this length on the stop sign is checked.
 const STOP_RUN: usize = 1 << 12;
 
 impl Sort<'_> {

@@ -229,7 +229,7 @@ fn histogram_difference(
             gauges |= gauge(point);
         }
     }
-    // Schemas in between that do not fit are remarked alone.
+    // Schemas in between that do not fit give a remark and nothing else.
     if gauges {
         remarks.not_a_counter();
     }

@@ -151,7 +151,7 @@ impl Sorted<'_> {
             self.insert(new);
             return;
         }
-        // In a column that rises the first one goes and the last one comes.
+        // In an ascending column the first value leaves and the last one enters.
         let from = if self.values.first() == Some(&old) { 0 } else { self.position(old) };
         let to =
             if self.values.last().is_some_and(|&last| last < new) { self.values.len() } else { self.position(new) };

@@ -60,11 +60,11 @@ pub(crate) fn fold<'a>(
             order.push(group);
         }
         if cells.has_histograms() && !std::mem::replace(&mut has_histograms[group], true) {
-            // Their sums are about as large as the first of them.
+            // Assumes that sums are about as large as the first of them.
             context.hold(cells.weight())?;
         }
         dropped[group] |= delayed && vector.drop_name(row);
-        // Only remarks about histograms name it.
+        // The name is only needed for remarks about histograms.
         let named = cells.has_histograms() && !vector.nameless();
         let metric = if named { vector.source_labels(row).metric_name() } else { "" };
         folds.add(group, cells, &mut Notes { annotations: &mut scratch.annotations, pos, op, metric });

@@ -30,7 +30,7 @@ impl Best {
     }
 
     fn add(&mut self, row: u32, cells: &Cells) {
-        // Most blocks hold nothing that is good enough.
+        // Most blocks hold no value that is good enough.
         for start in (0..cells.len()).step_by(BLOCK_STEPS) {
             let steps = start..cells.len().min(start + BLOCK_STEPS);
             if any_better(&cells.values[steps.clone()], &self.worst[steps.clone()], self.top) {
@@ -93,7 +93,7 @@ fn any_better(values: &[f64], worst: &[f64], top: bool) -> bool {
     any != 0
 }
 
-/// In place of the place of a row that is not chosen.
+/// Marks a row that is not chosen.
 const NOT_CHOSEN: u32 = u32::MAX;
 
 /// Evaluates `topk` or `bottomk` of `count` (1 to 255) cells per group and step.

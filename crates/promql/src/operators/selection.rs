@@ -24,7 +24,7 @@ fn counts(param: &Scalar, grid: Grid) -> Result<Vec<usize>, EvalError> {
         return Err(EvalError::execution("Parameter value is NaN"));
     }
     if largest < 1.0 {
-        // Nothing is chosen at any step, however far below zero the numbers are.
+        // Nothing is chosen at any step; negative numbers count as 0.
         return Ok(vec![0; grid.count]);
     }
     let smallest = all.iter().copied().fold(f64::INFINITY, f64::min);

@@ -430,7 +430,7 @@ pub(crate) fn subquery<'a>(
         fixed: subquery.timestamp_ms.is_some(),
         extension: Extension::None,
         lookback_ms: context.options.lookback_ms,
-        // As in Prometheus, where the samples of a subquery have no place.
+        // As in Prometheus, samples of a subquery have no position in the query.
         pos: PosRange::default(),
         told_by: subquery.pos,
         cancel: context.cancel,

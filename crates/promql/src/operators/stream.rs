@@ -46,7 +46,7 @@ pub(crate) fn vector_rows<'a>(
     }
     let rows = final_rows(context, vector.keep(context)?)?;
     let rows = sorted(context, rows, |a, b| a.labels.cmp(&b.labels))?;
-    // Each is freed as soon as it is out.
+    // Each series is freed as soon as the sink has taken it.
     for Row { labels, cells, .. } in rows {
         context.cancel.check()?;
         sink.series(views.of(&labels, &cells))?;

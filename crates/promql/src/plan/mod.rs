@@ -81,7 +81,7 @@ impl Notes {
     }
 }
 
-/// What is done later to a query of thousands of operators nobody reads.
+/// Nobody reads the later notes on a query of thousands of operators.
 const NOTES_BYTES_MAX: usize = 64 << 10;
 
 /// Higher or larger trees are evaluated as they are, but for constants: the passes compare nodes with each other, and

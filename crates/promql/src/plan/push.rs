@@ -1,7 +1,7 @@
-//! Matchers handed across binary operators: what one side cannot have, the other side need not read.
+//! Hands matchers across binary operators: series that can find no partner on one side are not read on the other.
 //!
 //! A matcher `m` on label `x` of one operand is added to selectors of the other one if `x` takes part in the matching,
-//! so that whatever fails `m` finds no partner. Nobody may notice but by the time saved:
+//! so that whatever fails `m` finds no partner. The only visible effect may be the time saved:
 //!
 //! - Only operands that give output for matched series alone: not with `fill`, not for `or`, not the left of `unless`.
 //! - Not if the labels that are matched do not tell all series of the "one" side apart: duplicates are refused even
@@ -228,7 +228,7 @@ fn accepts(tree: &Tree, id: NodeId, label: &str, plain: bool) -> bool {
         Kind::Select(selection) => is_plainly_selected(selection, label),
         Kind::Sign { .. } => plain && keeps_apart(tree, node.inputs[0]) && accepts(tree, node.inputs[0], label, plain),
         Kind::Aggregate(op, by) => {
-            // The only ones that have nothing to say about histograms.
+            // The only operators that give no remarks about histograms.
             let silent = matches!(op, AggregateOp::Count | AggregateOp::Group);
             *op != AggregateOp::CountValues
                 && (plain || silent)

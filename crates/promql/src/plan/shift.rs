@@ -19,7 +19,7 @@ fn shifts(tree: &Tree, id: NodeId, around: Shift, out: &mut Vec<Shift>) {
         None => around.0.map_or((None, around.1 + offset_ms), |at| (Some(at - offset_ms), 0)),
     };
     let node = &tree[id];
-    // What only gives numbers or texts moves nothing.
+    // Expressions that give only numbers or texts shift nothing.
     if matches!(node.value, ValueType::Scalar | ValueType::String) {
         return;
     }

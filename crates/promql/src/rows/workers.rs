@@ -66,7 +66,7 @@ struct State<'c, T> {
     spare: Vec<Chunk<T>>,
     /// Buffers of tasks that have left.
     scratches: Vec<Scratch<'c>>,
-    /// Tasks that are in the pool, waiting or running.
+    /// Tasks in the pool that wait or run.
     tasks: usize,
 }
 
@@ -104,7 +104,7 @@ impl<'v, 'a, 'c, T: Send, F: Fn(usize, &mut Cells) -> T + Sync> Queue<'v, 'a, 'c
         ((chunks * self.chunk_rows) as u64).saturating_mul(self.vector.steps() as u64).saturating_mul(CELL_BYTES)
     }
 
-    /// A thread that panics does so outside the lock, so the state is whole.
+    /// A thread panics only outside the lock, so the state is consistent.
     fn lock(&self) -> MutexGuard<'_, State<'c, T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,7 +134,7 @@ impl<'v, 'a, 'c, T: Send, F: Fn(usize, &mut Cells) -> T + Sync> Queue<'v, 'a, 'c
         }
     }
 
-    /// Sends for tasks if there is enough to compute, and says how many were granted. The next chunk to be folded is
+    /// Starts tasks if there is enough to compute, and returns how many were granted. The next chunk to be folded is
     /// left to the folding thread if nobody has begun it.
     fn send_for_tasks(&self, state: &mut State<'c, T>) -> usize {
         let open = self.open_chunks(state);
@@ -260,7 +260,7 @@ impl<'v, 'a, 'c, T: Send, F: Fn(usize, &mut Cells) -> T + Sync> Queue<'v, 'a, 'c
     }
 }
 
-/// Sends the tasks home when the fold ends, and everybody when a task panics.
+/// Stops the tasks when the fold ends, and all threads when a task panics.
 struct Stop<'q, 'v, 'a, 'c, T: Send, F: Fn(usize, &mut Cells) -> T + Sync> {
     queue: &'q Queue<'v, 'a, 'c, T, F>,
     always: bool,
@@ -380,7 +380,7 @@ pub(crate) fn in_parts_of<T: Send>(
     };
     pool.scope(|scope| {
         loop {
-            // This thread takes one of what is left.
+            // This thread takes one of the parts that are left.
             let others = part_count.saturating_sub(next.load(Ordering::Relaxed) + 1);
             let missing = pool.threads().saturating_sub(tasks.load(Ordering::Relaxed));
             let granted = pool.reserve(others.min(missing));

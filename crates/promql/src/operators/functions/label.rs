@@ -91,7 +91,7 @@ fn relabelled<'a>(
         context.cancel.check()?;
         let (labels, drop_name) = (inner.labels(i), inner.drop_name(i));
         names.push(match relabel(&labels)? {
-            // A name that was just written is meant to stay.
+            // The label was just written, so it stays.
             Some(value) => {
                 touched = true;
                 let labels = with_labels(&labels, |_| true, &[(dst, &value)]);
@@ -130,7 +130,7 @@ impl<'t> Replace<'t> {
     }
 
     pub fn apply<'a>(self, context: &'a Context<'a>, vector: Vector<'a>) -> Result<Vector<'a>, EvalError> {
-        // Few values of a label come many times.
+        // Few different values of a label occur many times, so replacements are remembered.
         let mut known: HashMap<String, Option<String>> = HashMap::new();
         relabelled(context, vector, self.dst, |labels| {
             let value = labels.get(&self.src).unwrap_or("");

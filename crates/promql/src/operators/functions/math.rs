@@ -32,7 +32,7 @@ pub(crate) fn go_min(a: f64, b: f64) -> f64 {
 const DEGREES_OF_RADIAN: f64 = 57.295_779_513_082_320_876_798_154_814_105;
 const RADIANS_OF_DEGREE: f64 = 0.017_453_292_519_943_295_769_236_907_684_886;
 
-/// One factor, so that nothing overflows on the way.
+/// A single factor, so that no intermediate result overflows.
 pub(super) fn degrees(radians: f64) -> f64 {
     radians * DEGREES_OF_RADIAN
 }
@@ -41,7 +41,7 @@ pub(super) fn radians(degrees: f64) -> f64 {
     degrees * RADIANS_OF_DEGREE
 }
 
-/// Zeros and NaN stay what they are.
+/// Zeros and NaN stay as they are.
 pub(super) fn sign(v: f64) -> f64 {
     if v < 0.0 {
         -1.0

@@ -73,7 +73,7 @@ fn natural(a: &str, b: &str) -> Ordering {
             (_, None) => return Ordering::Greater,
             (Some((x, a_tail)), Some((y, b_tail))) => {
                 let order = match (x.parse::<i64>(), y.parse::<i64>()) {
-                    // A sign is never in the chunk of its digits.
+                    // A sign is never part of the chunk of digits.
                     (Ok(x_value), Ok(y_value)) => x_value.cmp(&y_value),
                     _ => x.cmp(y),
                 };
