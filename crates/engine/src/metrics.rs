@@ -18,6 +18,18 @@ const COMMIT_FAILURES: Description =
     Description::new("mytsdb_engine_commit_failures_total", "Groups that could not be written to the log.");
 const COMMIT_SECONDS: Description =
     Description::new("mytsdb_engine_commit_seconds", "Time to write and sync one group to the log.");
+const STAGE_SECONDS: Description = Description::new(
+    "mytsdb_engine_commit_stage_seconds",
+    "Time of one group in the stages beside its commit: judge against what is stored, apply to the head.",
+);
+const SYNC_SECONDS: Description =
+    Description::new("mytsdb_engine_sync_seconds", "Time that the disk took for one sync of the log.");
+const WRITER_WAIT_SECONDS: Description = Description::new(
+    "mytsdb_engine_writer_wait_seconds",
+    "Time that a group or a flush waited for the log's one writer.",
+);
+const STAGED_SAMPLES: Description =
+    Description::new("mytsdb_engine_staged_samples", "Samples that waited for the log when the last group was taken.");
 const WAL_BYTES: Description = Description::new("mytsdb_engine_wal_bytes", "Size of the write-ahead log.");
 const BLOCKS: Description = Description::new("mytsdb_engine_blocks", "Blocks being served.");
 const BLOCK_BYTES: Description = Description::new("mytsdb_engine_block_bytes", "Size of all blocks being served.");
@@ -96,6 +108,11 @@ pub(crate) struct Metrics {
     pub(crate) groups: Counter,
     pub(crate) commit_failures: Counter,
     pub(crate) commit_seconds: Histogram,
+    pub(crate) judge_seconds: Histogram,
+    pub(crate) apply_seconds: Histogram,
+    pub(crate) sync_seconds: Histogram,
+    pub(crate) writer_wait_seconds: Histogram,
+    pub(crate) staged_samples: Gauge,
     pub(crate) wal_bytes: Gauge,
     pub(crate) blocks: Gauge,
     pub(crate) block_bytes: Gauge,
@@ -137,6 +154,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Self {
         let refused = |reason| registry.counter(&REFUSED, &[("reason", reason)]);
+        let stage = |stage| registry.histogram(&STAGE_SECONDS, LATENCY_SECONDS, &[("stage", stage)]);
         let corrupt = |kind| registry.counter(&CORRUPTIONS, &[("kind", kind)]);
         Self {
             stored: registry.counter(&STORED, &[]),
@@ -152,6 +170,11 @@ impl Metrics {
             groups: registry.counter(&GROUPS, &[]),
             commit_failures: registry.counter(&COMMIT_FAILURES, &[]),
             commit_seconds: registry.histogram(&COMMIT_SECONDS, LATENCY_SECONDS, &[]),
+            judge_seconds: stage("judge"),
+            apply_seconds: stage("apply"),
+            sync_seconds: registry.histogram(&SYNC_SECONDS, LATENCY_SECONDS, &[]),
+            writer_wait_seconds: registry.histogram(&WRITER_WAIT_SECONDS, LATENCY_SECONDS, &[]),
+            staged_samples: registry.gauge(&STAGED_SAMPLES, &[]),
             wal_bytes: registry.gauge(&WAL_BYTES, &[]),
             blocks: registry.gauge(&BLOCKS, &[]),
             block_bytes: registry.gauge(&BLOCK_BYTES, &[]),

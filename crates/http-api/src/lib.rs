@@ -53,6 +53,7 @@ mod plan;
 mod probes;
 mod queries;
 mod query;
+mod query_metrics;
 mod readiness;
 mod remote_read;
 mod render;

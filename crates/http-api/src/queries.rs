@@ -7,6 +7,7 @@ use crate::gate::Gate;
 use crate::job::{self, Limits, Run};
 use crate::json::Chunks;
 use crate::options::ApiOptions;
+use crate::query_metrics::QueryMetrics;
 use axum::body::Body;
 use http::Response;
 use mytsdb_promql::{LabelStorage, QueryOptions};
@@ -26,6 +27,7 @@ pub(crate) struct Queries {
     pub(crate) label_values_max: usize,
     query_turns: Gate,
     lookup_turns: Gate,
+    pub(crate) metrics: QueryMetrics,
 }
 
 impl Queries {
@@ -42,6 +44,7 @@ impl Queries {
             label_values_max: options.label_values_max,
             query_turns: gate("query"),
             lookup_turns: gate("lookup"),
+            metrics: QueryMetrics::new(registry),
         }
     }
 

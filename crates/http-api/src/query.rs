@@ -8,6 +8,7 @@ use crate::json::Chunks;
 use crate::params::Params;
 use crate::plan::write_plan;
 use crate::queries::Queries;
+use crate::query_metrics::Stages;
 use crate::render::{MatrixWriter, truncate, write_value};
 use crate::time::now_ms;
 use axum::body::Body;
@@ -106,13 +107,14 @@ async fn answer(
     let framed = (asked.encoding, Frame::Envelope);
     let query = QueryRequest::read(asked, queries, when)?;
     let storage = Arc::clone(&queries.storage);
-    let timeout = query.timeout;
+    let (timeout, metrics) = (query.timeout, queries.metrics.clone());
     let work = move |run: &Run, out: &mut Chunks| {
         let began = Instant::now();
         let expr = query.params.expression().map_err(|error| ApiError::parse("query", &error))?;
         let parsed = began.elapsed();
         out.raw("{");
         let (summary, evaluated, truncated) = query.evaluate(&*storage, &expr, run, began, out)?;
+        let (samples_read, series_read) = (summary.stats.samples_read, summary.stats.series_read);
         let mut remarks = Remarks::truncated(truncated);
         remarks.warnings.extend(summary.annotations.warnings(query.params.get("query"), 0));
         remarks.infos.extend(summary.annotations.infos(query.params.get("query"), 0));
@@ -126,6 +128,14 @@ async fn answer(
             remarks.warnings.push(format!("value {value:?} for parameter \"stats\" {rest}"));
         }
         out.raw("}");
+        metrics.samples_read.add(samples_read);
+        metrics.series_read.add(series_read);
+        metrics.observe(Stages {
+            queue: run.queued,
+            parse: parsed,
+            evaluate: evaluated.saturating_sub(parsed),
+            write: began.elapsed().saturating_sub(evaluated),
+        });
         Ok(Outcome::Data(remarks))
     };
     Ok(queries.query(timeout, framed, work).await)

@@ -232,6 +232,8 @@ async fn every_compression_stores_every_point() {
     assert!(server.metric("mytsdb_ingest_points_total{protocol=\"otlp_grpc\"} 15000"));
     assert!(server.metric("mytsdb_ingest_requests_total{code=\"ok\",protocol=\"otlp_grpc\"} 3"));
     assert!(server.metric("mytsdb_ingest_request_duration_seconds_count{protocol=\"otlp_grpc\"} 3"));
+    assert!(server.metric("mytsdb_ingest_stage_seconds_count{protocol=\"otlp_grpc\",stage=\"translate\"} 3"));
+    assert!(server.metric("mytsdb_ingest_stage_seconds_count{protocol=\"otlp_grpc\",stage=\"store\"} 3"));
     server.finish().await;
 }
 

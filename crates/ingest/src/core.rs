@@ -11,6 +11,7 @@ use mytsdb_engine::{Batch, EngineError, Outcome};
 use mytsdb_otlp::{Translation, Translator};
 use mytsdb_remote_write::{Receiver, Version, Written};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Times a request is translated anew because series it named were dropped meanwhile.
@@ -115,7 +116,7 @@ impl<A: Appender> Ingest<A> {
     ) -> Result<Translation, Refusal> {
         metrics.count_bytes(request.len());
         let (mut translation, refused) = self
-            .store(room, |sink, epoch| {
+            .store(room, metrics, |sink, epoch| {
                 self.translator
                     .translate(request, epoch, sink)
                     .map_err(|error| Refusal::malformed(format!("undecodable request: {error}")))
@@ -140,7 +141,7 @@ impl<A: Appender> Ingest<A> {
     ) -> Result<Written, Refusal> {
         metrics.count_bytes(request.len());
         let (mut written, refused) = self
-            .store(room, |sink, epoch| {
+            .store(room, metrics, |sink, epoch| {
                 let translated = receiver.translate(version, request, epoch, sink);
                 if translated.as_ref().is_ok_and(|written| written.describes) {
                     sink.describe();
@@ -168,14 +169,18 @@ impl<A: Appender> Ingest<A> {
     pub async fn store<T>(
         &self,
         mut room: Room,
+        metrics: &IngestMetrics,
         mut translate: impl FnMut(&mut BatchSink<'_, A>, u64) -> Result<T, Refusal>,
     ) -> Result<(T, RefusedRows), Refusal> {
         for _ in 0..ATTEMPTS_MAX {
+            let begun = Instant::now();
             let (translation, batch, points) = self.collect(&mut translate)?;
+            let translated = Instant::now();
             if batch.is_empty() {
                 return Ok((translation, RefusedRows::default()));
             }
             let (outcome, returned) = self.append(batch, room).await?;
+            metrics.count_stages(translated - begun, translated.elapsed());
             match outcome {
                 Ok(outcome) => return Ok((translation, RefusedRows::new(points, outcome))),
                 // The epoch changed between translating and appending: with the new one the series resolve again.

@@ -25,6 +25,11 @@ const LIMITED: Description = Description::new(
     "mytsdb_ingest_limited_requests_total",
     "Write requests that were refused by a limit, by protocol and the limit's setting.",
 );
+const STAGE: Description = Description::new(
+    "mytsdb_ingest_stage_seconds",
+    "Time of a write request in each stage, by protocol: translate to series and samples, store until it is durable.",
+)
+.with_unit("seconds");
 const CACHE: Description =
     Description::new("mytsdb_ingest_series_cache_entries", "Entries of the cache that knows points by their bytes.");
 
@@ -48,6 +53,8 @@ pub struct IngestMetrics {
     requests: Vec<(&'static str, Counter)>,
     limited: [Counter; LIMITS.len()],
     duration: Histogram,
+    translate_seconds: Histogram,
+    store_seconds: Histogram,
     bytes: Counter,
     pub(crate) in_flight_bytes: Gauge,
     pub(crate) cache_entries: Gauge,
@@ -63,6 +70,7 @@ impl IngestMetrics {
         assert!(!codes.is_empty(), "a request is answered with something");
         let protocol = ("protocol", protocol);
         let request = |code: &&'static str| (*code, registry.counter(&REQUESTS, &[protocol, ("code", *code)]));
+        let stage = |stage| registry.histogram(&STAGE, LATENCY_SECONDS, &[protocol, ("stage", stage)]);
         Self {
             points: registry.counter(&POINTS, &[protocol]),
             refused: RefusalReason::ALL
@@ -70,6 +78,8 @@ impl IngestMetrics {
             requests: codes.iter().map(request).collect(),
             limited: LIMITS.map(|limit| registry.counter(&LIMITED, &[protocol, ("limit", limit)])),
             duration: registry.histogram(&DURATION, LATENCY_SECONDS, &[protocol]),
+            translate_seconds: stage("translate"),
+            store_seconds: stage("store"),
             bytes: registry.counter(&BYTES, &[protocol]),
             in_flight_bytes: registry.gauge(&IN_FLIGHT, &[protocol]),
             cache_entries: registry.gauge(&CACHE, &[]),
@@ -92,6 +102,11 @@ impl IngestMetrics {
         if let Some((counter, _)) = known {
             counter.inc();
         }
+    }
+
+    pub(crate) fn count_stages(&self, translate: Duration, store: Duration) {
+        self.translate_seconds.observe(translate.as_secs_f64());
+        self.store_seconds.observe(store.as_secs_f64());
     }
 
     pub(crate) fn count_bytes(&self, bytes: usize) {

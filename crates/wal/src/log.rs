@@ -11,6 +11,10 @@ use mytsdb_model::{Exemplar, FamilyMetadata, Labels, SeriesRef};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Syncs whose times are kept until somebody asks.
+const SYNCS_KEPT_MAX: usize = 16;
 
 /// What `Ok` from [`Wal::commit`] means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub struct Wal {
     /// The current segment must not be written any more: its tail is unknown, or its successor may exist.
     must_switch: bool,
     poisoned: Option<String>,
+    /// How long the disk took for the syncs since somebody asked.
+    syncs: Vec<Duration>,
 }
 
 impl Wal {
@@ -112,6 +118,7 @@ impl Wal {
             group: FrameBuffer::new(options.frame_bytes_max),
             must_switch: false,
             poisoned: None,
+            syncs: Vec::new(),
         })
     }
 
@@ -226,11 +233,20 @@ impl Wal {
         self.check_poison()?;
         if self.durable_sequence + 1 < self.next_sequence {
             let path = self.current().id.wal_path(&self.dir);
+            let begun = Instant::now();
             let synced = self.file.sync_data().map_err(WalError::disk("sync", &path));
+            if self.syncs.len() < SYNCS_KEPT_MAX {
+                self.syncs.push(begun.elapsed());
+            }
             self.poison_on_error(synced)?;
             self.durable_sequence = self.next_sequence - 1;
         }
         Ok(())
+    }
+
+    /// How long each sync took since the last call, at most 16 of them.
+    pub fn take_syncs(&mut self) -> std::vec::Drain<'_, Duration> {
+        self.syncs.drain(..)
     }
 
     /// Makes sure that everything committed lies in segments below the one returned, which is now the current one.

@@ -11,6 +11,7 @@ use crate::value::Row;
 use crate::{Batch, Done, EngineError, Outcome, Refusal};
 use mytsdb_model::{Exemplar, Labels, TimeRange};
 use mytsdb_wal::Wal;
+use std::time::Instant;
 
 /// A staged batch without the rows that were refused before it reached the log.
 struct Admitted {
@@ -71,6 +72,7 @@ impl Engine {
         );
         let sent_exemplars: usize = staged.iter().map(|s| s.batch.exemplar_count()).sum();
         let mut admitted: Vec<Admitted> = staged.into_iter().map(|s| admit(s, accepted)).collect();
+        let begun = Instant::now();
         // One list of blocks for the whole group: none is added before the group ends, see `flush_before`.
         let mut stored_values = self.blocks.stored_values();
         let group = writer.next_group();
@@ -80,14 +82,20 @@ impl Engine {
             self.admit_exemplars(&mut admitted, accepted, sent_exemplars);
         }
         let mut families = Vec::new();
+        let judged = Instant::now();
         let written = self.log.write(&mut writer, admitted.iter().map(|a| &a.batch), |wal| {
             families = self.families.log(wal);
             for admitted in &admitted {
                 log_exemplars(wal, &admitted.exemplars);
             }
         });
+        let logged = Instant::now();
+        self.metrics.judge_seconds.observe((judged - begun).as_secs_f64());
         match written {
-            Ok(()) => self.apply(admitted, stored_values),
+            Ok(()) => {
+                self.apply(admitted, stored_values);
+                self.metrics.apply_seconds.observe(logged.elapsed().as_secs_f64());
+            }
             Err(error) => {
                 self.families.note(families);
                 self.metrics.commit_failures.inc();

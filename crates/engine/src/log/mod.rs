@@ -112,13 +112,20 @@ impl Log {
 
     /// The writer. No group is under way while somebody has it.
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock()
+        let begun = Instant::now();
+        let writer = self.writer.lock();
+        self.metrics.writer_wait_seconds.observe(begun.elapsed().as_secs_f64());
+        writer
     }
 
     /// Takes everything staged for the next group. Definitions stay pending in the writer until a commit succeeds, so no
     /// later sample can refer to one that a failed commit took with it.
     pub(crate) fn take(&self, writer: &mut Writer) -> Vec<Staged> {
+        let waiting = self.staged_samples.load(Ordering::Relaxed); // a figure to look at
         let staged: Vec<Staged> = self.batches.drain().collect();
+        if !staged.is_empty() {
+            self.metrics.staged_samples.set(waiting as f64);
+        }
         // After the batches: Invariant L.
         for (series, labels) in self.definitions.drain() {
             writer.wal.log_series(series, &labels);
@@ -142,7 +149,7 @@ impl Log {
         }
         notes(&mut writer.wal);
         let committed = writer.wal.commit();
-        self.report(&writer.wal);
+        self.report(&mut writer.wal);
         committed?;
         self.metrics.groups.inc();
         self.metrics.commit_seconds.observe(start.elapsed().as_secs_f64());
@@ -167,7 +174,7 @@ impl Log {
         work: impl FnOnce(&mut Wal) -> Result<T, WalError>,
     ) -> Result<T, EngineError> {
         let done = work(&mut writer.wal);
-        self.report(&writer.wal);
+        self.report(&mut writer.wal);
         Ok(done?)
     }
 
@@ -182,7 +189,10 @@ impl Log {
     }
 
     /// Publishes what others may want to know of the log while somebody else has it.
-    fn report(&self, wal: &Wal) {
+    fn report(&self, wal: &mut Wal) {
+        for sync in wal.take_syncs() {
+            self.metrics.sync_seconds.observe(sync.as_secs_f64());
+        }
         let bytes = wal.bytes();
         self.bytes.store(bytes, Ordering::Relaxed); // see `bytes`
         self.metrics.wal_bytes.set(bytes as f64);

@@ -76,6 +76,17 @@ fn a_definition_that_a_failed_commit_took_is_in_the_log_with_the_next_one() {
 }
 
 #[test]
+fn syncs_and_waits_are_measured() {
+    let f = fixture(100);
+    assert!(f.submit(batch(1, 4)).is_none());
+    f.commit().unwrap();
+    let times = |histogram: &mytsdb_telemetry::Histogram| histogram.cumulative().last().copied();
+    assert_eq!(times(&f.log.metrics.sync_seconds), Some(1));
+    assert_eq!(times(&f.log.metrics.writer_wait_seconds), Some(1));
+    assert_eq!(f.log.metrics.staged_samples.get(), 4.0);
+}
+
+#[test]
 fn too_many_staged_samples_are_refused_until_room_is_given_back() {
     let f = fixture(10);
     assert!(f.submit(batch(1, 20)).is_none(), "one is taken however large");

@@ -175,6 +175,7 @@ fn requests_are_counted_by_route_and_never_by_path() {
         r#"mytsdb_http_requests_total{code="200",handler="/api/v1/label/{name}/values"} 1"#,
         r#"mytsdb_http_requests_total{code="404",handler="unmatched"} 1"#,
         r#"mytsdb_http_request_duration_seconds_count{handler="/api/v1/query"} 1"#,
+        r#"mytsdb_query_stage_seconds_count{stage="evaluate"} 1"#,
         "process_resident_memory_bytes ",
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
