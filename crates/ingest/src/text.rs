@@ -41,7 +41,7 @@ impl<A: Appender> Ingest<A> {
         let translator = self.translator();
         let (limits, metadata) = (translator.options().limits, translator.metadata());
         let (mut written, refused) = self
-            .store(room, |sink, _| {
+            .store(room, metrics, |sink, _| {
                 let mut pass = Pass { sink, limits, metadata, now_ms, written: TextWritten::default(), family: None };
                 pass.text(format, text)?;
                 Ok(pass.written)
