@@ -8,7 +8,14 @@ use anyhow::{Context, bail, ensure};
 use crate::workspace::{cargo_with, root, shown, succeed, target_dir};
 
 /// Weakenings that a model must notice: package, value of `MYTSDB_LOOM_WEAKEN` while it is compiled.
-const WEAKENINGS: [(&str, &str); 2] = [("mytsdb-sync", "publish"), ("mytsdb-sync", "take")];
+const WEAKENINGS: [(&str, &str); 6] = [
+    ("mytsdb-sync", "publish"),
+    ("mytsdb-sync", "take"),
+    ("mytsdb-sync", "hand_over_publish"),
+    ("mytsdb-sync", "hand_over_count"),
+    ("mytsdb-sync", "epoch_open"),
+    ("mytsdb-sync", "epoch_touch"),
+];
 
 /// Runs all models, then the weakened ones.
 ///

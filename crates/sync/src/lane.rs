@@ -19,6 +19,7 @@ use std::ptr;
 
 use crate::atomic::{AtomicPtr, Ordering};
 use crate::cell::UnsafeCell;
+use crate::weaken::weakened;
 
 /// Bit of the head's address that says "closed" (invariant C).
 const CLOSED: usize = 1;
@@ -31,15 +32,6 @@ const PUBLISH: Ordering = if weakened("publish") { Ordering::Relaxed } else { Or
 
 /// Ordering of the swap that detaches the list; pairs with [`PUBLISH`].
 const TAKE: Ordering = if weakened("take") { Ordering::Relaxed } else { Ordering::Acquire };
-
-/// Whether a model was built to show that it notices when this ordering is missing; never outside of models.
-const fn weakened(ordering: &str) -> bool {
-    cfg!(mytsdb_loom)
-        && match option_env!("MYTSDB_LOOM_WEAKEN") {
-            Some(name) => name.as_bytes().eq_ignore_ascii_case(ordering.as_bytes()),
-            None => false,
-        }
-}
 
 struct Node<T> {
     item: UnsafeCell<T>,

@@ -1,5 +1,5 @@
 //! The one place to import atomics, cells, locks and threads from: std, or loom under `cfg(mytsdb_loom)`; the lock-free [`Lane`],
-//! and [`prefetch`].
+//! the protocols [`HandOver`] and [`Epochs`], and [`prefetch`].
 //!
 //! Code that takes its atomics from here runs unchanged under the model checker: `cargo xtask loom` builds with
 //! `--cfg mytsdb_loom` and every name below then means loom's twin, which tries all the orders in which threads can run.
@@ -20,12 +20,17 @@
 #![deny(unsafe_code)]
 
 mod door;
+mod epochs;
+mod hand_over;
 #[expect(unsafe_code, reason = "the staging lane owns its nodes through raw pointers")]
 mod lane;
 #[expect(unsafe_code, reason = "a hint to the processor is an intrinsic")]
 mod prefetch;
+mod weaken;
 
 pub use door::{Arc, Condvar, Mutex, MutexGuard, RwLock, atomic, cell, hint, thread};
+pub use epochs::{Epochs, Stamp};
+pub use hand_over::HandOver;
 pub use lane::{Drain, Lane, Pushed};
 pub use prefetch::prefetch;
 

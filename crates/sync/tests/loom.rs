@@ -1,4 +1,7 @@
-//! Every interleaving of small programs over [`Lane`]; run with `cargo xtask loom`.
+//! Every interleaving of small programs over [`Lane`], [`HandOver`] and [`Epochs`]; run with `cargo xtask loom`, which also builds
+//! each of these faults in and expects that a model fails: `publish` and `take` of the lane, relaxed; `hand_over_publish`, a drop
+//! ahead of the publishing; `hand_over_count`, a count behind the drop; `epoch_open`, an epoch opened behind the removal;
+//! `epoch_touch`, a stamp that is written over.
 //!
 //! Each model says which outcomes its runs must come to, all of them and no other: a model that never reaches a case
 //! proves nothing about it. That is not idle care. loom 0.7 remembers one last access per atomic, so a thread's own load
@@ -9,7 +12,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use mytsdb_sync::{Arc, Lane, Pushed, thread};
+use mytsdb_sync::{Arc, Epochs, HandOver, Lane, Mutex, Pushed, RwLock, Stamp, thread};
 
 /// Runs `program` in every order and checks the set of its outcomes.
 #[track_caller]
@@ -192,5 +195,112 @@ fn items_left_behind_are_freed_with_the_lane() {
         lane.push(Arc::new(1)).expect("open");
         lane.push(Arc::new(2)).expect("open");
         taker.join().expect("no panic")
+    });
+}
+
+/// A sample in the head and a list of blocks, as flush and queries see them.
+#[derive(Default)]
+struct Moving {
+    hand_over: HandOver,
+    head: Mutex<Option<i32>>,
+    blocks: RwLock<Vec<i32>>,
+}
+
+/// The engine's promise: a sample is in the head, in a block, or in both, for whoever looks while a flush moves it.
+#[test]
+fn a_sample_that_moves_from_the_head_to_a_block_is_found_by_who_reads_meanwhile() {
+    // (the blocks were listed again, how often the sample was found)
+    check(&[(false, 1), (false, 2), (true, 1), (true, 2), (true, 3)], || {
+        let moving = Arc::new(Moving { head: Mutex::new(Some(7)), ..Moving::default() });
+        let reader = {
+            let moving = Arc::clone(&moving);
+            thread::spawn(move || {
+                let before = moving.hand_over.count();
+                let mut found = moving.blocks.read().expect("no panic").clone();
+                found.extend(*moving.head.lock().expect("no panic"));
+                let again = moving.hand_over.count() != before;
+                if again {
+                    found.extend(&*moving.blocks.read().expect("no panic"));
+                }
+                assert!(found.contains(&7), "found nowhere");
+                (again, found.len())
+            })
+        };
+        let publish = || {
+            moving.blocks.write().expect("no panic").push(7);
+            Ok::<(), ()>(())
+        };
+        moving.hand_over.move_out(publish, || *moving.head.lock().expect("no panic") = None).expect("published");
+        reader.join().expect("no panic")
+    });
+}
+
+/// A series of the catalog that has no samples.
+struct Idle {
+    epochs: Epochs,
+    stamp: Stamp,
+    is_there: RwLock<bool>,
+}
+
+impl Idle {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { epochs: Epochs::new(1), stamp: Stamp::new(1), is_there: RwLock::new(true) })
+    }
+
+    /// Resolves the series: the epoch that was read before, if it is there.
+    fn resolve(&self) -> Option<u64> {
+        let epoch = self.epochs.now();
+        let is_there = self.is_there.read().expect("no panic");
+        is_there.then(|| {
+            self.stamp.touch(epoch);
+            epoch
+        })
+    }
+
+    /// Whether the series is there; if not, that the epoch is one in which one of `resolved_in` may be gone.
+    fn use_reference(&self, resolved_in: u64) -> bool {
+        let is_there = *self.is_there.read().expect("no panic");
+        assert!(is_there || self.epochs.now() >= resolved_in + 2, "gone too early");
+        is_there
+    }
+
+    fn pass(&self) {
+        self.epochs.pass(|epoch| {
+            let mut is_there = self.is_there.write().expect("no panic");
+            *is_there &= !self.stamp.is_idle(epoch);
+        });
+    }
+}
+
+#[test]
+fn a_reference_is_valid_to_the_end_of_the_next_epoch() {
+    // Whether the series was still there.
+    check(&[false, true], || {
+        let idle = Idle::new();
+        let user = {
+            let idle = Arc::clone(&idle);
+            thread::spawn(move || idle.use_reference(1))
+        };
+        idle.pass();
+        idle.pass();
+        user.join().expect("no panic")
+    });
+}
+
+#[test]
+fn who_resolves_late_takes_nothing_away_from_who_resolved_later() {
+    // Whether the series was there in the epoch after.
+    check(&[true], || {
+        let idle = Idle::new();
+        idle.epochs.pass(|_| ());
+        let late = {
+            let idle = Arc::clone(&idle);
+            // It has read the epoch before the pass.
+            thread::spawn(move || idle.stamp.touch(1))
+        };
+        let epoch = idle.resolve().expect("nothing was removed");
+        late.join().expect("no panic");
+        idle.pass();
+        idle.use_reference(epoch)
     });
 }
