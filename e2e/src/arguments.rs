@@ -11,6 +11,10 @@ pub(crate) struct Arguments {
     pub(crate) collector: PathBuf,
     pub(crate) prometheus: PathBuf,
     pub(crate) collector_config: PathBuf,
+    /// The application with the OpenTelemetry SDK.
+    pub(crate) sdk_source: PathBuf,
+    /// The suite for receivers of remote write.
+    pub(crate) receiver_suite: PathBuf,
     pub(crate) rounds: u32,
 }
 
@@ -18,7 +22,7 @@ impl Arguments {
     /// Reads `--flag VALUE` pairs; all are required.
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> anyhow::Result<Self> {
         let (mut server, mut collector, mut collector_config, mut rounds) = (None, None, None, None);
-        let mut prometheus = None;
+        let (mut prometheus, mut sdk_source, mut receiver_suite) = (None, None, None);
         let mut words = words;
         while let Some(flag) = words.next() {
             let value = words.next().with_context(|| format!("{flag} needs a value"))?;
@@ -27,6 +31,8 @@ impl Arguments {
                 "--collector" => collector = Some(PathBuf::from(value)),
                 "--collector-config" => collector_config = Some(PathBuf::from(value)),
                 "--prometheus" => prometheus = Some(PathBuf::from(value)),
+                "--sdk-source" => sdk_source = Some(PathBuf::from(value)),
+                "--receiver-suite" => receiver_suite = Some(PathBuf::from(value)),
                 "--rounds" => rounds = Some(value.parse().context("--rounds: not a number")?),
                 _ => bail!("unknown flag {flag}; start this through `cargo xtask e2e`"),
             }
@@ -36,6 +42,8 @@ impl Arguments {
             collector: collector.context("--collector is missing")?,
             collector_config: collector_config.context("--collector-config is missing")?,
             prometheus: prometheus.context("--prometheus is missing")?,
+            sdk_source: sdk_source.context("--sdk-source is missing")?,
+            receiver_suite: receiver_suite.context("--receiver-suite is missing")?,
             rounds: rounds.context("--rounds is missing")?,
         })
     }
@@ -51,9 +59,11 @@ mod tests {
 
     #[test]
     fn all_flags_are_required_and_no_other_is_known() {
-        let parsed = parse("--rounds 3 --server a --collector b --collector-config c --prometheus d").unwrap();
+        let all =
+            "--rounds 3 --server a --collector b --collector-config c --prometheus d --sdk-source e --receiver-suite f";
+        let parsed = parse(all).unwrap();
         assert_eq!((parsed.rounds, parsed.server), (3, PathBuf::from("a")));
-        assert!(parse("--rounds 3 --server a --collector b --prometheus d").is_err());
+        assert!(parse(&all.replace("--prometheus d", "")).is_err());
         assert!(parse("--rounds").is_err());
         assert!(parse("--speed 3").is_err());
     }

@@ -1,5 +1,5 @@
 //! The end-to-end test: two stock OpenTelemetry Collectors and a Prometheus feed the server, which is killed under load and
-//! must lose nothing.
+//! must lose nothing; and others feed one that speaks TLS, asks for credentials and is at its limits.
 //!
 //! `cargo xtask e2e` builds the programs and starts this one. It talks to them over loopback only, keeps its data
 //! in a temporary directory, and prints its verdict in the last line. `MYTSDB_E2E_SEED` repeats the moments of killing.
@@ -7,6 +7,7 @@
 
 mod arguments;
 mod collector;
+mod doors;
 mod host_metrics;
 mod journal;
 mod kill_rounds;
@@ -14,6 +15,8 @@ mod process;
 mod prometheus;
 mod query;
 mod random;
+mod receiver_suite;
+mod sdk;
 mod server;
 
 use std::process::ExitCode;
@@ -61,24 +64,35 @@ fn run() -> anyhow::Result<String> {
     let mut prometheus = Prometheus::start(&arguments.prometheus, workdir.path(), &server.http())?;
 
     std::thread::sleep(COLLECTING);
-    let outcome = host_metrics::check(&server.client(), &HOSTS).and_then(|()| {
-        let rounds = KillRounds::new(&mut server, &mut random)?.run(arguments.rounds)?;
-        println!("{rounds}");
-        ensure!(rounds.lost == 0 && rounds.wrong == 0, "{} points lost, {} wrong", rounds.lost, rounds.wrong);
-        let mut stored_of_all = 0;
-        for (collector, host) in collectors.iter_mut().zip(HOSTS) {
-            let counters = collector.settle()?;
-            println!("{host}: {counters}");
-            counters.check()?;
-            let stored = host_metrics::stored_points(&server.client(), host)?;
-            println!("{host}: the collector's points in the store: {stored}");
-            ensure!(stored >= counters.sent, "{host} had {} points accepted, the store has {stored}", counters.sent);
-            stored_of_all += stored;
-        }
-        println!("{}", prometheus.check(&server.client())?);
-        let received = rounds.acknowledged + stored_of_all;
-        Ok(format!("e2e: {received} points received, {} kills, 0 points lost", rounds.kills))
-    });
+    let outcome = doors::check(&arguments, workdir.path())
+        .and_then(|verdict| {
+            println!("{verdict}");
+            println!("{}", receiver_suite::check(&arguments, workdir.path())?);
+            Ok(())
+        })
+        .and_then(|()| host_metrics::check(&server.client(), &HOSTS))
+        .and_then(|()| {
+            let rounds = KillRounds::new(&mut server, &mut random)?.run(arguments.rounds)?;
+            println!("{rounds}");
+            ensure!(rounds.lost == 0 && rounds.wrong == 0, "{} points lost, {} wrong", rounds.lost, rounds.wrong);
+            let mut stored_of_all = 0;
+            for (collector, host) in collectors.iter_mut().zip(HOSTS) {
+                let counters = collector.settle()?;
+                println!("{host}: {counters}");
+                counters.check()?;
+                let stored = host_metrics::stored_points(&server.client(), host)?;
+                println!("{host}: the collector's points in the store: {stored}");
+                ensure!(
+                    stored >= counters.sent,
+                    "{host} had {} points accepted, the store has {stored}",
+                    counters.sent
+                );
+                stored_of_all += stored;
+            }
+            println!("{}", prometheus.check(&server.client())?);
+            let received = rounds.acknowledged + stored_of_all;
+            Ok(format!("e2e: {received} points received, {} kills, 0 points lost", rounds.kills))
+        });
     if outcome.is_err() {
         // The logs say more than the error does, so they outlive the run.
         println!("logs and data kept in {}", workdir.keep().display());

@@ -64,6 +64,12 @@ impl Drop for Process {
     }
 }
 
+/// A folder for the files of one part of the test.
+#[expect(clippy::disallowed_methods, reason = "files of a test run, not data of the store")]
+pub(crate) fn create_dir(path: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir(path).with_context(|| format!("cannot create {}", path.display()))
+}
+
 /// Loopback ports that were free a moment ago, all different.
 pub(crate) fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     let mut ports = [0; N];

@@ -33,6 +33,7 @@ const QUESTIONS: [(&str, &str); 2] = [("samples", ""), ("points a second", ":1s"
 pub(crate) struct Prometheus {
     process: Process,
     client: Client,
+    address: String,
     /// When everything that is scraped is sent, in milliseconds since the epoch.
     start_ms: i64,
 }
@@ -40,15 +41,26 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts it on a port of its own, sending to `server`, and waits until it is ready.
     pub(crate) fn start(binary: &Path, workdir: &Path, server: &str) -> anyhow::Result<Self> {
+        Self::launch(binary, workdir, &[], |address| settings(address, server))
+    }
+
+    /// Starts it on a port of its own, with more flags and with the settings that are made for its address, and waits until it
+    /// is ready.
+    pub(crate) fn launch(
+        binary: &Path,
+        workdir: &Path,
+        flags: &[&str],
+        settings: impl FnOnce(&str) -> String,
+    ) -> anyhow::Result<Self> {
         let [port] = free_ports()?;
         let address = format!("127.0.0.1:{port}");
         let config = workdir.join("prometheus.yml");
         #[expect(clippy::disallowed_methods, reason = "a setting of a test run, not data of the store")]
-        std::fs::write(&config, settings(&address, server)).context("write prometheus.yml")?;
+        std::fs::write(&config, settings(&address)).context("write prometheus.yml")?;
         let mut command = Command::new(binary);
         command.arg(format!("--config.file={}", config.display()));
         command.arg(format!("--storage.tsdb.path={}", workdir.join("prometheus").display()));
-        command.arg(format!("--web.listen-address={address}"));
+        command.arg(format!("--web.listen-address={address}")).args(flags);
         let mut process = Process::start("Prometheus", &mut command, &workdir.join("prometheus.log"))?;
         let client = Client::new(&address);
         let deadline = Instant::now() + PATIENCE;
@@ -57,7 +69,12 @@ impl Prometheus {
             ensure!(Instant::now() < deadline, "Prometheus is not ready after {PATIENCE:?}");
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(Self { process, client, start_ms: now_ms()? })
+        Ok(Self { process, client, address, start_ms: now_ms()? })
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Waits until `server` has all samples up to now, by both versions, and nothing was dropped.
@@ -103,7 +120,7 @@ impl Prometheus {
     }
 
     /// Fails if something was given up.
-    fn check_counters(&self) -> anyhow::Result<()> {
+    pub(crate) fn check_counters(&self) -> anyhow::Result<()> {
         let text = self.client.text("/metrics")?;
         for what in
             ["samples_failed_total", "samples_dropped_total", "histograms_failed_total", "metadata_failed_total"]

@@ -13,6 +13,16 @@ const ANSWER_BYTES_MAX: u64 = 1 << 30;
 pub(crate) struct Client {
     agent: ureq::Agent,
     base: String,
+    authorization: Option<String>,
+}
+
+/// What a client needs where TLS is spoken and credentials are asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials {
+    /// The certificate that signs the server's, as PEM.
+    pub(crate) authority: String,
+    /// The header.
+    pub(crate) authorization: String,
 }
 
 /// A series of an answer: its labels, and its samples in order of time.
@@ -27,17 +37,28 @@ pub(crate) struct Series {
 
 impl Client {
     pub(crate) fn new(address: &str) -> Self {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(Duration::from_mins(1)))
-            .http_status_as_error(false)
-            .proxy(None)
-            .build();
-        Self { agent: config.into(), base: format!("http://{address}") }
+        Self { agent: settings().build().into(), base: format!("http://{address}"), authorization: None }
+    }
+
+    /// The same over TLS and with credentials.
+    ///
+    /// # Panics
+    /// If the authority is no PEM.
+    pub(crate) fn guarded(address: &str, credentials: &Credentials) -> Self {
+        let authority = ureq::tls::Certificate::from_pem(credentials.authority.as_bytes()).expect("a certificate");
+        let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::from(vec![authority])).build();
+        let agent = settings().tls_config(tls).build().into();
+        Self { agent, base: format!("https://{address}"), authorization: Some(credentials.authorization.clone()) }
+    }
+
+    fn get(&self, path: &str) -> ureq::RequestBuilder<ureq::typestate::WithoutBody> {
+        let request = self.agent.get(format!("{}{path}", self.base));
+        self.authorization.iter().fold(request, |request, value| request.header("authorization", value))
     }
 
     /// Whether `/-/ready` answers 200.
     pub(crate) fn is_ready(&self) -> bool {
-        let answer = self.agent.get(format!("{}/-/ready", self.base)).call();
+        let answer = self.get("/-/ready").call();
         answer.is_ok_and(|answer| answer.status().as_u16() == 200)
     }
 
@@ -46,7 +67,9 @@ impl Client {
         let time = time_ms.map(|time_ms| format!("{}.{:03}", time_ms / 1_000, time_ms % 1_000));
         let mut form = vec![("query", expression)];
         form.extend(time.as_deref().map(|time| ("time", time)));
-        let mut answer = self.agent.post(format!("{}/api/v1/query", self.base)).send_form(form)?;
+        let request = self.agent.post(format!("{}/api/v1/query", self.base));
+        let request = self.authorization.iter().fold(request, |request, value| request.header("authorization", value));
+        let mut answer = request.send_form(form)?;
         let status = answer.status();
         let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
         ensure!(status.as_u16() == 200, "query {expression}: {status}: {text}");
@@ -56,8 +79,7 @@ impl Client {
 
     /// The type of a metric by `/api/v1/metadata`; none if the server keeps no metadata of it.
     pub(crate) fn metric_type(&self, metric: &str) -> anyhow::Result<Option<String>> {
-        let url = format!("{}/api/v1/metadata?metric={metric}", self.base);
-        let mut answer = self.agent.get(url).call()?;
+        let mut answer = self.get(&format!("/api/v1/metadata?metric={metric}")).call()?;
         if answer.status().as_u16() != 200 {
             return Ok(None);
         }
@@ -67,10 +89,14 @@ impl Client {
 
     /// The body of a GET, for text that is no JSON.
     pub(crate) fn text(&self, path: &str) -> anyhow::Result<String> {
-        let mut answer = self.agent.get(format!("{}{path}", self.base)).call()?;
+        let mut answer = self.get(path).call()?;
         ensure!(answer.status().as_u16() == 200, "{path}: {}", answer.status());
         Ok(answer.body_mut().read_to_string()?)
     }
+}
+
+fn settings() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
+    ureq::Agent::config_builder().timeout_global(Some(Duration::from_mins(1))).http_status_as_error(false).proxy(None)
 }
 
 fn parse_result(body: &Value) -> anyhow::Result<Vec<Series>> {

@@ -1,5 +1,6 @@
 //! The server under test: start, wait until ready, kill, start again on the same data.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -7,26 +8,44 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::process::{Process, free_ports};
-use crate::query::Client;
+use crate::query::{Client, Credentials};
 
 const READY_PATIENCE: Duration = Duration::from_mins(1);
 
-/// One data directory and two ports that outlive each process serving them.
+/// One data directory and three ports that outlive each process serving them.
 pub(crate) struct Server {
     binary: PathBuf,
     data: PathBuf,
     log: PathBuf,
     http_port: u16,
     otlp_port: u16,
+    otlp_http_port: u16,
+    flags: Vec<OsString>,
+    credentials: Option<Credentials>,
     process: Option<Process>,
 }
 
 impl Server {
     /// Nothing is started yet. Data and log go under `workdir`.
     pub(crate) fn new(binary: &Path, workdir: &Path) -> anyhow::Result<Self> {
-        let [http_port, otlp_port] = free_ports()?;
+        let [http_port, otlp_port, otlp_http_port] = free_ports()?;
         let (data, log) = (workdir.join("data"), workdir.join("server.log"));
-        Ok(Self { binary: binary.to_path_buf(), data, log, http_port, otlp_port, process: None })
+        Ok(Self {
+            binary: binary.to_path_buf(),
+            data,
+            log,
+            http_port,
+            otlp_port,
+            otlp_http_port,
+            flags: Vec::new(),
+            credentials: None,
+            process: None,
+        })
+    }
+
+    /// The same with more flags; [`client`](Self::client) speaks TLS with these credentials.
+    pub(crate) fn guarded(self, flags: Vec<OsString>, credentials: Credentials) -> Self {
+        Self { flags, credentials: Some(credentials), ..self }
     }
 
     pub(crate) fn http(&self) -> String {
@@ -37,8 +56,15 @@ impl Server {
         format!("127.0.0.1:{}", self.otlp_port)
     }
 
+    pub(crate) fn otlp_http(&self) -> String {
+        format!("127.0.0.1:{}", self.otlp_http_port)
+    }
+
     pub(crate) fn client(&self) -> Client {
-        Client::new(&self.http())
+        match &self.credentials {
+            None => Client::new(&self.http()),
+            Some(credentials) => Client::guarded(&self.http(), credentials),
+        }
     }
 
     /// Starts it and waits until it says it is ready; returns how long that took.
@@ -64,8 +90,8 @@ impl Server {
         command.arg("serve").arg("--data-dir").arg(&self.data);
         command.arg("--http-listen").arg(self.http());
         command.arg("--otlp-grpc-listen").arg(self.otlp_grpc());
-        command.args(["--otlp-http-listen", "127.0.0.1:0"]);
-        command.args(["--durability", "fsync"]);
+        command.arg("--otlp-http-listen").arg(self.otlp_http());
+        command.args(["--durability", "fsync"]).args(&self.flags);
         self.process = Some(Process::start("mytsdb", &mut command, &self.log)?);
         Ok(())
     }

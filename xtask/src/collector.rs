@@ -1,6 +1,5 @@
 //! `cargo xtask collector`: a stock OpenTelemetry Collector, built once and kept outside the repository.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -22,7 +21,7 @@ const BUILDER_CONFIG: &str = "deploy/otel-collector/builder.yaml";
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
     let config = root().join(BUILDER_CONFIG);
     let text = std::fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
-    let name = format!("otelcol-{VERSION}-{:016x}", hash(&text));
+    let name = format!("otelcol-{VERSION}-{:016x}", go::hash(&text));
     go::cached(&format!("Collector {VERSION}"), &name, "otelcol", |work| {
         succeed(go::command(work).args(["install", BUILDER]))?;
         let mut builder = Command::new(work.join("builder"));
@@ -30,13 +29,6 @@ pub(crate) fn build() -> anyhow::Result<PathBuf> {
         succeed(builder.stdout(Stdio::null()))?;
         Ok(work.join("otelcol/otelcol"))
     })
-}
-
-/// Keys the cache only: another Rust release may hash differently and then builds once more.
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

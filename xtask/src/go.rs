@@ -1,5 +1,6 @@
 //! Programs of other projects that are built with Go, once, into a cache outside of the repository.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -39,6 +40,13 @@ pub(crate) fn cached(
     std::fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
     eprintln!("{shown}: {}, built in {:.0} s", binary.display(), start.elapsed().as_secs_f64());
     Ok(binary)
+}
+
+/// Keys the cache only: another Rust release may hash differently and then builds once more.
+pub(crate) fn hash(source: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    source.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The path of `binary` in the folder `name` of the cache, if it is there.

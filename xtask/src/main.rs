@@ -17,6 +17,8 @@ mod layers;
 mod loom;
 mod peers;
 mod prometheus;
+mod receiver_suite;
+mod sdk_source;
 mod step;
 mod test;
 mod tidy;
