@@ -128,13 +128,12 @@ impl Engine {
         if !frozen.is_empty() {
             let blocks = self.write_blocks(&mut ids, &frozen)?;
             flushed = blocks.iter().map(|block| block.meta().sample_count).sum();
-            {
+            self.head.hand_over(frozen, || {
                 // Between two groups: a group that looks for the value of a late sample finds it in the head or in
                 // the blocks it lists, never in neither.
                 let _between_groups = self.log.writer();
-                self.blocks.serve_new(blocks)?;
-            }
-            self.head.drop_frozen(frozen);
+                self.blocks.serve_new(blocks)
+            })?;
         }
         self.checkpoint(first_segment, &all)?;
         state.log_from = first_segment.0;

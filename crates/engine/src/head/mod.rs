@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use mytsdb_index::IndexError;
 use mytsdb_model::{Labels, Matcher, SeriesRef, TimeRange};
 use mytsdb_stop::StopSign;
+use mytsdb_sync::{Epochs, HandOver};
 use parking_lot::{RwLock, RwLockReadGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -35,9 +36,9 @@ pub(crate) struct Head {
     catalog: RwLock<Catalog>,
     series_max: usize,
     /// Counts flushes; references handed out in an epoch stay valid to the end of the next.
-    epoch: AtomicU64,
+    epochs: Epochs,
     /// Counts the times that frozen chunks were dropped: see [`drops`](Head::drops).
-    drops: AtomicU64,
+    hand_over: HandOver,
     /// The newest sample ever stored, by its time; of blocks too.
     newest_ms: AtomicI64,
     /// Samples before this are in blocks, but for late ones.
@@ -56,8 +57,8 @@ impl Head {
         Self {
             catalog: RwLock::new(catalog),
             series_max,
-            epoch: AtomicU64::new(1),
-            drops: AtomicU64::new(0),
+            epochs: Epochs::new(1),
+            hand_over: HandOver::new(),
             newest_ms: AtomicI64::new(i64::MIN),
             flushed_until_ms: AtomicI64::new(i64::MIN),
             late_samples: AtomicU64::new(0),
@@ -103,8 +104,7 @@ impl Head {
 
     /// Changes when references handed out before may have been dropped.
     pub(crate) fn epoch(&self) -> u64 {
-        // Acquire pairs with the AcqRel in `remove_idle`: whoever sees the new epoch sees what left the head before it.
-        self.epoch.load(Ordering::Acquire)
+        self.epochs.now()
     }
 
     /// Whether the head still knows a reference; keeps it known through this epoch and the next.
@@ -116,13 +116,13 @@ impl Head {
     /// Removes series without samples that nobody asked for in this epoch or the one before, and opens the next; tells how
     /// many those were.
     pub(crate) fn remove_idle(&self) -> usize {
-        // New epoch first: whoever resolves from here on protects its series from this very pass.
-        let epoch = self.epoch.fetch_add(1, Ordering::AcqRel) + 1;
-        let mut catalog = self.catalog.write();
-        let removed = catalog.remove_idle(|s| s.touched_epoch() + 1 < epoch && s.range().is_empty());
-        self.metrics.series.set(catalog.len() as f64);
-        self.metrics.series_removed.add(removed as u64);
-        removed
+        self.epochs.pass(|epoch| {
+            let mut catalog = self.catalog.write();
+            let removed = catalog.remove_idle(|s| s.is_idle(epoch) && s.range().is_empty());
+            self.metrics.series.set(catalog.len() as f64);
+            self.metrics.series_removed.add(removed as u64);
+            removed
+        })
     }
 
     /// The catalog, which nobody can change meanwhile. Only for what is short, or runs between two flushes anyway.
@@ -148,20 +148,26 @@ impl Head {
         Ok(all)
     }
 
-    /// Forgets what was frozen: it is in blocks that are served.
-    pub(crate) fn drop_frozen(&self, frozen: FrozenSeries) {
-        // AcqRel, before the first drop: pairs with the Acquire in `drops`.
-        self.drops.fetch_add(1, Ordering::AcqRel);
-        for (series, part) in frozen {
-            series.drop_frozen(&part);
-        }
+    /// Puts what was frozen into blocks that are served, by `publish`, and forgets it; if that fails it stays.
+    ///
+    /// # Errors
+    /// Those of `publish`.
+    pub(crate) fn hand_over(
+        &self,
+        frozen: FrozenSeries,
+        publish: impl FnOnce() -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        self.hand_over.move_out(publish, || {
+            for (series, part) in frozen {
+                series.drop_frozen(&part);
+            }
+        })
     }
 
     /// Counts the times that frozen chunks were dropped. Who reads it before the list of blocks and again after a series, and
-    /// finds it unchanged, has missed nothing: whatever left the series meanwhile had been counted before.
+    /// finds it unchanged, has missed nothing: whatever left the series meanwhile had been counted before ([`HandOver`]).
     pub(crate) fn drops(&self) -> u64 {
-        // Acquire pairs with the AcqRel in `drop_frozen`, which counts before it drops.
-        self.drops.load(Ordering::Acquire)
+        self.hand_over.count()
     }
 
     /// Forgets the samples that the series of some matchers have in a range; a chunk that does not decode keeps no other from
@@ -231,7 +237,7 @@ impl Head {
     }
 }
 
-/// Prepares what some series have before a time for blocks. It stays readable until [`Head::drop_frozen`].
+/// Prepares what some series have before a time for blocks. It stays readable until [`Head::hand_over`].
 ///
 /// # Errors
 /// [`EngineError::Chunk`].

@@ -17,8 +17,8 @@ use crate::value::{Row, RowValue, Value};
 use mytsdb_codec::{ChunkEncoding, CodecError, XorAppender};
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, Sample, SeriesRef, TimeRange};
+use mytsdb_sync::Stamp;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Samples after which an open chunk is sealed, as in Prometheus.
 const CHUNK_SAMPLES_MAX: usize = 120;
@@ -102,25 +102,23 @@ struct More {
 pub(crate) struct MemSeries {
     pub(crate) series: SeriesRef,
     pub(crate) labels: Labels,
-    touched_epoch: AtomicU64,
+    stamp: Stamp,
     state: Mutex<State>,
 }
 
 impl MemSeries {
     pub(crate) fn new(series: SeriesRef, labels: Labels, epoch: u64) -> Self {
-        Self { series, labels, touched_epoch: AtomicU64::new(epoch), state: Mutex::default() }
+        Self { series, labels, stamp: Stamp::new(epoch), state: Mutex::default() }
     }
 
     /// Keeps the series in the head through `epoch`, samples or not.
     pub(crate) fn touch(&self, epoch: u64) {
-        // Relaxed: the collector of idle series runs an epoch later and under the catalog's lock.
-        self.touched_epoch.fetch_max(epoch, Ordering::Relaxed);
+        self.stamp.touch(epoch);
     }
 
-    /// The last epoch in which somebody asked for the series.
-    pub(crate) fn touched_epoch(&self) -> u64 {
-        // Relaxed: see `touch`.
-        self.touched_epoch.load(Ordering::Relaxed)
+    /// Whether nobody has asked for the series in an epoch that has just been opened, nor in the one before.
+    pub(crate) fn is_idle(&self, epoch: u64) -> bool {
+        self.stamp.is_idle(epoch)
     }
 
     /// Adds a sample unless its time is taken. `stored_value` looks the time up outside the head, in the blocks.

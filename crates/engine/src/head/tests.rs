@@ -63,7 +63,7 @@ fn frozen_samples_are_readable_until_they_are_dropped_and_that_is_counted() {
     let frozen = freeze_before(1_000, &all).unwrap();
     assert_eq!((frozen.len(), times(&all[0]).len()), (1, 30));
     let before = head.drops();
-    head.drop_frozen(frozen);
+    head.hand_over(frozen, || Ok(())).unwrap();
     assert_ne!(head.drops(), before);
     assert_eq!(times(&all[0]), (10..30).map(|at| at * 100).collect::<Vec<_>>());
     assert!(freeze_before(1_000, &all).unwrap().is_empty());
