@@ -8,6 +8,7 @@ mod import;
 mod logging;
 mod memory;
 mod notes;
+mod scrubber;
 mod self_metrics;
 mod server;
 mod settings;

@@ -3,7 +3,7 @@
 use crate::clock::SystemClock;
 use crate::notes::EngineNotes;
 use crate::settings::{Config, Feature};
-use crate::{admin, compactor, logging, self_metrics};
+use crate::{admin, compactor, logging, scrubber, self_metrics};
 use anyhow::{Context, Result, bail};
 use mytsdb_access::Access;
 use mytsdb_engine::{Engine, EngineError, EngineOptions, Recovery};
@@ -187,6 +187,14 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
             move || compactor::run(&engine, bytes_per_second, &compactor_stopping)
         })?),
     };
+    let (stop_scrubber, scrubber_stopping) = mpsc::channel::<()>();
+    let scrubber = match config.scrub_bytes_per_second {
+        0 => None,
+        bytes_per_second => Some(thread("scrubber", {
+            let engine = engine.clone();
+            move || scrubber::run(&engine, bytes_per_second, &scrubber_stopping)
+        })?),
+    };
     let (stop_self_metrics, self_metrics_stopping) = mpsc::channel::<()>();
     let self_metrics = match config.self_metrics_interval.duration() {
         Duration::ZERO => None,
@@ -232,10 +240,10 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         tracing::warn!("some requests did not finish within {DRAIN_MAX:?}");
     }
     watching.abort();
-    drop((stop_maintenance, stop_compactor, stop_self_metrics));
+    drop((stop_maintenance, stop_compactor, stop_scrubber, stop_self_metrics));
     let stopped = tokio::task::spawn_blocking(move || {
         let stopped = engine.stop();
-        for worker in [Some(committer), Some(maintenance), compactor, self_metrics].into_iter().flatten() {
+        for worker in [Some(committer), Some(maintenance), compactor, scrubber, self_metrics].into_iter().flatten() {
             if worker.join().is_err() {
                 tracing::error!("a worker thread had panicked");
             }

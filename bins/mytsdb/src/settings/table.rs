@@ -35,6 +35,9 @@ settings! {
         /// Most bytes a second that merging blocks writes; 0 turns merging off
         compaction_bytes_per_second: u64 = "BYTES", Text("33554432"), {};
 
+        /// Most bytes a second that the scrub reads, which looks for damaged blocks; 0 turns it off
+        scrub_bytes_per_second: u64 = "BYTES", Text("4194304"), {};
+
         /// How far ahead of this machine's clock a sample may be
         future_tolerance: Millis = "DURATION", Text("10m"), {};
 
