@@ -110,6 +110,7 @@ impl Exemplars {
     /// Removes those for which `goes` holds.
     fn remove(&self, goes: impl Fn(&Labels, &Exemplar) -> bool) {
         let mut state = self.state.write();
+        let before = state.count;
         let State { series, count, bytes, .. } = &mut *state;
         series.retain(|labels, held| {
             held.retain(|held| {
@@ -125,7 +126,9 @@ impl Exemplars {
             }
             !held.is_empty()
         });
-        state.forget_gone();
+        if state.count < before {
+            state.forget_gone();
+        }
     }
 
     /// Removes what a deletion is about.
@@ -237,10 +240,9 @@ impl State {
     }
 
     fn forget_gone(&mut self) {
-        let Self { series, arrivals, .. } = self;
-        arrivals.retain(|(labels, arrival)| {
-            series.get(labels).is_some_and(|held| held.iter().any(|held| held.arrival == *arrival))
-        });
+        let mut held: Vec<u64> = self.series.values().flatten().map(|held| held.arrival).collect();
+        held.sort_unstable();
+        self.arrivals.retain(|(_, arrival)| held.binary_search(arrival).is_ok());
     }
 }
 
