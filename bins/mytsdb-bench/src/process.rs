@@ -156,11 +156,17 @@ pub(crate) fn default_server() -> PathBuf {
     beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from("target/release/mytsdb"))
 }
 
+/// The file by which mytsdb keeps room on the disk; it holds no data.
+const BALLAST: &str = "ballast";
+
 /// Bytes that all files below a folder take of the disk.
 pub(crate) fn folder_bytes(path: &Path) -> Result<u64> {
     let mut sum = 0;
     for entry in std::fs::read_dir(path).with_context(|| path.display().to_string())? {
         let entry = entry?;
+        if entry.file_name() == BALLAST {
+            continue;
+        }
         // What a server deletes meanwhile takes no room.
         let Ok(metadata) = entry.metadata() else { continue };
         sum += if metadata.is_dir() { folder_bytes(&entry.path()).unwrap_or(0) } else { metadata.blocks() * 512 };
