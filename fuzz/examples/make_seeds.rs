@@ -68,6 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("dx_decode", hex_files(&crates.join("codec/tests/golden"), "dx-")?),
         ("histogram_decode", hex_files(&crates.join("codec/tests/golden"), "histogram-")?),
         ("index_read", indexes()?),
+        ("otlp_exponential", exponential_points()),
         ("otlp_inflate", compressed()?),
         ("otlp_json", OTLP_JSON.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).to_vec()),
         ("otlp_walk", requests()?),
@@ -210,6 +211,20 @@ fn texts() -> Vec<(String, Vec<u8>)> {
         ("openmetrics".to_owned(), open_metrics.as_bytes().to_vec()),
         ("prometheus".to_owned(), prometheus.to_vec()),
     ]
+}
+
+/// Points of an exponential histogram, each field of it as the target wraps them: two sides, and one without buckets.
+fn exponential_points() -> Vec<(String, Vec<u8>)> {
+    let fixed = |number: u8, bits: u64| [&[number << 3 | 1][..], &bits.to_le_bytes()].concat();
+    let buckets =
+        |number: u8, offset: u8, counts: &[u8]| field(number, &[&[0x08, offset][..], &field(2, counts)].concat());
+    let head = |count: u64, scale: u8| {
+        let times = [fixed(2, 1_000_000_000), fixed(3, 2_000_000_000)].concat();
+        [times, fixed(4, count), fixed(5, 1.5_f64.to_bits()), vec![0x30, scale]].concat()
+    };
+    let sides = [head(9, 4), fixed(7, 2), buckets(8, 3, &[1, 0, 2]), buckets(9, 6, &[4])].concat();
+    let flat = [head(2, 40), fixed(7, 2)].concat();
+    vec![("sides".to_owned(), sides), ("flat".to_owned(), flat)]
 }
 
 fn varints() -> Vec<(String, Vec<u8>)> {

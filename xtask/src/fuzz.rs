@@ -52,7 +52,7 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
         let mut target = Command::new(build_dir.join(&host).join("release").join(name));
         target.current_dir(&build_dir).arg(&corpus).arg(root().join(SEEDS).join(name));
         target.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={INPUT_BYTES_MAX}"));
-        target.args(["-timeout=5", "-rss_limit_mb=2048", "-verbosity=0", "-print_final_stats=1"]);
+        target.args(["-timeout=5", "-rss_limit_mb=512", "-verbosity=0", "-print_final_stats=1"]);
         eprintln!("{name}: {seconds} s");
         succeed(&mut target)?;
     }
