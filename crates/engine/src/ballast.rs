@@ -1,7 +1,7 @@
 //! The ballast: a file that sets room on the disk aside, to be given back when nothing else is left.
 //!
 //! The disk floor keeps our own writes away from a full disk, but other programs may fill it. A flush, which frees the log,
-//! needs room; so does ending the log of a shutdown. The ballast is that room.
+//! needs room; so does closing the log at a shutdown. The ballast is that room.
 
 use crate::EngineError;
 use crate::metrics::Metrics;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Its name in the data folder.
 const FILE_NAME: &str = "ballast";
 
-/// A file of zeros, or the wish for one.
+/// A file of zeros of a given size, or the room for one.
 pub(crate) struct Ballast {
     disk: Arc<dyn Disk>,
     path: PathBuf,

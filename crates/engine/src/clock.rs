@@ -1,4 +1,4 @@
-//! Time as an argument: the engine never asks the machine what time it is.
+//! The clock is passed in: the engine never reads the machine's time.
 
 /// Tells the wall clock's time. The server passes the machine's, tests pass their own.
 pub trait Clock: Send + Sync {

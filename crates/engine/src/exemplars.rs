@@ -35,7 +35,7 @@ pub(crate) struct Exemplars {
 struct State {
     /// Ascending by time; of one time in the order in which they came.
     series: HashMap<Labels, VecDeque<Held>, FixedState>,
-    /// Every exemplar in the order of coming, and some that are gone.
+    /// Every exemplar in the order of arrival; some of them are gone already.
     arrivals: VecDeque<(Labels, u64)>,
     next_arrival: u64,
     count: usize,
@@ -193,7 +193,7 @@ impl Exemplars {
 }
 
 impl State {
-    /// Whether one of the series went for it, or it found no place itself.
+    /// Whether an exemplar of the series was removed for it, or it found no place itself.
     fn insert(&mut self, series: &Labels, exemplar: &Exemplar, per_series_max: usize) -> bool {
         if !self.series.contains_key(series) {
             self.bytes += series_bytes(series);

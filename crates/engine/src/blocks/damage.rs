@@ -1,4 +1,4 @@
-//! What of the blocks is known to be damaged. It is left out of answers, and those over its time say so.
+//! The known damage of blocks. Damaged parts are left out of answers, and answers over their times say so.
 
 use crate::metrics::Metrics;
 use mytsdb_blocks::BlockError;
@@ -24,7 +24,7 @@ struct Damage {
 #[derive(Debug)]
 pub(crate) struct Damages {
     known: Mutex<Vec<Damage>>,
-    /// So that an answer of sound blocks takes no lock.
+    /// Lets answers from sound blocks take no lock.
     any: AtomicBool,
     metrics: Metrics,
 }

@@ -35,7 +35,7 @@ impl Blocks {
         note_set_aside(disk.as_ref(), &dir.join("quarantine"), &damages)?;
         let deletions = Deletions::new(Tombstone::read_all(disk.as_ref(), &dir.join("tombstones"))?);
         metrics.tombstones.set(deletions.tombstones.len() as f64);
-        // A block of an id that has been given before would be taken for one that a deletion is about.
+        // Ids are never reused: a deletion names blocks by their ids.
         let given = deletions.tombstones.iter().map(|tombstone| tombstone.blocks_below).max().unwrap_or(0);
         let next = next_block_id(disk.as_ref(), &dir)?.max(given);
         let blocks = Self {

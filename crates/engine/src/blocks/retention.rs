@@ -18,11 +18,11 @@ impl Blocks {
             return Ok(0);
         }
         let mut retired = self.retired.lock();
-        // A record on the disk counts on its outputs being there.
+        // A record on the disk relies on its outputs being there.
         self.finish_retired_with(&mut retired)?;
         let expired = self.expired(now_ms, log_bytes);
         for block in &expired {
-            // The file first: one that cannot be removed stays served, and the next call tries again.
+            // Removes the file first: if that fails the block stays served, and the next call tries again.
             let id = block.meta().id;
             remove_block_files(&*self.disk, &self.dir(), &[id])?;
             self.set.exchange(|b| b.meta().id == id, Vec::new());

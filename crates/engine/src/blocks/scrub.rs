@@ -74,7 +74,7 @@ impl Blocks {
     /// Takes a block out of service and moves its file away; false if somebody else has taken it out.
     fn set_aside(&self, served: &Served) -> Result<bool, EngineError> {
         let mut retired = self.retired.lock();
-        // A record on the disk counts on its outputs being there.
+        // A record on the disk relies on its outputs being there.
         self.finish_retired_with(&mut retired)?;
         if !self.is_served(served) {
             return Ok(false);

@@ -49,10 +49,10 @@ impl BlockSet {
         let mut blocks: Vec<_> = list.iter().filter(|b| !gone(b)).cloned().chain(new).collect();
         blocks.sort_by_key(|b| b.meta().id);
         let maxt = blocks.iter().map(|b| b.meta().range.maxt).max().unwrap_or(i64::MIN);
-        // Ahead of the list: nobody reads a block whose kinds are not told.
+        // Set before the list: nobody may read a block before its kinds are known.
         self.are_plain.store(blocks.iter().all(|b| b.block().is_plain()), Ordering::Release);
         *list = Arc::from(blocks);
-        // Release pairs with the Acquire in `maxt_ms`. Under the lock, so that the last exchange has the last word.
+        // Release pairs with the Acquire in `maxt_ms`. Stored under the lock, so that the last exchange wins.
         self.maxt_ms.store(maxt, Ordering::Release);
     }
 }

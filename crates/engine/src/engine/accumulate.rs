@@ -52,7 +52,7 @@ impl<'a> Accumulator<'a> {
             let with_deltas = batch.each_point().filter(|rows| rows.clone().any(|row| batch.is_delta(row)));
             points.extend(with_deltas.map(|rows| (batch.timestamps_ms[rows.start as usize], number, rows)));
         }
-        // Stable: of one time, the first that came.
+        // The sort is stable: of equal times the first that came is first.
         points.sort_by_key(|point| point.0);
         for (_, number, rows) in points {
             match self.point(batches[number], rows.clone()) {

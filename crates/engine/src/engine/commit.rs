@@ -219,7 +219,7 @@ impl Engine {
                         late += u64::from(timestamp_ms < flushed_until_ms);
                     }
                     Ok(Appended::Duplicate) => outcome.duplicates += 1,
-                    // A companion that has another value at this time is nobody's point.
+                    // A companion is no point of a sender, so a conflict of it is not reported.
                     Ok(Appended::Conflict) if row >= own_rows => {}
                     Ok(Appended::Conflict) => {
                         let number = rows.as_ref().map_or(row as u32, |rows| rows[row]);

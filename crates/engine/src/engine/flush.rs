@@ -79,12 +79,12 @@ impl Engine {
         let mut done = Maintenance::default();
         match self.room.check() {
             Ok(()) => {
-                // What there is to do does not wait for the ballast, which is tried for again.
+                // A failure to lay down the ballast stops nothing else; the next call tries again.
                 if self.room.keep_ballast().is_err() {
                     self.metrics.disk_ballast_failures.inc();
                 }
             }
-            // A flush frees the log: it is done even then.
+            // The flush is done even then, because it frees the log.
             Err(EngineError::DiskLow { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -107,7 +107,7 @@ impl Engine {
         settled.div_euclid(self.options.block_ms).saturating_mul(self.options.block_ms)
     }
 
-    /// The clock alone must not decide: a jump ahead would flush, and expire, what is not old.
+    /// The clock alone must not decide: if it jumps ahead, samples that are not old would be flushed and deleted.
     fn settled_now_ms(&self) -> i64 {
         self.clock.now_ms().min(self.head.newest_ms())
     }

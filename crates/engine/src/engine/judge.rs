@@ -236,7 +236,7 @@ impl<'a> Judge<'a> {
         self.scan_left -= cost;
         let find = |batch: &Batch, end: usize| {
             let mut from = 0;
-            // Series first, without a look at the times: it is compared by the dozen.
+            // Compares series first and times later: many rows are compared.
             while let Some(at) = batch.refs[from..end].iter().position(|r| *r == series) {
                 if batch.timestamps_ms[from + at] == timestamp_ms {
                     return Some(batch.value(from + at).to_value());

@@ -119,7 +119,7 @@ impl Engine {
         self.submit(
             batch,
             Box::new(move |result| {
-                // Nobody listens only if the caller panicked, and then nobody asks.
+                // The send fails only if the caller panicked, and then nobody needs the answer.
                 drop(tell.send(result));
             }),
         );

@@ -230,7 +230,7 @@ fn replay(
                         histograms.next_if(|(row, _)| *row as usize == at).map(|(_, bytes)| Encoded::from(*bytes));
                     let value = bytes.as_ref().map_or(RowValue::Float(values[at]), RowValue::Histogram);
                     let start_ms = starts_ms.get(at).copied().unwrap_or(0);
-                    // The log has looked at no more than its checksum.
+                    // The log has checked nothing but the checksum.
                     match bytes.as_ref().map(|bytes| value::decode(bytes)) {
                         Some(Err(source)) => unreadable = Some((series, source)),
                         _ => apply(catalog, series, Row { timestamp_ms, start_ms, value }),

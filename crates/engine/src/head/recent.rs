@@ -66,12 +66,12 @@ impl Recent {
         if !covers {
             return false;
         }
-        // Counted without a branch a sample: where the range begins differs from series to series.
+        // Counts without a branch per sample: the start of the range differs from series to series, so branches would be mispredicted.
         let offsets = &self.offsets_ms[..len];
         let up_to = |end_ms: i64| {
             let after = end_ms.saturating_sub(self.base_ms);
             let Ok(last) = u32::try_from(after) else { return if after < 0 { 0 } else { len } };
-            // Mostly the newest sample settles the end. In an empty ring there is nothing to count.
+            // Mostly the newest sample decides where the range ends. In an empty ring there is nothing to count.
             let newest = offsets[..usize::from(self.next)].last().or(offsets.last());
             if newest.is_some_and(|&newest| newest <= last) {
                 return len;

@@ -171,7 +171,7 @@ impl SelectionCache {
         let gone: Vec<Entry> =
             state.entries.extract_if(|(_, source), _| !keep(*source)).map(|(_, entry)| entry).collect();
         state.bytes = state.entries.values().map(|e| e.bytes).sum();
-        // Before the entries: a long list is given back when others can go on.
+        // The entries are dropped after the lock is released: freeing a long list takes long.
         drop(state);
         drop(gone);
     }

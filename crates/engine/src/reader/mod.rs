@@ -1,6 +1,6 @@
 //! The reader: one read path over head and blocks, from matchers to series to samples.
 //!
-//! It changes neither. [`Reader`] is the whole of it; what it remembers saves the way to an answer and never decides one.
+//! It changes neither. [`Reader`] is the whole of it; what it remembers makes answers faster and never changes them.
 
 mod cache;
 mod findings;

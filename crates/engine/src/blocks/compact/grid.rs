@@ -46,7 +46,7 @@ impl Grid {
         std::iter::once(self.day_ms / PARTS_PER_DAY).chain(std::iter::successors(Some(self.day_ms), next))
     }
 
-    /// Blocks above which even what is hardly worth it is merged.
+    /// Above this number of blocks even merges that save little are done.
     pub(super) fn blocks_max(self) -> usize {
         let (levels, cells) = (self.levels().count() - 2, self.retention_ms / self.longest_ms + 1);
         // Of the last two days and of each level what is not complete yet, and some late ones.

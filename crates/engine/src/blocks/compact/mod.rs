@@ -1,4 +1,4 @@
-//! Compaction: several blocks become one, and readers notice nothing. `docs/compaction.md` has the rules.
+//! Compaction: several blocks become one, without any effect on answers. `docs/compaction.md` has the rules.
 
 mod grid;
 mod plan;
@@ -108,7 +108,7 @@ impl Blocks {
 
     /// Decides what is merged next.
     fn next_job(&self, wanted: (Wanted, i64), failed: &HashSet<u64>) -> Result<Option<Job>, EngineError> {
-        // First without waiting for a flush: mostly there is nothing to do.
+        // Looks first without waiting for a flush: mostly there is nothing to do.
         if self.plan(wanted, failed).is_none() {
             return Ok(None);
         }

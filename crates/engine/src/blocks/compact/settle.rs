@@ -1,4 +1,4 @@
-//! At the start: brings to an end what a merge was at when the server stopped.
+//! At the start: completes or undoes a merge that was under way when the server stopped.
 
 use crate::EngineError;
 use crate::blocks::remove::remove_block_files;
@@ -7,7 +7,7 @@ use mytsdb_io::Disk;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Settles every record in the folder of blocks; those that cannot be believed are moved to `quarantine` and returned with the
+/// Settles every record in the folder of blocks; those that are damaged are moved to `quarantine` and returned with the
 /// reason. Before any block is opened.
 pub(crate) fn settle(
     disk: &dyn Disk,

@@ -1,4 +1,4 @@
-//! Plans: what is merged, what is left alone, and that it comes to an end.
+//! Plans: what is merged, what is left alone, and that planning ends.
 
 use super::grid::Grid;
 use super::plan::{Facts, Plan, Situation};
