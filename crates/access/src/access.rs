@@ -32,7 +32,7 @@ pub struct Access(Option<Arc<Guarded>>);
 struct Guarded {
     path: PathBuf,
     rules: RwLock<Arc<Rules>>,
-    /// Of the files that were read last, whatever became of it.
+    /// The fingerprint of the files that were read last, valid or not.
     fingerprint: Mutex<[u8; 32]>,
     passwords: Passwords,
     unauthenticated: Counter,

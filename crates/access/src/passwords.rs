@@ -1,4 +1,4 @@
-//! Passwords against bcrypt hashes: slow by design, so away from the async threads, few at a time, and remembered.
+//! Checks passwords against bcrypt hashes. That is slow by design, so it runs off the async threads, few at a time, and good ones are remembered.
 
 use crate::scope::Scopes;
 use parking_lot::Mutex;

@@ -23,7 +23,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// Reads the file at `path` and those it names. Also gives what changes when one of them does.
+    /// Reads the file at `path` and those it names. Also returns a fingerprint that changes when one of them does.
     pub(crate) fn load(path: &Path) -> (Result<Self, AccessError>, [u8; 32]) {
         let mut source = Source::new();
         let rules = Self::read(path, &mut source);

@@ -15,7 +15,7 @@ const REMARKS_MAX: usize = 10;
 
 const JSON: &str = "application/json";
 
-/// What stands around the data of an answer.
+/// The envelope of an answer, without its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Frame {
     /// The API's envelope, in JSON.

@@ -150,7 +150,7 @@ where
     post(handler).options(no_content).fallback(not_by_post)
 }
 
-/// An honest answer about something that this server does not do: there are none of these here.
+/// Answers with an empty list where this server has nothing of the kind.
 fn empty(data: &'static str) -> MethodRouter<ApiState> {
     form_less(async move |encoding: Encoding| {
         Answer::of(encoding, |out| {
@@ -194,7 +194,7 @@ fn method_not_allowed(allowed: &'static str) -> Response<Body> {
     response
 }
 
-/// Browsers ask before they know whether a path exists.
+/// Browsers send a preflight request before they know whether a path exists.
 async fn api_not_found(method: Method) -> Response<Body> {
     if method == Method::OPTIONS { StatusCode::NO_CONTENT.into_response() } else { not_found().await }
 }

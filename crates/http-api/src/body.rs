@@ -16,10 +16,10 @@ const IN_FLIGHT_MAX: usize = 16;
 const IN_FLIGHT_LOW: usize = 8;
 /// Chunks for which a waiting [`StreamBody`] is woken: waking a thread costs about as much as making a chunk.
 const WOKEN_MIN: usize = 4;
-/// How long the maker waits in all. A client that is slower than that shall not keep a query's turn and its thread:
+/// How long the maker waits in all. A client that is slower than that must not keep a query's turn and its thread:
 /// the rest is then made at once, and waits in memory as any smaller answer does, as long as there is memory for it.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Bytes in flight that are nobody's business. What is above counts as memory of the query.
+/// Bytes in flight that are not counted. Those above count as memory of the query.
 const FREE_BYTES: usize = 512 << 10;
 /// How often a maker that was refused memory asks again: it hears of what its own client takes, but not of what others
 /// give back.
@@ -141,12 +141,12 @@ impl Stream {
 }
 
 /// Puts chunks into a [`StreamBody`], from a thread that may wait. Dropped before [`StreamWriter::finish`], it makes
-/// the body end in an error, so that nobody takes a part for the whole.
+/// the body end in an error, so that no client takes a part for the whole answer.
 pub(crate) struct StreamWriter {
     stream: Arc<Stream>,
     patience: Duration,
     deadline: Instant,
-    /// The client was waited for in vain.
+    /// The client did not read in time.
     cut: bool,
 }
 
@@ -219,7 +219,7 @@ impl Body for StreamBody {
         match state.complete {
             Some(true) => Poll::Ready(None),
             Some(false) => {
-                // Said once; whoever asks again is told that this is the end.
+                // The error is given once; later polls get the end.
                 state.complete = Some(true);
                 Poll::Ready(Some(Err(io::Error::other("the answer was cut short"))))
             }

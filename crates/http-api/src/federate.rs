@@ -135,7 +135,7 @@ fn write(samples: &[Newest], names: Names, run: &Run, out: &mut Chunks) -> Resul
             run.cancel.check()?;
         }
         let name = sample.labels.metric_name();
-        // Without a name it is no metric to others.
+        // A series without a name cannot be scraped by others.
         if name.is_empty() {
             continue;
         }

@@ -128,7 +128,7 @@ pub(crate) async fn label_values(
     uri: Uri,
     asked: Asked,
 ) -> Result<Response<Body>, ApiError> {
-    // By hand: a router's own reading refuses what is no UTF-8 in words of its own.
+    // Reads the name itself: the router would refuse invalid UTF-8 with another text.
     let segment = uri.path().rsplit('/').nth(1).unwrap_or("");
     let name = String::from_utf8(form::decode_path(segment.as_bytes()))
         .map_err(|error| ApiError::bad_data(format!("invalid label name: {}", quoted(error.as_bytes()))))?;

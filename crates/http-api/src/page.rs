@@ -81,7 +81,7 @@ fn functions_module() -> String {
     out.finish().iter().map(|chunk| String::from_utf8_lossy(chunk).into_owned()).collect()
 }
 
-/// FNV-1a, 64 bits: tells versions apart, protects against nothing.
+/// FNV-1a, 64 bits: tells versions apart; it is no protection against anybody.
 fn fnv1a<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
 }

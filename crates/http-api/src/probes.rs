@@ -1,4 +1,4 @@
-//! What supervisors ask: is it alive, is it ready, and its own metrics as text.
+//! What supervisors ask for: health, readiness, and the server's own metrics as text.
 
 use crate::answer::plain;
 use crate::body::ChunkBody;

@@ -38,7 +38,7 @@ impl Readiness {
     }
 
     pub(crate) fn stop(&self) {
-        // Relaxed: a word for people, nothing follows from it.
+        // Relaxed: the text is for people, no other memory depends on it.
         self.stopping.store(true, Ordering::Relaxed);
     }
 

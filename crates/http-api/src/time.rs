@@ -6,7 +6,7 @@ use jiff::Timestamp;
 const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
 /// The latest time, as the Go client spells it.
 const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
-/// The times those two stand for: far enough for any sample, and near enough that sums of two do not overflow.
+/// The times that these two stand for: beyond any sample, and small enough that a sum of two does not overflow.
 pub(crate) const MIN_TIME_MS: i64 = i64::MIN / 4;
 pub(crate) const MAX_TIME_MS: i64 = i64::MAX / 4;
 

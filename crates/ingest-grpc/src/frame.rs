@@ -10,7 +10,7 @@ use tonic::body::Body;
 /// Bytes of flag and length in front of a message.
 const PREFIX_BYTES: usize = 5;
 
-/// Room that is made for a message on its sender's word alone.
+/// Room that is made for a message because of its declared length alone.
 const RESERVE_BYTES_MAX: usize = 1 << 20;
 
 /// Length and compression of a message whose bytes have not been read yet.

@@ -11,7 +11,7 @@ use mytsdb_ingest::{Appender, Encoding, Ingest, IngestMetrics, Refusal, Room, Un
 /// Room that is taken at first for a body that does not say how long it is; then it doubles.
 const ROOM_BYTES: usize = 64 << 10;
 
-/// Memory that is made ready for a body on its sender's word alone.
+/// Memory that is reserved for a body because of its declared length alone.
 const RESERVE_BYTES_MAX: usize = 1 << 20;
 
 /// Reads a request's body in bounded time and undoes its compression.
@@ -43,7 +43,7 @@ pub(crate) async fn receive<A: Appender>(
 pub(crate) async fn discard<A: Appender>(request: Request, ingest: &Ingest<A>) {
     if !request.headers().contains_key(header::EXPECT) {
         let (mut body, options) = (request.into_body(), ingest.options());
-        // Whether it ends in time changes nothing.
+        // It does not matter whether the body ends in time.
         drop(tokio::time::timeout(options.body_timeout, drain(&mut body, 2 * options.max_message_bytes)).await);
     }
 }

@@ -98,7 +98,7 @@ impl<A: Appender> Ingest<A> {
             if let Some(inflated) = gunzip_plain(&message, declared) {
                 return Ok(inflated);
             }
-            // What the trailer says was no help: several members, or a lie.
+            // The trailer was of no use: there are several members, or it is wrong.
             self.enlarge(room, cap.bytes - declared).await?;
         }
         inflate(&message, encoding, cap)

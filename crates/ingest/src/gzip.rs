@@ -29,7 +29,7 @@ pub(crate) fn gunzip_plain(message: &[u8], bytes_max: usize) -> Option<Bytes> {
     }
 }
 
-/// Whether another gzip member may start in `bytes`: the inflater would stop in front of it without a word, and if it
+/// Whether another gzip member may start in `bytes`: the inflater would stop in front of it without an error, and if it
 /// holds the same data even the checksum at the end would fit. Compressed data looks like that once in 16 MiB.
 fn may_hold_a_member(bytes: &[u8]) -> bool {
     const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];

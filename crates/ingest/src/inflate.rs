@@ -95,7 +95,7 @@ pub(crate) fn inflate(message: &[u8], encoding: Encoding, cap: Cap) -> Result<By
     }
 }
 
-/// What the trailer of the last gzip member says; whoever lies there is found out by inflating.
+/// What the trailer of the last gzip member says; inflating shows whether it is true.
 fn gzip_declared_bytes(message: &[u8]) -> Result<Option<usize>, Refusal> {
     if !message.is_empty() && !message.starts_with(GZIP_MAGIC) {
         return Err(broken("gzip", "the data does not begin as gzip does"));

@@ -40,7 +40,7 @@ impl Pace {
     }
 
     fn take(&self, now: Instant) -> bool {
-        // A panic elsewhere leaves two plain numbers, which are right whenever they are written.
+        // After a panic elsewhere the two numbers are still valid.
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.saturating_duration_since(bucket.filled).as_secs_f64();
         bucket.series = (bucket.series + passed * self.rate as f64).min(self.burst);

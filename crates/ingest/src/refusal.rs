@@ -121,7 +121,7 @@ impl From<&EngineError> for Refusal {
             EngineError::Stopped => Unavailable::Stopping,
             EngineError::Wal(_) => Unavailable::Poisoned,
             EngineError::DiskLow { .. } => Unavailable::DiskLow,
-            // Whatever it is, the data is good and the sender should keep it.
+            // Whatever the reason, the data is good and the sender should keep it.
             _ => Unavailable::Internal,
         };
         Self::unavailable(cause, error.to_string())

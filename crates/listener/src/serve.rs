@@ -214,7 +214,7 @@ async fn discard(request: Request<Incoming>) {
     }
     let mut body = Limited::new(request.into_body(), UNWANTED_BYTES_MAX);
     let read = async { while let Some(Ok(_)) = body.frame().await {} };
-    // Whether it ends in time changes nothing.
+    // It does not matter whether the body ends in time.
     drop(tokio::time::timeout(UNWANTED_TIME_MAX, read).await);
 }
 

@@ -53,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         &self.slot
     }
 
-    /// When this connection has by_id too long, and over what. `None` while a request is worked on.
+    /// When this connection has waited too long, and over what. `None` while a request is worked on.
     fn due(&self) -> Option<(Instant, Ended)> {
         if self.slot.is_busy() {
             return None;
@@ -67,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         })
     }
 
-    /// Ready when the connection has by_id too long.
+    /// Ready when the connection has waited too long.
     fn poll_due(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
         loop {
             let due = self.due();
@@ -119,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         }
     }
 
-    /// Lets a write through unless the other side has by_id nothing for too long.
+    /// Lets a write through unless the other side has taken nothing for too long.
     fn watch_write<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.write_timer = None;
@@ -158,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
             if let Poll::Ready(read) = read {
                 let ended = read.is_ok() && buf.filled().len() == start;
                 this.follow(start, buf);
-                // Bytes that are passed on as none at all must not look like the end.
+                // If nothing is passed on of the bytes read, that must not look like the end of the stream.
                 if read.is_ok() && !ended && buf.filled().len() == start {
                     continue;
                 }

@@ -212,7 +212,7 @@ fn absolute(deltas: &[i64], side: &str, total: &mut u128) -> Result<Vec<f64>, St
 fn validated(mut histogram: FloatHistogram) -> Result<FloatHistogram, String> {
     let sent = histogram.schema;
     if sent != CUSTOM_SCHEMA && (EXPONENTIAL_SCHEMA_MAX + 1..=RESERVED_SCHEMA_MAX).contains(&sent) {
-        // All rules but that of the schema are the same; buckets are merged only once they are known to be well.
+        // All rules but that of the schema are the same; buckets are merged only once they are known to be valid.
         histogram.schema = EXPONENTIAL_SCHEMA_MAX;
         histogram.validate().map_err(|error| error.to_string())?;
         histogram.schema = sent;

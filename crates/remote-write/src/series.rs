@@ -12,7 +12,7 @@ pub(crate) struct Fields {
     pub samples: u32,
     pub histograms: u32,
     pub exemplars: u32,
-    /// Nothing has this one in version 1.0.
+    /// No field has this number in version 1.0.
     pub metadata: u32,
     known: u32,
 }

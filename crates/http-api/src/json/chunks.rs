@@ -21,7 +21,7 @@ pub(crate) trait Outlet {
     fn offer(&mut self, full: &mut Vec<Bytes>) -> bool;
 }
 
-/// Bytes being written, as a list of chunks. Nothing is moved once written.
+/// Bytes being written, as a list of chunks. Bytes that are written are never moved.
 pub(crate) struct Chunks<'a> {
     full: Vec<Bytes>,
     /// The chunk being written; behind `at` it may hold anything, so that copies of a fixed size need no checks.
@@ -55,7 +55,7 @@ impl PointStart {
     fn write(&self, value: f64, out: &mut [u8; POINT_BYTES]) -> usize {
         const END: [u8; 4] = *b"\"],\0";
         out[..POINT_START_BYTES].copy_from_slice(&self.text);
-        // Changes nothing, but shows the compiler that the number fits.
+        // Has no effect but to show the compiler that the number fits.
         let start = self.len % POINT_START_BYTES;
         let number = out[start..].first_chunk_mut().expect("a number fits behind any start");
         let end = start + format_value(value, number);
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(text(|out| out.labels(&Labels::empty())), "{}");
     }
 
-    /// Takes what it is shown until it has had enough.
+    /// Takes the chunks that it is shown until it wants no more.
     struct Taker {
         taken: Vec<Bytes>,
         taken_max: usize,

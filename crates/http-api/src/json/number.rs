@@ -21,7 +21,7 @@ fn format_short(value: f64, out: &mut [u8; NUMBER_BYTES_MAX]) -> Option<usize> {
     const MAGNITUDE_MAX: f64 = 1e12;
     let magnitude = value.abs();
     let thousandths = (magnitude * 1000.0 + 0.5) as i64;
-    // Not a number fails both comparisons.
+    // NaN fails both comparisons.
     if thousandths as f64 / 1000.0 != magnitude || magnitude >= MAGNITUDE_MAX {
         return None;
     }

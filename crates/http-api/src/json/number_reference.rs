@@ -1,4 +1,4 @@
-//! Sample values by the book, a string a step: what [`super::number`] must agree with.
+//! The reference for sample values as text, written step by step with strings: [`super::number`] must agree with it.
 //!
 //! The digits are Ryu's and not the standard library's, which chooses otherwise between two shortest forms that are
 //! equally near; Go and Ryu take the even one.

@@ -7,7 +7,7 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 pub(super) fn plain_prefix(text: &[u8]) -> usize {
     const LANES: usize = 16;
     let (blocks, _) = text.as_chunks::<LANES>();
-    // Sixteen comparisons at a time, without a way out in between, become a few vector instructions.
+    // Sixteen comparisons without an early exit become a few vector instructions.
     let plain = blocks.iter().take_while(|block| !block.iter().fold(false, |any, &b| any | needs_escape(b))).count();
     let at = plain * LANES;
     text[at..].iter().position(|&b| ESCAPE[b as usize]).map_or(text.len(), |more| at + more)
