@@ -60,6 +60,7 @@ fn run_steps(steps: &mut Steps, extras: &Extras) -> anyhow::Result<()> {
         steps.run("e2e", || e2e::run(&["--rounds", &rounds.to_string()]))?;
     }
     if extras.bench {
+        steps.run("benches once", bench::criterion::once)?;
         steps.run("bench", bench::smoke::run)?;
     }
     Ok(())

@@ -51,7 +51,7 @@ usage: cargo xtask COMMAND
   e2e [--rounds N]                      a stock Collector against the server, kill -9 under load; needs Go
   bench core|ingest|query|disk|k8s|all [--peers] [--preset NAME] [--compare OLD.json]
                                         measures; writes JSON, docs/perf/k8s.md and a report with plots
-  bench --smoke                         the load generator for some seconds, and bugs that it must find";
+  bench --smoke                         every bench once, the load generator for some seconds, and bugs that it must find";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

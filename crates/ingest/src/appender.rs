@@ -16,6 +16,11 @@ pub trait Appender: Send + Sync + 'static {
         None
     }
 
+    /// The labels of a series, for messages about it; `None` if they are not known any more.
+    fn labels_of(&self, _series: SeriesRef) -> Option<Labels> {
+        None
+    }
+
     /// Changes when references handed out before may have been dropped.
     fn epoch(&self) -> u64;
 
@@ -36,6 +41,10 @@ impl Appender for Engine {
 
     fn find(&self, labels: &Labels) -> Option<SeriesRef> {
         Engine::find(self, labels)
+    }
+
+    fn labels_of(&self, series: SeriesRef) -> Option<Labels> {
+        Engine::labels_of(self, series)
     }
 
     fn epoch(&self) -> u64 {

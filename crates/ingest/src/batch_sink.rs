@@ -188,17 +188,24 @@ impl<A: Appender> Sink for BatchSink<'_, A> {
     }
 }
 
+/// Refused rows whose metrics messages name.
+const NAMED_MAX: usize = 64;
+
 /// The rows of a batch that the store refused for good, and the points that they are of.
 #[derive(Debug, Default)]
 pub struct RefusedRows {
     points: PointRows,
     rows: Vec<(u32, mytsdb_engine::Refusal)>,
+    /// Metrics of the first rows; empty where they are not known.
+    metrics: Vec<String>,
     exemplars: u32,
 }
 
 impl RefusedRows {
-    pub(crate) fn new(points: PointRows, outcome: Outcome) -> Self {
-        Self { points, rows: outcome.refused, exemplars: outcome.exemplars }
+    /// `metric` tells the name of the metric that a row is of.
+    pub(crate) fn new(points: PointRows, outcome: Outcome, metric: impl Fn(u32) -> String) -> Self {
+        let metrics = outcome.refused.iter().take(NAMED_MAX).map(|(row, _)| metric(*row)).collect();
+        Self { points, rows: outcome.refused, metrics, exemplars: outcome.exemplars }
     }
 
     /// How many exemplars are stored.
@@ -215,13 +222,16 @@ impl RefusedRows {
     pub fn count(&self, refusals: &mut Refusals) -> u64 {
         let before = refusals.total();
         let mut last_point = None;
-        for (row, refusal) in &self.rows {
+        for (at, (row, refusal)) in self.rows.iter().enumerate() {
             let points = &self.points.0;
             let several = points.get(points.partition_point(|point| point.end <= *row));
             let first_row = several.filter(|point| point.contains(row)).map_or(*row, |point| point.start);
             if last_point != Some(first_row) {
                 last_point = Some(first_row);
-                refusals.add(RefusalReason::Sample, 1, &refusal.to_string());
+                refusals.add_with(RefusalReason::Sample, 1, || match self.metrics.get(at).map(String::as_str) {
+                    None | Some("") => refusal.to_string(),
+                    Some(metric) => format!("metric {metric:?}: {refusal}"),
+                });
             }
         }
         refusals.total() - before
@@ -278,9 +288,14 @@ mod tests {
             [(&[][..], 0), (&[0], 1), (&[1, 2, 3], 1), (&[4, 5], 1), (&[0, 3, 4, 6], 4), (&[6], 1)]
         {
             let mut refusals = Refusals::default();
-            let rows = RefusedRows::new(PointRows(rows.0.clone()), refused(refused_rows));
+            let metric = |row| if row == 0 { String::new() } else { format!("m{row}") };
+            let rows = RefusedRows::new(PointRows(rows.0.clone()), refused(refused_rows), metric);
             assert_eq!(rows.count(&mut refusals), points, "{refused_rows:?}");
             assert_eq!(refusals.count(RefusalReason::Sample), points);
+            let named = refused_rows.iter().find(|row| **row != 0).map(|row| format!("metric \"m{row}\": timestamp"));
+            let said = |start: &str| refusals.messages().iter().any(|message| message.starts_with(start));
+            assert!(named.is_none_or(|named| said(&named)), "{:?}", refusals.messages());
+            assert_eq!(refused_rows.contains(&0), said("timestamp"), "one whose metric is not known");
         }
     }
 

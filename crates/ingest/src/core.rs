@@ -8,11 +8,15 @@ use crate::pace::Pace;
 use crate::{Appender, BatchSink, Encoding, IngestMetrics, IngestOptions, Refusal, Room, Unavailable};
 use bytes::Bytes;
 use mytsdb_engine::{Batch, EngineError, Outcome};
+use mytsdb_model::SeriesRef;
 use mytsdb_otlp::{Translation, Translator};
 use mytsdb_remote_write::{Receiver, Version, Written};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
+
+/// Longest name of a metric in a message, in bytes.
+const NAME_BYTES_MAX: usize = 128;
 
 /// Times a request is translated anew because series it named were dropped meanwhile.
 const ATTEMPTS_MAX: usize = 3;
@@ -179,10 +183,14 @@ impl<A: Appender> Ingest<A> {
             if batch.is_empty() {
                 return Ok((translation, RefusedRows::default()));
             }
+            let series = batch.refs.clone();
             let (outcome, returned) = self.append(batch, room).await?;
             metrics.count_stages(translated - begun, translated.elapsed());
             match outcome {
-                Ok(outcome) => return Ok((translation, RefusedRows::new(points, outcome))),
+                Ok(outcome) => {
+                    let metric = |row: u32| self.metric_of(series.get(row as usize).copied());
+                    return Ok((translation, RefusedRows::new(points, outcome, metric)));
+                }
                 // The epoch changed between translating and appending: with the new one the series resolve again.
                 Err(EngineError::UnknownSeries) => room = returned,
                 Err(error) => return Err(Refusal::from(&error)),
@@ -190,6 +198,14 @@ impl<A: Appender> Ingest<A> {
         }
         let message = "series kept being dropped while the request was worked on";
         Err(Refusal::unavailable(Unavailable::Internal, message))
+    }
+
+    /// The name of the metric that a series is of, cut if it is long; empty if it is not known any more.
+    fn metric_of(&self, series: Option<SeriesRef>) -> String {
+        let labels = series.and_then(|series| self.appender.labels_of(series));
+        let Some(labels) = labels else { return String::new() };
+        let name = labels.metric_name();
+        name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned()
     }
 
     fn collect<T>(

@@ -19,6 +19,16 @@ pub(crate) fn run() -> anyhow::Result<Value> {
     Ok(Value::Object(found))
 }
 
+/// Runs every bench once, on the code as tests build it: that it runs, and that its answers are right. Its times mean nothing.
+///
+/// # Errors
+///
+/// If one does not build or asserts.
+pub(crate) fn once() -> anyhow::Result<()> {
+    // Without `--bench` among its arguments criterion does not measure.
+    succeed(&mut cargo_with(&["test", "--workspace", "--bench", "*"]))
+}
+
 /// Estimates below a folder, by the path of names that leads to them.
 fn read(dir: &Path, names: &mut Vec<String>, found: &mut Map<String, Value>) -> anyhow::Result<()> {
     let estimates = dir.join("new/estimates.json");

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what is fast and what it costs, measured by programs that check every answer.
 
 mod compare;
-mod criterion;
+pub(crate) mod criterion;
 mod html;
 mod page;
 mod plot;
@@ -45,6 +45,7 @@ struct Target {
 /// If something cannot be built, or a check fails.
 pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     if flags == ["--smoke"] {
+        criterion::once()?;
         return smoke::run();
     }
     let asked = parse(flags)?;

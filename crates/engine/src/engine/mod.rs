@@ -92,6 +92,11 @@ impl Engine {
         self.head.touch(series)
     }
 
+    /// The labels of a series, if the head has it. Two dependent loads.
+    pub fn labels_of(&self, series: SeriesRef) -> Option<Labels> {
+        self.head.labels_of(series)
+    }
+
     /// Hands a batch to the committer; `done` hears when it is durable, or why it is not.
     ///
     /// Returns at once. Batches become durable in the order of submission as far as one caller can tell.

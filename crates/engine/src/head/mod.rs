@@ -113,6 +113,11 @@ impl Head {
         self.catalog.read().get(series).inspect(|s| s.touch(epoch)).is_some()
     }
 
+    /// The labels of a series that the head has.
+    pub(crate) fn labels_of(&self, series: SeriesRef) -> Option<Labels> {
+        self.catalog.read().get(series).map(|series| series.labels.clone())
+    }
+
     /// Removes series without samples that nobody asked for in this epoch or the one before, and opens the next; tells how
     /// many those were.
     pub(crate) fn remove_idle(&self) -> usize {
