@@ -71,7 +71,7 @@ pub(crate) enum Matcher {
     NotNumbered(&'static str, &'static str),
 }
 
-/// An expression: outer (aggregate by labels (function(metric{matchers}[window]))).
+/// An expression: `outer(aggregate by (labels) (function(metric{matchers}[window])))`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expression {
     pub(crate) outer: Outer,
