@@ -49,7 +49,7 @@ impl Admitted {
 impl Engine {
     /// Commits everything staged, in one group; tells whether there was anything.
     ///
-    /// Blocks for one write and, with [`Durability::Fsync`], one sync.
+    /// Blocks for one write and, with [`Durability::Fsync`](crate::Durability::Fsync), one sync.
     pub fn commit_pending(&self) -> bool {
         let mut writer = self.log.writer();
         let staged = self.log.take(&mut writer);
@@ -258,7 +258,7 @@ impl Engine {
         }
     }
 
-    /// Makes everything written durable; what [`Durability::Interval`] leaves to a later moment.
+    /// Makes everything written durable; what [`Durability::Interval`](crate::Durability::Interval) leaves to a later moment.
     ///
     /// # Errors
     /// [`EngineError::Wal`]; after a failed sync the log takes nothing more until it is opened again.

@@ -20,7 +20,7 @@ use mytsdb_stop::StopSign;
 use sources::{BlockSeries, HeadSeries};
 use std::sync::Arc;
 
-/// What is asked of [`Engine::candidates`].
+/// What is asked of [`Engine::candidates`](crate::Engine::candidates).
 #[derive(Clone, Copy)]
 pub struct Lookup<'a> {
     /// Samples outside are of no interest.

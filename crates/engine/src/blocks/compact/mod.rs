@@ -26,7 +26,7 @@ use std::time::Instant;
 /// Room that must be free on the disk beyond the size of what is merged, in bytes; the disk floor if that is more.
 const SPARE_BYTES: u64 = 64 << 20;
 
-/// What [`Engine::compact`] did.
+/// What [`Engine::compact`](crate::Engine::compact) did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct CompactionDone {
     /// Blocks that were replaced.
