@@ -31,8 +31,12 @@ impl Ballast {
     pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path, bytes: u64, metrics: Metrics) -> Result<Self, EngineError> {
         let path = dir.join(FILE_NAME);
         let is_there = disk.exists(&path).map_err(|e| EngineError::io("look for the ballast", &path, e))?;
+        let has_bytes = |path: &Path| disk.open(path)?.len();
+        let found = if is_there { has_bytes(&path) } else { Ok(bytes) };
+        let found = found.map_err(|e| EngineError::io("look at the ballast", &path, e))?;
         let ballast = Self { disk, path, bytes, is_there: Mutex::new(is_there), metrics };
-        if is_there && bytes == 0 {
+        // Another size was wanted before, or a crash has left a part of it.
+        if is_there && (bytes == 0 || found != bytes) {
             ballast.give_back(&mut ballast.is_there.lock())?;
         }
         ballast.report(*ballast.is_there.lock());

@@ -153,6 +153,13 @@ fn the_ballast_gives_room_to_a_flush_on_a_disk_that_others_have_filled_and_is_la
     assert!(has_ballast());
     append(&engine, 20).unwrap();
     drop(engine);
+    // What a crash has left of it is not taken for all of it.
+    disk.open(Path::new("/data/ballast")).unwrap().truncate(10).unwrap();
+    let engine = open(&disk, BALLAST_BYTES);
+    assert!(!has_ballast());
+    engine.maintain().unwrap();
+    assert!(has_ballast());
+    drop(engine);
     // Without the setting the room is given back at the next start.
     drop(open(&disk, 0));
     assert!(!has_ballast());

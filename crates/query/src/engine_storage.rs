@@ -34,7 +34,7 @@ impl EngineStorage {
         self.engine.get().and_then(|engine| engine.poisoned()).map(ToOwned::to_owned)
     }
 
-    /// Why the engine takes no samples for now, if that is so: the disk has hardly any room left.
+    /// Why the engine refuses samples, if it does: the disk has hardly any room left.
     pub fn caution(&self) -> Option<String> {
         self.engine.get().and_then(|engine| engine.writes_refused())
     }
