@@ -107,15 +107,11 @@ fn family(options: &Options, metric: &Metric<'_>) -> Result<Family, Refused> {
         })
     };
     let (name, unit) = (text("name", metric.name)?, text("unit", metric.unit)?);
-    let help = text("description", metric.description)?;
+    // The help text names no series, and points that the cache knows never look at it: it cannot be a reason to refuse.
+    let help = String::from_utf8_lossy(metric.description).into_owned();
     let name = metric_name(options.strategy, &options.namespace, name, unit, metric.data.into())
         .map_err(|message| Refused::new(RefusalReason::Invalid, message))?;
-    Ok(Family {
-        name,
-        kind: family_kind(options, metric.data),
-        help: help.to_owned(),
-        unit: metadata_unit(options.strategy, unit),
-    })
+    Ok(Family { name, kind: family_kind(options, metric.data), help, unit: metadata_unit(options.strategy, unit) })
 }
 
 /// The temporality of the points, for kinds that have one.

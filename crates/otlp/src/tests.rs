@@ -342,6 +342,22 @@ fn bad_text_refuses_points_not_the_request() {
 }
 
 #[test]
+fn a_description_that_is_not_text_costs_no_point() {
+    // The second metric is found in the cache by name, and must not fare better than the first.
+    let value = [0x21, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f];
+    let metric =
+        |help: &[u8]| nest(0x12, &[nest(0x0a, b"g"), nest(0x12, help), nest(0x2a, &nest(0x0a, &value))].concat());
+    let bytes = nest(0x0a, &nest(0x12, &[metric(b"Ce\xec"), metric(b"Cel")].concat()));
+    let translator = Translator::new(Options::default());
+    let mut sink = MemorySink::default();
+    for _ in 0..2 {
+        let out = run(&translator, 0, &mut sink, &bytes);
+        assert_eq!((out.accepted_points, out.refused.total()), (2, 0));
+    }
+    assert_eq!(sink.series.len(), 1);
+}
+
+#[test]
 fn scattered_and_reordered_attributes_reach_the_same_series() {
     let kv = |k: u8, v: u8| vec![0x3a, 8, 0x0a, 1, k, 0x12, 3, 0x0a, 1, v];
     let value = vec![0x21, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f];
