@@ -13,14 +13,11 @@ struct Extras {
     peer: bool,
     e2e_rounds: Option<u32>,
     bench: bool,
-    fuzz_seconds: Option<u32>,
+    fuzz: bool,
 }
 
 /// Kill rounds of the end-to-end test's short form.
 const ROUNDS_SHORT: u32 = 5;
-
-/// Seconds of the short form of fuzzing, each target.
-const FUZZ_SECONDS_SHORT: u32 = 10;
 
 /// Runs the gate.
 ///
@@ -53,8 +50,8 @@ fn run_steps(steps: &mut Steps, extras: &Extras) -> anyhow::Result<()> {
     if extras.peer {
         steps.run("peer", conformance::check_peer)?;
     }
-    if let Some(seconds) = extras.fuzz_seconds {
-        steps.run("fuzz", || fuzz::run(&["--seconds", &seconds.to_string()]))?;
+    if extras.fuzz {
+        steps.run("fuzz", fuzz::short)?;
     }
     if let Some(rounds) = extras.e2e_rounds {
         steps.run("e2e", || e2e::run(&["--rounds", &rounds.to_string()]))?;
@@ -74,15 +71,11 @@ fn parse(flags: &[&str]) -> anyhow::Result<Extras> {
             "--conformance" => extras.conformance = true,
             "--peer" => extras.peer = true,
             "--bench" => extras.bench = true,
-            "--e2e" | "--fuzz" => {
+            "--fuzz" => extras.fuzz = true,
+            "--e2e" => {
                 let number = rest.next_if(|next| !next.starts_with("--"));
                 let number = number.map(|n| n.parse().with_context(|| format!("{flag} {n}: not a number")));
-                let number = number.transpose()?;
-                if *flag == "--e2e" {
-                    extras.e2e_rounds = Some(number.unwrap_or(ROUNDS_SHORT));
-                } else {
-                    extras.fuzz_seconds = Some(number.unwrap_or(FUZZ_SECONDS_SHORT));
-                }
+                extras.e2e_rounds = Some(number.transpose()?.unwrap_or(ROUNDS_SHORT));
             }
             unknown => bail!("ci: unknown flag {unknown}"),
         }
@@ -101,7 +94,7 @@ mod tests {
         assert_eq!(both, Extras { conformance: true, e2e_rounds: Some(ROUNDS_SHORT), ..Extras::default() });
         assert_eq!(parse(&["--peer"]).unwrap(), Extras { peer: true, ..Extras::default() });
         assert!(parse(&["--bench"]).unwrap().bench);
-        assert_eq!(parse(&["--fuzz"]).unwrap().fuzz_seconds, Some(FUZZ_SECONDS_SHORT));
+        assert!(parse(&["--fuzz"]).unwrap().fuzz);
         assert_eq!(parse(&["--e2e", "7"]).unwrap().e2e_rounds, Some(7));
         assert!(parse(&["--e2e", "seven"]).is_err());
         assert!(parse(&["--fast"]).is_err());

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail, ensure};
 
@@ -24,7 +25,18 @@ const QUERIES: &str = "../shared/conformance/prometheus-3.16/promqltest";
 /// Small inputs to begin with, a folder for each target, relative to the root.
 const SEEDS: &str = "fuzz/seeds";
 
+/// Targets whose input comes from the network: the gate gives each of them [`DOOR_SECONDS`].
+const DOORS: [&str; 6] = ["otlp_exponential", "otlp_inflate", "otlp_json", "otlp_walk", "remote_write", "text_import"];
+
+/// Seconds of a door in the gate.
+const DOOR_SECONDS: u32 = 60;
+
+/// Seconds of any other target in the gate.
+const INNER_SECONDS: u32 = 10;
+
 /// Builds all targets and runs those that are named, or all.
+///
+/// Each goes on where the last run stopped: the inputs that reached something new are kept in the target folder.
 ///
 /// # Errors
 ///
@@ -38,25 +50,86 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     if let Some(unknown) = wanted.iter().find(|name| !all.contains(name)) {
         bail!("fuzz: no target {unknown}; there are {}", all.join(", "));
     }
-    let host = host()?;
-    let build_dir = target_dir().join("fuzz");
+    let programs = build()?;
+    for name in all.iter().filter(|name| wanted.is_empty() || wanted.contains(name)) {
+        eprintln!("{name}: {seconds} s");
+        succeed(&mut target(&programs, "corpus", name, seconds)?)?;
+    }
+    Ok(())
+}
+
+/// The form for the gate: every target from its seeds alone and with one seed of chance, two at a time.
+///
+/// So a change is judged by what it does, and the same tree is judged the same way twice, as far as libFuzzer can
+/// promise it. New ground is for [`run`], which chooses at random.
+///
+/// # Errors
+///
+/// As [`run`]; what libFuzzer printed is printed for the targets that failed.
+pub(crate) fn short() -> anyhow::Result<()> {
+    let programs = build()?;
+    let corpus = target_dir().join("fuzz").join(GATE_CORPUS);
+    if corpus.exists() {
+        std::fs::remove_dir_all(&corpus).with_context(|| format!("cannot remove {}", corpus.display()))?;
+    }
+    let mut names = targets(&root().join("fuzz/fuzz_targets"))?;
+    names.sort_by_key(|name| std::cmp::Reverse(seconds_in_gate(name)));
+    let names = Mutex::new(names.into_iter());
+    let failed = Mutex::new(Vec::new());
+    let worker = || -> anyhow::Result<()> {
+        loop {
+            let Some(name) = lock(&names).next() else { return Ok(()) };
+            let mut command = target(&programs, GATE_CORPUS, &name, seconds_in_gate(&name))?;
+            let output = command.arg("-seed=1").output().with_context(|| format!("cannot start {name}"))?;
+            eprintln!("{name}: {} s, {}", seconds_in_gate(&name), output.status);
+            if !output.status.success() {
+                eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+                lock(&failed).push(name);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let others = [scope.spawn(worker), scope.spawn(worker)];
+        others.into_iter().try_for_each(|other| other.join().expect("it does not panic"))
+    })?;
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ensure!(failed.is_empty(), "fuzz: {} failed", failed.join(", "));
+    Ok(())
+}
+
+/// Inputs that the gate's runs found; begun anew each time.
+const GATE_CORPUS: &str = "gate-corpus";
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn seconds_in_gate(name: &str) -> u32 {
+    if DOORS.contains(&name) { DOOR_SECONDS } else { INNER_SECONDS }
+}
+
+/// Builds all targets; returns the folder with the programs.
+fn build() -> anyhow::Result<PathBuf> {
+    let (host, build_dir) = (host()?, target_dir().join("fuzz"));
     let mut build = cargo();
     build.args(["build", "--locked", "--release", "--bins", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
     succeed(build.env("RUSTFLAGS", RUSTFLAGS).env("CARGO_TARGET_DIR", &build_dir))?;
-    for name in all.iter().filter(|name| wanted.is_empty() || wanted.contains(name)) {
-        let corpus = build_dir.join("corpus").join(name);
-        std::fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
-        if name == "promql_parse" {
-            write_queries(&root().join(QUERIES), &corpus)?;
-        }
-        let mut target = Command::new(build_dir.join(&host).join("release").join(name));
-        target.current_dir(&build_dir).arg(&corpus).arg(root().join(SEEDS).join(name));
-        target.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={INPUT_BYTES_MAX}"));
-        target.args(["-timeout=5", "-rss_limit_mb=512", "-verbosity=0", "-print_final_stats=1"]);
-        eprintln!("{name}: {seconds} s");
-        succeed(&mut target)?;
+    Ok(build_dir.join(&host).join("release"))
+}
+
+/// The command that runs a target; new inputs go to its folder in `corpus`.
+fn target(programs: &Path, corpus: &str, name: &str, seconds: u32) -> anyhow::Result<Command> {
+    let build_dir = target_dir().join("fuzz");
+    let corpus = build_dir.join(corpus).join(name);
+    std::fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
+    if name == "promql_parse" {
+        write_queries(&root().join(QUERIES), &corpus)?;
     }
-    Ok(())
+    let mut target = Command::new(programs.join(name));
+    target.current_dir(&build_dir).arg(&corpus).arg(root().join(SEEDS).join(name));
+    target.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={INPUT_BYTES_MAX}"));
+    target.args(["-timeout=5", "-rss_limit_mb=512", "-verbosity=0", "-print_final_stats=1"]);
+    Ok(target)
 }
 
 /// Compiles the targets without running them: they are a workspace of their own, which no other step looks at.
@@ -164,6 +237,13 @@ mod tests {
         for name in targets(&root().join("fuzz/fuzz_targets")).unwrap() {
             assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
         }
+    }
+
+    #[test]
+    fn doors_are_targets() {
+        let all = targets(&root().join("fuzz/fuzz_targets")).unwrap();
+        assert!(DOORS.iter().all(|door| all.iter().any(|name| name == door)), "{all:?}");
+        assert_eq!([seconds_in_gate("otlp_walk"), seconds_in_gate("varint")], [DOOR_SECONDS, INNER_SECONDS]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  ci [--conformance] [--peer] [--e2e [ROUNDS]] [--bench] [--fuzz [SECONDS]]
+  ci [--conformance] [--peer] [--e2e [ROUNDS]] [--bench] [--fuzz]
                                         the gate: fmt, clippy, tests, docs, layers, tidy, loom; on request more
   test [ARGS]                           cargo test over the workspace, doc tests included
   layers                                crate edges against the table in docs/architecture.md
