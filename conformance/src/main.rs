@@ -62,7 +62,7 @@ fn run() -> anyhow::Result<Score> {
             other => bail!("unknown argument {other:?}\n{USAGE}"),
         }
     }
-    // What Prometheus' own tests say is of its release; the compliance suite's answers are of no one release.
+    // The suites from Prometheus' own tests belong to a release. The compliance suite's answers belong to none.
     let (folder, runner): (_, fn(&std::path::Path, &Options) -> anyhow::Result<Score>) = match suite.as_str() {
         "promqltest" => ("prometheus-3.16/promqltest", promqltest::run),
         "cases" => ("../cases/query", promqltest::run),

@@ -217,7 +217,7 @@ impl Sink for Rows {
         self.point_start = self.all.len();
     }
 
-    /// As a store that accepts every point does it.
+    /// Writes `target_info` as a store does that accepts every point.
     fn end_resource(&mut self, target_info: Option<TargetInfo>) {
         if let Some(TargetInfo { series, step_ms }) = target_info {
             let mut times: Vec<i64> = self.all[self.resource_start..].iter().map(|row| row.timestamp_ms).collect();
@@ -243,7 +243,7 @@ struct Outcome {
 }
 
 fn translate(translator: &Translator, request: &Value) -> Result<Outcome, String> {
-    // Go's word for infinity stands in the tables, protobuf's is another.
+    // The tables write infinity as Go does; protobuf's JSON has another word.
     let request = request.to_string().replace("\"+Inf\"", "\"Infinity\"").replace("\"-Inf\"", "\"-Infinity\"");
     let bytes = request.into_bytes();
     let request = mytsdb_otlp_json::transcode(&bytes, REQUEST_BYTES_MAX).map_err(|error| error.to_string())?;
@@ -359,7 +359,7 @@ fn check(case: &Value, options: Translation) -> Result<(), String> {
     match text(&case["expected_error"]) {
         "" => equal("refused", Vec::new(), outcome.refused)?,
         error => {
-            // What is an error of the whole request there may be no more than a warning about an empty metric here.
+            // Where the table has an error for the whole request, a warning about an empty metric is enough here.
             let said = [outcome.refused, outcome.warnings].concat();
             if !said.iter().any(|message| message.contains(error)) {
                 return Err(format!("expected {error:?}, got {said:?}"));

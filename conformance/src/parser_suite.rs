@@ -58,7 +58,7 @@ fn compare(path: &str, expected: &Value, actual: &Value) -> Result<(), String> {
         }
         (Value::Number(e), Value::Number(a)) if e.as_f64() == a.as_f64() => Ok(()),
         _ if expected == actual => Ok(()),
-        // The tables leave out what is zero.
+        // The tables leave out fields that are zero.
         (Value::Array(e), Value::Null) if e.is_empty() => Ok(()),
         _ => Err(format!("{path}: expected {expected}, got {actual}")),
     }
@@ -239,7 +239,7 @@ fn series(case: &Value) -> Result<(), String> {
         Err(error) if refused => {
             let text = error.to_string();
             let expected = case["expectError"].as_str().or(case["expectedError"].as_str());
-            // A token number of Go's parser generator means nothing elsewhere.
+            // Token numbers of Go's parser generator have no meaning here.
             let portable = expected.filter(|e| !e.contains("<Item"));
             return match portable {
                 Some(expected) if !text.ends_with(expected) => Err(format!("expected {expected:?}, got {text:?}")),

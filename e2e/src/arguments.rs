@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-/// What to run, and how often to kill it.
+/// The programs to run, and the number of kill rounds.
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) server: PathBuf,

@@ -24,7 +24,7 @@ const PASSWORD: &str = "e2e-password";
 /// `e2e:e2e-password`, as clients send it.
 const BASIC: &str = "ZTJlOmUyZS1wYXNzd29yZA==";
 
-/// So few that every sender runs into it and has to come back.
+/// So low that every sender exceeds it and has to come back.
 const SERIES_PER_SECOND: &str = "100";
 const SERIES_BURST: &str = "20";
 

@@ -79,9 +79,9 @@ impl Journal {
 pub(crate) struct Comparison {
     /// Acknowledged, not there.
     pub(crate) lost: u64,
-    /// There with another value, twice, or never sent.
+    /// Points that have another value, are there twice, or were never sent.
     pub(crate) wrong: u64,
-    /// There although the acknowledgement never came; that is allowed.
+    /// Points without an acknowledgement that are there nevertheless, which is allowed.
     pub(crate) unacknowledged_stored: u64,
 }
 
@@ -120,7 +120,7 @@ pub(crate) async fn write_until_cut_off(address: String, client: String) -> anyh
         ensure!(refused.is_none(), "the server refused good points: {refused:?}");
         acknowledge(&mut journal, timestamp_ms);
     }
-    // The others may have been answered before the cut.
+    // The other requests may have been answered before the kill.
     while let Some(finished) = in_flight.join_next().await {
         let (timestamp_ms, answer) = finished.context("request task")?;
         if answer.is_ok() {

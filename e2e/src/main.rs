@@ -94,7 +94,7 @@ fn run() -> anyhow::Result<String> {
             Ok(format!("e2e: {received} points received, {} kills, 0 points lost", rounds.kills))
         });
     if outcome.is_err() {
-        // The logs say more than the error does, so they outlive the run.
+        // The folder with the logs is kept after a failure: they say more than the error.
         println!("logs and data kept in {}", workdir.keep().display());
     }
     outcome

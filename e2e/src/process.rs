@@ -1,4 +1,4 @@
-//! A child process with its output in a file, which never outlives this one's interest in it.
+//! A child process with its output in a file. It is killed when its value is dropped.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -58,7 +58,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Fails only if the process is gone, which is what is wanted.
+        // Killing fails only if the process is gone already.
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -102,7 +102,7 @@ impl Prometheus {
                     std::thread::sleep(Duration::from_millis(500));
                 }
             }
-            // What names its way is read from the server.
+            // The selector names the version that the samples came by.
             let read = ask(&self.client, &format!("{{{VIA}=\"v1\"}}"))?;
             if let Some(difference) = difference(&wanted, &read) {
                 bail!("{what} by remote read differ: {difference}");

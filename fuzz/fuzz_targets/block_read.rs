@@ -43,7 +43,7 @@ fn ask(block: &Block, sound: bool) -> Result<(), BlockError> {
             block.chunk_stats(&chunk)?;
             columns.clear();
             match block.read_samples(&chunk, &mut columns) {
-                // Right bytes need not be a chunk: their checksum says nothing of it.
+                // Bytes with a right checksum need not be a valid chunk.
                 Ok(()) | Err(BlockError::DamagedChunk { .. } | BlockError::UnknownEncoding { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -7,7 +7,7 @@ use mytsdb_codec::{ChunkEncoding, HistogramEncoder, put_histogram, take_histogra
 use mytsdb_columns::Columns;
 use mytsdb_histogram::FloatHistogram;
 
-/// The bits of all floats, and all else as it is.
+/// Every field as bits.
 fn bits(h: &FloatHistogram) -> Vec<u64> {
     let singles = [h.zero_threshold, h.zero_count, h.count, h.sum];
     let floats = singles.iter().chain(&h.positive_buckets).chain(&h.negative_buckets).chain(&h.custom_values);

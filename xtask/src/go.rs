@@ -31,7 +31,7 @@ pub(crate) fn cached(
     require(shown)?;
     let start = Instant::now();
     eprintln!("{shown}: building, about two minutes");
-    // A directory of this process' own, so that neither an aborted build nor a second one leaves half a binary.
+    // Each process builds in a directory of its own. An aborted or parallel build then leaves no half-written binary.
     let work = dir.with_file_name(format!("{name}.build-{}", std::process::id()));
     std::fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
     let built = build(&work)?;

@@ -62,7 +62,7 @@ fn model_test(package: &str, weakening: Option<&str>) -> Command {
 }
 
 fn expect_failure(package: &str, weakening: &str) -> anyhow::Result<()> {
-    // Built apart: code that does not compile has not been caught by a model.
+    // The build is a step of its own: a compile error does not count as caught by a model.
     succeed(model_test(package, Some(weakening)).arg("--no-run"))?;
     let mut command = model_test(package, Some(weakening));
     let output = command.output().with_context(|| format!("cannot start {}", shown(&command)))?;
@@ -83,7 +83,7 @@ enum Verdict {
     /// So many models failed.
     Noticed(usize),
     Missed,
-    /// Neither a pass nor a failure of a test.
+    /// The run ended neither with a pass nor with a failed test.
     Unclear,
 }
 

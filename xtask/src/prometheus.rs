@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::go;
 use crate::workspace::succeed;
 
-/// The release; its Go module counts otherwise.
+/// The release. Its Go module has another version number.
 const VERSION: &str = "3.16";
 const MODULE_VERSION: &str = "v0.316.0";
 const PACKAGE: &str = "github.com/prometheus/prometheus/cmd/prometheus";
@@ -35,7 +35,7 @@ pub(crate) fn build() -> anyhow::Result<PathBuf> {
     go::cached(&format!("Prometheus {VERSION}"), &folder(), BINARY, |work| {
         succeed(go::command(work).args(["mod", "init", "peer"]))?;
         succeed(go::command(work).args(["get", &format!("{PACKAGE}@{MODULE_VERSION}")]))?;
-        // Without service discovery, which is most of it and has no part in queries.
+        // Built without service discovery: that is most of the code, and queries do not use it.
         succeed(go::command(work).args(["build", "-tags", "remove_all_sd", "-o", "prometheus", PACKAGE]))?;
         Ok(work.join("prometheus"))
     })

@@ -23,7 +23,7 @@ pub(crate) fn data(body: &[u8]) -> Result<Value> {
     Ok(answer["data"].take())
 }
 
-/// Names, values or label sets, each as its JSON text, whose objects are in the order of their names.
+/// Names, values or label sets, each as JSON text with the keys of objects sorted.
 fn read_set(body: &[u8]) -> Result<BTreeSet<String>> {
     Ok(data(body)?.as_array().context("a list")?.iter().map(Value::to_string).collect())
 }

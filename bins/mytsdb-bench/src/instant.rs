@@ -70,7 +70,7 @@ pub(crate) fn run(args: &InstantArgs) -> Result<()> {
         let channel = target.channel().await?;
         for round in 0..args.rounds {
             let at_ms = end_ms - (args.rounds - 1 - round) as i64 * step_ms;
-            // A few requests at a time: they wait in memory.
+            // A few requests at a time, because requests in flight are held in memory.
             for some in templates.chunks(8) {
                 let values = |series: &Range<usize>| series.clone().map(|s| ((round * growth(s)) as f64).to_bits());
                 let requests = some.iter().map(|(series, t)| t.fill(at_ms, values(series))).collect();

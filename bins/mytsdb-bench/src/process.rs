@@ -15,7 +15,7 @@ const TICKS: f64 = 100.0;
 /// Bytes of a page in /proc/PID/stat.
 const PAGE_BYTES: u64 = 4_096;
 
-/// What must not outlive this program, however it ends.
+/// Processes and folders that must be gone when this program ends.
 static STARTED: Mutex<Started> = Mutex::new(Started { children: Vec::new(), folders: Vec::new() });
 
 struct Started {
@@ -37,7 +37,7 @@ pub(crate) fn end_all_on_signal() -> Result<()> {
                 _ = terminate.recv() => 143,
             }
         });
-        // Held until the end, so that nothing is started any more.
+        // The lock is held until the end, so that no server is started any more.
         let started = lock(&STARTED);
         started.children.iter().for_each(|child| end(&mut lock(child)));
         started.folders.iter().for_each(|folder| drop(std::fs::remove_dir_all(folder)));
@@ -167,14 +167,14 @@ pub(crate) fn folder_bytes(path: &Path) -> Result<u64> {
         if entry.file_name() == BALLAST {
             continue;
         }
-        // What a server deletes meanwhile takes no room.
+        // A file that the server deletes during the walk counts as zero bytes.
         let Ok(metadata) = entry.metadata() else { continue };
         sum += if metadata.is_dir() { folder_bytes(&entry.path()).unwrap_or(0) } else { metadata.blocks() * 512 };
     }
     Ok(sum)
 }
 
-/// A folder that goes with its value.
+/// A folder that is removed when the value is dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {

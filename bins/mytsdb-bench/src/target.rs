@@ -1,4 +1,4 @@
-//! What a query benchmark talks to: a server, its way in, and its way out.
+//! The server that a benchmark talks to: where to write and where to query.
 
 use crate::process::{Folder, Process, folder_bytes, free_address, mytsdb_arguments};
 use crate::raw_codec::RawCodec;
@@ -207,7 +207,7 @@ impl Target {
         for (name, value) in &self.parameters {
             request = request.query(name, value);
         }
-        // Nobody's answer is compressed: the evaluation is what is compared.
+        // No server is asked for compressed answers: the evaluation is compared, not the compression.
         request = request.header("accept-encoding", "identity");
         body.clear();
         let begun = Instant::now();

@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use prost::Message;
 
-/// What stands in a template for a time, in ns, until a round fills it in: no payload has these bytes by chance.
+/// Placeholder of a time, in ns, until a round fills it in. The payload has these bytes nowhere else.
 pub(crate) const TIME_MARK: u64 = 0x1122_3344_5566_7788;
 /// The same for a value: the bits of a float, or an integer of eight bytes.
 pub(crate) const VALUE_MARK: u64 = 0x3fab_bbcc_ddee_ff01;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Deletes from an engine, once there is one.
 pub(crate) struct EngineAdmin {
     engine: Arc<OnceLock<Arc<Engine>>>,
-    /// At which blocks are written anew; 0: as fast as it goes.
+    /// Bytes a second at which blocks are rewritten; 0 for no limit.
     bytes_per_second: u64,
     shutdown: Arc<Shutdown>,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Ends all such work, now and from now on.
+    /// Stops all such work. Work that is asked for later does not begin.
     pub(crate) fn begin(&self) {
         *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn is_hidden(engine: &Engine) -> bool {
-        // Nothing is left to clean if no block has anything hidden.
+        // Without hidden samples in a block there is nothing to clean.
         engine.clean_tombstones(StopSign::NEVER, &mut |_| ()).unwrap() > 0
     }
 
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_shutdown_ends_cleaning_that_waits_for_its_rate() {
-        // At a byte a second it would take hours.
+        // At one byte a second the cleaning would take hours.
         let (admin, engine, shutdown) = fixture(1);
         let error = std::thread::scope(|scope| {
             let cleaning = scope.spawn(|| admin.clean_tombstones());

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How often it is looked for something to merge.
+/// Time between two looks for blocks to merge.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long nothing is tried after a failure.
+/// How long the thread waits after a failure.
 const INTERVAL_AFTER_FAILURE: Duration = Duration::from_mins(1);
 
 /// Merges blocks until the other end of `stopping` is dropped.
@@ -50,7 +50,7 @@ pub(crate) fn run(engine: &Engine, bytes_per_second: u64, stopping: &mpsc::Recei
 /// Spreads bytes over time.
 pub(crate) struct Rate {
     bytes_per_second: u64,
-    /// When what has been written so far is paid for.
+    /// The time until which the bytes written so far use up the rate.
     free_at: Instant,
 }
 
@@ -62,7 +62,7 @@ impl Rate {
     /// How long to wait after `bytes` more.
     pub(crate) fn after(&mut self, bytes: u64, now: Instant) -> Duration {
         let seconds = bytes as f64 / self.bytes_per_second as f64;
-        // A day at most: with a rate of a byte a second, a large series.
+        // At most a day. With a rate of one byte a second, a large series would take longer.
         self.free_at = self.free_at.max(now) + Duration::from_secs_f64(seconds.min(86_400.0));
         self.free_at - now
     }

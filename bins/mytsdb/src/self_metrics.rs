@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-/// Appends all metrics every `interval` until `stop` hangs up or says so.
+/// Appends all metrics every `interval` until `stop` receives a message or its sender is dropped.
 pub(crate) fn run(
     engine: &Engine,
     registry: &Registry,

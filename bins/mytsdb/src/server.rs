@@ -27,16 +27,16 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// How often due flushes and expired blocks are looked for.
+/// Time between two looks for due flushes and expired blocks.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long requests in flight may take once a shutdown has begun.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// What the servers may take beyond that to notice.
+/// How much longer than that the servers may take to stop.
 const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
-/// Serves until a signal says otherwise.
+/// Serves until a signal ends it.
 pub(crate) fn run(config: &Config) -> Result<()> {
     logging::init(&config.log, config.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
@@ -123,7 +123,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
 
     let translation = translation(config)?;
 
-    // Health checks are answered while the log is replayed; everything else hears that the server is not ready.
+    // While the log is replayed, health checks are answered. Every other request is answered with "not ready".
     let storage = EngineStorage::default();
     let engine_cell = Arc::new(OnceLock::new());
     let shutdown = Arc::new(admin::Shutdown::default());
@@ -227,7 +227,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     ready.store(false, Ordering::Release); // pairs with the Acquire of the readiness handler
     stop.send_replace(true);
     shutdown.begin();
-    // Each server bounds its own drain; the margin is for one that does not keep to it.
+    // Each server limits how long it drains. The margin covers a server that overruns its limit.
     let drained = tokio::time::timeout(DRAIN_MAX + DRAIN_MARGIN, async {
         (grpc_server.await, otlp_server.await, http_server.await)
     })
@@ -301,7 +301,7 @@ fn administration(
     }
 }
 
-/// The threads that help queries: with the one that a query runs on, as many as there are cores.
+/// The threads that help queries. Together with the thread of the query there are as many as cores.
 fn query_pool() -> Result<Option<WorkerPool>> {
     let helpers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) - 1;
     let pool = (helpers > 0).then(|| WorkerPool::new(helpers)).transpose();
@@ -367,7 +367,7 @@ fn api_options(config: &Config) -> Result<ApiOptions> {
         query: QueryOptions {
             lookback_ms: config.query_lookback.ms(),
             max_samples: config.query_max_samples,
-            // A query that could never have enough is told so, instead of to come back.
+            // A query that needs more than the whole budget is refused for good, not asked to come back.
             max_bytes: config.query_max_total_bytes.min(QueryOptions::default().max_bytes),
             memory: Some(MemoryBudget::new(config.query_max_total_bytes, "--query-max-total-bytes")),
             pool: query_pool()?,
@@ -388,7 +388,7 @@ fn api_options(config: &Config) -> Result<ApiOptions> {
     })
 }
 
-/// What clients of Prometheus read of its configuration: how often there are samples at best.
+/// The part of the configuration that clients of Prometheus read: the scrape interval.
 fn config_head(config: &Config) -> String {
     let interval = match config.self_metrics_interval.ms() {
         0 => 15_000,
@@ -417,7 +417,7 @@ fn maintain(engine: &Engine, stopping: &mpsc::Receiver<()>) {
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is a stop as well.
+    // An error means that the sender is gone, and that ends the server too.
     drop(stopping.wait_for(|stop| *stop).await);
 }
 
@@ -439,7 +439,7 @@ async fn wait_for_signal() -> Result<()> {
     Ok(())
 }
 
-/// Unguessable from outside, so that nobody can prepare attributes that collide.
+/// A random seed: nobody outside can prepare attributes whose hashes collide.
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
@@ -470,7 +470,7 @@ Point an OpenTelemetry Collector at it:
         tls = if access.tls().is_some() { "ca_file: FILE" } else { "insecure: true" },
         data = config.data_dir.display(),
     );
-    // Whoever started the server may have closed its output, which is no reason to stop.
+    // The server goes on if its output was closed by the program that started it.
     if let Err(error) = std::io::stdout().lock().write_all(text.as_bytes()) {
         tracing::debug!("the greeting was not printed: {error}");
     }

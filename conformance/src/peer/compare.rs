@@ -17,7 +17,7 @@ fn differ(kind: &'static str, theirs: impl std::fmt::Display, ours: impl std::fm
     Difference { kind, text: format!("\n    theirs: {theirs}\n    ours:   {ours}") }
 }
 
-/// What of an answer to a question is promised beyond the values.
+/// Which properties of an answer must agree beside the values.
 #[derive(Debug, Clone, Copy)]
 pub struct Promised {
     /// The order of an instant vector's samples.
@@ -182,7 +182,7 @@ fn near(a: &str, b: &str) -> bool {
     x != y && (x - y).abs() <= TOLERANCE * x.abs().min(y.abs())
 }
 
-/// How far from monotonic buckets were, and when, is told by Prometheus alone.
+/// Only Prometheus says by how much buckets were not monotonic, and when.
 fn without_details(remark: &str) -> String {
     match (remark.find(", from buckets "), remark.rfind(" (")) {
         (Some(details), Some(position)) => [&remark[..details], &remark[position..]].concat(),

@@ -2,7 +2,7 @@
 
 use mytsdb_promql_syntax::{Expr, parse};
 
-/// Most questions that one case is worth.
+/// Most questions that are asked to shrink one case.
 const ASKED_MAX: usize = 250;
 
 /// Puts parts of the expression in the place of the whole or of larger parts.

@@ -139,7 +139,7 @@ pub fn corpus(folder: Option<&Path>) -> anyhow::Result<Vec<String>> {
         let table: Value =
             serde_json::from_str(&crate::parser_suite::escape_lone_surrogates(&crate::score::read(&path)?))?;
         for case in table["cases"].as_array().into_iter().flatten() {
-            // One table nests deeper than it is worth to mutate.
+            // One table nests too deep to be mutated in reasonable time.
             out.extend(case["input"].as_str().or(case["in"].as_str()).filter(|t| t.len() < 2_000).map(str::to_owned));
         }
     }

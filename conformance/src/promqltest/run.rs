@@ -95,7 +95,7 @@ fn variants(expr: &Expr, time: i64) -> Vec<(Expr, i64)> {
         if timestamp.is_none() && at.is_none() {
             *timestamp = Some(time);
         }
-        // What is inside a subquery moves with it.
+        // The walk does not enter a subquery: the time of the subquery holds for all inside.
         false
     });
     let times = if time == 0 { vec![-1000, 0, 1000] } else { vec![-10 * time, 0, time / 5, time, 10 * time] };

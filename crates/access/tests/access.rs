@@ -120,7 +120,7 @@ async fn everything_else_is_not_let_in() {
         &["Bearer Reader-token"],
         &["Bearer "],
         &["Digest reader-token"],
-        // Whichever of two another program in front has looked at, it was not both.
+        // A proxy in front may have checked either of the two headers, but not both.
         &[&alice, &alice],
     ];
     for values in refused {

@@ -38,7 +38,7 @@ fn report(
     let mut waits = Vec::new();
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| -> Result<(), EngineError> {
-            // Relaxed, as below: a flag and a count that order nothing.
+            // Relaxed, as below: the flag and the count order no other memory.
             while !done.load(Ordering::Relaxed) {
                 look_up(engine)?;
                 lookups.fetch_add(1, Ordering::Relaxed);

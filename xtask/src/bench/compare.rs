@@ -1,4 +1,4 @@
-//! Figures of now beside those of a run before.
+//! Compares the figures of this run with those of an earlier run.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::plot::short;
 
-/// Where figures that are compared end; times of load and the like are not.
+/// Endings of the names of figures that are compared. Other figures, such as load times, are not.
 const COMPARED: [&str; 8] = [
     "samples_per_second",
     "cpu_seconds_per_million",
@@ -47,7 +47,7 @@ fn collect(value: &Value, path: &str, out: &mut BTreeMap<String, f64>) {
             }
         }
         Value::Array(items) => {
-            // Items of a list are told apart by their queries, if they are any.
+            // List items that have a query are identified by it.
             for item in items {
                 if let Some(query) = item["query"].as_str() {
                     collect(item, &format!("{path}{query} "), out);

@@ -94,7 +94,7 @@ fn write_all(out: &mut String, text: &str) {
     out.write_str(text).unwrap_or_default();
 }
 
-/// Text that stands in HTML for itself.
+/// Text with the characters escaped that HTML gives a meaning.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\'', "&#39;")
 }

@@ -92,15 +92,15 @@ impl Row {
     }
 }
 
-/// What one request carries at least: a scrape target with all its series, which have a sample at each of its ticks.
+/// A scrape target with all its series, which have a sample at each of its ticks. A request carries at least one unit.
 #[derive(Debug)]
 pub(crate) struct Unit {
     members: Vec<Member>,
     /// By metric.
     pub(crate) rows: Vec<Row>,
-    /// From a tick's regular time to its own, so that targets are not scraped all at once.
+    /// Offset of the unit's ticks from the regular time. It spreads the scrapes of all targets.
     offset_ms: i64,
-    /// Where in its life the unit's first generation is at the first tick.
+    /// Ticks that the unit's first generation has behind it at the first tick.
     phase: u64,
     /// What a store has of one tick.
     pub(crate) samples: Samples,
@@ -137,7 +137,7 @@ impl Cluster {
         Self { units, start_ms: plan.start_ms, interval_ms: plan.interval_ms, life_ticks }
     }
 
-    /// How the names of this run's clusters end: each run has series of its own, also in a store that has others'.
+    /// Suffix of this run's cluster names. Each run has its own series, even in a store with data of other runs.
     pub(crate) fn run(&self) -> String {
         run(self.start_ms)
     }

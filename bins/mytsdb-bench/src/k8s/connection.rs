@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 pub(crate) enum Failure {
     /// To be sent again.
     Busy(String),
-    /// Nothing came back: nobody knows what became of it.
+    /// No answer came. Whether the request was stored is unknown.
     Gone(String),
     /// Not all of it was taken.
     Refused(String),
@@ -88,7 +88,7 @@ async fn send_grpc(client: &mut tonic::client::Grpc<Channel>, body: bytes::Bytes
     match client.unary(tonic::Request::new(body), path, RawCodec).await {
         Ok(answer) => whole(answer.get_ref()),
         Err(status) => Err(match status.code() {
-            // What a server says when it is full comes with details; what the client makes of a broken connection does not.
+            // A full server sends details with its status. The status that the client makes up for a broken connection has none.
             tonic::Code::ResourceExhausted => Failure::Busy(status.to_string()),
             tonic::Code::Unavailable if !status.details().is_empty() => Failure::Busy(status.to_string()),
             tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled | tonic::Code::Internal => {

@@ -53,7 +53,7 @@ fn serve(stream: &TcpStream, upstream: &str, lie: Lie, step_s: i64) -> Result<()
             let (agent, upstream) = (agent.clone(), upstream.to_owned());
             std::thread::spawn(move || {
                 std::thread::sleep(DELAY);
-                // The server may be gone by then: that is the bug.
+                // The server may be gone by then. That is the planted bug.
                 drop(forward(&agent, &upstream, &asked));
             });
             answer(stream, 200, &[])?;

@@ -72,7 +72,7 @@ fn ask(
         reading.by_question_us[number] += took_us;
         reading.asked += 1;
         reading.bytes += body.len() as u64;
-        // The same answer to the same question is checked once.
+        // An answer that is equal to an earlier one to the same question is not kept again.
         let mut hasher = DefaultHasher::new();
         (number, newest_s, &body).hash(&mut hasher);
         if kept_bytes + body.len() <= KEPT_BYTES_MAX && known.insert(hasher.finish()) {

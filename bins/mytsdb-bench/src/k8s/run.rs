@@ -137,10 +137,10 @@ impl<'a> Run<'a> {
         Ok(samples)
     }
 
-    /// What is acknowledged is there at once.
+    /// Acknowledged samples can be queried at once.
     fn probe(&mut self, writers: &mut [Writer<'_>]) -> Result<()> {
         if self.target.name == "victoria" {
-            // It shows samples after some seconds, and says so.
+            // Its documentation says that samples can be queried after some seconds.
             return Ok(());
         }
         let count = writers.len();
@@ -259,7 +259,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What a thread made, or its panic.
+/// The result of a thread; its panic goes on in the caller.
 fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

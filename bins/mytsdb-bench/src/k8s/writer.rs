@@ -266,7 +266,7 @@ impl<'a> Writer<'a> {
         last.then(|| self.source.time_ms(unit, tick))
     }
 
-    /// Everything up to this time has been sent.
+    /// All samples up to this time have been sent.
     fn progress_ms(&self) -> i64 {
         let end = || {
             let last = |&unit: &usize| self.source.time_ms(unit, self.source.ticks(unit));

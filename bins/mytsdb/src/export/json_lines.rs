@@ -1,4 +1,4 @@
-//! JSON lines: an object for each series, cut after so many samples.
+//! JSON lines: one object for each series; a long series is cut into several objects.
 
 use super::{Series, Writer};
 use mytsdb_columns::Columns;

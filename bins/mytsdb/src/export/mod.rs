@@ -73,7 +73,7 @@ trait Writer {
     /// Adds a series.
     fn series(&mut self, series: Series<'_>, out: &mut String);
 
-    /// Ends the text; tells what it has no form for, if there was something.
+    /// Ends the text, and reports the samples that the format cannot express.
     fn end(&mut self, out: &mut String) -> Option<String>;
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn run(mut matches: ArgMatches) -> Result<()> {
     engine.stop().context("close the data folder")
 }
 
-/// Writes all series, by family, name and labels; those of several selectors once.
+/// Writes all series in the order of family, name and labels. A series that several selectors match is written once.
 fn export(
     engine: &Engine,
     selectors: &[Vec<Matcher>],

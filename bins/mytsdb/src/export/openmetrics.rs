@@ -5,7 +5,7 @@ use mytsdb_engine::Engine;
 use mytsdb_model::{FamilyKind, FamilyMetadata, is_stale_nan};
 use mytsdb_text_format::{write_family, write_sample};
 
-/// What has no form there is counted.
+/// Samples that the format cannot express are counted.
 #[derive(Debug, Default)]
 pub(super) struct OpenMetrics {
     histograms: u64,
@@ -27,7 +27,7 @@ fn suffixes(kind: FamilyKind) -> &'static [&'static str] {
     }
 }
 
-/// The family of a metric's name, and what is known of it.
+/// The family that a metric's name belongs to, with its metadata.
 fn find<'n>(engine: &Engine, name: &'n str) -> (&'n str, Option<FamilyMetadata>) {
     if let Some(metadata) = engine.metadata(name) {
         return (name, Some(metadata));
@@ -68,7 +68,7 @@ impl Writer for OpenMetrics {
                 self.markers += 1;
                 continue;
             }
-            // An exemplar stands behind the first sample that is not before it.
+            // An exemplar is written with the first sample that is as old or newer.
             let exemplar = exemplars.pop_front_if(|exemplar| exemplar.timestamp_ms <= timestamp_ms);
             write_sample(out, labels, timestamp_ms, value, exemplar.as_ref());
         }

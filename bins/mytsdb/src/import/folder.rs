@@ -41,7 +41,7 @@ impl FolderTarget {
         })
     }
 
-    /// Everything on the disk, and the folder free for a server.
+    /// Writes everything to the disk and unlocks the folder, so that a server can open it.
     pub(super) fn close(self) -> Result<()> {
         self.engine.maintain().context("write blocks")?;
         self.engine.stop().context("the last sync of the log")

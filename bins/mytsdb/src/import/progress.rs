@@ -1,4 +1,4 @@
-//! How far an import is, on a terminal.
+//! The progress of an import, shown on a terminal.
 
 use super::files::TextFile;
 use std::io::{IsTerminal, Write};
@@ -60,7 +60,7 @@ impl Progress {
     }
 }
 
-/// Writes to the terminal. One that is gone shows nothing, and the import goes on.
+/// Writes to the terminal. If the terminal is gone, the import goes on without it.
 fn draw(text: &str) {
     let mut out = std::io::stderr().lock();
     if out.write_all(text.as_bytes()).is_ok() {

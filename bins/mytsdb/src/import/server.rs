@@ -6,18 +6,18 @@ use mytsdb_text_format::{Format, Line};
 use std::path::Path;
 use std::time::Duration;
 
-/// Bytes of text in a request, about.
+/// Approximate bytes of text in a request.
 const REQUEST_BYTES: usize = 4 << 20;
 
 /// Samples in a request: less than the server takes.
 const REQUEST_SAMPLES: u64 = 500_000;
 
-/// How often a request is sent again that the server has no room for.
+/// How often a request is sent again when the server answers that it is full.
 const TRIES: u32 = 20;
 
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A server and the lines that it does not have yet.
+/// A server, and the lines that are still to be sent to it.
 pub(super) struct ServerTarget {
     agent: ureq::Agent,
     url: String,

@@ -1,8 +1,8 @@
-//! The name that somebody probably meant.
+//! Finds the known name that is most similar to a mistyped one.
 
-/// The most similar of `names`, if one is similar enough to be worth a hint.
+/// The most similar of `names`, if it is similar enough for a hint.
 pub(super) fn closest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    /// Alike enough: a letter wrong, missing or swapped in a name of usual length.
+    /// Least similarity for a hint: one wrong, missing or swapped letter in a name of usual length.
     const SIMILARITY_MIN: f64 = 0.8;
     let scored = names.map(|name| (strsim::jaro_winkler(given, name), name));
     scored.filter(|(score, _)| *score >= SIMILARITY_MIN).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)

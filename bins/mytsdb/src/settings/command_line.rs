@@ -16,7 +16,7 @@ OTLP/gRPC on 127.0.0.1:4317, OTLP/HTTP on 127.0.0.1:4318.";
 /// Name of the argument that names the settings file; it is no setting, it says where settings are.
 pub(super) const CONFIG: &str = "config";
 
-/// What the program understands; flags of settings may stand behind `serve` or behind nothing.
+/// The commands and flags of the program. The flags of settings may follow `serve`, or the program's name.
 pub(crate) fn command() -> Command {
     let serve = Command::new("serve").about("Take metrics in and answer queries (the default)").args(arguments());
     Command::new("mytsdb")

@@ -64,7 +64,7 @@ fn bombs_and_lies_about_lengths_cost_no_memory() {
     let twice = post(&write, "Content-Length: 3\r\nContent-Length: 4\r\n", b"abc");
     assert_eq!(twice.status, 400, "{twice:?}");
     let chunk = post(&write, "Transfer-Encoding: chunked\r\n", b"ffffffffffffffffff\r\nabc");
-    // Whatever broke the body, the sender has its data still.
+    // The body was broken on the way; the sender still has its data.
     assert!([400, 503].contains(&chunk.status), "{chunk:?}");
     fine(&server);
     let more_kb = server.resident_kb().saturating_sub(before_kb);

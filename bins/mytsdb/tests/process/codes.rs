@@ -9,12 +9,12 @@ const PROTOBUF: &str = "Content-Type: application/x-protobuf\r\n";
 const V2: &str =
     "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\nContent-Encoding: snappy\r\n";
 
-/// What the exporter of a Collector sends again: everything else it drops.
+/// Codes after which the exporter of a Collector sends again. After other errors it drops the data.
 fn collector_retries(answer: &Answer) -> bool {
     matches!(answer.status, 429 | 502..=504)
 }
 
-/// What Prometheus sends again by default.
+/// Codes after which Prometheus sends again by default.
 fn prometheus_retries(answer: &Answer) -> bool {
     answer.status >= 500
 }

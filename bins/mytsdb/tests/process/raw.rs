@@ -14,7 +14,7 @@ pub(crate) fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// What comes until the other side closes. A connection that is reset has said all it will.
+/// Reads until the other side closes. A reset connection counts as closed.
 pub(crate) fn read_all(stream: &mut TcpStream) -> Vec<u8> {
     let (mut all, mut piece) = (Vec::new(), [0; 4096]);
     while let Ok(length @ 1..) = stream.read(&mut piece) {
