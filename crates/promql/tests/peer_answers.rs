@@ -114,6 +114,22 @@ fn sorting_at_many_steps_is_remarked_unless_all_steps_are_one() {
 }
 
 #[test]
+fn labels_that_have_no_order_end_where_the_sort_leaves_them() {
+    let values = "7 07 ~ a a1 a01 b2 10 9 ~ -1 a1b 99999999999999999999 7 ~ b2 x 07".split(' ');
+    let series = ('a'..).zip(values).map(|(name, value)| match value {
+        "~" => format!(" m{{a=\"{name}\"}} 1\n"),
+        value => format!(" m{{a=\"{name}\",v=\"{value}\"}} 1\n"),
+    });
+    let storage = storage(&format!("load 1m\n{}", series.collect::<String>()));
+    let order = |query| ask(&storage, query, 0).iter().map(|s| s[18..19].to_owned()).collect::<String>();
+    // Up to twelve series are sorted by insertion, more by another algorithm.
+    assert_eq!(order("sort_by_label(m{a=~\"[a-h]\"}, \"v\")"), "bachdfeg");
+    assert_eq!(order("sort_by_label(m, \"v\")"), "kanbrihmgjdeflopqc");
+    assert_eq!(order("sort_by_label_desc(m{a=~\"[a-h]\"}, \"v\")"), "gefdhcab");
+    assert_eq!(order("sort_by_label_desc(m, \"v\")"), "ojcqpglefdmhinarbk");
+}
+
+#[test]
 fn nan_is_sorted_behind_numbers_and_the_other_way_round() {
     let storage = storage("load 1m\n g{i=\"1\"} NaN\n g{i=\"2\"} NaN\n g{i=\"3\"} 3\n g{i=\"4\"} 4\n");
     let order = |query| ask(&storage, query, 0).iter().map(|s| s[18..19].to_owned()).collect::<String>();

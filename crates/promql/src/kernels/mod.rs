@@ -5,6 +5,7 @@ pub(crate) mod columns;
 pub(crate) mod date;
 pub(crate) mod extended;
 pub(crate) mod figures;
+pub(crate) mod go_sort;
 pub(crate) mod grid;
 pub(crate) mod integral;
 pub(crate) mod kahan;
