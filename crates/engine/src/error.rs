@@ -21,6 +21,14 @@ pub enum EngineError {
         /// The limit in force.
         limit: usize,
     },
+    /// A source of samples cannot be asked now. Answers go without it, and say so; again, later, helps.
+    #[error("{what} cannot be read: {reason}")]
+    Unavailable {
+        /// The source.
+        what: String,
+        /// Why not.
+        reason: String,
+    },
     /// The disk has hardly any room left. Sending again, later, helps; queries go on.
     #[error(
         "{free_bytes} bytes are free on the disk of the data folder, the floor is {floor_bytes} (--disk-floor-bytes): \

@@ -41,6 +41,7 @@ mod metrics;
 mod options;
 mod reader;
 mod room;
+mod source;
 mod value;
 
 pub use blocks::{CompactionDone, Scrubbed};
@@ -51,7 +52,8 @@ pub use exemplars::SeriesExemplars;
 pub use families::Described;
 pub use log::{Batch, COMPANION_FILL_MIN, Companion, Done, Outcome, Refusal};
 pub use options::{Durability, EngineOptions};
-pub use reader::{Finding, Lookup, Selection};
+pub use reader::{Finding, Selection};
+pub use source::{Ask, Asked, Found, Known, Lookup, Moment, Source, SourceId, SourceSeries};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

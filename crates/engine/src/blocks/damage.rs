@@ -1,9 +1,14 @@
-//! The known damage of blocks. Damaged parts are left out of answers, and answers over their times say so.
+//! The known damage of blocks. Damaged parts are left out of answers, and answers over their times say so: they are a source that has
+//! no series, and warnings.
 
+use crate::EngineError;
 use crate::metrics::Metrics;
+use crate::source::{Ask, Asked, Found, Known, Lookup, Moment, Source, SourceId, SourceSeries};
 use mytsdb_blocks::BlockError;
-use mytsdb_model::TimeRange;
+use mytsdb_index::TextList;
+use mytsdb_model::{Labels, TimeRange};
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Most damages that are told apart; what is found beyond is told in one sentence.
@@ -62,9 +67,57 @@ impl Damages {
         }
         is_damage
     }
+}
 
-    /// What answers over a range must say.
-    pub(crate) fn warnings(&self, range: TimeRange) -> Vec<String> {
+impl Source for Damages {
+    fn id(&self) -> SourceId {
+        SourceId::Damage
+    }
+
+    fn range(&self) -> TimeRange {
+        TimeRange::EMPTY
+    }
+
+    fn version(&self) -> Option<u64> {
+        Some(0)
+    }
+
+    fn is_plain(&self) -> bool {
+        true
+    }
+
+    fn select(self: Arc<Self>, _: &Ask<'_>) -> Result<Found, EngineError> {
+        Ok(Found::nothing())
+    }
+
+    fn find(self: Arc<Self>, _: &Labels) -> Result<Option<Arc<dyn SourceSeries>>, EngineError> {
+        Ok(None)
+    }
+
+    fn texts(
+        &self,
+        _: Asked<'_>,
+        _: &Lookup<'_>,
+        _: Option<&Known>,
+    ) -> Result<(TextList, Option<Moment>), EngineError> {
+        Ok((TextList::default(), None))
+    }
+
+    fn texts_since(
+        &self,
+        _: Moment,
+        _: Asked<'_>,
+        _: &Lookup<'_>,
+        _: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<(TextList, Moment)>, EngineError> {
+        Ok(None)
+    }
+
+    fn has_label_name(&self, _: &str) -> Result<bool, EngineError> {
+        Ok(false)
+    }
+
+    fn warnings(&self, range: TimeRange) -> Vec<String> {
         if !self.any.load(Ordering::Acquire) {
             return Vec::new();
         }

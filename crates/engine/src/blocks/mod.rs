@@ -14,6 +14,7 @@ mod retention;
 mod scrub;
 mod served;
 mod set;
+mod source;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ pub(crate) use deletions::Deletions;
 pub use scrub::Scrubbed;
 pub(crate) use served::Served;
 pub(crate) use set::BlockList;
-pub(crate) use stored::{StoredValues, read_series};
+pub(crate) use stored::StoredValues;
 
 use crate::metrics::Metrics;
 use crate::{EngineError, EngineOptions};
@@ -37,7 +38,6 @@ use parking_lot::{Mutex, MutexGuard};
 use set::BlockSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The id of a block is its place in the order of writing. Whoever has this lock is the only one who writes blocks of new samples.
 #[derive(Debug)]
@@ -69,8 +69,6 @@ pub(crate) struct Blocks {
     /// Held for the whole of a merge of blocks, so that there is one at a time.
     compacting: Mutex<CompactState>,
     deletions: Mutex<Deletions>,
-    /// Counts deletions of this run.
-    deletion_count: AtomicU64,
     /// Held while blocks are taken out of service.
     retired: Mutex<Retired>,
     damages: Arc<Damages>,
@@ -88,19 +86,9 @@ impl Blocks {
         self.set.maxt_ms()
     }
 
-    /// Whether every sample of every block is a float without a start time.
-    pub(crate) fn are_plain(&self) -> bool {
-        self.set.are_plain()
-    }
-
     /// Looks up values in the blocks as they are now.
     pub(crate) fn stored_values(&self) -> StoredValues {
         StoredValues::new(self.list(), self.options.block_ms)
-    }
-
-    /// What answers over a range must say of blocks that could not be read whole.
-    pub(crate) fn warnings(&self, range: TimeRange) -> Vec<String> {
-        self.damages.warnings(range)
     }
 
     /// The right to write blocks of new samples.
@@ -135,11 +123,6 @@ impl Blocks {
     /// The deletions in force.
     pub(crate) fn deletions(&self) -> MutexGuard<'_, Deletions> {
         self.deletions.lock()
-    }
-
-    /// Changes with every deletion, after what it hides is hidden.
-    pub(crate) fn deletion_count(&self) -> u64 {
-        self.deletion_count.load(Ordering::Acquire) // pairs with the Release in `Hiding::hide`
     }
 
     /// Finds out what a tombstone hides. No block leaves, and none but new ones comes, while what is returned is held.
@@ -218,7 +201,5 @@ impl Hiding<'_> {
     pub(crate) fn hide(self) {
         let ids: Vec<u64> = self.hit.iter().map(|block| block.meta().id).collect();
         self.blocks.set.exchange(|block| ids.binary_search(&block.meta().id).is_ok(), self.hit);
-        // Pairs with the Acquire of those who remember names and values.
-        self.blocks.deletion_count.fetch_add(1, Ordering::Release);
     }
 }

@@ -5,6 +5,7 @@ use super::damage::Damages;
 use super::set::BlockSet;
 use super::{Blocks, Deletions, Ids};
 use crate::metrics::Metrics;
+use crate::source::{Manifest, Source};
 use crate::{EngineError, EngineOptions};
 use mytsdb_blocks::{Block, BlockError, Tombstone};
 use mytsdb_io::Disk;
@@ -12,14 +13,13 @@ use mytsdb_model::TimeRange;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// Files that were moved to `quarantine/`: where they are, and why.
 pub(crate) type Quarantined = Vec<(PathBuf, String)>;
 
 impl Blocks {
     /// Opens the blocks of a data folder, whose sub-folders are there, and brings to an end what a merge was at. Damaged files
-    /// are moved to `quarantine/`. Merges leave `floor_bytes` free.
+    /// are moved to `quarantine/`. Merges leave `floor_bytes` free. What is served is in the manifest too.
     ///
     /// # Errors
     /// [`EngineError::Io`] or [`EngineError::Block`] if the folder cannot be read or written.
@@ -27,11 +27,13 @@ impl Blocks {
         disk: Arc<dyn Disk>,
         options: EngineOptions,
         floor_bytes: u64,
+        manifest: Arc<Manifest>,
         metrics: Metrics,
     ) -> Result<(Self, Quarantined), EngineError> {
         let dir = options.data_dir.clone();
         let (blocks, quarantined) = open_blocks(&disk, &dir)?;
         let damages = Arc::new(Damages::new(metrics.clone()));
+        manifest.exchange(|_| false, [damages.clone() as Arc<dyn Source>]);
         note_set_aside(disk.as_ref(), &dir.join("quarantine"), &damages)?;
         let deletions = Deletions::new(Tombstone::read_all(disk.as_ref(), &dir.join("tombstones"))?);
         metrics.tombstones.set(deletions.tombstones.len() as f64);
@@ -39,11 +41,10 @@ impl Blocks {
         let given = deletions.tombstones.iter().map(|tombstone| tombstone.blocks_below).max().unwrap_or(0);
         let next = next_block_id(disk.as_ref(), &dir)?.max(given);
         let blocks = Self {
-            set: BlockSet::new(deletions.served(blocks, &damages)?),
+            set: BlockSet::new(deletions.served(blocks, &damages)?, manifest),
             ids: Mutex::new(Ids { next }),
             compacting: Mutex::default(),
             deletions: Mutex::new(deletions),
-            deletion_count: AtomicU64::new(0),
             retired: Mutex::default(),
             damages,
             disk,

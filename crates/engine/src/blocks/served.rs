@@ -84,7 +84,7 @@ impl Served {
     ///
     /// # Errors
     /// [`EngineError::Canceled`].
-    pub(crate) fn select(&self, matchers: &[Matcher], stop: StopSign<'_>) -> Result<Vec<u32>, EngineError> {
+    pub(super) fn select_ordinals(&self, matchers: &[Matcher], stop: StopSign<'_>) -> Result<Vec<u32>, EngineError> {
         self.confined(self.block.select(matchers, stop))
     }
 
@@ -99,7 +99,7 @@ impl Served {
     }
 
     /// Whether any series has a label of this name; it may if that is damaged.
-    pub(crate) fn has_label_name(&self, name: &str) -> Result<bool, EngineError> {
+    pub(super) fn has_name(&self, name: &str) -> Result<bool, EngineError> {
         self.confined(self.block.has_label_name(name).map(Some)).map(|has| has.unwrap_or(true))
     }
 
@@ -165,6 +165,11 @@ impl Served {
     /// Whether anything is hidden.
     pub(crate) fn hides(&self) -> bool {
         !self.hidden.is_empty()
+    }
+
+    /// How many deletions hide any of it.
+    pub(super) fn hidden_count(&self) -> u64 {
+        self.hidden.len() as u64
     }
 
     /// Whether a tombstone hides any of it.

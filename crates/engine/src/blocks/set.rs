@@ -1,9 +1,10 @@
-//! The blocks being served: an immutable list that is replaced whole.
+//! The blocks being served: an immutable list that is replaced whole, here and in the manifest.
 
 use super::served::Served;
+use crate::source::{Manifest, Source, SourceId};
 use parking_lot::RwLock;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Blocks in ascending order of id, which is the order in which they were written.
 pub(crate) type BlockList = Arc<[Arc<Served>]>;
@@ -12,16 +13,12 @@ pub(crate) type BlockList = Arc<[Arc<Served>]>;
 pub(crate) struct BlockSet {
     list: RwLock<BlockList>,
     maxt_ms: AtomicI64,
-    are_plain: AtomicBool,
+    manifest: Arc<Manifest>,
 }
 
 impl BlockSet {
-    pub(crate) fn new(blocks: Vec<Arc<Served>>) -> Self {
-        let set = Self {
-            list: RwLock::new(Arc::from([])),
-            maxt_ms: AtomicI64::new(i64::MIN),
-            are_plain: AtomicBool::new(true),
-        };
+    pub(crate) fn new(blocks: Vec<Arc<Served>>, manifest: Arc<Manifest>) -> Self {
+        let set = Self { list: RwLock::new(Arc::from([])), maxt_ms: AtomicI64::new(i64::MIN), manifest };
         set.exchange(|_| false, blocks);
         set
     }
@@ -37,20 +34,16 @@ impl BlockSet {
         self.maxt_ms.load(Ordering::Acquire)
     }
 
-    /// Whether every sample of every block is a float without a start time.
-    pub(crate) fn are_plain(&self) -> bool {
-        // Acquire pairs with the Release in `exchange`.
-        self.are_plain.load(Ordering::Acquire)
-    }
-
     /// Takes some blocks out and puts others in, in one step for whoever lists them.
     pub(crate) fn exchange(&self, gone: impl Fn(&Served) -> bool, new: Vec<Arc<Served>>) {
         let mut list = self.list.write();
-        let mut blocks: Vec<_> = list.iter().filter(|b| !gone(b)).cloned().chain(new).collect();
+        // Both lists under the lock, so that they go through the same changes.
+        let left: Vec<u64> = list.iter().filter(|b| gone(b)).map(|b| b.meta().id).collect();
+        let leaves = |source| matches!(source, SourceId::Block(id) if left.contains(&id));
+        self.manifest.exchange(leaves, new.iter().map(|block| block.clone() as Arc<dyn Source>));
+        let mut blocks: Vec<_> = list.iter().filter(|b| !left.contains(&b.meta().id)).cloned().chain(new).collect();
         blocks.sort_by_key(|b| b.meta().id);
         let maxt = blocks.iter().map(|b| b.meta().range.maxt).max().unwrap_or(i64::MIN);
-        // Set before the list: nobody may read a block before its kinds are known.
-        self.are_plain.store(blocks.iter().all(|b| b.block().is_plain()), Ordering::Release);
         *list = Arc::from(blocks);
         // Release pairs with the Acquire in `maxt_ms`. Stored under the lock, so that the last exchange wins.
         self.maxt_ms.store(maxt, Ordering::Release);

@@ -63,7 +63,6 @@ impl Engine {
         self.metrics.tombstones.set(deletions.tombstones.len() as f64);
         self.metrics.deletions.inc();
         drop(writer);
-        self.reader.forget_all();
         cut
     }
 

@@ -16,6 +16,7 @@ use crate::blocks::Ids;
 use crate::exemplars::Evicted;
 use crate::head::{FrozenSeries, MemSeries, Sealer, chunk_error, freeze_before};
 use crate::log::log_columns;
+use crate::source::SourceId;
 use mytsdb_blocks::{Block, ChunkRef, Tombstone};
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::TimeRange;
@@ -95,7 +96,7 @@ impl Engine {
             let flushed = self.flush_before(cut_ms).inspect_err(|_| self.metrics.flush_failures.inc())?;
             (done.flushed_samples, done.removed_series) = flushed;
         }
-        let forget = |id| self.reader.forget_block(id);
+        let forget = |id| self.reader.forget(SourceId::Block(id));
         done.expired_blocks = self.blocks.expire(self.settled_now_ms(), self.log.bytes(), forget)?;
         self.retire_tombstones()?;
         Ok(done)
@@ -141,7 +142,7 @@ impl Engine {
         self.head.note_flushed(cut_ms);
         let removed = self.head.remove_idle();
         if removed > 0 {
-            self.reader.forget_head();
+            self.reader.forget_live();
         }
         self.blocks.report();
         self.metrics.flushes.inc();

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::blocks::Wanted;
+use crate::source::SourceId;
 use crate::{CompactionDone, EngineError, Scrubbed};
 use mytsdb_stop::StopSign;
 
@@ -35,7 +36,7 @@ impl Engine {
     ) -> Result<Option<CompactionDone>, EngineError> {
         let merged = self.blocks.compact(wanted, self.head.flushed_until_ms(), stop, pace)?;
         let Some(merged) = merged else { return Ok(None) };
-        merged.gone.iter().for_each(|id| self.reader.forget_block(*id));
+        merged.gone.iter().for_each(|id| self.reader.forget(SourceId::Block(*id)));
         Ok(Some(merged.done))
     }
 
@@ -47,6 +48,6 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Canceled`]; [`EngineError::Io`] or [`EngineError::Block`] if the disk refuses.
     pub fn scrub(&self, stop: StopSign<'_>, pace: &mut dyn FnMut(u64)) -> Result<Scrubbed, EngineError> {
-        self.blocks.scrub(stop, pace, |id| self.reader.forget_block(id))
+        self.blocks.scrub(stop, pace, |id| self.reader.forget(SourceId::Block(id)))
     }
 }

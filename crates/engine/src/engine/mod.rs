@@ -21,6 +21,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::reader::Reader;
 use crate::room::Room;
+use crate::source::Manifest;
 use crate::{Batch, Clock, Done, EngineError, EngineOptions, Outcome};
 use flush::FlushState;
 use mytsdb_io::DiskLock;
@@ -49,6 +50,7 @@ pub struct Engine {
     log: Log,
     head: Arc<Head>,
     blocks: Arc<Blocks>,
+    manifest: Arc<Manifest>,
     reader: Reader,
     room: Room,
     families: Families,
@@ -136,7 +138,7 @@ impl Engine {
     /// nothing. It says no from the moment on in which other samples are submitted, and again yes only after the engine was
     /// opened anew, if there are none left.
     pub fn is_plain(&self) -> bool {
-        self.head.is_plain() && self.blocks.are_plain()
+        self.reader.is_plain()
     }
 
     /// The settings in force.

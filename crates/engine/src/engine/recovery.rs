@@ -10,6 +10,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::reader::Reader;
 use crate::room::Room;
+use crate::source::Manifest;
 use crate::value::{self, Encoded, Row, RowValue};
 use crate::{Clock, EngineError, EngineOptions};
 use mytsdb_blocks::Tombstone;
@@ -67,7 +68,9 @@ impl Engine {
         let room =
             Room::new(disk.clone(), &dir, options.disk_floor_bytes, options.disk_ballast_bytes, metrics.clone())?;
         let mut recovery = Recovery::default();
-        let (blocks, quarantined) = Blocks::open(disk.clone(), options.clone(), room.floor_bytes(), metrics.clone())?;
+        let manifest = Arc::new(Manifest::new());
+        let (blocks, quarantined) =
+            Blocks::open(disk.clone(), options.clone(), room.floor_bytes(), manifest.clone(), metrics.clone())?;
         let listed = blocks.list();
         recovery.block_count = listed.len();
         recovery.quarantined = quarantined;
@@ -99,7 +102,8 @@ impl Engine {
         let engine = Engine {
             clock,
             log: Log::new(wal, options.durability, options.staged_samples_max, metrics.clone()),
-            reader: Reader::new(head.clone(), blocks.clone(), options.selection_cache_bytes),
+            reader: Reader::new(head.clone(), manifest.clone(), options.selection_cache_bytes),
+            manifest,
             head,
             blocks,
             room,

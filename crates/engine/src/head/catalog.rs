@@ -21,9 +21,9 @@ const ADDED_SERIES_MAX: u64 = 65_536;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CatalogState {
     /// How many times series were removed.
-    removals: u64,
+    pub(super) removals: u64,
     /// The reference that the next new series gets.
-    next_ref: u64,
+    pub(super) next_ref: u64,
 }
 
 impl CatalogState {

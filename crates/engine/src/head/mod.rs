@@ -9,14 +9,17 @@ mod late;
 mod recent;
 mod run;
 mod series;
+mod source;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod view;
 
-pub(crate) use catalog::{Catalog, CatalogState};
+pub(crate) use catalog::Catalog;
+use catalog::CatalogState;
 pub(crate) use chunk::Sealer;
 pub(crate) use series::{Appended, Frozen, MemSeries};
-pub(crate) use view::{HeadView, TURN_SERIES};
+use view::{HeadView, TURN_SERIES};
 
 use crate::EngineError;
 use crate::metrics::Metrics;

@@ -1,13 +1,11 @@
 //! What matchers found before, source by source.
 //!
-//! A block never changes, so what it has for some matchers stays true for as long as it lives. The head's list says
-//! which state of the catalog it was made from and is brought up to date by its user; so do names and values of labels,
-//! which are kept for the head and some blocks together. So the cache never decides an
-//! answer; it only saves the way to it.
+//! Whether a list is still true its source decides, and brings it up to date. Names and values of labels are kept for the live source and
+//! some versions of fixed ones together. So the cache never decides an answer; it only saves the way to it.
 
-use super::findings::Finding;
-use super::sources::{BlockSeries, HeadSeries};
-use super::texts::{Asked, Texts};
+use super::findings::{Finding, Findings};
+use super::texts::Texts;
+use crate::source::{Asked, Known, Source, SourceId};
 use mytsdb_model::Matcher;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -22,8 +20,12 @@ impl Question {
         Self(Self::put_matchers(Vec::with_capacity(64), matchers).into())
     }
 
-    /// The question for names or values of labels in the head and these blocks.
-    pub(super) fn of_texts(asked: Asked<'_>, matchers: &[Matcher], blocks: impl Iterator<Item = u64>) -> Self {
+    /// The question for names or values of labels in the live source and these; `None` if one of them may change at any time.
+    pub(super) fn of_texts<'a>(
+        asked: Asked<'_>,
+        matchers: &[Matcher],
+        sources: impl Iterator<Item = &'a dyn Source>,
+    ) -> Option<Self> {
         // No operator of a matcher, so no question for series.
         const TEXTS: u8 = u8::MAX;
         let mut bytes = vec![TEXTS];
@@ -36,10 +38,21 @@ impl Question {
         }
         let count_at = bytes.len();
         bytes.extend_from_slice(&[0; 8]);
-        blocks.for_each(|id| bytes.extend_from_slice(&id.to_le_bytes()));
-        let count = ((bytes.len() - count_at) / 8 - 1) as u64;
+        let mut count = 0u64;
+        for source in sources {
+            let (kind, number) = match source.id() {
+                SourceId::Outside(number) => (0, number),
+                SourceId::Damage => (1, 0),
+                SourceId::Block(number) => (2, number),
+                SourceId::Head => (3, 0),
+            };
+            bytes.push(kind);
+            bytes.extend_from_slice(&number.to_le_bytes());
+            bytes.extend_from_slice(&source.version()?.to_le_bytes());
+            count += 1;
+        }
         bytes[count_at..count_at + 8].copy_from_slice(&count.to_le_bytes());
-        Self(Self::put_matchers(bytes, matchers).into())
+        Some(Self(Self::put_matchers(bytes, matchers).into()))
     }
 
     fn put_matchers(mut bytes: Vec<u8>, matchers: &[Matcher]) -> Vec<u8> {
@@ -57,10 +70,23 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
+/// What a source wants to remember of a question, and what others found out about the series.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) known: Known,
+    /// Goes on to the next list if that has the same series.
+    pub(super) findings: Arc<Findings>,
+}
+
+impl Listed {
+    fn bytes(&self) -> usize {
+        self.known.bytes + self.findings.bytes()
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Found {
-    Head(Arc<HeadSeries>),
-    Block(Arc<BlockSeries>),
+    Series(Arc<Listed>),
     Texts(Arc<Texts>),
 }
 
@@ -73,8 +99,8 @@ struct Entry {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By question and block; `None` is the head, or all sources.
-    entries: HashMap<(Question, Option<u64>), Entry>,
+    /// By question and source; `None` is all sources.
+    entries: HashMap<(Question, Option<SourceId>), Entry>,
     bytes: usize,
     clock: u64,
 }
@@ -92,24 +118,17 @@ impl SelectionCache {
         Self { state: Mutex::default(), bytes_max }
     }
 
-    pub(super) fn head(&self, question: &Question) -> Option<Arc<HeadSeries>> {
-        match self.get(question, None)? {
-            Found::Head(head) => Some(head),
-            _ => None,
-        }
-    }
-
-    pub(super) fn block(&self, question: &Question, id: u64) -> Option<Arc<BlockSeries>> {
-        match self.get(question, Some(id))? {
-            Found::Block(block) => Some(block),
-            _ => None,
+    pub(super) fn listed(&self, question: &Question, source: SourceId) -> Option<Arc<Listed>> {
+        match self.get(question, Some(source))? {
+            Found::Series(listed) => Some(listed),
+            Found::Texts(_) => None,
         }
     }
 
     pub(super) fn texts(&self, question: &Question) -> Option<Arc<Texts>> {
         match self.get(question, None)? {
             Found::Texts(texts) => Some(texts),
-            _ => None,
+            Found::Series(_) => None,
         }
     }
 
@@ -117,56 +136,48 @@ impl SelectionCache {
         self.put(question, None, Found::Texts(texts.clone()), texts.bytes());
     }
 
-    pub(super) fn put_head(&self, question: &Question, head: &Arc<HeadSeries>) {
-        self.put(question, None, Found::Head(head.clone()), head.bytes());
+    pub(super) fn put_listed(&self, question: &Question, source: SourceId, listed: &Arc<Listed>) {
+        self.put(question, Some(source), Found::Series(listed.clone()), listed.bytes());
     }
 
-    pub(super) fn put_block(&self, question: &Question, id: u64, block: &Arc<BlockSeries>) {
-        self.put(question, Some(id), Found::Block(block.clone()), block.bytes());
-    }
-
-    /// Keeps a finding with a list of the head, if that is kept itself. All findings on a list take at most as much
+    /// Keeps a finding with a list, if that is kept itself. All findings on a list take at most as much
     /// as the list, so that they drive out no more lists than one.
     pub(super) fn put_finding(
         &self,
-        (question, head): (&Question, &Arc<HeadSeries>),
+        (question, source, listed): (&Question, SourceId, &Arc<Listed>),
         about: (bool, &[u8]),
         finding: Finding,
         bytes: usize,
     ) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let Some(entry) = state.entries.get_mut(&(question.clone(), None)) else { return };
+        let Some(entry) = state.entries.get_mut(&(question.clone(), Some(source))) else { return };
         let own_bytes = question.0.len() + size_of::<Entry>();
-        let fits = 2 * head.list_bytes() + own_bytes <= self.bytes_max;
-        if !fits || !matches!(&entry.found, Found::Head(kept) if Arc::ptr_eq(kept, head)) {
+        let list_bytes = listed.known.bytes;
+        let fits = 2 * list_bytes + own_bytes <= self.bytes_max;
+        if !fits || !matches!(&entry.found, Found::Series(kept) if Arc::ptr_eq(kept, listed)) {
             return;
         }
-        head.findings.put(about, finding, bytes, head.list_bytes());
+        listed.findings.put(about, finding, bytes, list_bytes);
         state.bytes -= entry.bytes;
-        entry.bytes = head.bytes() + own_bytes;
+        entry.bytes = listed.bytes() + own_bytes;
         state.bytes += entry.bytes;
         let gone = state.make_room(self.bytes_max);
         drop(guard);
         drop(gone);
     }
 
-    /// Forgets the lists of the head, which keep removed series in memory, and what was made of them.
-    pub(crate) fn forget_head(&self) {
-        self.retain(|source| source.is_some());
+    /// Forgets the lists of the live source, which keep removed series in memory, and what was made of them.
+    pub(crate) fn forget_live(&self) {
+        self.retain(|source| source.is_some_and(|source| source != SourceId::Head));
     }
 
-    /// Forgets everything.
-    pub(crate) fn forget_all(&self) {
-        self.retain(|_| false);
-    }
-
-    /// Forgets the lists of a block.
-    pub(crate) fn forget_block(&self, id: u64) {
+    /// Forgets the lists of a source.
+    pub(crate) fn forget(&self, id: SourceId) {
         self.retain(|source| source != Some(id));
     }
 
-    fn retain(&self, keep: impl Fn(Option<u64>) -> bool) {
+    fn retain(&self, keep: impl Fn(Option<SourceId>) -> bool) {
         let mut state = self.state.lock();
         let gone: Vec<Entry> =
             state.entries.extract_if(|(_, source), _| !keep(*source)).map(|(_, entry)| entry).collect();
@@ -176,7 +187,7 @@ impl SelectionCache {
         drop(gone);
     }
 
-    fn get(&self, question: &Question, source: Option<u64>) -> Option<Found> {
+    fn get(&self, question: &Question, source: Option<SourceId>) -> Option<Found> {
         let state = &mut *self.state.lock();
         state.clock += 1;
         let entry = state.entries.get_mut(&(question.clone(), source))?;
@@ -184,7 +195,7 @@ impl SelectionCache {
         Some(entry.found.clone())
     }
 
-    fn put(&self, question: &Question, source: Option<u64>, found: Found, bytes: usize) {
+    fn put(&self, question: &Question, source: Option<SourceId>, found: Found, bytes: usize) {
         let bytes = bytes + question.0.len() + size_of::<Entry>();
         if bytes > self.bytes_max {
             return;
@@ -227,6 +238,15 @@ impl State {
 mod tests {
     use super::*;
 
+    fn put(cache: &SelectionCache, question: &Question) {
+        let known = Known { what: Arc::new(()), bytes: 100 };
+        cache.put_listed(question, SourceId::Head, &Arc::new(Listed { known, findings: Arc::default() }));
+    }
+
+    fn has(cache: &SelectionCache, question: &Question) -> bool {
+        cache.listed(question, SourceId::Head).is_some()
+    }
+
     fn question(i: usize) -> Question {
         Question::new(&[Matcher::equal("l", i.to_string())])
     }
@@ -235,18 +255,18 @@ mod tests {
     fn the_cache_stays_within_its_bytes_and_keeps_what_was_used_last() {
         let cache = SelectionCache::new(8_000);
         for i in 0..1_000 {
-            cache.put_head(&question(i), &Arc::default());
+            put(&cache, &question(i));
             assert!(cache.state.lock().bytes <= 8_000);
-            assert!(cache.head(&question(0)).is_some(), "used all the time, gone at {i}");
+            assert!(has(&cache, &question(0)), "used all the time, gone at {i}");
         }
-        assert!(cache.head(&question(1)).is_none());
-        assert!(cache.head(&question(999)).is_some());
+        assert!(!has(&cache, &question(1)));
+        assert!(has(&cache, &question(999)));
         let totals = || {
             let state = cache.state.lock();
             (state.bytes, state.entries.values().map(|e| e.bytes).sum::<usize>())
         };
         assert_eq!(totals().0, totals().1);
-        cache.forget_head();
+        cache.forget_live();
         assert_eq!(totals(), (0, 0));
     }
 
@@ -257,7 +277,7 @@ mod tests {
         assert_ne!(of("a", "b"), Question::new(&[Matcher::equal("a", "b"), Matcher::equal("a", "b")]));
         assert_eq!(of("a", "b"), of("a", "b"));
         let cache = SelectionCache::new(0);
-        cache.put_head(&of("a", "b"), &Arc::default());
-        assert!(cache.head(&of("a", "b")).is_none(), "a cache of no bytes keeps nothing");
+        put(&cache, &of("a", "b"));
+        assert!(!has(&cache, &of("a", "b")), "a cache of no bytes keeps nothing");
     }
 }

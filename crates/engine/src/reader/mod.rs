@@ -1,71 +1,61 @@
-//! The reader: one read path over head and blocks, from matchers to series to samples.
+//! The reader: one read path over all sources, from matchers to series to samples.
 //!
-//! It changes neither. [`Reader`] is the whole of it; what it remembers makes answers faster and never changes them.
+//! It changes none of them, and knows none of them but by what [`Source`](crate::source::Source) says. [`Reader`] is the whole of it; what it
+//! remembers makes answers faster and never changes them.
 
 mod cache;
 mod findings;
+mod remarks;
 mod selection;
-mod sources;
 mod texts;
 
 pub use findings::Finding;
 pub use selection::Selection;
 
 use crate::EngineError;
-use crate::blocks::{Blocks, Served};
-use crate::head::Head;
-use cache::{Question, SelectionCache};
-use mytsdb_model::{Matcher, TimeRange};
-use mytsdb_stop::StopSign;
-use sources::{BlockSeries, HeadSeries};
+use crate::source::{Ask, Found, Lookup, Manifest, Source, SourceId};
+use cache::{Listed, Question, SelectionCache};
+use mytsdb_model::{Labels, TimeRange};
+use remarks::Remarks;
+use selection::Part;
 use std::sync::Arc;
+use std::time::Instant;
 
-/// What is asked of [`Engine::candidates`](crate::Engine::candidates).
-#[derive(Clone, Copy)]
-pub struct Lookup<'a> {
-    /// Samples outside are of no interest.
-    pub range: TimeRange,
-    /// All of them hold for every series found; none: every series.
-    pub matchers: &'a [Matcher],
-    /// Series may come in any order, which saves sorting them when only the head is asked.
-    pub any_order: bool,
-    /// Ends the lookup with [`EngineError::Canceled`].
-    pub stop: StopSign<'a>,
-}
-
-impl<'a> Lookup<'a> {
-    /// A lookup in the order of labels that nobody stops.
-    pub fn new(range: TimeRange, matchers: &'a [Matcher]) -> Self {
-        Self { range, matchers, any_order: false, stop: StopSign::NEVER }
-    }
-}
-
-/// Head and blocks as queries see them, and what is remembered of earlier questions.
+/// The sources as queries see them, and what is remembered of earlier questions.
 pub(crate) struct Reader {
-    head: Arc<Head>,
-    blocks: Arc<Blocks>,
+    live: Arc<dyn Source>,
+    manifest: Arc<Manifest>,
     cache: SelectionCache,
+    remarks: Remarks,
 }
 
 impl Reader {
-    /// A reader that remembers at most `cache_bytes`; 0 for nothing.
-    pub(crate) fn new(head: Arc<Head>, blocks: Arc<Blocks>, cache_bytes: usize) -> Self {
-        Self { head, blocks, cache: SelectionCache::new(cache_bytes) }
+    /// A reader that remembers at most `cache_bytes`; 0 for nothing. What leaves `live` must be in the manifest by then.
+    pub(crate) fn new(live: Arc<dyn Source>, manifest: Arc<Manifest>, cache_bytes: usize) -> Self {
+        Self { live, manifest, cache: SelectionCache::new(cache_bytes), remarks: Remarks::default() }
     }
 
-    /// Forgets what keeps removed series of the head in memory.
-    pub(crate) fn forget_head(&self) {
-        self.cache.forget_head();
+    /// Whether every sample is a float without a start time.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.live.is_plain() && self.manifest.are_plain()
     }
 
-    /// Forgets what blocks had that are no longer served.
-    pub(crate) fn forget_block(&self, id: u64) {
-        self.cache.forget_block(id);
+    /// What answers over a range must say of what could not be read.
+    pub(crate) fn warnings(&self, range: TimeRange) -> Vec<String> {
+        let mut warnings = self.live.warnings(range);
+        self.manifest.list().iter().for_each(|source| warnings.extend(source.warnings(range)));
+        warnings.extend(self.remarks.told(range, Instant::now()));
+        warnings
     }
 
-    /// Forgets everything: something that was there is deleted.
-    pub(crate) fn forget_all(&self) {
-        self.cache.forget_all();
+    /// Forgets what keeps removed series of the live source in memory.
+    pub(crate) fn forget_live(&self) {
+        self.cache.forget_live();
+    }
+
+    /// Forgets what a source had that is no longer served.
+    pub(crate) fn forget(&self, source: SourceId) {
+        self.cache.forget(source);
     }
 
     /// The series that have chunks in the range.
@@ -81,46 +71,54 @@ impl Reader {
     /// Finds series that satisfy the matchers; some may turn out to have no samples in the range.
     ///
     /// # Errors
-    /// [`EngineError::Block`] if an index is damaged, [`EngineError::Canceled`] when told to stop.
+    /// Those of the sources; [`EngineError::Canceled`] when told to stop.
     pub(crate) fn candidates(&self, lookup: &Lookup<'_>) -> Result<Selection<'_>, EngineError> {
         let question = Question::new(lookup.matchers);
-        // Read ahead of the head and the list, see `Selection::read`.
-        let drops = self.head.drops();
-        let known = self.cache.head(&question);
-        let head = HeadSeries::find(&self.head, lookup.matchers, known.as_ref(), lookup.stop)?;
-        if known.is_none_or(|known| !Arc::ptr_eq(&known, &head)) {
-            self.cache.put_head(&question, &head);
-        }
+        // Invariant M: the live source first. Counted ahead of it, see `Selection::read`.
+        let moved_out = self.live.moved_out();
+        let live = self.part(&self.live, &question, lookup)?;
         lookup.stop.check()?;
-        let blocks = self.blocks.list();
+        let listed = self.manifest.list();
+        let in_range = |source: &&Arc<dyn Source>| source.range().overlaps(lookup.range);
+        listed.iter().filter(in_range).for_each(|source| source.prepare(lookup));
         let mut parts = Vec::new();
-        for block in blocks.iter().filter(|b| b.meta().range.overlaps(lookup.range)) {
-            let part = self.block_series(block, &question, lookup)?;
-            if !part.ordinals.is_empty() {
-                parts.push((block.clone(), part));
-            }
+        for source in listed.iter().filter(in_range) {
+            parts.extend(self.part(source, &question, lookup)?);
         }
         let by_reference = parts.is_empty() && lookup.any_order;
-        let mut selection = Selection::new(self, blocks, parts, head, drops, question);
+        parts.extend(live);
+        let newest = listed.last().map(|source| source.id());
+        let mut selection = Selection::new(self, (newest, moved_out), parts, question);
         if !by_reference {
             selection.merge(lookup.stop)?;
         }
         Ok(selection)
     }
 
-    fn block_series(
+    /// What a source has; `None` if it has no series, or cannot be asked.
+    fn part(
         &self,
-        block: &Served,
+        source: &Arc<dyn Source>,
         question: &Question,
         lookup: &Lookup<'_>,
-    ) -> Result<Arc<BlockSeries>, EngineError> {
-        let id = block.meta().id;
-        if let Some(known) = self.cache.block(question, id) {
-            return Ok(known);
-        }
-        let found = Arc::new(BlockSeries::find(&self.head, block, lookup.matchers, lookup.stop)?);
-        self.cache.put_block(question, id, &found);
-        Ok(found)
+    ) -> Result<Option<Part>, EngineError> {
+        let listed = self.cache.listed(question, source.id());
+        let share = |labels: &mut [Labels]| self.live.share(labels);
+        let known = listed.as_ref().map(|listed| &listed.known);
+        let found = source.clone().select(&Ask { lookup, known, share: &share });
+        let Some(Found { series, known, same_series }) = self.remarks.confine(&**source, found)? else {
+            return Ok(None);
+        };
+        let listed = match listed {
+            Some(listed) if Arc::ptr_eq(&listed.known.what, &known.what) => listed,
+            listed => {
+                let findings = listed.filter(|_| same_series).map(|listed| listed.findings.clone()).unwrap_or_default();
+                let listed = Arc::new(Listed { known, findings });
+                self.cache.put_listed(question, source.id(), &listed);
+                listed
+            }
+        };
+        Ok((!series.is_empty()).then(|| Part { source: source.clone(), series, listed }))
     }
 }
 
@@ -128,7 +126,7 @@ impl Reader {
 mod tests {
     use super::*;
     use crate::{Batch, Engine, EngineOptions, ManualClock};
-    use mytsdb_model::Labels;
+    use mytsdb_stop::StopSign;
 
     #[test]
     fn a_flush_between_finding_series_and_looking_for_their_samples_hides_none() {

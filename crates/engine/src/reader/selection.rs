@@ -1,21 +1,17 @@
 //! The series of one selection, and their samples.
 
 use super::Reader;
-use super::cache::Question;
+use super::cache::{Listed, Question};
 use super::findings::Finding;
-use super::sources::{BlockSeries, HeadSeries};
 use crate::EngineError;
-use crate::blocks::{BlockList, Served, read_series};
-use crate::head::MemSeries;
-use mytsdb_blocks::ChunkMeta;
+use crate::source::{Source, SourceId, SourceSeries};
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, TimeRange};
 use mytsdb_stop::StopSign;
-use mytsdb_sync::prefetch;
 use std::cmp::Ordering as Order;
 use std::sync::Arc;
 
-/// Rows are mostly read in order: the series of the head this many rows on is asked for ahead, so that reading it does
+/// Rows are mostly read in order: a source hears of the one this many on ahead, so that reading it does
 /// not wait for memory. A read takes about as long as memory does.
 const AHEAD: usize = 4;
 
@@ -29,56 +25,73 @@ const HINT_LOOKBACK_MS: i64 = 5 * 60_000;
 /// A source that does not have the series of a row.
 const ABSENT: u32 = u32::MAX;
 
+/// What a source has part in a selection with: at least one series.
+pub(super) struct Part {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) series: Arc<dyn SourceSeries>,
+    pub(super) listed: Arc<Listed>,
+}
+
+/// A source, and one series of it.
+type Later = (Arc<dyn Source>, Arc<dyn SourceSeries>);
+
 /// Series that satisfy some matchers.
 ///
 /// It pins what it needs: blocks that expire and series that leave the head stay readable through it. It sees
 /// samples that are stored after it was made.
 pub struct Selection<'a> {
     reader: &'a Reader,
-    /// All blocks there were, of which `parts` are those asked.
-    blocks: BlockList,
-    parts: Vec<(Arc<Served>, Arc<BlockSeries>)>,
-    head: Arc<HeadSeries>,
+    /// In the order of ids; a live source is the last.
+    parts: Vec<Part>,
+    /// The last part is the live source.
+    is_live: bool,
     rows: Rows,
-    drops: u64,
+    /// The highest id of all fixed sources there were, and what the live source had counted.
+    newest: Option<SourceId>,
+    moved_out: u64,
     question: Question,
 }
 
-/// Which series of which source make up a row.
+/// Which series of which part make up a row.
 enum Rows {
-    /// The head's, by reference.
-    Head,
-    /// The head's, in the order of labels.
-    HeadByLabels(Arc<Vec<u32>>),
-    /// One place per source and row, parts before head: `source count` numbers a row.
+    /// Those of the only part, if there is one, by place.
+    Places(usize),
+    /// Those of the only part in the order of labels.
+    ByLabels(Arc<Vec<u32>>),
+    /// One place per part and row: `part count` numbers a row.
     Merged(Vec<u32>),
 }
 
 impl<'a> Selection<'a> {
     pub(super) fn new(
         reader: &'a Reader,
-        blocks: BlockList,
-        parts: Vec<(Arc<Served>, Arc<BlockSeries>)>,
-        head: Arc<HeadSeries>,
-        drops: u64,
+        (newest, moved_out): (Option<SourceId>, u64),
+        parts: Vec<Part>,
         question: Question,
     ) -> Self {
-        Self { reader, blocks, parts, head, rows: Rows::Head, drops, question }
+        let is_live = parts.last().is_some_and(|part| part.source.id() == reader.live.id());
+        let rows = Rows::Places(if let [part] = &parts[..] { part.series.len() } else { 0 });
+        Self { reader, parts, is_live, rows, newest, moved_out, question }
     }
 
     /// Puts rows into the order of labels and one label set into one row.
     pub(super) fn merge(&mut self, stop: StopSign<'_>) -> Result<(), EngineError> {
-        if self.parts.is_empty() {
-            self.rows = Rows::HeadByLabels(self.head.by_labels(stop)?.clone());
-            return Ok(());
+        let mut orders = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            orders.push(part.series.by_labels(stop)?);
         }
-        let head_order = if self.head.series.is_empty() { &[][..] } else { &self.head.by_labels(stop)?[..] };
-        let sources = self.parts.len() + 1;
-        let lens: Vec<usize> = self.parts.iter().map(|(_, p)| p.ordinals.len()).chain([head_order.len()]).collect();
-        let labels = |source: usize, at: usize| match self.parts.get(source) {
-            Some((_, part)) => &part.labels[at],
-            None => &self.head.series[head_order[at] as usize].labels,
-        };
+        match &orders[..] {
+            [] | [None] => return Ok(()),
+            [Some(order)] => {
+                self.rows = Rows::ByLabels((*order).clone());
+                return Ok(());
+            }
+            _ => {}
+        }
+        let sources = self.parts.len();
+        let lens: Vec<usize> = self.parts.iter().map(|part| part.series.len()).collect();
+        let place = |source: usize, at: usize| orders[source].map_or(at as u32, |order| order[at]);
+        let labels = |source: usize, at: usize| self.parts[source].series.labels(place(source, at), [ABSENT; 2]);
         let mut places = Vec::with_capacity(lens.iter().max().map_or(0, |rows| rows * sources));
         let mut cursors = vec![0; sources];
         let mut looks = stop.looks();
@@ -106,7 +119,7 @@ impl<'a> Selection<'a> {
             places.resize(row + sources, ABSENT);
             for &source in &least {
                 let at = cursors[source];
-                places[row + source] = if source + 1 == sources { head_order[at] } else { at as u32 };
+                places[row + source] = place(source, at);
                 cursors[source] += 1;
             }
         }
@@ -116,87 +129,103 @@ impl<'a> Selection<'a> {
 
     /// Keeps the rows that have a sample in `range`.
     pub(super) fn retain_stored(&mut self, range: TimeRange, stop: StopSign<'_>) -> Result<(), EngineError> {
-        let sources = self.parts.len() + 1;
         // Room for all: what is not used costs no memory, and nothing moves.
-        let mut kept = Vec::with_capacity(self.len() * sources);
-        let mut chunks = Vec::new();
+        let mut kept = Vec::with_capacity(self.len() * self.parts.len());
         let mut looks = stop.looks();
         for row in 0..self.len() {
             looks.before(1)?;
-            let mut stored = self.mem_series(row).is_some_and(|head| head.range().overlaps(range));
-            // As in `read`: what a flush has dropped since the blocks were listed is in a later block.
-            if !stored && self.reader.head.drops() != self.drops {
-                stored = self.is_in_later_blocks(row, range, &mut chunks)?;
-            }
-            for (source, (block, part)) in self.parts.iter().enumerate() {
-                if stored {
-                    break;
-                }
-                let Some(at) = self.place(source, row) else { continue };
-                looks.before(1)?;
-                stored = block.has(part.ordinals[at], range, &mut chunks)?;
-            }
-            if stored {
-                kept.extend((0..sources).map(|source| self.place(source, row).map_or(ABSENT, |at| at as u32)));
+            if self.is_stored(row, range)? {
+                kept.extend((0..self.parts.len()).map(|part| self.place(part, row).unwrap_or(ABSENT)));
             }
         }
         self.rows = Rows::Merged(kept);
         Ok(())
     }
 
-    /// Whether blocks younger than the selection have chunks of a row's series in the range.
-    fn is_in_later_blocks(
-        &self,
-        row: usize,
-        range: TimeRange,
-        chunks: &mut Vec<ChunkMeta>,
-    ) -> Result<bool, EngineError> {
-        let Some(head) = self.mem_series(row) else { return Ok(false) };
-        for block in self.later_blocks().iter().filter(|b| b.meta().range.overlaps(range)) {
-            if let Some(ordinal) = block.find(&head.labels)?
-                && block.has(ordinal, range, chunks)?
-            {
+    fn is_stored(&self, row: usize, range: TimeRange) -> Result<bool, EngineError> {
+        // The live source before its count is looked at, and both before fixed sources, as in `gather`.
+        if let Some((live, place)) = self.live(row) {
+            if self.has(live, place, range)? {
+                return Ok(true);
+            }
+            if self.reader.live.moved_out() != self.moved_out {
+                for later in self.later(live.series.labels(place, [ABSENT; 2]), range) {
+                    let (source, series) = later?;
+                    if self.confine(&*source, series.has(0, range))?.unwrap_or(false) {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        for (part, place) in self.fixed(row) {
+            if self.has(part, place, range)? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// The blocks that have been added since the selection's were listed.
-    fn later_blocks(&self) -> Vec<Arc<Served>> {
-        let known = self.blocks.last().map(|b| b.meta().id);
-        self.reader.blocks.list().iter().filter(|b| Some(b.meta().id) > known).cloned().collect()
+    fn has(&self, part: &Part, place: u32, range: TimeRange) -> Result<bool, EngineError> {
+        Ok(self.confine(&*part.source, part.series.has(place, range))?.unwrap_or(false))
     }
 
-    /// Where a source has the series of a row; the head is the source behind the parts.
+    fn confine<T>(&self, source: &dyn Source, answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+        // Mostly there is an answer, which is nothing to go to the remarks for.
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            error => self.reader.remarks.confine(source, error),
+        }
+    }
+
+    /// The sources that have been served since the selection's were listed and have a series in a range, each with that series alone.
+    fn later(&self, labels: &Labels, range: TimeRange) -> impl Iterator<Item = Result<Later, EngineError>> {
+        let sources = self.reader.manifest.list();
+        let is_later = |source: &&Arc<dyn Source>| Some(source.id()) > self.newest && source.range().overlaps(range);
+        let later: Vec<Arc<dyn Source>> = sources.iter().filter(is_later).cloned().collect();
+        later.into_iter().filter_map(|source| {
+            let found = self.confine(&*source, source.clone().find(labels));
+            found.map(|found| found.flatten().map(|series| (source, series))).transpose()
+        })
+    }
+
+    /// Where a part has the series of a row.
     #[inline]
-    fn place(&self, source: usize, row: usize) -> Option<usize> {
+    fn place(&self, part: usize, row: usize) -> Option<u32> {
         match &self.rows {
-            Rows::Head => (source == self.parts.len()).then_some(row),
-            Rows::HeadByLabels(order) => (source == self.parts.len()).then(|| order[row] as usize),
+            Rows::Places(_) => Some(row as u32),
+            Rows::ByLabels(order) => Some(order[row]),
             Rows::Merged(places) => {
-                let place = places[row * (self.parts.len() + 1) + source];
-                (place != ABSENT).then_some(place as usize)
+                let place = places[row * self.parts.len() + part];
+                (place != ABSENT).then_some(place)
             }
         }
     }
 
+    /// The place of a row to come in a part, or none.
     #[inline]
-    fn mem_series(&self, row: usize) -> Option<&MemSeries> {
-        self.place(self.parts.len(), row).map(|at| &*self.head.series[at])
+    fn place_ahead(&self, part: usize, row: usize) -> u32 {
+        if row < self.len() { self.place(part, row).unwrap_or(ABSENT) } else { ABSENT }
     }
 
+    /// The live source's part of a row.
     #[inline]
-    fn later_series(&self, row: usize, ahead: usize) -> Option<&MemSeries> {
-        (row + ahead < self.len()).then(|| self.mem_series(row + ahead)).flatten()
+    fn live(&self, row: usize) -> Option<(&Part, u32)> {
+        let last = self.parts.len().checked_sub(1).filter(|_| self.is_live)?;
+        Some((&self.parts[last], self.place(last, row)?))
+    }
+
+    /// The parts of a row that fixed sources have.
+    fn fixed(&self, row: usize) -> impl Iterator<Item = (&Part, u32)> {
+        let fixed = &self.parts[..self.parts.len() - usize::from(self.is_live)];
+        fixed.iter().enumerate().filter_map(move |(at, part)| Some((part, self.place(at, row)?)))
     }
 
     /// The number of series.
     pub fn len(&self) -> usize {
         match &self.rows {
-            Rows::Head => self.head.series.len(),
-            Rows::HeadByLabels(order) => order.len(),
-            Rows::Merged(places) => places.len() / (self.parts.len() + 1),
+            Rows::Places(count) => *count,
+            Rows::ByLabels(order) => order.len(),
+            Rows::Merged(places) => places.len().checked_div(self.parts.len()).unwrap_or(0),
         }
     }
 
@@ -211,42 +240,37 @@ impl<'a> Selection<'a> {
     /// If `index` is not below [`len`](Selection::len).
     #[inline]
     pub fn labels(&self, index: usize) -> &Labels {
-        if let Some(head) = self.mem_series(index) {
-            // First the place that says where they are, then the labels.
-            if let Some(later) = self.later_series(index, 2 * LABELS_AHEAD) {
-                prefetch(&later.labels);
-            }
-            if let Some(soon) = self.later_series(index, LABELS_AHEAD) {
-                prefetch(soon.labels.as_bytes());
-            }
-            return &head.labels;
-        }
-        let part = (0..self.parts.len()).find_map(|source| self.place(source, index).map(|at| (source, at)));
-        let (source, at) = part.expect("a row has a place in some source");
-        &self.parts[source].1.labels[at]
+        // The live source first, whose labels lie beside its samples.
+        let part = (0..self.parts.len()).rev().find_map(|part| self.place(part, index).map(|place| (part, place)));
+        let (part, place) = part.expect("a row has a place in some source");
+        let ahead = [LABELS_AHEAD, 2 * LABELS_AHEAD].map(|rows| self.place_ahead(part, index + rows));
+        self.parts[part].series.labels(place, ahead)
     }
 
     /// What was [remembered](Selection::remember) for `key` about exactly these series in this order.
     pub fn recall(&self, key: &[u8]) -> Option<Finding> {
-        self.head.findings.get(self.is_by_labels()?, key)
+        let (part, by_labels) = self.only_part()?;
+        part.listed.findings.get(by_labels, key)
     }
 
     /// Keeps something that follows from the labels of these series and their order alone, and takes `bytes`, for
-    /// selections like this one, as long as the list of series itself is remembered and has room. Only where the head
-    /// alone was asked: what is old is asked for less often.
+    /// selections like this one, as long as the list of series itself is remembered and has room. Only where one source
+    /// has all the series.
     pub fn remember(&self, key: &[u8], finding: Finding, bytes: usize) {
-        if let Some(by_labels) = self.is_by_labels() {
-            self.reader.cache.put_finding((&self.question, &self.head), (by_labels, key), finding, bytes);
+        if let Some((part, by_labels)) = self.only_part() {
+            let listed = (&self.question, part.source.id(), &part.listed);
+            self.reader.cache.put_finding(listed, (by_labels, key), finding, bytes);
         }
     }
 
-    /// Whether the rows, which are the head's, are in the order of labels; `None` if blocks have a part in them.
-    fn is_by_labels(&self) -> Option<bool> {
-        match self.rows {
-            Rows::Head => Some(false),
-            Rows::HeadByLabels(_) => Some(true),
-            Rows::Merged(_) => None,
-        }
+    /// The only part, and whether its rows are in the order of labels by way of another order; `None` if there are several.
+    fn only_part(&self) -> Option<(&Part, bool)> {
+        let by_labels = match self.rows {
+            Rows::Places(_) => false,
+            Rows::ByLabels(_) => true,
+            Rows::Merged(_) => return None,
+        };
+        self.parts.first().map(|part| (part, by_labels))
     }
 
     /// Appends the samples of a series in a range to the columns, of both kinds and in order: each time once. What the columns
@@ -293,31 +317,26 @@ impl<'a> Selection<'a> {
         let mut ordered = true;
         // Where the sources begin, the earliest stored first.
         let mut sources = Sources::default();
-        for (source, (block, part)) in self.parts.iter().enumerate() {
-            if let Some(at) = self.place(source, index) {
-                sources.begin(out);
-                ordered &= block.read(part.ordinals[at], range, out, from)?;
-            }
+        for (part, place) in self.fixed(index) {
+            let at = out.mark();
+            sources.begin_at(at);
+            let read = part.series.read(place, ABSENT, range, out, from);
+            ordered &= self.confine_read(&*part.source, read, at, out)?;
         }
-        if let Some(head) = self.mem_series(index) {
-            if let Some(later) = self.later_series(index, AHEAD) {
-                prefetch(later);
-            }
-            let blocks_end = out.mark();
-            ordered &= head
-                .read(range, out)
-                .map_err(|source| EngineError::Chunk { series: head.labels.to_string(), source })?;
-            ordered &= out.continues_at(blocks_end, from);
-            // A flush may have moved samples out of the head since the blocks were listed. If it dropped anything
-            // before the head was read, the block it went to is in the list by now: see `Head::drops`.
-            if self.reader.head.drops() == self.drops {
-                sources.begin_at(blocks_end);
+        if let Some((live, place)) = self.live(index) {
+            let fixed_end = out.mark();
+            let ahead = self.place_ahead(self.parts.len() - 1, index + AHEAD);
+            ordered &= live.series.read(place, ahead, range, out, from)?;
+            // A flush may have moved samples out of the live source since the others were listed. If it dropped anything
+            // before it was read, the source it went to is in the list by now: Invariant M.
+            if self.reader.live.moved_out() == self.moved_out {
+                sources.begin_at(fixed_end);
             } else {
                 ordered = false;
-                let mut head_samples = out.split_off(blocks_end);
-                self.read_later_blocks(&head.labels, range, out, &mut sources)?;
-                sources.begin(out);
-                out.append(&mut head_samples);
+                let mut live_samples = out.split_off(fixed_end);
+                self.read_later(live.series.labels(place, [ABSENT; 2]), range, out, &mut sources)?;
+                sources.begin_at(out.mark());
+                out.append(&mut live_samples);
             }
         }
         if !ordered {
@@ -326,22 +345,39 @@ impl<'a> Selection<'a> {
         Ok(())
     }
 
-    /// Reads what blocks younger than the selection have: of two samples with one time the block's, not the head's, is the
+    /// Reads what sources younger than the selection have: of two samples with one time theirs, not the live source's, is the
     /// one to keep.
-    fn read_later_blocks(
+    fn read_later(
         &self,
         labels: &Labels,
         range: TimeRange,
         out: &mut Columns,
         sources: &mut Sources,
     ) -> Result<(), EngineError> {
-        for block in &self.later_blocks() {
-            if block.meta().range.overlaps(range) {
-                sources.begin(out);
-                read_series(block, labels, range, out, Mark::default())?;
-            }
+        for later in self.later(labels, range) {
+            let (source, series) = later?;
+            let at = out.mark();
+            sources.begin_at(at);
+            let read = series.read(0, ABSENT, range, out, Mark::default());
+            self.confine_read(&*source, read, at, out)?;
         }
         Ok(())
+    }
+
+    /// Whether what a source read is in order; nothing is read of one that cannot be asked.
+    #[inline]
+    fn confine_read(
+        &self,
+        source: &dyn Source,
+        read: Result<bool, EngineError>,
+        at: Mark,
+        out: &mut Columns,
+    ) -> Result<bool, EngineError> {
+        let ordered = self.confine(source, read)?;
+        if ordered.is_none() {
+            out.truncate(at);
+        }
+        Ok(ordered.unwrap_or(true))
     }
 }
 
@@ -354,10 +390,6 @@ struct Sources {
 }
 
 impl Sources {
-    fn begin(&mut self, out: &Columns) {
-        self.begin_at(out.mark());
-    }
-
     fn begin_at(&mut self, mark: Mark) {
         if self.count < self.few.len() {
             self.few[self.count] = mark;
