@@ -107,38 +107,41 @@ impl Exemplars {
         evicted
     }
 
-    /// Removes those for which `goes` holds.
-    fn remove(&self, goes: impl Fn(&Labels, &Exemplar) -> bool) {
-        let mut state = self.state.write();
-        let before = state.count;
-        let State { series, count, bytes, .. } = &mut *state;
-        series.retain(|labels, held| {
-            held.retain(|held| {
-                let goes = goes(labels, &held.exemplar);
-                if goes {
-                    *count -= 1;
-                    *bytes -= exemplar_bytes(&held.exemplar);
-                }
-                !goes
-            });
-            if held.is_empty() {
-                *bytes -= series_bytes(labels);
-            }
-            !held.is_empty()
-        });
-        if state.count < before {
-            state.forget_gone();
-        }
+    /// The number that the next exemplar to come gets.
+    pub(crate) fn next_arrival(&self) -> u64 {
+        self.state.read().next_arrival
     }
 
-    /// Removes what a deletion is about.
-    pub(crate) fn delete(&self, tombstone: &Tombstone) {
-        self.remove(|labels, exemplar| tombstone.range.contains(exemplar.timestamp_ms) && tombstone.matches(labels));
+    /// Removes what a deletion is about of those that came before a number was given. Others may write meanwhile.
+    pub(crate) fn delete(&self, tombstone: &Tombstone, next_arrival: u64) {
+        let mut about: Vec<Labels> = self.state.read().series.keys().cloned().collect();
+        about.retain(|labels| tombstone.matches(labels));
+        let goes = |held: &Held| held.arrival < next_arrival && tombstone.range.contains(held.exemplar.timestamp_ms);
+        let mut removed = 0;
+        for some in about.chunks(TURN_SERIES) {
+            let mut state = self.state.write();
+            let before = state.count;
+            for labels in some {
+                state.remove(labels, &goes);
+            }
+            removed += before - state.count;
+        }
+        if removed > 0 {
+            self.state.write().forget_gone();
+        }
     }
 
     /// Removes those from before a time.
     pub(crate) fn expire(&self, before_ms: i64) {
-        self.remove(|_, exemplar| exemplar.timestamp_ms < before_ms);
+        let mut state = self.state.write();
+        let before = state.count;
+        let all: Vec<Labels> = state.series.keys().cloned().collect();
+        for labels in &all {
+            state.remove(labels, &|held| held.exemplar.timestamp_ms < before_ms);
+        }
+        if state.count < before {
+            state.forget_gone();
+        }
     }
 
     pub(crate) fn select(
@@ -219,6 +222,24 @@ impl State {
             self.forget_gone();
         }
         evicts
+    }
+
+    /// Removes those of a series for which `goes` holds. The list of arrivals keeps them until [`forget_gone`](State::forget_gone).
+    fn remove(&mut self, labels: &Labels, goes: &impl Fn(&Held) -> bool) {
+        let Some(held) = self.series.get_mut(labels) else { return };
+        let (count, bytes) = (&mut self.count, &mut self.bytes);
+        held.retain(|held| {
+            let goes = goes(held);
+            if goes {
+                *count -= 1;
+                *bytes -= exemplar_bytes(&held.exemplar);
+            }
+            !goes
+        });
+        if held.is_empty() {
+            self.bytes -= series_bytes(labels);
+            self.series.remove(labels);
+        }
     }
 
     /// Removes the one that came first; false if there is none.

@@ -3,12 +3,16 @@
 
 use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Engine, EngineError, EngineOptions, Lookup, ManualClock};
-use mytsdb_io::{Disk, SimDisk};
+use mytsdb_io::{Disk, DiskFile, DiskLock, Mapped, SimDisk};
 use mytsdb_model::{Labels, MatchOp, Matcher, TimeRange};
 use mytsdb_stop::StopSign;
 use mytsdb_telemetry::Registry;
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const BLOCK_MS: i64 = 1_000;
 const DAY_MS: i64 = 12 * BLOCK_MS;
@@ -215,4 +219,100 @@ fn nothing_is_deleted_without_a_selector_and_deletions_are_bounded() {
     clean(&engine);
     assert_eq!(tombstones(&disk), 0);
     delete(&engine, 9, TimeRange::ALL).unwrap();
+}
+
+/// What happens while a tombstone gets its name.
+type Meanwhile = Box<dyn FnMut() + Send>;
+
+/// A disk on which something else happens while a tombstone gets its name.
+struct Slow {
+    disk: SimDisk,
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
+}
+
+impl Disk for Slow {
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if to.starts_with("/data/tombstones")
+            && let Some(meanwhile) = &mut *self.meanwhile.lock().unwrap()
+        {
+            meanwhile();
+        }
+        self.disk.rename(from, to)
+    }
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.create(path)
+    }
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open(path)
+    }
+    fn map(&self, path: &Path) -> io::Result<Mapped> {
+        self.disk.map(path)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.disk.sync_dir(dir)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.disk.list(dir)
+    }
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.disk.create_dir_all(dir)
+    }
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.disk.exists(path)
+    }
+    fn lock(&self, path: &Path) -> io::Result<DiskLock> {
+        self.disk.lock(path)
+    }
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        self.disk.free_bytes(dir)
+    }
+    fn total_bytes(&self, dir: &Path) -> io::Result<u64> {
+        self.disk.total_bytes(dir)
+    }
+}
+
+#[test]
+fn appends_go_on_while_a_tombstone_is_written_and_are_deleted_with_the_rest() {
+    // How many appends come, and whether each of them fills a segment of the log, so that the tombstone has to be written anew.
+    for (appends, rows, published) in [(1, 1, 1), (1, 900, 2), (3, 900, 4)] {
+        let disk = SimDisk::new();
+        drop(filled(&disk));
+        let meanwhile = Arc::new(Mutex::new(None));
+        let slow = Arc::new(Slow { disk: disk.clone(), meanwhile: meanwhile.clone() });
+        let options = EngineOptions { segment_bytes_max: 500, ..options() };
+        let clock = Arc::new(ManualClock::new(3 * DAY_MS));
+        let engine = Arc::new(Engine::open(slow, clock, options, &Registry::new()).unwrap().0);
+        // The first append comes behind this one, in its segment.
+        append(&engine, 1, [4_100], 1.0);
+        let (calls, beside) = (Arc::new(AtomicI64::new(0)), engine.clone());
+        let count = calls.clone();
+        *meanwhile.lock().unwrap() = Some(Box::new(move || {
+            let call = count.fetch_add(1, Ordering::SeqCst) + 1;
+            if call > appends {
+                return;
+            }
+            let (tell, hear) = sync_channel(1);
+            let beside = beside.clone();
+            std::thread::spawn(move || {
+                let from = 4_200 + call * 1_000;
+                tell.send(append(&beside, 0, from..from + rows, 3.0)).unwrap();
+            });
+            let stored = hear.recv_timeout(Duration::from_mins(1)).expect("an append waits for the tombstone");
+            assert_eq!(stored, (rows as u32, 0));
+        }) as Meanwhile);
+        delete(&engine, 0, TimeRange::ALL).unwrap();
+        *meanwhile.lock().unwrap() = None;
+        assert_eq!((read(&engine, 0), calls.load(Ordering::SeqCst)), (vec![], published));
+        append(&engine, 0, [5_200, 9_000], 4.0);
+        let check = |engine: &Engine| {
+            assert_eq!(read(engine, 0), [(5_200, 4.0), (9_000, 4.0)], "{appends} appends of {rows} rows");
+            assert_eq!(read(engine, 1).len(), 408);
+        };
+        check(&engine);
+        let image = disk.crash_losing_everything_unsynced();
+        check(&open(&image));
+    }
 }

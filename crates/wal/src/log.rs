@@ -257,10 +257,19 @@ impl Wal {
     /// If the disk fails; the log can go on unless it is [`WalError::Poisoned`].
     pub fn rotate(&mut self) -> Result<SegmentId, WalError> {
         self.check_poison()?;
-        if self.current().bytes > FILE_HEADER_BYTES as u64 || self.must_switch {
+        if self.is_begun() {
             self.switch_segment()?;
         }
         Ok(self.current().id)
+    }
+
+    /// The segment that [`rotate`](Self::rotate) would return now.
+    pub fn next_boundary(&self) -> SegmentId {
+        if self.is_begun() { self.current().id.next() } else { self.current().id }
+    }
+
+    fn is_begun(&self) -> bool {
+        self.current().bytes > FILE_HEADER_BYTES as u64 || self.must_switch
     }
 
     fn switch_segment(&mut self) -> Result<(), WalError> {

@@ -169,6 +169,14 @@ impl Blocks {
         Ok(tombstone.publish(&*self.disk, &self.tombstones_dir())?)
     }
 
+    /// Takes back a tombstone that has been published and hides nothing yet.
+    ///
+    /// # Errors
+    /// [`EngineError::Block`]; then the next start may apply it.
+    pub(crate) fn take_back_tombstone(&self, tombstone: &Tombstone) -> Result<(), EngineError> {
+        Ok(tombstone.remove(&*self.disk, &self.tombstones_dir())?)
+    }
+
     /// Publishes how many blocks there are, and how large.
     pub(crate) fn report(&self) {
         let blocks = self.list();

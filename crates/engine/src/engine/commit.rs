@@ -73,6 +73,11 @@ impl Engine {
         let sent_exemplars: usize = staged.iter().map(|s| s.batch.exemplar_count()).sum();
         let mut admitted: Vec<Admitted> = staged.into_iter().map(|s| admit(s, accepted)).collect();
         let begun = Instant::now();
+        // What is deleted is nothing to be in conflict with, or to be added to.
+        self.head.cut_before_append(|| {
+            let batches = admitted.iter().map(|a| &a.batch);
+            batches.flat_map(|b| b.refs.iter().copied().chain(b.companions.iter().map(|companion| companion.series)))
+        });
         // One list of blocks for the whole group: none is added before the group ends, see `flush_before`.
         let mut stored_values = self.blocks.stored_values();
         let group = writer.next_group();

@@ -7,10 +7,15 @@ use super::Engine;
 use crate::EngineError;
 use crate::blocks::Wanted;
 use crate::exemplars::Evicted;
+use crate::log::Writer;
 use mytsdb_blocks::Tombstone;
 use mytsdb_model::{Matcher, TimeRange};
 use mytsdb_stop::StopSign;
 use mytsdb_wal::{SegmentId, Wal};
+use parking_lot::MutexGuard;
+
+/// How often a tombstone is published beside commits before they wait for it.
+const PUBLISH_BESIDE_MAX: usize = 3;
 
 /// Most deletions whose samples are still on the disk.
 const TOMBSTONES_MAX: usize = 1_000;
@@ -21,8 +26,8 @@ impl Engine {
     /// appended later is stored, whatever was there. Space is freed by [`compact`](Engine::compact) or
     /// [`clean_tombstones`](Engine::clean_tombstones).
     ///
-    /// Cost: a sync, and a selection in every block. Waits for a flush that is under way; commits wait while the head's
-    /// chunks are cut, some microseconds for a series that has samples there.
+    /// Cost: a sync, a selection in every block, and some microseconds for a series that has samples in the head. Waits for a flush that
+    /// is under way. Commits wait for the log to begin a new segment, and for those of their own series that are to be cut.
     ///
     /// # Errors
     /// [`EngineError::Deletions`] if there are too many; [`EngineError::Block`], [`EngineError::Wal`]: nothing is deleted,
@@ -45,25 +50,57 @@ impl Engine {
             selectors: selectors.to_vec(),
         };
         let hiding = self.blocks.hiding(&tombstone)?;
-        // Between two groups: what is logged so far is deleted, what comes is not.
-        let mut writer = self.log.writer();
-        let SegmentId(segment) = self.log.with_writer(&mut writer, Wal::rotate)?;
-        tombstone.segments_below = segment;
-        self.blocks.publish_tombstone(&tombstone)?;
+        let doomed = self.head.doomed(&tombstone)?;
+        let writer = self.publish_and_cut_log(&mut tombstone)?;
+        // Between two groups: what is logged so far is deleted, what comes is not. All of it takes some microseconds.
+        let next_exemplar = self.exemplars.next_arrival();
+        let begun = self.head.begin_cut(doomed, &tombstone);
+        hiding.hide();
+        drop(writer);
+        // From here on the tombstone is in force, whatever fails.
+        let cut = begun.and_then(|()| self.head.finish_cut());
+        self.exemplars.delete(&tombstone, next_exemplar);
+        self.report_exemplars(Evicted::default());
         deletions.next_id += 1;
         flushing.note(&tombstone);
-        let mut cut = Ok(());
-        for matchers in &tombstone.selectors {
-            cut = cut.and(self.head.delete(matchers, range));
-        }
-        self.exemplars.delete(&tombstone);
-        self.report_exemplars(Evicted::default());
-        hiding.hide();
         deletions.tombstones.push(tombstone);
         self.metrics.tombstones.set(deletions.tombstones.len() as f64);
         self.metrics.deletions.inc();
-        drop(writer);
         cut
+    }
+
+    /// Puts a tombstone on the disk and cuts the log where the tombstone says; gives back the log's writer, with which nothing has been
+    /// committed since.
+    ///
+    /// Publishing takes syncs, for which no commit should wait. So the tombstone says where the log would be cut now, and if the log has
+    /// gone on to another segment meanwhile it is published anew. A power cut in between deletes what was logged until then, which is as
+    /// good a moment of a deletion that has not returned.
+    fn publish_and_cut_log(&self, tombstone: &mut Tombstone) -> Result<MutexGuard<'_, Writer>, EngineError> {
+        let boundary = |wal: &mut Wal| Ok(wal.next_boundary().0);
+        for tries in 1.. {
+            let mut writer = self.log.writer();
+            tombstone.segments_below = self.log.with_writer(&mut writer, boundary)?;
+            if tries <= PUBLISH_BESIDE_MAX {
+                drop(writer);
+                self.blocks.publish_tombstone(tombstone)?;
+                writer = self.log.writer();
+            } else {
+                self.blocks.publish_tombstone(tombstone)?;
+            }
+            if self.log.with_writer(&mut writer, boundary)? == tombstone.segments_below {
+                return match self.log.with_writer(&mut writer, Wal::rotate) {
+                    Ok(SegmentId(segment)) => {
+                        assert_eq!(segment, tombstone.segments_below, "the log was cut elsewhere");
+                        Ok(writer)
+                    }
+                    Err(error) => {
+                        self.blocks.take_back_tombstone(tombstone)?;
+                        Err(error)
+                    }
+                };
+            }
+        }
+        unreachable!("nobody commits while the writer is held")
     }
 
     /// Writes all blocks anew of which something is deleted, and forgets deletions that hide nothing any more; tells how many

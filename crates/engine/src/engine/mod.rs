@@ -42,7 +42,7 @@ use std::sync::Arc;
 /// Values of one time never differ between them but for what was refused, and the earliest stored is what reads return.
 ///
 /// Locks, in the order in which they are taken: those of a merge and of the deletions (see `blocks`), the flush, the ids and the
-/// retired blocks, the log's writer, the sealer, the catalog, a series.
+/// retired blocks, the log's writer, the sealer, the catalog, the series to be cut, a series.
 pub struct Engine {
     options: EngineOptions,
     clock: Arc<dyn Clock>,

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod chunk;
+mod cut;
 mod late;
 mod recent;
 mod run;
@@ -16,15 +17,16 @@ mod texts;
 mod view;
 
 pub(crate) use catalog::Catalog;
-use catalog::CatalogState;
 pub(crate) use chunk::Sealer;
 pub(crate) use series::{Appended, Frozen, MemSeries};
 use view::{HeadView, TURN_SERIES};
 
 use crate::EngineError;
 use crate::metrics::Metrics;
+use catalog::CatalogState;
+use cut::Cut;
 use mytsdb_index::IndexError;
-use mytsdb_model::{Labels, Matcher, SeriesRef, TimeRange};
+use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_stop::StopSign;
 use mytsdb_sync::{Epochs, HandOver};
 use parking_lot::{RwLock, RwLockReadGuard};
@@ -50,6 +52,7 @@ pub(crate) struct Head {
     late_samples: AtomicU64,
     /// There has been no histogram, and no sample with a start time, since the head was made.
     is_plain: AtomicBool,
+    cut: Cut,
     metrics: Metrics,
 }
 
@@ -66,6 +69,7 @@ impl Head {
             flushed_until_ms: AtomicI64::new(i64::MIN),
             late_samples: AtomicU64::new(0),
             is_plain: AtomicBool::new(true),
+            cut: Cut::default(),
             metrics,
         }
     }
@@ -176,22 +180,6 @@ impl Head {
     /// finds it unchanged, has missed nothing: whatever left the series meanwhile had been counted before ([`HandOver`]).
     pub(crate) fn drops(&self) -> u64 {
         self.hand_over.count()
-    }
-
-    /// Forgets the samples that the series of some matchers have in a range; a chunk that does not decode keeps no other from
-    /// being cut.
-    ///
-    /// # Errors
-    /// [`EngineError::Chunk`] of a series that has all its samples still.
-    pub(crate) fn delete(&self, matchers: &[Matcher], range: TimeRange) -> Result<(), EngineError> {
-        let mut sealer = Sealer::default();
-        let mut result = Ok(());
-        for series in self.ask(|view| view.select(matchers, StopSign::NEVER))? {
-            if let Err(source) = series.delete(range, &mut sealer) {
-                result = Err(chunk_error(&series, source));
-            }
-        }
-        result
     }
 
     /// Notes what a group has stored: its newest time, and how many samples behind the last flush.

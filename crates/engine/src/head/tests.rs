@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::value::{Row, RowValue};
+use mytsdb_blocks::Tombstone;
 use mytsdb_columns::Columns;
+use mytsdb_model::{Matcher, TimeRange};
 
 fn head(series_max: usize) -> Head {
     Head::new(Catalog::new(), series_max, Metrics::new(&mytsdb_telemetry::Registry::new()))
@@ -70,13 +72,26 @@ fn frozen_samples_are_readable_until_they_are_dropped_and_that_is_counted() {
 }
 
 #[test]
-fn a_deletion_cuts_the_series_it_is_about() {
+fn a_deletion_cuts_what_was_there_when_it_began_and_before_the_next_append() {
     let head = head(10);
-    for name in ["a", "b"] {
-        let series = create(&head, name);
+    let [a, b, c] = ["a", "b", "c"].map(|name| create(&head, name));
+    for series in [a, b, c] {
         (0..10).for_each(|at| put(&head, series, at));
     }
-    head.delete(&[Matcher::equal("__name__", "a")], TimeRange::new(3, 8)).unwrap();
+    let selectors = vec![vec![Matcher::equal("__name__", "a")], vec![Matcher::equal("i", "")]];
+    let range = TimeRange::new(3, 20);
+    let tombstone = Tombstone { id: 1, blocks_below: 1, segments_below: 1, range, selectors };
+    let doomed = head.doomed(&tombstone).unwrap();
+    // Another one comes, and samples, before it begins: they are deleted with the rest.
+    let late = create(&head, "late");
+    put(&head, late, 5);
+    head.begin_cut(doomed, &tombstone).unwrap();
+    // Who appends cuts first, so what is appended stays; it is not cut again.
+    head.cut_before_append(|| [a, late, SeriesRef(99)].into_iter());
+    put(&head, a, 10);
+    put(&head, late, 6);
+    head.finish_cut().unwrap();
+    head.cut_before_append(|| -> std::iter::Empty<SeriesRef> { unreachable!("there is nothing to cut") });
     let found: Vec<_> = head.all().unwrap().iter().map(|series| times(series)).collect();
-    assert_eq!(found, [vec![0, 1, 2, 9], (0..10).collect()]);
+    assert_eq!(found, [vec![0, 1, 2, 10], vec![0, 1, 2], vec![0, 1, 2], vec![6]]);
 }

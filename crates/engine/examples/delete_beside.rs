@@ -1,0 +1,188 @@
+//! What a deletion of a tenth costs: how soon it is hidden, how long appends beside it wait, and how much of the disk it frees.
+//!
+//! `cargo run --profile ci -p mytsdb-engine --example delete_beside [-- series [hours]]`. 10,000 counters over 24 hours by default, a sample
+//! every 15 s, on the disk of the temporary folder; checks what is left. Appends are of 1,000 samples, one after the other, with a sync each.
+#![expect(clippy::disallowed_methods, reason = "it measures and removes the folder that it had the engine fill")]
+
+use mytsdb_columns::Columns;
+use mytsdb_engine::{Batch, Durability, Engine, EngineError, EngineOptions, Lookup, ManualClock};
+use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef, TimeRange};
+use mytsdb_stop::StopSign;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const STEP_MS: i64 = 15_000;
+const HOUR_MS: i64 = 3_600_000;
+const START_MS: i64 = 19_675 * 24 * HOUR_MS;
+
+/// Samples of an append that is timed.
+const ROWS: usize = 1_000;
+
+/// How long appends are timed by themselves.
+const ALONE: Duration = Duration::from_secs(3);
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Fills an engine; the last two hours are in the head.
+fn fill(engine: &Engine, clock: &ManualClock, series: usize, rounds: i64) -> Result<Vec<SeriesRef>, EngineError> {
+    let resolve = |i: usize| {
+        let instance = format!("10.{}.{}:8080", i / 250, i % 250);
+        let tenth = (i % 10).to_string();
+        engine.resolve(&Labels::from_pairs([
+            ("__name__", "requests_total"),
+            ("instance", &instance),
+            ("tenth", &tenth),
+        ]))
+    };
+    let mut refs: Vec<SeriesRef> = (0..series).map(resolve).collect::<Result<_, _>>()?;
+    for round in 0..rounds {
+        let time = START_MS + round * STEP_MS;
+        clock.set(time);
+        let mut batch = Batch::with_capacity(series);
+        for (i, &series) in refs.iter().enumerate() {
+            batch.push(series, time, (round * (3 + i as i64 % 97) + i as i64 * round % 11) as f64);
+        }
+        engine.append(batch)?;
+        if round % 240 == 0 {
+            engine.maintain()?;
+            refs = (0..series).map(resolve).collect::<Result<_, _>>()?;
+        }
+    }
+    while engine.compact(StopSign::NEVER, &mut |_| ())?.is_some() {}
+    Ok(refs)
+}
+
+/// Appends until told to stop; tells how long each took.
+fn append(
+    engine: &Engine,
+    refs: &[SeriesRef],
+    from_ms: &mut i64,
+    stop: &AtomicBool,
+) -> Result<Vec<Duration>, EngineError> {
+    let mut waits = Vec::new();
+    // Relaxed, as below: a flag that orders nothing.
+    while !stop.load(Ordering::Relaxed) {
+        for some in refs.chunks(ROWS) {
+            let mut batch = Batch::with_capacity(ROWS);
+            for &series in some {
+                batch.push(series, *from_ms, 1.0);
+            }
+            let begun = Instant::now();
+            assert_eq!(engine.append(batch)?.stored as usize, some.len(), "every sample is stored");
+            waits.push(begun.elapsed());
+        }
+        *from_ms += 1_000;
+    }
+    waits.sort_unstable();
+    Ok(waits)
+}
+
+fn beside<T: Send>(
+    (engine, refs): (&Engine, &[SeriesRef]),
+    from_ms: &mut i64,
+    what: &str,
+    work: impl FnOnce() -> Result<T, EngineError> + Send,
+) -> Result<T, Failure> {
+    let stop = AtomicBool::new(false);
+    let (done, waits) = std::thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            let done = work();
+            std::thread::sleep(Duration::from_millis(100));
+            stop.store(true, Ordering::Relaxed);
+            done
+        });
+        let waits = append(engine, refs, from_ms, &stop);
+        (working.join().expect("the work does not panic"), waits)
+    });
+    let (done, waits) = (done?, waits?);
+    let ms = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
+    println!("{what:24} {:7.2} {:7.2} {:7.2}   {:6} appends", ms(0.5), ms(0.99), ms(1.0), waits.len());
+    Ok(done)
+}
+
+fn block_bytes(dir: &Path) -> Result<u64, Failure> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(dir.join("blocks"))? {
+        bytes += entry?.metadata()?.len();
+    }
+    Ok(bytes)
+}
+
+/// Samples of all series that satisfy a matcher, before a time.
+fn count(engine: &Engine, matcher: Matcher, until_ms: i64) -> Result<usize, EngineError> {
+    let range = TimeRange::new(START_MS, until_ms);
+    let found = engine.candidates(&Lookup::new(range, &[matcher]))?;
+    let (mut columns, mut count) = (Columns::default(), 0);
+    for index in 0..found.len() {
+        columns.clear();
+        found.read(index, range, &mut columns)?;
+        count += columns.len();
+    }
+    Ok(count)
+}
+
+fn main() -> Result<(), Failure> {
+    let mut numbers = std::env::args().skip(1).map_while(|n| n.parse::<usize>().ok());
+    let (series, hours) = (numbers.next().unwrap_or(10_000), numbers.next().unwrap_or(24));
+    let dir = std::env::temp_dir().join(format!("mytsdb-delete-beside-{}", std::process::id()));
+    let disk = Arc::new(mytsdb_io::RealDisk);
+    let clock = Arc::new(ManualClock::new(START_MS));
+    let options = EngineOptions { durability: Durability::Interval, ..EngineOptions::new(&dir) };
+    let registry = mytsdb_telemetry::Registry::new;
+    let (engine, _) = Engine::open(disk.clone(), clock.clone(), options.clone(), &registry())?;
+    let rounds = hours as i64 * HOUR_MS / STEP_MS;
+    fill(&engine, &clock, series, rounds)?;
+    drop(engine);
+    let options = EngineOptions { durability: Durability::Fsync, ..options };
+    let (engine, _) = Engine::open(disk, clock.clone(), options, &registry())?;
+    let mut refs = Vec::with_capacity(series);
+    let found = engine.candidates(&Lookup::new(TimeRange::ALL, &[Matcher::metric("requests_total")]))?;
+    assert_eq!(found.len(), series);
+    for index in 0..series {
+        refs.push(engine.resolve(found.labels(index))?);
+    }
+    drop(found);
+
+    let mut from_ms = START_MS + rounds * STEP_MS;
+    clock.set(from_ms);
+    let until_ms = from_ms - 1;
+    let of = (&engine, &refs[..]);
+    println!("{series} series, {hours} h; an append of {ROWS} samples waits: median, 99 %, longest, in ms");
+    beside(of, &mut from_ms, "alone", || {
+        std::thread::sleep(ALONE);
+        Ok(())
+    })?;
+    let before = block_bytes(&dir)?;
+    let tenth = Matcher::equal("tenth", "3");
+    let begun = Instant::now();
+    let took = beside(of, &mut from_ms, "beside the deletion", || {
+        let begun = Instant::now();
+        engine.delete_series(&[vec![tenth.clone()]], TimeRange::new(START_MS, until_ms))?;
+        Ok(begun.elapsed())
+    })?;
+    assert_eq!(count(&engine, tenth.clone(), until_ms)?, 0, "hidden");
+    println!("hidden after {:.0} ms; asked for after {:.1} s", took.as_secs_f64() * 1e3, begun.elapsed().as_secs_f64());
+    let cleaned = beside(of, &mut from_ms, "beside the cleaning", || {
+        let begun = Instant::now();
+        engine.clean_tombstones(StopSign::NEVER, &mut |_| ())?;
+        Ok(begun.elapsed())
+    })?;
+    let after = block_bytes(&dir)?;
+    let others = Matcher::new(MatchOp::NotEqual, "tenth", "3")?;
+    assert_eq!(
+        count(&engine, others, until_ms)? as i64,
+        (series - series / 10) as i64 * rounds,
+        "the others are whole"
+    );
+    let freed = (before - after) as f64 / (before as f64 / 10.0);
+    println!(
+        "cleaned after {:.1} s: {before} bytes of blocks, then {after}: {freed:.2} of a tenth",
+        cleaned.as_secs_f64()
+    );
+    drop(engine);
+    std::fs::remove_dir_all(&dir)?;
+    Ok(())
+}
