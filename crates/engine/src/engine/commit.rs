@@ -5,7 +5,7 @@ use super::accumulate::Accumulator;
 use super::judge::Judge;
 use crate::blocks::StoredValues;
 use crate::exemplars::Evicted;
-use crate::head::Appended;
+use crate::head::chunk_error;
 use crate::log::Staged;
 use crate::value::Row;
 use crate::{Batch, Done, EngineError, Outcome, Refusal};
@@ -13,15 +13,15 @@ use mytsdb_model::{Exemplar, Labels, TimeRange};
 use mytsdb_wal::Wal;
 use std::time::Instant;
 
-/// A staged batch without the rows that were refused before it reached the log.
+/// A staged batch without the rows that are not to be logged.
 struct Admitted {
     batch: Batch,
     done: Done,
     refused: Vec<(u32, Refusal)>,
     /// Row numbers in the caller's batch, if rows were taken out.
     rows: Option<Vec<u32>>,
-    /// Rows behind these are no points of the caller's.
-    own_rows: usize,
+    /// Rows taken out because their samples are there already.
+    known: u32,
     failed: Option<EngineError>,
     /// Those that are to be stored, and how many are there already.
     exemplars: Vec<(Labels, Exemplar)>,
@@ -29,12 +29,23 @@ struct Admitted {
 }
 
 impl Admitted {
+    /// Takes rows, which ascend, out of the batch, and reports them to the sender unless the batch has failed.
+    fn refuse(&mut self, gone: &[u32], reason: Refusal) {
+        if gone.is_empty() {
+            return;
+        }
+        if self.failed.is_none() {
+            let rows: Vec<u32> = gone.iter().map(|&row| self.row_of(row)).collect();
+            self.refused.extend(rows.into_iter().map(|row| (row, reason)));
+        }
+        self.remove(gone);
+    }
+
     /// The caller's number of a row.
     fn row_of(&self, row: u32) -> u32 {
         self.rows.as_ref().map_or(row, |rows| rows[row as usize])
     }
 
-    /// Takes rows, which ascend, out of the batch.
     fn remove(&mut self, gone: &[u32]) {
         if gone.is_empty() {
             return;
@@ -42,7 +53,14 @@ impl Admitted {
         let left = (0..self.batch.len() as u32).filter(|row| gone.binary_search(row).is_err());
         self.rows = Some(left.map(|row| self.row_of(row)).collect());
         self.batch.remove_rows(gone);
-        self.own_rows = self.batch.len();
+    }
+
+    /// Takes rows, which ascend, out of the batch; the rest of their points stays, and their exemplars.
+    fn forget(&mut self, known: &[u32]) {
+        if !known.is_empty() {
+            self.batch.free_exemplars(known);
+            self.batch.remove_rows(known);
+        }
     }
 }
 
@@ -87,6 +105,7 @@ impl Engine {
             self.admit_exemplars(&mut admitted, accepted, sent_exemplars);
         }
         let mut families = Vec::new();
+        self.metrics.corrupt_blocks.add(stored_values.errors);
         let judged = Instant::now();
         let written = self.log.write(&mut writer, admitted.iter().map(|a| &a.batch), |wal| {
             families = self.families.log(wal);
@@ -98,7 +117,7 @@ impl Engine {
         self.metrics.judge_seconds.observe((judged - begun).as_secs_f64());
         match written {
             Ok(()) => {
-                self.apply(admitted, stored_values);
+                self.apply(admitted);
                 self.metrics.apply_seconds.observe(logged.elapsed().as_secs_f64());
             }
             Err(error) => {
@@ -123,39 +142,35 @@ impl Engine {
         let losses = Accumulator::new(&catalog, stored_values, self.blocks.maxt_ms()).accumulate(&mut batches);
         for (this, loss) in admitted.iter_mut().zip(losses) {
             this.failed = loss.failed;
-            if this.failed.is_none() {
-                let rows: Vec<u32> = loss.gone.iter().map(|&row| this.row_of(row)).collect();
-                this.refused.extend(rows.into_iter().map(|row| (row, Refusal::Counted)));
-            }
-            this.remove(&loss.gone);
+            this.refuse(&loss.gone, Refusal::Counted);
         }
     }
 
-    /// Takes out the points of several rows that are in conflict, and adds the samples of companions.
+    /// Takes out the points that are in conflict and the rows that are known, and adds the samples of companions.
     fn judge(&self, group: u64, admitted: &mut [Admitted], stored_values: &mut StoredValues) {
-        let all_by_themselves = |batch: &Batch| {
-            batch.points.is_empty() && batch.companions.is_empty() && batch.exemplars_of_rows.is_empty()
-        };
-        if admitted.iter().all(|a| all_by_themselves(&a.batch)) {
-            return;
-        }
         let catalog = self.head.catalog();
-        let row_count = admitted.iter().map(|a| a.batch.len()).sum();
-        let mut judge = Judge::new(&catalog, stored_values, self.blocks.maxt_ms(), (group, row_count));
+        let mut judge = Judge::new(&catalog, stored_values, self.blocks.maxt_ms(), group);
         for at in 0..admitted.len() {
             let (earlier, rest) = admitted.split_at_mut(at);
             let (earlier, this) = (earlier.iter().map(|a| &a.batch), &mut rest[0]);
-            let verdict = judge.points(&earlier, &this.batch);
-            let failed = verdict.failed.is_some();
+            let mut verdict = judge.batch(&earlier, &this.batch);
             this.failed = this.failed.take().or(verdict.failed);
-            if !failed {
-                let rows: Vec<u32> = verdict.gone.iter().map(|&row| this.row_of(row)).collect();
-                this.refused.extend(rows.into_iter().map(|row| (row, Refusal::Conflict)));
+            this.refuse(&verdict.gone, Refusal::Conflict);
+            for row in &mut verdict.known {
+                *row -= verdict.gone.partition_point(|gone| gone < row) as u32;
             }
-            this.remove(&verdict.gone);
-            if let Err(error) = judge.companions(&earlier, &mut this.batch) {
-                this.failed = Some(error);
+            if !this.batch.companions.is_empty() {
+                // Where all rows that a companion describes are known it has a sample too, so they are still there.
+                let of_companions = judge.companions(&earlier, &mut this.batch);
+                this.failed = this.failed.take().or(of_companions.failed);
+                this.known += of_companions.known.len() as u32;
+                // It is no point of a sender, so a conflict of it is not reported.
+                let mut gone = [of_companions.gone, of_companions.known].concat();
+                gone.sort_unstable();
+                this.batch.remove_rows(&gone);
             }
+            this.known += verdict.known.len() as u32;
+            this.forget(&verdict.known);
         }
     }
 
@@ -190,47 +205,35 @@ impl Engine {
     }
 
     /// Puts logged batches into the head and tells their senders.
-    fn apply(&self, admitted: Vec<Admitted>, mut stored_values: StoredValues) {
+    fn apply(&self, admitted: Vec<Admitted>) {
         let mut sealer = self.sealer.lock();
         let catalog = self.head.catalog();
-        let blocks_maxt_ms = self.blocks.maxt_ms();
         let flushed_until_ms = self.head.flushed_until_ms();
         let mut newest_ms = i64::MIN;
         let mut late = 0u64;
         let mut answers = Vec::with_capacity(admitted.len());
         let mut evicted = None;
-        for Admitted { batch, done, mut refused, rows, own_rows, mut failed, exemplars, exemplars_known } in admitted {
-            let mut outcome = Outcome { exemplars: exemplars_known + exemplars.len() as u32, ..Outcome::default() };
+        for Admitted { batch, done, mut refused, known, mut failed, exemplars, exemplars_known, .. } in admitted {
+            let exemplar_count = exemplars_known + exemplars.len() as u32;
+            let mut outcome = Outcome { duplicates: known, exemplars: exemplar_count, ..Outcome::default() };
             if !exemplars.is_empty() {
                 let made = self.exemplars.insert(exemplars.iter().map(|(series, exemplar)| (series, exemplar)));
                 evicted.get_or_insert_with(Evicted::default).add(made);
             }
             for row in 0..batch.len() {
-                let (series_ref, timestamp_ms) = (batch.refs[row], batch.timestamps_ms[row]);
-                let Some(series) = catalog.get(series_ref) else {
+                let Some(series) = catalog.get(batch.refs[row]) else {
                     failed = Some(EngineError::UnknownSeries);
                     continue;
                 };
-                let row_in = Row { timestamp_ms, start_ms: batch.start_ms(row), value: batch.value(row) };
-                let in_blocks = || {
-                    (timestamp_ms <= blocks_maxt_ms)
-                        .then(|| stored_values.get(series_ref.0, &series.labels, timestamp_ms))
-                        .flatten()
-                };
-                match series.append(row_in, self.options.block_ms, &mut sealer, in_blocks) {
-                    Ok(Appended::Stored) => {
+                let timestamp_ms = batch.timestamps_ms[row];
+                let row = Row { timestamp_ms, start_ms: batch.start_ms(row), value: batch.value(row) };
+                match series.store(row, self.options.block_ms, &mut sealer) {
+                    Ok(()) => {
                         outcome.stored += 1;
                         newest_ms = newest_ms.max(timestamp_ms);
                         late += u64::from(timestamp_ms < flushed_until_ms);
                     }
-                    Ok(Appended::Duplicate) => outcome.duplicates += 1,
-                    // A companion is no point of a sender, so a conflict of it is not reported.
-                    Ok(Appended::Conflict) if row >= own_rows => {}
-                    Ok(Appended::Conflict) => {
-                        let number = rows.as_ref().map_or(row as u32, |rows| rows[row]);
-                        refused.push((number, Refusal::Conflict));
-                    }
-                    Err(source) => failed = Some(EngineError::Chunk { series: series.labels.to_string(), source }),
+                    Err(source) => failed = Some(chunk_error(series, source)),
                 }
             }
             refused.sort_unstable_by_key(|(row, _)| *row);
@@ -242,7 +245,6 @@ impl Engine {
         if let Some(evicted) = evicted {
             self.report_exemplars(evicted);
         }
-        self.metrics.corrupt_blocks.add(stored_values.errors);
         self.head.note_stored(newest_ms, late);
         for (done, answer) in answers {
             done(answer);
@@ -291,13 +293,12 @@ fn log_exemplars(wal: &mut Wal, exemplars: &[(Labels, Exemplar)]) {
 /// would judge them by another clock.
 fn admit(staged: Staged, accepted: TimeRange) -> Admitted {
     let Staged { batch, done } = staged;
-    let own_rows = batch.len();
     let mut admitted = Admitted {
         batch,
         done,
         refused: Vec::new(),
         rows: None,
-        own_rows,
+        known: 0,
         failed: None,
         exemplars: Vec::new(),
         exemplars_known: 0,
@@ -311,13 +312,14 @@ fn admit(staged: Staged, accepted: TimeRange) -> Admitted {
         time if time > accepted.maxt => Some(Refusal::TooFarAhead),
         _ => None,
     };
-    let mut gone = Vec::new();
+    let mut reasons = Vec::new();
     for point in batch.each_point() {
         if let Some(reason) = point.clone().find_map(refusal) {
-            admitted.refused.extend(point.clone().map(|row| (row, reason)));
-            gone.extend(point);
+            reasons.extend(point.map(|row| (row, reason)));
         }
     }
+    let gone: Vec<u32> = reasons.iter().map(|(row, _)| *row).collect();
+    admitted.refused = reasons;
     admitted.remove(&gone);
     admitted
 }

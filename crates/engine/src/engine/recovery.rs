@@ -198,8 +198,8 @@ fn replay(
             recovery.unknown_samples += 1;
             return;
         };
-        // The blocks are not asked: what they have already, a read merges, and the oldest source wins.
-        match mem.append(row, options.block_ms, &mut sealer, || None) {
+        // The log has what was stored and nothing else. A crash may leave it in a block too, and in a checkpoint.
+        match mem.restore(row, options.block_ms, &mut sealer) {
             Ok(_) => {
                 recovery.replayed_samples += 1;
                 newest_ms = newest_ms.max(row.timestamp_ms);

@@ -18,7 +18,7 @@ mod view;
 
 pub(crate) use catalog::Catalog;
 pub(crate) use chunk::Sealer;
-pub(crate) use series::{Appended, Frozen, MemSeries};
+pub(crate) use series::{Frozen, MemSeries};
 use view::{HeadView, TURN_SERIES};
 
 use crate::EngineError;

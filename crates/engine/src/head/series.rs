@@ -23,14 +23,6 @@ use parking_lot::Mutex;
 /// Samples after which an open chunk is sealed, as in Prometheus.
 const CHUNK_SAMPLES_MAX: usize = 120;
 
-/// What became of one sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Appended {
-    Stored,
-    Duplicate,
-    Conflict,
-}
-
 /// What a series hands over to a block, and what to forget once the block is published.
 #[derive(Debug, Default)]
 pub(crate) struct Frozen {
@@ -82,7 +74,7 @@ struct State {
     newest: Option<Sample>,
     /// What series of floats without start times do not have.
     more: Option<Box<More>>,
-    /// The newest row of a group that was judged before it is logged, and the number of that group.
+    /// The newest row of the last group that had any, stored or not, and the number of that group.
     judged: Judged,
     sealed: Vec<SealedChunk>,
     late: Option<Box<Late>>,
@@ -121,25 +113,19 @@ impl MemSeries {
         self.stamp.is_idle(epoch)
     }
 
-    /// Adds a sample unless its time is taken. `stored_value` looks the time up outside the head, in the blocks.
-    pub(crate) fn append(
-        &self,
-        row: Row<'_>,
-        block_ms: i64,
-        sealer: &mut Sealer,
-        stored_value: impl FnOnce() -> Option<Value>,
-    ) -> Result<Appended, CodecError> {
+    /// Adds a sample whose time is free.
+    pub(crate) fn store(&self, row: Row<'_>, block_ms: i64, sealer: &mut Sealer) -> Result<(), CodecError> {
+        self.state.lock().store(row, block_ms, sealer)
+    }
+
+    /// Adds a sample unless its time is taken in the head; tells whether it did.
+    pub(crate) fn restore(&self, row: Row<'_>, block_ms: i64, sealer: &mut Sealer) -> Result<bool, CodecError> {
         let mut state = self.state.lock();
-        let in_order = state.is_newer(row.timestamp_ms);
-        if let Some(value) = state.value_at(row.timestamp_ms, in_order, stored_value)? {
-            return Ok(if value.is(row.value)? { Appended::Duplicate } else { Appended::Conflict });
+        let is_taken = !state.is_newer(row.timestamp_ms) && state.get(row.timestamp_ms)?.is_some();
+        if !is_taken {
+            state.store(row, block_ms, sealer)?;
         }
-        if in_order {
-            state.push(row, block_ms, sealer)?;
-        } else {
-            state.late.get_or_insert_default().insert(row, sealer)?;
-        }
-        Ok(Appended::Stored)
+        Ok(!is_taken)
     }
 
     /// The value at a time, if there is one. `stored_value` looks the time up outside the head, in the blocks.
@@ -149,7 +135,10 @@ impl MemSeries {
         stored_value: impl FnOnce() -> Option<Value>,
     ) -> Result<Option<Value>, CodecError> {
         let state = self.state.lock();
-        state.value_at(timestamp_ms, state.is_newer(timestamp_ms), stored_value)
+        match stored_value() {
+            None if !state.is_newer(timestamp_ms) => state.get(timestamp_ms),
+            found => Ok(found),
+        }
     }
 
     /// The time of the newest sample since the series came into the head, flushed or not.
@@ -157,16 +146,17 @@ impl MemSeries {
         self.state.lock().newest.map(|newest| newest.timestamp_ms)
     }
 
-    /// Whether a time is after every sample that was appended in order, and after every row of `group`, which is not 0, that
-    /// this was asked of before. Such a row is in conflict with nothing in the head or the group.
-    pub(crate) fn outruns(&self, group: u64, timestamp_ms: i64) -> bool {
+    /// What has to be known of a time before a row of `group`, which is not 0, is stored there: whether it is after all times
+    /// of the group that this was asked of before, and the value in memory.
+    #[inline]
+    pub(crate) fn judge(&self, group: u64, timestamp_ms: i64) -> Result<(bool, Option<Value>), CodecError> {
         let mut state = self.state.lock();
-        let first = state.judged.group != group || timestamp_ms > state.judged.maxt_ms;
-        let outruns = first && state.is_newer(timestamp_ms);
-        if outruns {
+        let is_first = state.judged.group != group || timestamp_ms > state.judged.maxt_ms;
+        if is_first {
             state.judged = Judged { group, maxt_ms: timestamp_ms };
         }
-        outruns
+        let value = if state.is_newer(timestamp_ms) { None } else { state.get(timestamp_ms)? };
+        Ok((is_first, value))
     }
 
     /// The times of the samples in memory; `TimeRange::EMPTY` if there are none.
@@ -295,18 +285,13 @@ impl State {
         self.newest.is_none_or(|newest| timestamp_ms > newest.timestamp_ms)
     }
 
-    /// The value at a time of which `in_order` says whether it is newer than all others.
+    /// Adds a sample whose time is free.
     #[inline]
-    fn value_at(
-        &self,
-        timestamp_ms: i64,
-        in_order: bool,
-        stored_value: impl FnOnce() -> Option<Value>,
-    ) -> Result<Option<Value>, CodecError> {
-        // The blocks first: a replay may have brought a sample into the head that was refused because of them.
-        match stored_value() {
-            None if !in_order => self.get(timestamp_ms),
-            found => Ok(found),
+    fn store(&mut self, row: Row<'_>, block_ms: i64, sealer: &mut Sealer) -> Result<(), CodecError> {
+        if self.is_newer(row.timestamp_ms) {
+            self.push(row, block_ms, sealer)
+        } else {
+            self.late.get_or_insert_default().insert(row, sealer)
         }
     }
 
@@ -430,13 +415,25 @@ mod tests {
 
     const BLOCK_MS: i64 = 1_000;
 
+    #[derive(Debug, PartialEq)]
+    enum Put {
+        Stored,
+        Known,
+        Conflict,
+    }
+
     fn series() -> MemSeries {
         MemSeries::new(SeriesRef(1), Labels::from_pairs([("a", "b")]), 0)
     }
 
-    fn put(series: &MemSeries, timestamp_ms: i64, value: f64) -> Appended {
+    fn put(series: &MemSeries, timestamp_ms: i64, value: f64) -> Put {
         let row = Row { timestamp_ms, start_ms: 0, value: RowValue::Float(value) };
-        series.append(row, BLOCK_MS, &mut Sealer::default(), || None).unwrap()
+        if let (_, Some(known)) = series.judge(1, timestamp_ms).unwrap() {
+            assert!(!series.restore(row, BLOCK_MS, &mut Sealer::default()).unwrap());
+            return if known.is(row.value).unwrap() { Put::Known } else { Put::Conflict };
+        }
+        series.store(row, BLOCK_MS, &mut Sealer::default()).unwrap();
+        Put::Stored
     }
 
     fn all(series: &MemSeries) -> Vec<(i64, f64)> {
@@ -451,17 +448,17 @@ mod tests {
     fn a_time_is_taken_once_in_order_or_late() {
         let s = series();
         for i in 0..500 {
-            assert_eq!(put(&s, i * 10, 1.0), Appended::Stored);
+            assert_eq!(put(&s, i * 10, 1.0), Put::Stored);
         }
-        assert_eq!(put(&s, 4_990, 1.0), Appended::Duplicate, "newest");
-        assert_eq!(put(&s, 4_990, 2.0), Appended::Conflict, "newest");
-        assert_eq!(put(&s, 20, 1.0), Appended::Duplicate, "sealed");
-        assert_eq!(put(&s, 20, 2.0), Appended::Conflict, "sealed");
+        assert_eq!(put(&s, 4_990, 1.0), Put::Known, "newest");
+        assert_eq!(put(&s, 4_990, 2.0), Put::Conflict, "newest");
+        assert_eq!(put(&s, 20, 1.0), Put::Known, "sealed");
+        assert_eq!(put(&s, 20, 2.0), Put::Conflict, "sealed");
         for i in 0..500 {
-            assert_eq!(put(&s, 5 + (499 - i) * 10, 2.0), Appended::Stored, "late, newest first");
+            assert_eq!(put(&s, 5 + (499 - i) * 10, 2.0), Put::Stored, "late, newest first");
         }
-        assert_eq!(put(&s, 25, 2.0), Appended::Duplicate);
-        assert_eq!(put(&s, 25, 3.0), Appended::Conflict);
+        assert_eq!(put(&s, 25, 2.0), Put::Known);
+        assert_eq!(put(&s, 25, 3.0), Put::Conflict);
         assert_eq!(all(&s).len(), 1_000);
     }
 
@@ -492,9 +489,9 @@ mod tests {
     fn a_conflict_is_a_difference_of_bits() {
         let s = series();
         put(&s, 1, f64::NAN);
-        assert_eq!(put(&s, 1, f64::NAN), Appended::Duplicate);
-        assert_eq!(put(&s, 1, mytsdb_model::stale_nan()), Appended::Conflict);
+        assert_eq!(put(&s, 1, f64::NAN), Put::Known);
+        assert_eq!(put(&s, 1, mytsdb_model::stale_nan()), Put::Conflict);
         put(&s, 2, 0.0);
-        assert_eq!(put(&s, 2, -0.0), Appended::Conflict);
+        assert_eq!(put(&s, 2, -0.0), Put::Conflict);
     }
 }

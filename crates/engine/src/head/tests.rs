@@ -20,8 +20,8 @@ fn create(head: &Head, name: &str) -> SeriesRef {
 
 fn put(head: &Head, series: SeriesRef, timestamp_ms: i64) {
     let row = Row { timestamp_ms, start_ms: 0, value: RowValue::Float(1.0) };
-    let appended = head.catalog().get(series).unwrap().append(row, 1_000, &mut Sealer::default(), || None);
-    assert_eq!(appended.unwrap(), Appended::Stored);
+    let stored = head.catalog().get(series).unwrap().store(row, 1_000, &mut Sealer::default());
+    stored.unwrap();
 }
 
 fn times(series: &MemSeries) -> Vec<i64> {

@@ -141,10 +141,6 @@ impl Batch {
         }
     }
 
-    pub(crate) fn has_exemplar_of(&self, row: u32) -> bool {
-        self.exemplars_of_rows.binary_search_by_key(&row, |(row, _)| *row).is_ok()
-    }
-
     /// The number of exemplars.
     pub fn exemplar_count(&self) -> usize {
         self.exemplars_of_rows.len() + self.exemplars.len()
@@ -251,6 +247,14 @@ impl Batch {
         }
     }
 
+    /// Makes the exemplars of some rows, which ascend, ones of no point.
+    pub(crate) fn free_exemplars(&mut self, rows: &[u32]) {
+        if !self.exemplars_of_rows.is_empty() {
+            let is_freed = |(row, _): &mut (u32, SentExemplar)| rows.binary_search(row).is_ok();
+            self.exemplars.extend(self.exemplars_of_rows.extract_if(.., is_freed).map(|(_, sent)| sent));
+        }
+    }
+
     /// Takes rows out, which ascend, and moves the others up.
     pub(crate) fn remove_rows(&mut self, gone: &[u32]) {
         fn compact<T: Copy>(column: &mut Vec<T>, gone: &[u32]) {
@@ -278,11 +282,10 @@ impl Batch {
         for row in &mut self.deltas {
             *row = moved(*row);
         }
-        // A point goes as a whole.
-        self.points.retain(|point| gone.binary_search(&point.start).is_err());
         for rows in self.points.iter_mut().chain(self.companions.iter_mut().map(|c| &mut c.rows)) {
             *rows = moved(rows.start)..moved(rows.end);
         }
+        self.points.retain(|point| point.len() > 1);
     }
 
     /// The number of samples.
