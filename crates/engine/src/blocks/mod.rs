@@ -86,9 +86,9 @@ impl Blocks {
         self.set.maxt_ms()
     }
 
-    /// Looks up values in the blocks as they are now.
+    /// Looks up values in blocks, of which it is told group by group.
     pub(crate) fn stored_values(&self) -> StoredValues {
-        StoredValues::new(self.list(), self.options.block_ms)
+        StoredValues::new(self.options.block_ms)
     }
 
     /// The right to write blocks of new samples.

@@ -4,36 +4,63 @@ use super::served::Served;
 use super::set::BlockList;
 use crate::EngineError;
 use crate::value::Value;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use mytsdb_blocks::ChunkMeta;
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, TimeRange};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Most decoded windows a [`StoredValues`] keeps.
 const WINDOWS_MAX: usize = 4_096;
 
-/// Most columns of times it keeps.
-const COLUMNS_MAX: usize = 4_096;
+/// Most bytes of columns of times that are kept from group to group.
+const COLUMN_BYTES_MAX: usize = 16 << 20;
 
-/// Looks up whether blocks already have a value at a time; keeps what it decoded for the next sample nearby.
+/// Places of series in blocks that are kept from group to group: 8 MiB of them, from the first late sample on.
+const PLACES: usize = 1 << 17;
+
+/// How far apart the places of one series in two blocks lie.
+const PLACES_OF_BLOCK: u64 = 1 << 14;
+
+/// Looks up whether blocks already have a value at a time; keeps what it found for the next sample nearby.
 ///
 /// Mostly they have none. Telling that needs no values, and the times of a block are mostly those of many series: they are
-/// decoded once for all of these.
+/// decoded once for all of these. A series that sends late samples mostly sends more of them for the same hours: where it is
+/// in a block is kept too.
 pub(crate) struct StoredValues {
     blocks: BlockList,
+    /// Times and id of each block.
+    ranges: Vec<(TimeRange, u64)>,
     window_ms: i64,
-    decoded: HashMap<(u64, i64), Columns>,
-    /// Columns of times by their block and their key in it.
-    times: HashMap<(u64, u64), Vec<i64>>,
+    decoded: HashMap<(u64, i64), Columns, FixedState>,
+    times: KnownTimes,
     chunks: Vec<ChunkMeta>,
-    /// Errors met; the caller reports them.
-    pub(crate) errors: u64,
+    errors: u64,
 }
 
 impl StoredValues {
-    pub(crate) fn new(blocks: BlockList, window_ms: i64) -> Self {
-        Self { blocks, window_ms, decoded: HashMap::new(), times: HashMap::new(), chunks: Vec::new(), errors: 0 }
+    /// Looks into no blocks yet.
+    pub(crate) fn new(window_ms: i64) -> Self {
+        let (decoded, times) = (HashMap::default(), KnownTimes::default());
+        let (blocks, ranges) = (BlockList::default(), Vec::new());
+        Self { blocks, ranges, window_ms, decoded, times, chunks: Vec::new(), errors: 0 }
+    }
+
+    /// Looks into these blocks from now on.
+    pub(crate) fn begin(&mut self, blocks: BlockList) {
+        self.ranges.clear();
+        self.ranges.extend(blocks.iter().map(|block| (block.meta().range, block.meta().id)));
+        self.blocks = blocks;
+    }
+
+    /// Lets go of the blocks, so that those that are taken out of service can go. Tells the number of errors met since
+    /// [`begin`](Self::begin).
+    pub(crate) fn end(&mut self) -> u64 {
+        self.decoded.clear();
+        self.ranges.clear();
+        self.blocks = BlockList::default();
+        std::mem::take(&mut self.errors)
     }
 
     /// The time of the newest sample that the blocks have of a series. Looks into blocks from the newest on, until none left
@@ -57,10 +84,11 @@ impl StoredValues {
         newest
     }
 
-    /// The value of a series at a time, from the oldest block that has one.
+    /// The value of a series at a time, from the oldest block that has one. No two series have the same key, now or later.
     pub(crate) fn get(&mut self, series_key: u64, labels: &Labels, timestamp_ms: i64) -> Option<Value> {
         let window = timestamp_ms.div_euclid(self.window_ms);
-        if !self.decoded.contains_key(&(series_key, window)) && !self.may_have(labels, timestamp_ms) {
+        let is_decoded = !self.decoded.is_empty() && self.decoded.contains_key(&(series_key, window));
+        if !is_decoded && !self.may_have(series_key, labels, timestamp_ms) {
             return None;
         }
         if self.decoded.len() >= WINDOWS_MAX {
@@ -92,44 +120,153 @@ impl StoredValues {
 
     /// Whether a block may have a value of a series at a time. `false` is certain; damage is left for [`get`](Self::get) to
     /// meet.
-    fn may_have(&mut self, labels: &Labels, timestamp_ms: i64) -> bool {
-        let Self { blocks, times, chunks, .. } = self;
-        let at = TimeRange::new(timestamp_ms, timestamp_ms);
-        blocks
-            .iter()
-            .filter(|block| block.meta().range.contains(timestamp_ms))
-            .any(|block| may_be_in(block, labels, at, times, chunks).unwrap_or(true))
+    fn may_have(&mut self, series_key: u64, labels: &Labels, timestamp_ms: i64) -> bool {
+        let Self { blocks, ranges, times, chunks, .. } = self;
+        ranges.iter().zip(blocks.iter()).filter(|((range, _), _)| range.contains(timestamp_ms)).any(
+            |((_, id), block)| times.may_have((block, *id), (series_key, labels), timestamp_ms, chunks).unwrap_or(true),
+        )
     }
 }
 
-/// Whether a chunk of a block has a sample of a series at the time that `at` is, hidden or not.
-fn may_be_in(
-    block: &Served,
-    labels: &Labels,
-    at: TimeRange,
-    times: &mut HashMap<(u64, u64), Vec<i64>>,
-    chunks: &mut Vec<ChunkMeta>,
-) -> Result<bool, EngineError> {
-    let Some(ordinal) = block.find(labels)? else { return Ok(false) };
-    chunks.clear();
-    block.chunks_into(ordinal, at, chunks)?;
-    for chunk in chunks {
-        let key = (block.meta().id, chunk.times_key());
-        if !times.contains_key(&key) {
-            let mut column = Vec::with_capacity(chunk.sample_count as usize);
-            if !block.read_times(chunk, &mut column)? {
-                return Ok(true);
-            }
-            if times.len() >= COLUMNS_MAX {
-                times.clear();
-            }
-            times.insert(key, column);
+/// The times of chunks, and which chunks series have, as far as samples have been looked up there. Blocks do not change, and
+/// ids of blocks do not come again, so it need not be told which blocks are left.
+#[derive(Default)]
+struct KnownTimes {
+    /// Empty until it is needed. Series that are looked up one after the other mostly have numbers one after the other.
+    places: Box<[Place]>,
+    columns: Vec<Column>,
+    /// The number of each column by its block and its key there.
+    by_key: HashMap<(u64, u64), u32, FixedState>,
+    column_bytes: usize,
+    /// Places of another generation are not valid: the columns were forgotten. Not 0.
+    generation: u32,
+}
+
+/// Where a series is in a block, and its only chunk of some times.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    series_key: u64,
+    block: u64,
+    /// May be empty.
+    range: TimeRange,
+    /// `None`: it is not in the block.
+    ordinal: Option<u32>,
+    column: u32,
+    generation: u32,
+}
+
+/// Times in ascending order, and what was asked last: samples that are sent together mostly have one time.
+struct Column {
+    times_ms: Vec<i64>,
+    last: (i64, bool),
+}
+
+impl Column {
+    #[inline]
+    fn has(&mut self, timestamp_ms: i64) -> bool {
+        if self.last.0 != timestamp_ms {
+            self.last = (timestamp_ms, self.times_ms.binary_search(&timestamp_ms).is_ok());
         }
-        if times[&key].binary_search(&at.mint).is_ok() {
-            return Ok(true);
-        }
+        self.last.1
     }
-    Ok(false)
+}
+
+impl KnownTimes {
+    /// Whether a chunk of a block may have a sample of a series at a time, hidden or not.
+    #[inline]
+    fn may_have(
+        &mut self,
+        (block, id): (&Served, u64),
+        (series_key, labels): (u64, &Labels),
+        timestamp_ms: i64,
+        chunks: &mut Vec<ChunkMeta>,
+    ) -> Result<bool, EngineError> {
+        let mut known = None;
+        // Blocks are mostly few, and each gets a part of the table.
+        let at = (series_key.wrapping_add(id.wrapping_mul(PLACES_OF_BLOCK)) % PLACES as u64) as usize;
+        if let Some(place) = self.places.get(at)
+            && (place.series_key, place.block, place.generation) == (series_key, id, self.generation)
+        {
+            if place.ordinal.is_none() {
+                return Ok(false);
+            }
+            if place.range.contains(timestamp_ms) {
+                return Ok(self.columns[place.column as usize].has(timestamp_ms));
+            }
+            known = place.ordinal;
+        }
+        let ordinal = match known {
+            Some(ordinal) => Some(ordinal),
+            None => block.find(labels)?,
+        };
+        if self.places.is_empty() || self.column_bytes >= COLUMN_BYTES_MAX {
+            self.forget();
+        }
+        let (range, generation) = (TimeRange::EMPTY, self.generation);
+        let mut place = Place { series_key, block: id, range, ordinal, column: 0, generation };
+        let has = match ordinal {
+            Some(ordinal) => self.find((block, id), ordinal, timestamp_ms, chunks, &mut place)?,
+            None => false,
+        };
+        self.places[at] = place;
+        Ok(has)
+    }
+
+    fn forget(&mut self) {
+        if self.places.is_empty() {
+            let range = TimeRange::EMPTY;
+            let vacant = Place { series_key: 0, block: 0, range, ordinal: None, column: 0, generation: 0 };
+            self.places = vec![vacant; PLACES].into();
+        }
+        self.columns.clear();
+        self.by_key.clear();
+        self.column_bytes = 0;
+        self.generation = self.generation.wrapping_add(1).max(1);
+    }
+
+    /// Looks into the chunks of a series; notes the one of the time if it has no other beside it.
+    fn find(
+        &mut self,
+        (block, id): (&Served, u64),
+        ordinal: u32,
+        timestamp_ms: i64,
+        chunks: &mut Vec<ChunkMeta>,
+        place: &mut Place,
+    ) -> Result<bool, EngineError> {
+        chunks.clear();
+        block.chunks_into(ordinal, TimeRange::new(timestamp_ms, timestamp_ms), chunks)?;
+        let mut has = false;
+        for chunk in chunks.iter() {
+            let Some(column) = self.column((block, id), chunk)? else { return Ok(true) };
+            place.column = column;
+            has |= self.columns[column as usize].has(timestamp_ms);
+        }
+        if let [chunk] = chunks[..] {
+            // Floats and histograms have chunks of their own, which may lie over each other.
+            chunks.clear();
+            block.chunks_into(ordinal, chunk.range, chunks)?;
+            place.range = if chunks.len() == 1 { chunk.range } else { TimeRange::EMPTY };
+        }
+        Ok(has)
+    }
+
+    /// The number of the column of times of a chunk; `None` if it has none.
+    fn column(&mut self, (block, id): (&Served, u64), chunk: &ChunkMeta) -> Result<Option<u32>, EngineError> {
+        let key = (id, chunk.times_key());
+        if let Some(&number) = self.by_key.get(&key) {
+            return Ok(Some(number));
+        }
+        let mut times_ms = Vec::with_capacity(chunk.sample_count as usize);
+        if !block.read_times(chunk, &mut times_ms)? {
+            return Ok(None);
+        }
+        let first = times_ms.first().copied().unwrap_or_default();
+        self.column_bytes += times_ms.len() * size_of::<i64>();
+        let number = self.columns.len() as u32;
+        self.columns.push(Column { last: (first, !times_ms.is_empty()), times_ms });
+        self.by_key.insert(key, number);
+        Ok(Some(number))
+    }
 }
 
 /// Decodes what a block has of a series in a range behind what the columns hold; tells whether that, with what they hold

@@ -180,11 +180,21 @@ fn stored_values_are_those_of_the_oldest_block() {
     add(&blocks, "a", &[1, 2], 0.5);
     add(&blocks, "a", &[2, 3], 1.5);
     let mut values = blocks.stored_values();
-    let mut get = |time| match values.get(1, &labels("a"), time) {
+    values.begin(blocks.list());
+    let get = |values: &mut StoredValues, time| match values.get(1, &labels("a"), time) {
         Some(crate::value::Value::Float(value)) => Some(value),
         _ => None,
     };
-    assert_eq!([1, 2, 3, 4].map(&mut get), [Some(0.5), Some(0.5), Some(1.5), None]);
-    assert_eq!(values.newest_ms(&labels("a")), Some(3));
-    assert_eq!((values.newest_ms(&labels("b")), values.errors), (None, 0));
+    // Twice, since what was found is kept.
+    for _ in 0..2 {
+        assert_eq!([1, 2, 3, 4].map(|time| get(&mut values, time)), [Some(0.5), Some(0.5), Some(1.5), None]);
+        assert_eq!(values.newest_ms(&labels("a")), Some(3));
+        assert_eq!((values.newest_ms(&labels("b")), values.end()), (None, 0));
+        assert_eq!(get(&mut values, 1), None, "it has let go of the blocks");
+        values.begin(blocks.list());
+    }
+    add(&blocks, "a", &[4, 6], 2.5);
+    values.begin(blocks.list());
+    assert_eq!([4, 5, 6].map(|time| get(&mut values, time)), [Some(2.5), None, Some(2.5)]);
+    assert_eq!(values.end(), 0);
 }

@@ -97,7 +97,8 @@ impl Engine {
             batches.flat_map(|b| b.refs.iter().copied().chain(b.companions.iter().map(|companion| companion.series)))
         });
         // One list of blocks for the whole group: none is added before the group ends, see `flush_before`.
-        let mut stored_values = self.blocks.stored_values();
+        let mut stored_values = self.stored_values.lock();
+        stored_values.begin(self.blocks.list());
         let group = writer.next_group();
         self.accumulate(&mut admitted, &mut stored_values);
         self.judge(group, &mut admitted, &mut stored_values);
@@ -105,7 +106,8 @@ impl Engine {
             self.admit_exemplars(&mut admitted, accepted, sent_exemplars);
         }
         let mut families = Vec::new();
-        self.metrics.corrupt_blocks.add(stored_values.errors);
+        self.metrics.corrupt_blocks.add(stored_values.end());
+        drop(stored_values);
         let judged = Instant::now();
         let written = self.log.write(&mut writer, admitted.iter().map(|a| &a.batch), |wal| {
             families = self.families.log(wal);

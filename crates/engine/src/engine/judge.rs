@@ -10,11 +10,12 @@
 //! Nothing changes the answer before the group is applied: samples move from the head to a block meanwhile, but who commits,
 //! deletes or serves new blocks has the log's writer.
 //!
-//! Mostly a row is newer than all that the group has of its series, which a mark in the series tells. Only from the first one of
-//! which that is not true, a table of the group's rows is kept.
+//! Mostly a row is newer than all that there is of its series, which a bound beside the series tells ([`Bound`]). Of others,
+//! a mark in the series tells whether the group has no newer row. Only from the first one of which that is not true, a
+//! table of the group's rows is kept.
 
 use crate::blocks::StoredValues;
-use crate::head::{Catalog, MemSeries};
+use crate::head::{Bound, Catalog, MemSeries, chunk_error};
 use crate::value::Value;
 use crate::{Batch, COMPANION_FILL_MIN, EngineError};
 use foldhash::fast::FixedState;
@@ -85,9 +86,16 @@ impl<'a> Judge<'a> {
     ) {
         let known_before = verdict.known.len();
         for row in rows.clone() {
-            let fate = match self.catalog.get(batch.refs[row as usize]) {
+            let timestamp_ms = batch.timestamps_ms[row as usize];
+            let fate = match self.catalog.bounded(batch.refs[row as usize]) {
                 None => Err(EngineError::UnknownSeries),
-                Some(series) => self.row(earlier, batch, (row, rows.start), series, &verdict.gone),
+                Some((_, bound)) if timestamp_ms > self.blocks_maxt_ms && bound.raise(self.group, timestamp_ms) => {
+                    if self.table.is_some() {
+                        self.note(batch, row);
+                    }
+                    continue;
+                }
+                Some((series, bound)) => self.row(earlier, batch, (row, rows.start), (series, bound), &verdict.gone),
             };
             match fate {
                 Ok(Fate::Stored) => continue,
@@ -107,22 +115,32 @@ impl<'a> Judge<'a> {
 
     /// The fate of a row of the point that begins at `first`; the rows of earlier points are accepted but for those that
     /// are `gone`.
-    #[inline]
     fn row<'b>(
         &mut self,
         earlier: &(impl Iterator<Item = &'b Batch> + Clone),
         batch: &Batch,
         (row, first): (u32, u32),
-        series: &MemSeries,
+        (series, bound): (&MemSeries, &Bound),
         gone: &[u32],
     ) -> Result<Fate, EngineError> {
         let timestamp_ms = batch.timestamps_ms[row as usize];
-        let (is_first, in_head) = series.judge(self.group, timestamp_ms).map_err(|source| chunk(series, source))?;
-        let mut stored = None;
+        // A series may have several references; the bound is that of its own.
+        let own = (batch.refs[row as usize] != series.series).then(|| self.catalog.bounded(series.series)).flatten();
+        let bound = own.map_or(bound, |(_, own)| own);
+        let (mut is_first, mut stored) = (true, None);
         if timestamp_ms <= self.blocks_maxt_ms {
             stored = self.stored_values.get(series.series.0, &series.labels, timestamp_ms);
         }
-        if let Some(stored) = stored.or(in_head) {
+        if !bound.raise(self.group, timestamp_ms) {
+            let look = series.judge(self.group, timestamp_ms).map_err(|source| chunk_error(series, source))?;
+            // Who raised the bound did not tell the series.
+            is_first = look.is_first && !bound.is_raised_by(self.group);
+            if is_first && look.is_newest {
+                bound.set(self.group, timestamp_ms);
+            }
+            stored = stored.or(look.value);
+        }
+        if let Some(stored) = stored {
             return fate(&stored, batch, row, series);
         }
         if self.table.is_none() {
@@ -214,10 +232,6 @@ impl<'a> Judge<'a> {
 }
 
 fn fate(known: &Value, batch: &Batch, row: u32, series: &MemSeries) -> Result<Fate, EngineError> {
-    let is_same = known.is(batch.value(row as usize)).map_err(|source| chunk(series, source))?;
+    let is_same = known.is(batch.value(row as usize)).map_err(|source| chunk_error(series, source))?;
     Ok(if is_same { Fate::Known } else { Fate::Conflict })
-}
-
-fn chunk(series: &MemSeries, source: mytsdb_codec::CodecError) -> EngineError {
-    crate::head::chunk_error(series, source)
 }

@@ -13,7 +13,7 @@ mod recovery;
 pub use flush::Maintenance;
 pub use recovery::Recovery;
 
-use crate::blocks::Blocks;
+use crate::blocks::{Blocks, StoredValues};
 use crate::exemplars::Exemplars;
 use crate::families::Families;
 use crate::head::{Head, Sealer};
@@ -57,6 +57,8 @@ pub struct Engine {
     exemplars: Exemplars,
     /// Held for the whole of a flush, so that there is one at a time.
     flushing: Mutex<FlushState>,
+    /// What blocks have at the times of late samples. Whoever commits has it, with the log's writer.
+    stored_values: Mutex<StoredValues>,
     /// Closes the chunks that fill up while a group is applied.
     sealer: Mutex<Sealer>,
     _lock: DiskLock,

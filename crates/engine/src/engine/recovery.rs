@@ -104,6 +104,7 @@ impl Engine {
             log: Log::new(wal, options.durability, options.staged_samples_max, metrics.clone()),
             reader: Reader::new(head.clone(), manifest.clone(), options.selection_cache_bytes),
             manifest,
+            stored_values: Mutex::new(blocks.stored_values()),
             head,
             blocks,
             room,

@@ -8,11 +8,58 @@ use mytsdb_model::{Labels, SeriesRef};
 use std::hash::BuildHasher;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 /// References a page covers. References ascend for ever, so pages of long-gone series are freed.
 const PAGE_SERIES: usize = 4_096;
 
-type Page = Box<[Option<Arc<MemSeries>>]>;
+type Page = Box<[Slot]>;
+
+/// What a reference stands for.
+#[derive(Debug)]
+struct Slot {
+    series: Option<Arc<MemSeries>>,
+    bound: Bound,
+}
+
+/// What tells of most rows that their times are free, without a look at their series. Only who commits uses it.
+///
+/// Invariant U: no sample of the series in the head, and no row that was judged, is after `upto_ms`.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    upto_ms: AtomicI64,
+    /// The last group of which a row raised the bound; its newest row is then at the bound. A number that comes again costs
+    /// time only.
+    group: AtomicU32,
+}
+
+// Relaxed throughout: one thread at a time, which has the log's writer, reads and writes.
+impl Bound {
+    fn new(upto_ms: i64) -> Self {
+        Self { upto_ms: AtomicI64::new(upto_ms), group: AtomicU32::new(0) }
+    }
+
+    /// Raises the bound to the time of a row of `group`, and tells whether it was below it.
+    #[inline]
+    pub(crate) fn raise(&self, group: u64, timestamp_ms: i64) -> bool {
+        let is_free = timestamp_ms > self.upto_ms.load(Ordering::Relaxed);
+        if is_free {
+            self.set(group, timestamp_ms);
+        }
+        is_free
+    }
+
+    /// Sets the bound to the time of a row of `group` after which there is nothing.
+    pub(crate) fn set(&self, group: u64, timestamp_ms: i64) {
+        self.upto_ms.store(timestamp_ms, Ordering::Relaxed);
+        self.group.store(group as u32, Ordering::Relaxed);
+    }
+
+    /// Whether a row of `group` has raised the bound, as far as is known.
+    pub(crate) fn is_raised_by(&self, group: u64) -> bool {
+        self.group.load(Ordering::Relaxed) == group as u32
+    }
+}
 
 /// More new series than this are better looked up anew than matched one by one.
 const ADDED_SERIES_MAX: u64 = 65_536;
@@ -57,8 +104,20 @@ impl Catalog {
     /// The series of a reference. Two dependent loads.
     #[inline]
     pub(crate) fn get(&self, series: SeriesRef) -> Option<&Arc<MemSeries>> {
+        self.slot(series)?.series.as_ref()
+    }
+
+    /// The series of a reference and what bounds its times.
+    #[inline]
+    pub(crate) fn bounded(&self, series: SeriesRef) -> Option<(&Arc<MemSeries>, &Bound)> {
+        let slot = self.slot(series)?;
+        Some((slot.series.as_ref()?, &slot.bound))
+    }
+
+    #[inline]
+    fn slot(&self, series: SeriesRef) -> Option<&Slot> {
         let at = series.0 as usize;
-        self.pages.get(at / PAGE_SERIES)?.as_ref()?[at % PAGE_SERIES].as_ref()
+        Some(&self.pages.get(at / PAGE_SERIES)?.as_ref()?[at % PAGE_SERIES])
     }
 
     /// The series of a label set. One hash and one comparison.
@@ -68,11 +127,16 @@ impl Catalog {
 
     /// Adds a series under the next reference. The labels must be new.
     pub(crate) fn create(&mut self, labels: Labels, epoch: u64) -> Arc<MemSeries> {
-        self.restore(SeriesRef(self.next_ref), labels, epoch)
+        // It has no samples.
+        self.add(SeriesRef(self.next_ref), labels, epoch, i64::MIN)
     }
 
     /// Adds a series under a reference that a log knows it by. Labels that are there already get a second reference.
     pub(crate) fn restore(&mut self, series: SeriesRef, labels: Labels, epoch: u64) -> Arc<MemSeries> {
+        self.add(series, labels, epoch, i64::MAX)
+    }
+
+    fn add(&mut self, series: SeriesRef, labels: Labels, epoch: u64, upto_ms: i64) -> Arc<MemSeries> {
         self.next_ref = self.next_ref.max(series.0.saturating_add(1));
         let known = self.find(&labels).cloned();
         let mem = if let Some(known) = known {
@@ -89,8 +153,9 @@ impl Catalog {
         if self.pages.len() <= at / PAGE_SERIES {
             self.pages.resize_with(at / PAGE_SERIES + 1, || None);
         }
-        let page = self.pages[at / PAGE_SERIES].get_or_insert_with(|| vec![None; PAGE_SERIES].into());
-        page[at % PAGE_SERIES] = Some(mem.clone());
+        let vacant = || Slot { series: None, bound: Bound::new(i64::MAX) };
+        let page = self.pages[at / PAGE_SERIES].get_or_insert_with(|| (0..PAGE_SERIES).map(|_| vacant()).collect());
+        page[at % PAGE_SERIES] = Slot { series: Some(mem.clone()), bound: Bound::new(upto_ms) };
         mem
     }
 
@@ -113,12 +178,12 @@ impl Catalog {
             if let Some(slots) = page {
                 // By the series' own reference, so that second references go with it.
                 for slot in slots.iter_mut() {
-                    let gone = slot.as_ref().is_some_and(|s| removed.binary_search(&s.series).is_ok());
+                    let gone = slot.series.as_ref().is_some_and(|s| removed.binary_search(&s.series).is_ok());
                     if gone {
-                        *slot = None;
+                        slot.series = None;
                     }
                 }
-                if slots.iter().all(Option::is_none) {
+                if slots.iter().all(|slot| slot.series.is_none()) {
                     *page = None;
                 }
             }

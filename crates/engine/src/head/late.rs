@@ -18,11 +18,17 @@ pub(super) struct Late {
     floats: Columns,
     histograms: Run,
     sealed: Vec<SealedChunk>,
+    /// No sample is after this; `None` if there has been none.
+    maxt_ms: Option<i64>,
 }
 
 impl Late {
     /// The value stored at `timestamp_ms`. Cost: a binary search, and a decode per overlapping run.
     pub(super) fn get(&self, timestamp_ms: i64) -> Result<Option<Value>, CodecError> {
+        // Late samples mostly come in the order of their times: then one comparison tells that they are new.
+        if self.maxt_ms.is_none_or(|maxt_ms| maxt_ms < timestamp_ms) {
+            return Ok(None);
+        }
         if let Some(bytes) = self.histograms.get(timestamp_ms) {
             return Ok(Some(Value::Encoded(bytes.clone())));
         }
@@ -34,6 +40,7 @@ impl Late {
 
     /// Adds a sample whose timestamp is not there yet.
     pub(super) fn insert(&mut self, row: Row<'_>, sealer: &mut Sealer) -> Result<(), CodecError> {
+        self.maxt_ms = self.maxt_ms.max(Some(row.timestamp_ms));
         let value = match row.value {
             RowValue::Float(value) => value,
             RowValue::Histogram(bytes) => {
@@ -46,7 +53,9 @@ impl Late {
             }
         };
         let floats = &mut self.floats;
-        let at = floats.timestamps_ms.partition_point(|&time| time < row.timestamp_ms);
+        let times = &floats.timestamps_ms;
+        let is_last = times.last().is_none_or(|&last_ms| last_ms < row.timestamp_ms);
+        let at = if is_last { times.len() } else { times.partition_point(|&time| time < row.timestamp_ms) };
         if row.start_ms != 0 || !floats.start_timestamps_ms.is_empty() {
             floats.start_timestamps_ms.resize(floats.timestamps_ms.len(), 0);
             floats.start_timestamps_ms.insert(at, row.start_ms);
@@ -88,7 +97,8 @@ impl Late {
 
     /// Late samples that are in these runs.
     pub(super) fn of(sealed: Vec<SealedChunk>) -> Self {
-        Self { sealed, ..Self::default() }
+        let maxt_ms = sealed.iter().map(|chunk| chunk.range.maxt).max();
+        Self { sealed, maxt_ms, ..Self::default() }
     }
 
     /// Compresses everything that is not yet.

@@ -16,7 +16,7 @@ mod tests;
 mod texts;
 mod view;
 
-pub(crate) use catalog::Catalog;
+pub(crate) use catalog::{Bound, Catalog};
 pub(crate) use chunk::Sealer;
 pub(crate) use series::{Frozen, MemSeries};
 use view::{HeadView, TURN_SERIES};

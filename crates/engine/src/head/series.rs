@@ -59,6 +59,17 @@ impl Frozen {
     }
 }
 
+/// What a series knows of a time.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// It is after all times of the group that this was asked of before.
+    pub(crate) is_first: bool,
+    /// It is after the times of all samples that were appended in order.
+    pub(crate) is_newest: bool,
+    /// The value in memory.
+    pub(crate) value: Option<Value>,
+}
+
 #[derive(Debug, Default)]
 struct Judged {
     group: u64,
@@ -74,7 +85,7 @@ struct State {
     newest: Option<Sample>,
     /// What series of floats without start times do not have.
     more: Option<Box<More>>,
-    /// The newest row of the last group that had any, stored or not, and the number of that group.
+    /// The newest row of the last group that asked here for any, stored or not, and the number of that group.
     judged: Judged,
     sealed: Vec<SealedChunk>,
     late: Option<Box<Late>>,
@@ -146,17 +157,16 @@ impl MemSeries {
         self.state.lock().newest.map(|newest| newest.timestamp_ms)
     }
 
-    /// What has to be known of a time before a row of `group`, which is not 0, is stored there: whether it is after all times
-    /// of the group that this was asked of before, and the value in memory.
-    #[inline]
-    pub(crate) fn judge(&self, group: u64, timestamp_ms: i64) -> Result<(bool, Option<Value>), CodecError> {
+    /// What has to be known of a time before a row of `group`, which is not 0, is stored there.
+    pub(crate) fn judge(&self, group: u64, timestamp_ms: i64) -> Result<Look, CodecError> {
         let mut state = self.state.lock();
         let is_first = state.judged.group != group || timestamp_ms > state.judged.maxt_ms;
         if is_first {
             state.judged = Judged { group, maxt_ms: timestamp_ms };
         }
-        let value = if state.is_newer(timestamp_ms) { None } else { state.get(timestamp_ms)? };
-        Ok((is_first, value))
+        let is_newest = state.is_newer(timestamp_ms);
+        let value = if is_newest { None } else { state.get(timestamp_ms)? };
+        Ok(Look { is_first, is_newest, value })
     }
 
     /// The times of the samples in memory; `TimeRange::EMPTY` if there are none.
@@ -311,6 +321,9 @@ impl State {
         if let Some(bytes) = self.more.as_ref().and_then(|more| more.run.get(timestamp_ms)) {
             return Ok(Some(Value::Encoded(bytes.clone())));
         }
+        if self.sealed.first().is_none_or(|first| timestamp_ms < first.range.mint) {
+            return self.late.as_ref().map_or(Ok(None), |late| late.get(timestamp_ms));
+        }
         let at = self.sealed.partition_point(|c| c.range.maxt < timestamp_ms);
         if let Some(value) = find_in(self.sealed.get(at..=at).unwrap_or(&[]), timestamp_ms)? {
             return Ok(Some(value));
@@ -428,7 +441,7 @@ mod tests {
 
     fn put(series: &MemSeries, timestamp_ms: i64, value: f64) -> Put {
         let row = Row { timestamp_ms, start_ms: 0, value: RowValue::Float(value) };
-        if let (_, Some(known)) = series.judge(1, timestamp_ms).unwrap() {
+        if let Some(known) = series.judge(1, timestamp_ms).unwrap().value {
             assert!(!series.restore(row, BLOCK_MS, &mut Sealer::default()).unwrap());
             return if known.is(row.value).unwrap() { Put::Known } else { Put::Conflict };
         }
