@@ -262,6 +262,7 @@ fn ingest_options(config: &Config) -> IngestOptions {
         max_new_series_per_second: config.max_new_series_per_second,
         max_new_series_burst: config.max_new_series_burst,
         body_timeout: config.request_body_timeout.duration(),
+        min_body_bytes_per_second: config.min_body_bytes_per_second,
         ..IngestOptions::default()
     }
 }
@@ -284,6 +285,8 @@ pub(crate) fn series_limits(config: &Config) -> mytsdb_otlp::Limits {
         value_bytes_max: config.max_label_value_bytes,
         labels_bytes_max: config.max_labels_bytes,
         bucket_count_max: config.max_buckets_per_point,
+        attribute_count_max: config.max_attributes,
+        nesting_max: config.max_attribute_nesting,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::frame::FrameReader;
 use crate::response::ExportResponse;
 use bytes::Bytes;
-use mytsdb_ingest::{Appender, Encoding, Ingest, IngestMetrics, Refusal, Report, Room};
+use mytsdb_ingest::{Appender, BodyPace, Encoding, Ingest, IngestMetrics, Refusal, Report, Room};
 use std::sync::Arc;
 use tonic::body::Body;
 
@@ -28,7 +28,7 @@ impl<A: Appender> Exporter<A> {
     async fn read(&self, body: Body, encoding: Encoding) -> Result<(Bytes, Room), Refusal> {
         let timeout = self.ingest.options().body_timeout;
         let read = async {
-            let mut frames = FrameReader::new(body);
+            let mut frames = FrameReader::new(body, BodyPace::new(self.ingest.options()));
             let prefix = frames.prefix(encoding).await?;
             self.ingest.check_length(prefix.length, prefix.encoding)?;
             let room = self.ingest.admit(prefix.length, &self.metrics).await?;

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use mytsdb_ingest::{Encoding, Refusal, Unavailable};
+use mytsdb_ingest::{BodyPace, Encoding, Refusal, Unavailable};
 use std::pin::Pin;
 use tonic::body::Body;
 
@@ -23,24 +23,26 @@ pub(crate) struct Prefix {
 /// A request body, read up to some point.
 pub(crate) struct FrameReader {
     body: Body,
+    pace: BodyPace,
     /// Bytes that arrived and were not used yet.
     pending: Bytes,
 }
 
 impl FrameReader {
-    pub fn new(body: Body) -> Self {
-        Self { body, pending: Bytes::new() }
+    pub fn new(body: Body, pace: BodyPace) -> Self {
+        Self { body, pace, pending: Bytes::new() }
     }
 
     /// The next piece of the body, `None` at its end. Never empty.
     async fn piece(&mut self) -> Result<Option<Bytes>, Refusal> {
-        while let Some(frame) = self.body.frame().await {
+        while let Some(frame) = self.pace.wait_for(self.body.frame()).await? {
             // A body that breaks off is the connection's fault, not the data's.
             let frame =
                 frame.map_err(|error| Refusal::unavailable(Unavailable::Transfer, format!("request body: {error}")))?;
             if let Ok(data) = frame.into_data()
                 && !data.is_empty()
             {
+                self.pace.arrived(data.len());
                 return Ok(Some(data));
             }
         }

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::header;
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use mytsdb_ingest::{Appender, Encoding, Ingest, IngestMetrics, Refusal, Room, Unavailable};
+use mytsdb_ingest::{Appender, BodyPace, Encoding, Ingest, IngestMetrics, Refusal, Room, Unavailable};
 
 /// Room that is taken at first for a body that does not say how long it is; then it doubles.
 const ROOM_BYTES: usize = 64 << 10;
@@ -24,11 +24,12 @@ pub(crate) async fn receive<A: Appender>(
     let waits_for_leave = request.headers().contains_key(header::EXPECT);
     let mut body = request.into_body();
     let timeout = ingest.options().body_timeout;
+    let mut pace = BodyPace::new(ingest.options());
     let read = async {
-        let read = read(&mut body, encoding, ingest, metrics).await;
+        let read = read((&mut body, &mut pace), encoding, ingest, metrics).await;
         // A sender that asked first sends nothing if it hears no.
         if read.is_err() && !waits_for_leave {
-            drain(&mut body, 2 * ingest.options().max_message_bytes).await;
+            drain((&mut body, &mut pace), 2 * ingest.options().max_message_bytes).await;
         }
         read
     };
@@ -43,14 +44,16 @@ pub(crate) async fn receive<A: Appender>(
 pub(crate) async fn discard<A: Appender>(request: Request, ingest: &Ingest<A>) {
     if !request.headers().contains_key(header::EXPECT) {
         let (mut body, options) = (request.into_body(), ingest.options());
+        let mut pace = BodyPace::new(options);
+        let drained = drain((&mut body, &mut pace), 2 * options.max_message_bytes);
         // It does not matter whether the body ends in time.
-        drop(tokio::time::timeout(options.body_timeout, drain(&mut body, 2 * options.max_message_bytes)).await);
+        drop(tokio::time::timeout(options.body_timeout, drained).await);
     }
 }
 
 /// Reads all of a body, or as much of it as shows that it is too large.
 async fn read<A: Appender>(
-    body: &mut Body,
+    (body, pace): (&mut Body, &mut BodyPace),
     encoding: Encoding,
     ingest: &Ingest<A>,
     metrics: &IngestMetrics,
@@ -63,7 +66,7 @@ async fn read<A: Appender>(
     let mut room = ingest.admit(declared.unwrap_or(ROOM_BYTES), metrics).await?;
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(piece) = piece(body).await? {
+    while let Some(piece) = piece(body, pace).await? {
         let length = first.len() + all.len() + piece.len();
         ingest.check_length(length, encoding)?;
         if length > room.bytes() {
@@ -85,10 +88,10 @@ async fn read<A: Appender>(
 }
 
 /// Reads the rest of a body that is not wanted and keeps nothing of it, so that the sender comes to read the answer
-/// instead of losing the connection; at most `bytes_max`.
-async fn drain(body: &mut Body, bytes_max: usize) {
+/// instead of losing the connection; at most `bytes_max`, and no longer than the pace allows.
+async fn drain((body, pace): (&mut Body, &mut BodyPace), bytes_max: usize) {
     let mut rest = bytes_max;
-    while let Ok(Some(piece)) = piece(body).await {
+    while let Ok(Some(piece)) = piece(body, pace).await {
         match rest.checked_sub(piece.len()) {
             Some(less) => rest = less,
             None => return,
@@ -97,14 +100,15 @@ async fn drain(body: &mut Body, bytes_max: usize) {
 }
 
 /// The next piece of the body, `None` at its end. Never empty.
-async fn piece(body: &mut Body) -> Result<Option<Bytes>, Refusal> {
-    while let Some(frame) = body.frame().await {
+async fn piece(body: &mut Body, pace: &mut BodyPace) -> Result<Option<Bytes>, Refusal> {
+    while let Some(frame) = pace.wait_for(body.frame()).await? {
         // A body that breaks off is the connection's fault, not the data's.
         let frame =
             frame.map_err(|error| Refusal::unavailable(Unavailable::Transfer, format!("request body: {error}")))?;
         if let Ok(data) = frame.into_data()
             && !data.is_empty()
         {
+            pace.arrived(data.len());
             return Ok(Some(data));
         }
     }

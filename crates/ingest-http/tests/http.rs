@@ -428,6 +428,23 @@ async fn a_body_that_does_not_arrive_ends_in_time() {
 }
 
 #[tokio::test]
+async fn a_body_that_drips_ends_long_before_its_time_and_the_limit_is_named() {
+    let grace = Duration::from_millis(20);
+    let options = IngestOptions { body_grace: grace, min_body_bytes_per_second: 1000, ..IngestOptions::default() };
+    let server = Server::new(options);
+    // The second byte never comes.
+    let first = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"x"))]);
+    let dripping = futures_util::StreamExt::chain(first, futures_util::stream::pending());
+    let answer = server.post(PROTOBUF, None, Body::from_stream(dripping)).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    let message = answer.fault(PROTOBUF).message;
+    assert!(message.contains("1000 bytes a second") && message.contains("--min-body-bytes-per-second"), "{message}");
+    let limited = "mytsdb_ingest_limited_requests_total{limit=\"min-body-bytes-per-second\",protocol=\"otlp_http\"} 1";
+    assert!(server.metric(limited));
+    assert!(server.metric("mytsdb_ingest_in_flight_bytes{protocol=\"otlp_http\"} 0"));
+}
+
+#[tokio::test]
 async fn a_sender_of_too_much_reads_the_answer_over_a_real_connection() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let server = Server::new(IngestOptions { max_message_bytes: 1 << 20, ..IngestOptions::default() });

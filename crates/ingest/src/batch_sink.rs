@@ -5,7 +5,7 @@ use crate::{Appender, Refusal};
 use mytsdb_engine::{Batch, Companion, EngineError, Outcome};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef};
-use mytsdb_otlp::{RefusalReason, Refusals, Refused, Sink, TargetInfo};
+use mytsdb_otlp::{PointLimit, RefusalReason, Refusals, Refused, Sink, TargetInfo};
 use std::ops::Range;
 
 /// The sink of one request: gathers its samples into a batch. Samples come in by its [`Sink`], or by remote write's.
@@ -118,7 +118,7 @@ impl<A: Appender> mytsdb_remote_write::Sink for BatchSink<'_, A> {
     ) -> Result<(), Refused> {
         let pushed = self.batch.push_histogram(series, timestamp_ms, start_ms, &histogram);
         // Translations hand on valid histograms only, so that what is left is size.
-        pushed.map_err(|error| Refused::new(RefusalReason::Limit, error.to_string()))
+        pushed.map_err(|error| Refused::new(RefusalReason::Limit(PointLimit::Buckets), error.to_string()))
     }
 
     fn append_exemplar(&mut self, series: SeriesRef, exemplar: mytsdb_model::Exemplar) {

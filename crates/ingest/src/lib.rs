@@ -36,6 +36,7 @@
 mod admission;
 mod appender;
 mod batch_sink;
+mod body_pace;
 mod core;
 mod encoding;
 mod gzip;
@@ -51,6 +52,7 @@ mod text;
 pub use admission::Room;
 pub use appender::Appender;
 pub use batch_sink::{BatchSink, RefusedRows};
+pub use body_pace::BodyPace;
 pub use core::Ingest;
 pub use encoding::Encoding;
 pub use metadata::EngineMetadata;

@@ -1,13 +1,17 @@
 //! What is counted for each protocol.
 
 use crate::Refusal;
-use mytsdb_otlp::{RefusalReason, Refusals};
+use mytsdb_otlp::{PointLimit, RefusalReason, Refusals};
 use mytsdb_telemetry::{Counter, Description, Gauge, Histogram, LATENCY_SECONDS, Registry};
 use std::time::Duration;
 
 const POINTS: Description = Description::new("mytsdb_ingest_points_total", "Data points stored, by protocol.");
 const REFUSED: Description =
     Description::new("mytsdb_ingest_refused_points_total", "Data points refused for good, by protocol and reason.");
+const LIMITED_POINTS: Description = Description::new(
+    "mytsdb_ingest_limited_points_total",
+    "Data points that were refused by a limit, by protocol and the limit's setting.",
+);
 const REQUESTS: Description =
     Description::new("mytsdb_ingest_requests_total", "Write requests answered, by protocol and code.");
 const DURATION: Description = Description::new(
@@ -34,7 +38,7 @@ const CACHE: Description =
     Description::new("mytsdb_ingest_series_cache_entries", "Entries of the cache that knows points by their bytes.");
 
 /// The settings that a whole request can be refused by.
-const LIMITS: [&str; 8] = [
+const LIMITS: [&str; 9] = [
     "max-request-bytes",
     "max-compressed-bytes",
     "max-compression-ratio",
@@ -43,6 +47,7 @@ const LIMITS: [&str; 8] = [
     "max-series",
     "max-staged-samples",
     "request-body-timeout",
+    "min-body-bytes-per-second",
 ];
 
 /// Handles of all metrics of this crate; a clone counts into the same ones.
@@ -50,6 +55,7 @@ const LIMITS: [&str; 8] = [
 pub struct IngestMetrics {
     points: Counter,
     refused: [Counter; RefusalReason::ALL.len()],
+    limited_points: [Counter; PointLimit::ALL.len()],
     requests: Vec<(&'static str, Counter)>,
     limited: [Counter; LIMITS.len()],
     duration: Histogram,
@@ -75,6 +81,8 @@ impl IngestMetrics {
             points: registry.counter(&POINTS, &[protocol]),
             refused: RefusalReason::ALL
                 .map(|reason| registry.counter(&REFUSED, &[protocol, ("reason", reason.as_str())])),
+            limited_points: PointLimit::ALL
+                .map(|limit| registry.counter(&LIMITED_POINTS, &[protocol, ("limit", limit.setting())])),
             requests: codes.iter().map(request).collect(),
             limited: LIMITS.map(|limit| registry.counter(&LIMITED, &[protocol, ("limit", limit)])),
             duration: registry.histogram(&DURATION, LATENCY_SECONDS, &[protocol]),
@@ -117,6 +125,9 @@ impl IngestMetrics {
         self.points.add(stored);
         for (counter, reason) in self.refused.iter().zip(RefusalReason::ALL) {
             counter.add(refused.count(reason));
+        }
+        for (counter, limit) in self.limited_points.iter().zip(PointLimit::ALL) {
+            counter.add(refused.count(RefusalReason::Limit(limit)));
         }
     }
 }

@@ -22,6 +22,10 @@ pub struct IngestOptions {
     pub queue_timeout: Duration,
     /// How long a request's body may take to arrive (`--request-body-timeout`).
     pub body_timeout: Duration,
+    /// Bytes a second of a request's body, on average (`--min-body-bytes-per-second`); 0 for no limit.
+    pub min_body_bytes_per_second: u32,
+    /// How long a sender may be waited for before that counts.
+    pub body_grace: Duration,
 }
 
 impl Default for IngestOptions {
@@ -36,6 +40,8 @@ impl Default for IngestOptions {
             max_new_series_burst: 1_000_000,
             queue_timeout: Duration::from_secs(1),
             body_timeout: Duration::from_secs(30),
+            min_body_bytes_per_second: 1 << 10,
+            body_grace: Duration::from_secs(5),
         }
     }
 }

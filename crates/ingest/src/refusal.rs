@@ -63,6 +63,8 @@ pub enum Unavailable {
     Transfer,
     /// The request's bytes did not arrive in time.
     SlowBody,
+    /// The request's bytes arrive too slowly.
+    SlowRate,
     /// Something else, a bug included; the data is good and the sender should keep it.
     Internal,
 }
@@ -88,6 +90,7 @@ impl Refusal {
         match self {
             Self::TooLarge { flag, .. } | Self::Overloaded { flag, .. } => Some(flag),
             Self::Unavailable { cause: Unavailable::SlowBody, .. } => Some("--request-body-timeout"),
+            Self::Unavailable { cause: Unavailable::SlowRate, .. } => Some("--min-body-bytes-per-second"),
             Self::Malformed { .. } | Self::Unavailable { .. } => None,
         }
     }
@@ -96,6 +99,12 @@ impl Refusal {
     pub fn slow_body(timeout: Duration) -> Self {
         let message = format!("the request's body took over {timeout:?} to arrive, the limit (--request-body-timeout)");
         Self::unavailable(Unavailable::SlowBody, message)
+    }
+
+    /// The body of the request arrives at fewer than `floor` bytes a second.
+    pub(crate) fn slow_rate(floor: u32) -> Self {
+        let limit = format!("{floor} bytes a second, the limit (--min-body-bytes-per-second)");
+        Self::unavailable(Unavailable::SlowRate, format!("the request's body arrives at fewer than {limit}"))
     }
 
     /// Nothing can be stored now.

@@ -27,7 +27,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mytsdb_otlp::RefusalReason;
+    use mytsdb_otlp::{PointLimit, RefusalReason};
 
     #[test]
     fn nothing_is_said_when_all_is_well() {
@@ -44,7 +44,11 @@ mod tests {
     fn reasons_are_listed_once_and_stay_short() {
         let mut translation = Translation::default();
         for i in 0..100 {
-            translation.refused.add(RefusalReason::Limit, 2, &format!("{} {}", i % 50, "x".repeat(10_000)));
+            translation.refused.add(
+                RefusalReason::Limit(PointLimit::Labels),
+                2,
+                &format!("{} {}", i % 50, "x".repeat(10_000)),
+            );
         }
         let report = Report::of(&translation).unwrap();
         assert_eq!(report.rejected_points, 200);

@@ -12,7 +12,7 @@ mod refusals;
 mod series_cache;
 
 pub use fingerprint::{chain, chain_number, hash};
-pub use limits::Limits;
+pub use limits::{Limits, PointLimit};
 pub use metadata::{Metadata, MetadataKeeper};
 pub use refusals::{RefusalReason, Refusals, Refused, push_message};
 pub use series_cache::{Found, SeriesCache, Shard, Slot};

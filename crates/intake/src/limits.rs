@@ -16,6 +16,56 @@ pub struct Limits {
     pub labels_bytes_max: usize,
     /// Buckets of a histogram point, quantiles of a summary point (`--max-buckets-per-point`).
     pub bucket_count_max: usize,
+    /// Attributes of an OTLP resource, scope or point, whether they become labels or not (`--max-attributes`).
+    pub attribute_count_max: usize,
+    /// Arrays and maps inside each other in the value of an attribute (`--max-attribute-nesting`).
+    pub nesting_max: usize,
+}
+
+/// One of [`Limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PointLimit {
+    /// Of [`Limits::label_count_max`].
+    Labels,
+    /// Of [`Limits::name_bytes_max`].
+    LabelName,
+    /// Of [`Limits::value_bytes_max`].
+    LabelValue,
+    /// Of [`Limits::labels_bytes_max`].
+    LabelsBytes,
+    /// Of [`Limits::bucket_count_max`].
+    Buckets,
+    /// Of [`Limits::attribute_count_max`].
+    Attributes,
+    /// Of [`Limits::nesting_max`].
+    Nesting,
+}
+
+impl PointLimit {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Labels,
+        Self::LabelName,
+        Self::LabelValue,
+        Self::LabelsBytes,
+        Self::Buckets,
+        Self::Attributes,
+        Self::Nesting,
+    ];
+
+    /// The name of its setting; with two dashes before it, it is the flag.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::Labels => "max-labels-per-series",
+            Self::LabelName => "max-label-name-bytes",
+            Self::LabelValue => "max-label-value-bytes",
+            Self::LabelsBytes => "max-labels-bytes",
+            Self::Buckets => "max-buckets-per-point",
+            Self::Attributes => "max-attributes",
+            Self::Nesting => "max-attribute-nesting",
+        }
+    }
 }
 
 impl Default for Limits {
@@ -26,11 +76,32 @@ impl Default for Limits {
             value_bytes_max: 2 << 10,
             labels_bytes_max: 8 << 10,
             bucket_count_max: 1024,
+            attribute_count_max: 1024,
+            nesting_max: 64,
         }
     }
 }
 
 impl Limits {
+    /// How much of it is allowed.
+    pub fn most(&self, limit: PointLimit) -> usize {
+        match limit {
+            PointLimit::Labels => self.label_count_max,
+            PointLimit::LabelName => self.name_bytes_max,
+            PointLimit::LabelValue => self.value_bytes_max,
+            PointLimit::LabelsBytes => self.labels_bytes_max,
+            PointLimit::Buckets => self.bucket_count_max,
+            PointLimit::Attributes => self.attribute_count_max,
+            PointLimit::Nesting => self.nesting_max,
+        }
+    }
+
+    /// The refusal of what is over `limit`; `what` says what has how much of it.
+    pub fn over(&self, limit: PointLimit, what: impl std::fmt::Display) -> Refused {
+        let message = format!("{what}, the limit is {} (--{})", self.most(limit), limit.setting());
+        Refused::new(RefusalReason::Limit(limit), message)
+    }
+
     /// Checks the labels of a series.
     ///
     /// # Errors
@@ -45,40 +116,28 @@ impl Limits {
     /// As for [`check`](Self::check).
     pub fn check_bytes<'a>(&self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Result<(), Refused> {
         let pairs = pairs.filter(|(_, value)| !value.is_empty());
-        let refuse = |message: String| {
+        let refuse = |limit, what: String| {
             let metric =
                 pairs.clone().find(|(name, _)| *name == LABEL_NAME.as_bytes()).map_or(&[][..], |(_, value)| value);
-            Err(Refused::new(RefusalReason::Limit, format!("metric {:?}: {message}", shown(metric, 128))))
+            Err(self.over(limit, format_args!("metric {:?}: {what}", shown(metric, 128))))
         };
         let count = pairs.clone().count();
         if count > self.label_count_max {
-            let limit = self.label_count_max;
-            return refuse(format!("{count} labels, the limit is {limit} (--max-labels-per-series)"));
+            return refuse(PointLimit::Labels, format!("{count} labels"));
         }
         let mut total = 0;
         for (name, value) in pairs.clone() {
             let label = shown(name, 64);
             if name.len() > self.name_bytes_max {
-                return refuse(format!(
-                    "label name {label:?}... has {} bytes, the limit is {} (--max-label-name-bytes)",
-                    name.len(),
-                    self.name_bytes_max
-                ));
+                return refuse(PointLimit::LabelName, format!("label name {label:?}... has {} bytes", name.len()));
             }
             if value.len() > self.value_bytes_max {
-                return refuse(format!(
-                    "value of label {label:?} has {} bytes, the limit is {} (--max-label-value-bytes)",
-                    value.len(),
-                    self.value_bytes_max
-                ));
+                return refuse(PointLimit::LabelValue, format!("value of label {label:?} has {} bytes", value.len()));
             }
             total += name.len() + value.len();
         }
         if total > self.labels_bytes_max {
-            return refuse(format!(
-                "labels have {total} bytes, the limit is {} (--max-labels-bytes)",
-                self.labels_bytes_max
-            ));
+            return refuse(PointLimit::LabelsBytes, format!("labels have {total} bytes"));
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What of a request was refused, and why.
 
+use crate::PointLimit;
 use std::fmt;
 
 /// Why a point was refused, coarse enough to be a metric's label.
@@ -12,8 +13,8 @@ pub enum RefusalReason {
     Temporality,
     /// A kind of point that is not stored.
     Unsupported,
-    /// More or longer labels, or more buckets, than allowed.
-    Limit,
+    /// More or longer labels, more buckets, or more of something else than allowed.
+    Limit(PointLimit),
     /// The store takes no new series.
     SeriesLimit,
     /// The store refused the sample (too old, too far ahead, in conflict with a stored one).
@@ -22,16 +23,41 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// All reasons, in the order of [`Refusals::count`]'s columns.
-    pub const ALL: [Self; 6] =
-        [Self::Invalid, Self::Temporality, Self::Unsupported, Self::Limit, Self::SeriesLimit, Self::Sample];
+    pub const ALL: [Self; 5 + PointLimit::ALL.len()] = {
+        let mut all = [Self::Invalid; 5 + PointLimit::ALL.len()];
+        (all[1], all[2], all[3], all[4]) = (Self::Temporality, Self::Unsupported, Self::SeriesLimit, Self::Sample);
+        let mut at = 0;
+        while at < PointLimit::ALL.len() {
+            all[5 + at] = Self::Limit(PointLimit::ALL[at]);
+            at += 1;
+        }
+        all
+    };
 
-    /// The snake-case word.
+    /// Where it stands in [`ALL`](Self::ALL).
+    fn column(self) -> usize {
+        match self {
+            Self::Invalid => 0,
+            Self::Temporality => 1,
+            Self::Unsupported => 2,
+            Self::SeriesLimit => 3,
+            Self::Sample => 4,
+            Self::Limit(limit) => 5 + limit as usize,
+        }
+    }
+
+    /// The limit that the point was over, if it was that.
+    pub fn limit(self) -> Option<PointLimit> {
+        if let Self::Limit(limit) = self { Some(limit) } else { None }
+    }
+
+    /// The snake-case word; all limits have the same.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Invalid => "invalid",
             Self::Temporality => "temporality",
             Self::Unsupported => "unsupported",
-            Self::Limit => "limit",
+            Self::Limit(_) => "limit",
             Self::SeriesLimit => "series_limit",
             Self::Sample => "sample",
         }
@@ -84,13 +110,13 @@ impl Refusals {
         if points == 0 {
             return;
         }
-        self.counts[reason as usize] += points;
+        self.counts[reason.column()] += points;
         push_message(&mut self.messages, message, MESSAGES_MAX);
     }
 
     /// Counts `points` refused points; `message` is called if there is room for one more, a hundred times in all.
     pub fn add_with(&mut self, reason: RefusalReason, points: u64, message: impl FnOnce() -> String) {
-        self.counts[reason as usize] += points;
+        self.counts[reason.column()] += points;
         if points > 0 && self.messages.len() < MESSAGES_MAX && self.made < MADE_MAX {
             self.made += 1;
             push_message(&mut self.messages, &message(), MESSAGES_MAX);
@@ -109,7 +135,7 @@ impl Refusals {
 
     /// The points refused for `reason`.
     pub fn count(&self, reason: RefusalReason) -> u64 {
-        self.counts[reason as usize]
+        self.counts[reason.column()]
     }
 
     /// The first different messages, at most five, each cut at 512 bytes.
@@ -129,6 +155,17 @@ pub fn push_message(list: &mut Vec<String>, message: &str, max: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_has_a_column_of_its_own() {
+        for (column, reason) in RefusalReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.column(), column, "{reason:?}");
+            let mut refusals = Refusals::default();
+            refusals.add(reason, 3, "x");
+            assert_eq!((refusals.count(reason), refusals.total()), (3, 3));
+            assert_eq!(reason.limit().is_some(), reason.as_str() == "limit");
+        }
+    }
 
     #[test]
     fn messages_are_made_for_the_first_refusals_only() {

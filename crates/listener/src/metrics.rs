@@ -16,6 +16,11 @@ const TURNED_AWAY: Description = Description::new(
     "Requests that did not reach their handler, by listener and reason.",
 );
 
+const FULL: Description = Description::new(
+    "mytsdb_connections_full_total",
+    "Requests that took the last stream of their connection (--max-streams-per-connection), by listener.",
+);
+
 /// Why the server ends a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -44,6 +49,7 @@ pub(crate) struct Metrics {
     crowded: Counter,
     headers: Counter,
     denied: Counter,
+    pub(crate) full: Counter,
 }
 
 impl Metrics {
@@ -61,6 +67,7 @@ impl Metrics {
             crowded: turned_away("max-connections"),
             headers: turned_away("max-header-bytes"),
             denied: turned_away("access"),
+            full: registry.counter(&FULL, &[("listener", listener)]),
         }
     }
 

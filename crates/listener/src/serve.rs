@@ -141,6 +141,9 @@ where
         let (door, handler) = (door.clone(), handler.clone());
         async move {
             let busy = door.slot.begin_request();
+            if request.version() == Version::HTTP_2 {
+                door.slot.begin_stream();
+            }
             let response = match door.let_in(&request).await {
                 Ok(()) => handler(request).await.map(Either::Left),
                 Err(turned_away) => {

@@ -134,6 +134,14 @@ impl Slot {
         Busy(self.clone())
     }
 
+    /// Notes that a stream of HTTP/2 has begun. Clients know how many there may be, and keep further requests to themselves:
+    /// that is all that can be seen of the limit.
+    pub(crate) fn begin_stream(&self) {
+        if self.0.connection.requests.load(Ordering::Relaxed) >= self.options().streams_max as usize {
+            self.0.connections.metrics.full.inc();
+        }
+    }
+
     /// Whether this connection is one too many: busy connections had all slots when it came, and still have them.
     pub fn is_spare(&self) -> bool {
         self.0.connection.spare

@@ -2,6 +2,7 @@
 //!
 //! Source: OpenMetrics 1.0, "Exemplars", and what Prometheus makes of OTLP's.
 
+use crate::Limits;
 use crate::labels::read_attributes;
 use crate::points::to_ms;
 use crate::wire::{ExemplarView, NumberValue, Repeated};
@@ -20,6 +21,7 @@ const EXEMPLARS_MAX: usize = 64;
 /// # Errors
 /// If the point is malformed.
 pub(crate) fn exemplars(
+    limits: &Limits,
     point: &[u8],
     field: u32,
     series: impl Fn(f64) -> Option<SeriesRef>,
@@ -28,7 +30,7 @@ pub(crate) fn exemplars(
     for bytes in Repeated::new(point, field) {
         let view = ExemplarView::parse(bytes?)?;
         let Some(value) = view.value.map(NumberValue::as_f64) else { continue };
-        let (Some(series), Some(labels)) = (series(value), labels(&view)) else { continue };
+        let (Some(series), Some(labels)) = (series(value), labels(limits, &view)) else { continue };
         let timestamp_ms = (view.time_unix_nano != 0).then(|| to_ms(view.time_unix_nano));
         if out.len() < EXEMPLARS_MAX {
             out.push(Exemplar { series, timestamp_ms, value, labels });
@@ -39,7 +41,7 @@ pub(crate) fn exemplars(
 }
 
 /// Ids as lower-case hexadecimal digits unless they are all zero, and the attributes if all of them fit.
-fn labels(view: &ExemplarView<'_>) -> Option<Labels> {
+fn labels(limits: &Limits, view: &ExemplarView<'_>) -> Option<Labels> {
     let mut pairs = Vec::new();
     for (name, id) in [("trace_id", view.trace_id), ("span_id", view.span_id)] {
         if id.len() <= 16 && id.iter().any(|byte| *byte != 0) {
@@ -48,7 +50,7 @@ fn labels(view: &ExemplarView<'_>) -> Option<Labels> {
             pairs.push((name.to_owned(), digits));
         }
     }
-    let attributes = read_attributes(view.attributes()).ok()?;
+    let attributes = read_attributes(limits, view.attributes()).ok()?;
     let characters = |list: &[(String, String)]| -> usize {
         list.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum()
     };

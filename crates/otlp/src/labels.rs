@@ -1,16 +1,14 @@
 //! Attributes to labels: what a resource, a scope and a point contribute, in which order, within which limits.
 
+use crate::context::shown;
 use crate::label_name::LabelNamer;
 use crate::wire::{AnyValue, Attributes, Resource, Scope, TextError};
-use crate::{Limits, Options, OtlpError, Promotion, RefusalReason, Refused};
+use crate::{Limits, Options, OtlpError, PointLimit, Promotion, RefusalReason, Refused};
 use mytsdb_model::{LABEL_NAME, Labels};
 
 const SERVICE_NAME: &str = "service.name";
 const SERVICE_NAMESPACE: &str = "service.namespace";
 const SERVICE_INSTANCE_ID: &str = "service.instance.id";
-
-/// Attributes of one message that are looked at; one with more is refused, whatever the label limit.
-const ATTRIBUTE_COUNT_MAX: usize = 1024;
 
 /// Names and values by name, ascending; a handful, so a sorted list.
 pub(crate) type LabelList = Vec<(String, String)>;
@@ -21,6 +19,7 @@ pub(crate) struct LabelRules {
     pub namer: LabelNamer,
     pub promotion: Promotion,
     pub keep_identifying: bool,
+    pub limits: Limits,
 }
 
 impl From<&Options> for LabelRules {
@@ -29,6 +28,7 @@ impl From<&Options> for LabelRules {
             namer: LabelNamer::from(options),
             promotion: options.promotion.clone(),
             keep_identifying: options.keep_identifying_resource_attributes,
+            limits: options.limits,
         }
     }
 }
@@ -39,6 +39,18 @@ pub(crate) enum LabelsError {
     Malformed(OtlpError),
     /// The attributes cannot be labels.
     Refused(Refused),
+}
+
+impl LabelsError {
+    /// The same, with the name of the metric if it is a refusal.
+    pub fn named(self, metric: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Refused(Refused { reason, message }) => {
+                Self::Refused(Refused::new(reason, format!("metric {:?}: {message}", metric())))
+            }
+            malformed @ Self::Malformed(_) => malformed,
+        }
+    }
 }
 
 impl From<OtlpError> for LabelsError {
@@ -64,20 +76,26 @@ pub(crate) struct ResourceLabels {
 }
 
 /// Reads attributes as text, ascending by key, equal keys in the order they were sent.
-pub(crate) fn read_attributes(attributes: Attributes<'_>) -> Result<LabelList, LabelsError> {
+pub(crate) fn read_attributes(limits: &Limits, attributes: Attributes<'_>) -> Result<LabelList, LabelsError> {
     let mut list = LabelList::new();
     for attribute in attributes {
         let attribute = attribute?;
-        if list.len() == ATTRIBUTE_COUNT_MAX {
-            let message = format!("more than {ATTRIBUTE_COUNT_MAX} attributes");
-            return Err(LabelsError::Refused(Refused::new(RefusalReason::Limit, message)));
+        if list.len() == limits.attribute_count_max {
+            let what = format!("more than {} attributes", list.len());
+            return Err(LabelsError::Refused(limits.over(PointLimit::Attributes, what)));
         }
         let key = std::str::from_utf8(attribute.key).map_err(|_| invalid("attribute key is not UTF-8"))?;
         let mut text = String::new();
-        match AnyValue::parse(&attribute.value)?.write_text(&mut text) {
+        match AnyValue::parse(&attribute.value)?.write_text(limits.nesting_max, &mut text) {
             Ok(()) => list.push((key.to_owned(), text)),
             Err(TextError::Malformed(error)) => return Err(error.into()),
-            Err(_) => return Err(invalid(format!("value of attribute {key:?} is not UTF-8"))),
+            Err(TextError::Nesting) => {
+                let what = format!("value of attribute {:?} nests deeper than allowed", shown(key.as_bytes()));
+                return Err(LabelsError::Refused(limits.over(PointLimit::Nesting, what)));
+            }
+            Err(TextError::Utf8 | TextError::NotJson) => {
+                return Err(invalid(format!("value of attribute {:?} is not UTF-8", shown(key.as_bytes()))));
+            }
         }
     }
     list.sort_by(|a, b| a.0.cmp(&b.0));
@@ -144,7 +162,7 @@ fn sanitise(
 impl ResourceLabels {
     /// Reads a resource.
     pub fn new(rules: &LabelRules, resource: &[u8]) -> Result<Self, LabelsError> {
-        let attributes = read_attributes(Resource(resource).attributes())?;
+        let attributes = read_attributes(&rules.limits, Resource(resource).attributes())?;
         let job = value_of(&attributes, SERVICE_NAME).map(|name| match value_of(&attributes, SERVICE_NAMESPACE) {
             Some(namespace) => format!("{namespace}/{name}"),
             None => name.to_owned(),
@@ -210,7 +228,7 @@ pub(crate) fn scope_labels(rules: &LabelRules, scope: &[u8], schema_url: &[u8]) 
     let text = |bytes: &[u8]| {
         std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| invalid("instrumentation scope is not UTF-8"))
     };
-    for (key, value) in read_attributes(scope.attributes())? {
+    for (key, value) in read_attributes(&rules.limits, scope.attributes())? {
         let name = rules.namer.name(&format!("otel_scope_{key}")).map_err(invalid)?;
         set(&mut labels, &name, &value);
     }
@@ -228,7 +246,7 @@ pub(crate) fn point_labels(
     attributes: Attributes<'_>,
     warn: &mut dyn FnMut(&str),
 ) -> Result<LabelList, LabelsError> {
-    let attributes = read_attributes(attributes)?;
+    let attributes = read_attributes(&rules.limits, attributes)?;
     let mut labels = sanitise(rules.namer, &attributes, |_| true, warn)?;
     for (name, value) in &resource.promoted {
         set_if_empty(&mut labels, name, value);

@@ -69,7 +69,7 @@ pub mod wire;
 pub use error::OtlpError;
 pub use label_name::LabelNamer;
 pub use metric_name::{NameKind, metadata_unit, metric_name};
-pub use mytsdb_intake::{Limits, Metadata, MetadataKeeper, RefusalReason, Refusals, Refused, SeriesCache};
+pub use mytsdb_intake::{Limits, Metadata, MetadataKeeper, PointLimit, RefusalReason, Refusals, Refused, SeriesCache};
 pub use options::{DeltaMode, Options, Promotion, TranslationStrategy};
 pub use sink::{Exemplar, Sink, TargetInfo};
 pub use translation::Translation;

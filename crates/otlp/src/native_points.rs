@@ -4,7 +4,7 @@ use crate::context::{MetricContext, ResourceContext, ScopeContext, temporality};
 use crate::histograms::{as_gauge, custom_histogram, exponential_histogram};
 use crate::points::{Pass, Place, Shape, to_ms};
 use crate::wire::{AttributeRun, ExponentialPoint, HistogramPoint, MetricData, Temporality};
-use crate::{OtlpError, RefusalReason, Refused, Sink};
+use crate::{Limits, OtlpError, PointLimit, RefusalReason, Refused, Sink};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_intake::Shard;
 
@@ -19,8 +19,8 @@ struct NativePoint<'a> {
     histogram: Result<FloatHistogram, Refused>,
 }
 
-/// Reads an exponential point; its histogram is made only if it has at most `buckets_max` buckets.
-fn exponential(bytes: &[u8], buckets_max: usize) -> Result<NativePoint<'_>, OtlpError> {
+/// Reads an exponential point; its histogram is made only if it has no more buckets than allowed.
+fn exponential<'a>(bytes: &'a [u8], limits: &Limits) -> Result<NativePoint<'a>, OtlpError> {
     let point = ExponentialPoint::parse(bytes)?;
     let buckets = point.positive.len().saturating_add(point.negative.len());
     Ok(NativePoint {
@@ -29,12 +29,12 @@ fn exponential(bytes: &[u8], buckets_max: usize) -> Result<NativePoint<'_>, Otlp
         start_time_unix_nano: point.start_time_unix_nano,
         time_unix_nano: point.time_unix_nano,
         exemplars: point.has_exemplars.then_some(ExponentialPoint::EXEMPLARS),
-        histogram: within(buckets, buckets_max, || exponential_histogram(&point)),
+        histogram: within(buckets, limits, || exponential_histogram(&point)),
     })
 }
 
 /// The same for a point with explicit bounds, as custom buckets.
-fn custom(bytes: &[u8], buckets_max: usize) -> Result<NativePoint<'_>, OtlpError> {
+fn custom<'a>(bytes: &'a [u8], limits: &Limits) -> Result<NativePoint<'a>, OtlpError> {
     let point = HistogramPoint::parse(bytes)?;
     let buckets = point.bucket_counts.len().max(point.explicit_bounds.len());
     Ok(NativePoint {
@@ -43,19 +43,17 @@ fn custom(bytes: &[u8], buckets_max: usize) -> Result<NativePoint<'_>, OtlpError
         start_time_unix_nano: point.start_time_unix_nano,
         time_unix_nano: point.time_unix_nano,
         exemplars: point.has_exemplars.then_some(HistogramPoint::EXEMPLARS),
-        histogram: within(buckets, buckets_max, || custom_histogram(&point)),
+        histogram: within(buckets, limits, || custom_histogram(&point)),
     })
 }
 
 fn within(
     buckets: usize,
-    buckets_max: usize,
+    limits: &Limits,
     make: impl FnOnce() -> Result<FloatHistogram, String>,
 ) -> Result<FloatHistogram, Refused> {
-    if buckets > buckets_max {
-        let message =
-            format!("histogram point has {buckets} buckets, the limit is {buckets_max} (--max-buckets-per-point)");
-        return Err(Refused::new(RefusalReason::Limit, message));
+    if buckets > limits.bucket_count_max {
+        return Err(limits.over(PointLimit::Buckets, format_args!("histogram point has {buckets} buckets")));
     }
     make().map_err(|message| Refused::new(RefusalReason::Invalid, message))
 }
@@ -72,7 +70,7 @@ impl<S: Sink> Pass<'_, S> {
         let place = Place { resource, scope, metric };
         let read = if matches!(metric.metric.data, MetricData::Histogram { .. }) { custom } else { exponential };
         for bytes in metric.metric.points() {
-            let point = read(bytes?, self.translator.options.limits.bucket_count_max)?;
+            let point = read(bytes?, &self.translator.options.limits)?;
             self.points_seen += 1;
             self.native_point(shard, &place, point)?;
         }

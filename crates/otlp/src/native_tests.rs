@@ -2,7 +2,7 @@
 
 use crate::tests::MemorySink;
 use crate::wire::NO_RECORDED_VALUE;
-use crate::{DeltaMode, Options, RefusalReason, Translation, Translator};
+use crate::{DeltaMode, Options, PointLimit, RefusalReason, Translation, Translator};
 use mytsdb_histogram::{CounterResetHint, FloatHistogram, Span};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
@@ -118,7 +118,7 @@ fn odd_exponential_points_are_refused_one_by_one() {
     let (sink, out) = translate(Options::default(), exponential(2, points));
     assert_eq!((out.accepted_points, sink.histograms.len()), (1, 1), "{:?}", out.refused.messages());
     assert_eq!(out.refused.count(RefusalReason::Invalid), 4);
-    assert_eq!(out.refused.count(RefusalReason::Limit), 1);
+    assert_eq!(out.refused.count(RefusalReason::Limit(PointLimit::Buckets)), 1);
     assert!(out.refused.messages().iter().all(|message| message.starts_with("metric \"m\": ")));
     assert!(out.refused.messages().iter().any(|message| message.contains("--max-buckets-per-point")));
 }

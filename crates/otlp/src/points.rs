@@ -7,7 +7,7 @@ use crate::wire::{
     AttributeRun, Attributes, HistogramPoint, MetricData, NO_RECORDED_VALUE, NumberPoint, SummaryPoint, Temporality,
     gather_attributes,
 };
-use crate::{DeltaMode, OtlpError, RefusalReason, Refused, Sink, Translation, Translator};
+use crate::{DeltaMode, OtlpError, PointLimit, RefusalReason, Refused, Sink, Translation, Translator};
 use mytsdb_intake::{Found, Shard, chain, chain_number};
 use mytsdb_model::{FamilyKind, LABEL_NAME, SeriesRef, stale_nan};
 
@@ -128,7 +128,7 @@ impl<'a, S: Sink> Pass<'a, S> {
         field: u32,
         series: impl Fn(f64) -> Option<SeriesRef>,
     ) -> Result<(), OtlpError> {
-        for exemplar in exemplars(point, field, series)? {
+        for exemplar in exemplars(&self.translator.options.limits, point, field, series)? {
             self.sink.append_exemplar(exemplar);
         }
         Ok(())
@@ -192,11 +192,7 @@ impl<'a, S: Sink> Pass<'a, S> {
             }
             let limit = self.translator.options.limits.bucket_count_max;
             if bound_count + 1 > limit {
-                let message = format!(
-                    "histogram point has {} buckets, the limit is {limit} (--max-buckets-per-point)",
-                    bound_count + 1
-                );
-                self.refuse_named(&place, RefusalReason::Limit, &message);
+                self.refuse_buckets(&place, &format!("histogram point has {} buckets", bound_count + 1));
                 continue;
             }
             let bounds = &point.explicit_bounds.as_bytes()[..8 * bound_count];
@@ -280,11 +276,7 @@ impl<'a, S: Sink> Pass<'a, S> {
             }
             let limit = self.translator.options.limits.bucket_count_max;
             let found = if quantiles.len() > limit {
-                let message = format!(
-                    "summary point has {} quantiles, the limit is {limit} (--max-buckets-per-point)",
-                    quantiles.len()
-                );
-                self.refuse_named(&place, RefusalReason::Limit, &message);
+                self.refuse_buckets(&place, &format!("summary point has {} quantiles", quantiles.len()));
                 false
             } else {
                 let shape = Shape::Summary { quantiles: &quantiles };
@@ -319,6 +311,13 @@ impl<'a, S: Sink> Pass<'a, S> {
     pub(crate) fn refuse_named(&mut self, place: &Place<'_>, reason: RefusalReason, what: &str) {
         let message = format!("metric {:?}: {what}", place.metric.shown_name());
         self.out.refused.add(reason, 1, &message);
+    }
+
+    /// Refuses a point of too many buckets or quantiles.
+    #[cold]
+    fn refuse_buckets(&mut self, place: &Place<'_>, what: &str) {
+        let refused = self.translator.options.limits.over(PointLimit::Buckets, what);
+        self.refuse_named(place, refused.reason, &refused.message);
     }
 
     /// Leaves the series of a point of several samples in `self.refs`; false if the point is refused.
@@ -401,10 +400,13 @@ impl<'a, S: Sink> Pass<'a, S> {
     ) -> Result<(), LabelsError> {
         let translator = self.translator;
         let family = place.metric.family(&translator.options)?;
-        let resource = place.resource.labels(&translator.rules)?;
-        let scope = place.scope.labels(&translator.rules)?;
+        // What is wrong with attributes is told with the metric whose point is refused for it.
+        let named = |error: LabelsError| error.named(|| place.metric.shown_name());
+        let resource = place.resource.labels(&translator.rules).map_err(named)?;
+        let scope = place.scope.labels(&translator.rules).map_err(named)?;
         let out = &mut self.out;
-        let base = point_labels(&translator.rules, resource, scope, attributes, &mut |warning| out.warn(warning))?;
+        let base = point_labels(&translator.rules, resource, scope, attributes, &mut |warning| out.warn(warning))
+            .map_err(named)?;
         let limits = &translator.options.limits;
         self.refs.clear();
         let (sink, refs) = (&mut *self.sink, &mut self.refs);

@@ -1,6 +1,8 @@
 //! Requests through the whole translator: outcomes of points, the cache, limits, odd encodings.
 
-use crate::{DeltaMode, Exemplar, Limits, Options, RefusalReason, Refused, Sink, TargetInfo, Translation, Translator};
+use crate::{
+    DeltaMode, Exemplar, Limits, Options, PointLimit, RefusalReason, Refused, Sink, TargetInfo, Translation, Translator,
+};
 use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef, companion_times, is_stale_nan};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -309,10 +311,12 @@ fn each_bad_point_is_counted_and_its_neighbours_stay() {
     let (sink, out) = translate(Options { delta: DeltaMode::Refuse, ..Options::default() }, &bytes);
     assert_eq!(sink.shown(), [r#"{__name__="g", ok="1"} 1 @1000"#, r#"{__name__="g", ok="2"} 2 @1000"#]);
     assert_eq!((out.accepted_points, sink.histograms.len()), (3, 1));
-    let counts = RefusalReason::ALL.map(|r| (r.as_str(), out.refused.count(r)));
-    let want =
-        [("invalid", 3), ("temporality", 6), ("unsupported", 0), ("limit", 4), ("series_limit", 0), ("sample", 0)];
-    assert_eq!(counts, want);
+    let counts = RefusalReason::ALL.map(|reason| (reason, out.refused.count(reason)));
+    let want = [RefusalReason::Invalid, RefusalReason::Temporality]
+        .into_iter()
+        .zip([3, 6])
+        .chain(PointLimit::ALL[..4].iter().map(|limit| (RefusalReason::Limit(*limit), 1)));
+    assert_eq!(counts.into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(), want.collect::<Vec<_>>());
     let messages = out.refused.messages();
     assert_eq!(messages.len(), 5, "the first five different ones");
     for (message, flag) in messages.iter().zip([
@@ -433,7 +437,7 @@ fn buckets_and_quantiles_are_bounded() {
     let bytes = request(&[], vec![metric(Data::Histogram(data)), metric(Data::Summary(summary))]);
     let (sink, out) = translate(options(), &bytes);
     assert!(sink.samples.is_empty() && sink.series.is_empty());
-    assert_eq!(out.refused.count(RefusalReason::Limit), 2);
+    assert_eq!(out.refused.count(RefusalReason::Limit(PointLimit::Buckets)), 2);
     assert_eq!(out.refused.count(RefusalReason::Invalid), 1);
 }
 

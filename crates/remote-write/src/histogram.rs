@@ -2,7 +2,7 @@
 
 use crate::tags::{bytes, fixed64, varint};
 use mytsdb_histogram::{CUSTOM_SCHEMA, CounterResetHint, EXPONENTIAL_SCHEMA_MAX, FloatHistogram, Span};
-use mytsdb_intake::{RefusalReason, Refused};
+use mytsdb_intake::{Limits, PointLimit, RefusalReason, Refused};
 use mytsdb_protobuf::{ProtobufError, Reader};
 use mytsdb_varint::unzigzag;
 
@@ -97,11 +97,12 @@ pub(crate) struct Parsed {
     pub histogram: Result<FloatHistogram, Refused>,
 }
 
-/// Reads a histogram with at most `buckets_max` buckets, spans and bounds of each kind.
+/// Reads a histogram with no more buckets, spans and bounds of each kind than there may be buckets.
 ///
 /// # Errors
 /// If the bytes are no such message. A histogram that can be read, but is none, is refused in the result.
-pub(crate) fn parse(message: &[u8], buckets_max: usize) -> Result<Parsed, ProtobufError> {
+pub(crate) fn parse(message: &[u8], limits: &Limits) -> Result<Parsed, ProtobufError> {
+    let buckets_max = limits.bucket_count_max;
     let mut reader = Reader::new(message);
     let (mut count, mut zero_count) = (Count::Int(0), Count::Int(0));
     let (mut positive, mut negative) = (Side::new(buckets_max), Side::new(buckets_max));
@@ -135,7 +136,7 @@ pub(crate) fn parse(message: &[u8], buckets_max: usize) -> Result<Parsed, Protob
             _ => reader.skip(tag, KNOWN)?,
         }
     }
-    if let Err(refused) = check_counts(&positive, &negative, &custom_values, buckets_max) {
+    if let Err(refused) = check_counts(&positive, &negative, &custom_values, limits) {
         return Ok(Parsed { timestamp_ms, start_ms, histogram: Err(refused) });
     }
     out.custom_values = custom_values.list;
@@ -152,14 +153,11 @@ pub(crate) fn parse(message: &[u8], buckets_max: usize) -> Result<Parsed, Protob
     Ok(Parsed { timestamp_ms, start_ms, histogram })
 }
 
-fn check_counts(positive: &Side, negative: &Side, bounds: &Kept<f64>, max: usize) -> Result<(), Refused> {
+fn check_counts(positive: &Side, negative: &Side, bounds: &Kept<f64>, limits: &Limits) -> Result<(), Refused> {
     let buckets = [positive.deltas.found, positive.counts.found, negative.deltas.found, negative.counts.found];
     let most = [buckets.iter().sum(), positive.spans.found + negative.spans.found, bounds.found];
-    match ["buckets", "spans", "custom bounds"].iter().zip(most).find(|(_, found)| *found > max) {
-        Some((what, found)) => {
-            let message = format!("histogram has {found} {what}, the limit is {max} (--max-buckets-per-point)");
-            Err(Refused::new(RefusalReason::Limit, message))
-        }
+    match ["buckets", "spans", "custom bounds"].iter().zip(most).find(|(_, found)| *found > limits.bucket_count_max) {
+        Some((what, found)) => Err(limits.over(PointLimit::Buckets, format_args!("histogram has {found} {what}"))),
         None => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::symbols::Symbols;
 use crate::tags;
-use mytsdb_intake::{Limits, RefusalReason, Refused};
+use mytsdb_intake::{Limits, PointLimit, RefusalReason, Refused};
 use mytsdb_model::{LABEL_NAME, Labels};
 use mytsdb_protobuf::{ProtobufError, Reader};
 
@@ -26,6 +26,11 @@ impl From<ProtobufError> for LabelsError {
     fn from(error: ProtobufError) -> Self {
         Self::Malformed(error)
     }
+}
+
+/// The refusal of a series of more than [`LABEL_COUNT_MAX`] labels, which no setting allows.
+pub(crate) fn too_many(limits: &Limits) -> Refused {
+    limits.over(PointLimit::Labels, format_args!("more than {LABEL_COUNT_MAX} labels"))
 }
 
 /// The labels of one time series, still encoded.
@@ -68,14 +73,13 @@ impl<'a> SentLabels<'a> {
         let refuse = |reason, message: String| Err(LabelsError::Refused(Refused::new(reason, message)));
         let sent = self.pairs()?;
         if sent.len() > LABEL_COUNT_MAX {
-            return refuse(RefusalReason::Limit, format!("more than {LABEL_COUNT_MAX} labels"));
+            return Err(LabelsError::Refused(too_many(limits)));
         }
         // Lengths first: a few bytes of references may name many huge symbols.
         limits.check_bytes(sent.iter().copied()).map_err(LabelsError::Refused)?;
         if let Some((name, _)) = sent.iter().find(|(name, _)| name.len() > limits.name_bytes_max) {
-            let limit = limits.name_bytes_max;
-            let message = format!("label name has {} bytes, the limit is {limit} (--max-label-name-bytes)", name.len());
-            return refuse(RefusalReason::Limit, message);
+            let what = format_args!("label name has {} bytes", name.len());
+            return Err(LabelsError::Refused(limits.over(PointLimit::LabelName, what)));
         }
         let mut pairs = Vec::with_capacity(sent.len());
         for (name, value) in &sent {
@@ -219,7 +223,7 @@ mod tests {
         assert!(long.contains("--max-label-value-bytes") && long.len() < 300, "{long}");
         let many: Vec<_> = (0..2000).map(|i| (format!("l{i}"), huge.clone())).take(1500).collect();
         let many: Vec<_> = many.iter().map(|(name, value)| (name.as_str(), &value[..2000])).collect();
-        assert_eq!(decode(&many).unwrap_err(), "more than 1024 labels");
+        assert_eq!(decode(&many).unwrap_err(), "more than 1024 labels, the limit is 64 (--max-labels-per-series)");
         assert!(decode(&many[..1000]).unwrap_err().contains("(--max-labels-per-series)"));
         let some: Vec<_> = many[..60].iter().map(|(name, value)| (*name, &value[..100])).collect();
         let unnamed = decode(&some).unwrap_err();

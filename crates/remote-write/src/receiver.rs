@@ -1,6 +1,6 @@
 //! Walks a request, finds each series through the cache, and hands samples to the sink.
 
-use crate::labels::{LABEL_COUNT_MAX, LabelsError, SentLabels};
+use crate::labels::{LABEL_COUNT_MAX, LabelsError, SentLabels, too_many};
 use crate::metadata::{record_v1, record_v2};
 use crate::sample::Sample;
 use crate::series::{Fields, Parts, gather_labels};
@@ -188,7 +188,7 @@ impl<'a, S: Sink> Pass<'a, S> {
     ) -> Result<Option<SeriesRef>, LabelsError> {
         let refuse = |reason, message: String| Err(LabelsError::Refused(Refused::new(reason, message)));
         if refs.len() > 2 * LABEL_COUNT_MAX {
-            return refuse(RefusalReason::Limit, format!("more than {LABEL_COUNT_MAX} labels"));
+            return Err(LabelsError::Refused(too_many(&self.options.limits)));
         }
         if refs.len() % 2 == 1 {
             return refuse(RefusalReason::Invalid, format!("invalid labelRefs length {}", refs.len()));
@@ -257,7 +257,7 @@ impl<'a, S: Sink> Pass<'a, S> {
                 self.sink.append(series, sample.timestamp_ms, sample.start_ms, sample.value);
                 self.written.add_sample();
             } else if tag == fields.histograms {
-                let parsed = histogram::parse(reader.bytes()?, self.options.limits.bucket_count_max)?;
+                let parsed = histogram::parse(reader.bytes()?, &self.options.limits)?;
                 let appended = match parsed.histogram {
                     Ok(histogram) => {
                         self.take_memory(ROW_BYTES + size_of::<FloatHistogram>() + histogram.heap_bytes())?;

@@ -42,7 +42,8 @@ settings! {
         future_tolerance: Millis = "DURATION", Text("10m"), {};
 
         /// Most series with recent samples; past it new series are refused, known ones go on
-        max_series: usize = "COUNT", Text("2000000"), { least: "1" };
+        max_series: usize = "COUNT",
+            Computed { told: "one for each 3 KiB of the memory", text: crate::memory::series_text }, { least: "1" };
 
         /// Most samples that wait for the log; past it senders are told to come back
         max_staged_samples: usize = "COUNT", Text("8000000"), { least: "1" };
@@ -114,10 +115,15 @@ settings! {
         max_compression_ratio: usize = "RATIO", Text("200"), { least: "1", formerly: "otlp_max_compression_ratio" };
 
         /// Most bytes of write requests that are being worked on; past it senders wait, then come back
-        max_in_flight_bytes: usize = "BYTES", Text("268435456"), { least: "1", formerly: "otlp_max_in_flight_bytes" };
+        max_in_flight_bytes: usize = "BYTES",
+            Computed { told: "a tenth of the memory, at most 268435456", text: crate::memory::in_flight_bytes_text },
+            { least: "1", formerly: "otlp_max_in_flight_bytes" };
 
         /// Longest the body of a write request may take to arrive
         request_body_timeout: Millis = "DURATION", Text("30s"), { least: "1ms" };
+
+        /// Fewest bytes a second, on average, at which the body of a write request may arrive after its first 5 s; 0 for no limit
+        min_body_bytes_per_second: u32 = "BYTES", Text("1024"), {};
 
         /// Most series a second that begin, on average; past it senders are told to come back; 0 for no limit
         max_new_series_per_second: u64 = "COUNT", Text("10000"), {};
@@ -166,7 +172,7 @@ settings! {
 
     "Limits of a series" {
         /// Most labels of a series, its name included
-        max_labels_per_series: usize = "COUNT", Text("64"), {};
+        max_labels_per_series: usize = "COUNT", Text("64"), { most: "1024", because: "which is what is read of a series" };
 
         /// Longest label name, in bytes
         max_label_name_bytes: usize = "BYTES", Text("256"), {};
@@ -179,6 +185,12 @@ settings! {
 
         /// Most buckets of a histogram point or quantiles of a summary point
         max_buckets_per_point: usize = "COUNT", Text("1024"), {};
+
+        /// Most attributes of an OTLP resource, scope or point, whether they become labels or not
+        max_attributes: usize = "COUNT", Text("1024"), {};
+
+        /// Most arrays and maps inside each other in the value of an OTLP attribute
+        max_attribute_nesting: usize = "COUNT", Text("64"), { most: "64", because: "which is what JSON is read to" };
     }
 
     "Queries" {

@@ -197,7 +197,18 @@ fn labels_beyond_the_limits_are_named_and_never_repeated() {
         }
     }
     let otlp = post(&server.otlp_http, JSON, export_json("m", now_s(), &many.join(",")).as_bytes());
-    assert!(otlp.status == 200 && otlp.body.contains("more than 1024 attributes"), "{otlp:?}");
+    let part = r#"metric \"m\": more than 1024 attributes, the limit is 1024 (--max-attributes)"#;
+    assert!(otlp.status == 200 && otlp.body.contains(part), "{otlp:?}");
+    let metrics = server.get("/metrics");
+    for (limit, protocol) in [
+        ("max-labels-per-series", "remote_write"),
+        ("max-label-value-bytes", "otlp_http"),
+        ("max-label-name-bytes", "otlp_http"),
+        ("max-attributes", "otlp_http"),
+    ] {
+        let line = format!("mytsdb_ingest_limited_points_total{{limit=\"{limit}\",protocol=\"{protocol}\"}} 1");
+        assert!(metrics.contains(&line), "{line}");
+    }
     fine(&server);
 }
 
@@ -212,9 +223,11 @@ fn texts_that_are_none_and_values_that_nest_without_end_are_refused() {
     let bad_text = post(&server.otlp_http, PROTOBUF, &export_protobuf("m", now, &field(1, b"\xff\xfe")));
     assert!(bad_text.status == 400 || bad_text.body.contains("UTF-8"), "{bad_text:?}");
     // An array in an array in an array.
-    let nested = (0..10_000).fold(field(1, b"x"), |value, _| field(5, &field(1, &value)));
-    let answer = post(&server.otlp_http, PROTOBUF, &export_protobuf("m", now, &nested));
-    assert!(answer.status == 400 || (answer.status == 200 && !answer.body.is_empty()), "{answer:?}");
+    for depth in [65, 10_000] {
+        let nested = (0..depth).fold(field(1, b"x"), |value, _| field(5, &field(1, &value)));
+        let answer = post(&server.otlp_http, PROTOBUF, &export_protobuf("m", now, &nested));
+        assert!(answer.status == 200 && answer.body.contains("is 64 (--max-attribute-nesting)"), "{depth}: {answer:?}");
+    }
     let nested = format!("{}{}", r#"{"arrayValue":{"values":["#.repeat(10_000), "]}}".repeat(10_000));
     let attribute = format!(r#"{{"key":"a","value":{nested}}}"#);
     let answer = post(&server.otlp_http, JSON, export_json("m", now, &attribute).as_bytes());

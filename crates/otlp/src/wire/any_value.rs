@@ -6,9 +6,6 @@ use crate::OtlpError;
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Levels of arrays and maps inside a value that are followed.
-pub const NESTING_MAX: usize = 64;
-
 /// `AnyValue`: one attribute value; text is not checked.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum AnyValue<'a> {
@@ -38,6 +35,8 @@ pub(crate) enum TextError {
     Utf8,
     /// JSON has no form for NaN and infinities.
     NotJson,
+    /// Arrays and maps are inside each other more often than allowed.
+    Nesting,
 }
 
 impl From<OtlpError> for TextError {
@@ -87,8 +86,9 @@ impl<'a> AnyValue<'a> {
     }
 
     /// Appends the text the Collector's `AsString` gives: plain for scalars, base64 for bytes, JSON for arrays and maps.
-    /// An array or map that JSON cannot hold (NaN inside) has no text.
-    pub(crate) fn write_text(&self, out: &mut String) -> Result<(), TextError> {
+    /// An array or map that JSON cannot hold (NaN inside) has no text. `nesting_max` bounds how deep they are inside each
+    /// other, and so this call's stack.
+    pub(crate) fn write_text(&self, nesting_max: usize, out: &mut String) -> Result<(), TextError> {
         match self {
             Self::None => {}
             Self::String(text) => out.push_str(utf8(text)?),
@@ -103,7 +103,7 @@ impl<'a> AnyValue<'a> {
             Self::Bytes(bytes) => write_base64(bytes, out),
             Self::Array(_) | Self::Map(_) => {
                 let start = out.len();
-                match self.write_json(out, 0) {
+                match self.write_json(nesting_max, out) {
                     Err(TextError::NotJson) => out.truncate(start),
                     other => other?,
                 }
@@ -112,14 +112,12 @@ impl<'a> AnyValue<'a> {
         Ok(())
     }
 
-    fn write_json(&self, out: &mut String, depth: usize) -> Result<(), TextError> {
-        if depth == NESTING_MAX {
-            return Err(OtlpError::Nesting { limit: NESTING_MAX }.into());
-        }
+    fn write_json(&self, nesting_max: usize, out: &mut String) -> Result<(), TextError> {
+        let inside = || nesting_max.checked_sub(1).ok_or(TextError::Nesting);
         match self {
             Self::None => out.push_str("null"),
             Self::String(text) => write_json_string(utf8(text)?, out),
-            Self::Bool(_) | Self::Int(_) => self.write_text(out)?,
+            Self::Bool(_) | Self::Int(_) => self.write_text(0, out)?,
             Self::Double(value) if value.is_finite() => write_json_number(*value, out),
             Self::Double(_) => return Err(TextError::NotJson),
             Self::Bytes(bytes) => {
@@ -128,16 +126,18 @@ impl<'a> AnyValue<'a> {
                 out.push('"');
             }
             Self::Array(bytes) => {
+                let inside = inside()?;
                 out.push('[');
                 for (i, value) in Repeated::new(bytes, 1).enumerate() {
                     if i > 0 {
                         out.push(',');
                     }
-                    AnyValue::parse(value?)?.write_json(out, depth + 1)?;
+                    AnyValue::parse(value?)?.write_json(inside, out)?;
                 }
                 out.push(']');
             }
             Self::Map(bytes) => {
+                let inside = inside()?;
                 let mut pairs = Repeated::new(bytes, 1)
                     .map(|pair| pair.and_then(KeyValue::parse))
                     .collect::<Result<Vec<_>, _>>()?;
@@ -152,7 +152,7 @@ impl<'a> AnyValue<'a> {
                     }
                     write_json_string(utf8(pair.key)?, out);
                     out.push(':');
-                    AnyValue::parse(&pair.value)?.write_json(out, depth + 1)?;
+                    AnyValue::parse(&pair.value)?.write_json(inside, out)?;
                 }
                 out.push('}');
             }
@@ -230,7 +230,7 @@ mod tests {
     fn check(value: Value, want: &str) {
         let bytes = any(value).encode_to_vec();
         let mut out = String::new();
-        AnyValue::parse(&bytes).unwrap().write_text(&mut out).unwrap();
+        AnyValue::parse(&bytes).unwrap().write_text(64, &mut out).unwrap();
         assert_eq!(out, want);
     }
 
@@ -281,12 +281,18 @@ mod tests {
     #[test]
     fn deep_nesting_and_bad_text_are_refused() {
         let mut value = any(Value::IntValue(1));
-        for _ in 0..=NESTING_MAX {
-            value = any(Value::ArrayValue(proto::ArrayValue { values: vec![value] }));
+        let text =
+            |bytes: &[u8], nesting_max| AnyValue::parse(bytes).unwrap().write_text(nesting_max, &mut String::new());
+        for depth in 1..20 {
+            value = if depth % 2 == 1 {
+                any(Value::ArrayValue(proto::ArrayValue { values: vec![value] }))
+            } else {
+                let pair = proto::KeyValue { key: "k".into(), value: Some(value), ..Default::default() };
+                any(Value::KvlistValue(proto::KeyValueList { values: vec![pair] }))
+            };
+            assert_eq!(text(&value.encode_to_vec(), depth), Ok(()));
+            assert_eq!(text(&value.encode_to_vec(), depth - 1), Err(TextError::Nesting));
         }
-        let text = |bytes: &[u8]| AnyValue::parse(bytes).unwrap().write_text(&mut String::new());
-        let nesting = OtlpError::Nesting { limit: NESTING_MAX };
-        assert_eq!(text(&value.encode_to_vec()), Err(TextError::Malformed(nesting)));
-        assert_eq!(text(&[0x0a, 1, 0xff]), Err(TextError::Utf8));
+        assert_eq!(text(&[0x0a, 1, 0xff], 1), Err(TextError::Utf8));
     }
 }

@@ -12,8 +12,8 @@ mod messages;
 mod points;
 mod reader;
 
+pub use any_value::AnyValue;
 pub(crate) use any_value::TextError;
-pub use any_value::{AnyValue, NESTING_MAX};
 pub use exemplar::ExemplarView;
 pub use exponential::{ExponentialBuckets, ExponentialPoint};
 pub use messages::{
