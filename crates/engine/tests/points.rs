@@ -7,7 +7,7 @@ use mytsdb_engine::{
     Batch, COMPANION_FILL_MIN, Companion, Engine, EngineError, EngineOptions, ManualClock, Outcome, Refusal,
 };
 use mytsdb_io::SimDisk;
-use mytsdb_model::{Labels, Matcher, TimeRange, companion_times};
+use mytsdb_model::{Labels, Matcher, SeriesRef, TimeRange, companion_times};
 use mytsdb_telemetry::Registry;
 use mytsdb_testkit::{Random, seed, setting};
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,10 +155,13 @@ fn points_are_stored_or_refused_whole_in_groups_of_any_size_and_replay_alike() {
         for _ in 0..12 {
             // All batches of a group are there before it is committed.
             let sent: Vec<Sent> = (0..=random.below(4)).map(|_| Sent::random(&mut random)).collect();
-            let answers: Vec<_> = sent.iter().map(|s| submit(&engine, s.batch(&engine))).collect();
+            let batches: Vec<Batch> = sent.iter().map(|s| s.batch(&engine)).collect();
+            let series: Vec<Vec<SeriesRef>> = batches.iter().map(|batch| batch.refs.clone()).collect();
+            let answers: Vec<_> = batches.into_iter().map(|batch| submit(&engine, batch)).collect();
             engine.commit_pending();
-            for (sent, answer) in sent.iter().zip(answers) {
-                let expected = sent.expect(&mut model);
+            for ((sent, series), answer) in sent.iter().zip(series).zip(answers) {
+                let mut expected = sent.expect(&mut model);
+                expected.refused_series = expected.refused.iter().map(|(row, _)| series[*row as usize]).collect();
                 refused_points += expected.refused.len();
                 assert_eq!(answer.recv().unwrap().unwrap(), expected);
             }

@@ -202,9 +202,9 @@ pub struct RefusedRows {
 }
 
 impl RefusedRows {
-    /// `metric` tells the name of the metric that a row is of.
-    pub(crate) fn new(points: PointRows, outcome: Outcome, metric: impl Fn(u32) -> String) -> Self {
-        let metrics = outcome.refused.iter().take(NAMED_MAX).map(|(row, _)| metric(*row)).collect();
+    /// `metric` tells the name of the metric that a series is of.
+    pub(crate) fn new(points: PointRows, outcome: Outcome, metric: impl Fn(SeriesRef) -> String) -> Self {
+        let metrics = outcome.refused_series.iter().take(NAMED_MAX).map(|series| metric(*series)).collect();
         Self { points, rows: outcome.refused, metrics, exemplars: outcome.exemplars }
     }
 
@@ -282,13 +282,14 @@ mod tests {
         assert_eq!(batch.points, [1..4, 4..6]);
         let refused = |rows: &[u32]| Outcome {
             refused: rows.iter().map(|r| (*r, mytsdb_engine::Refusal::TooOld)).collect(),
+            refused_series: rows.iter().map(|r| SeriesRef(u64::from(*r))).collect(),
             ..Outcome::default()
         };
         for (refused_rows, points) in
             [(&[][..], 0), (&[0], 1), (&[1, 2, 3], 1), (&[4, 5], 1), (&[0, 3, 4, 6], 4), (&[6], 1)]
         {
             let mut refusals = Refusals::default();
-            let metric = |row| if row == 0 { String::new() } else { format!("m{row}") };
+            let metric = |series: SeriesRef| if series.0 == 0 { String::new() } else { format!("m{}", series.0) };
             let rows = RefusedRows::new(PointRows(rows.0.clone()), refused(refused_rows), metric);
             assert_eq!(rows.count(&mut refusals), points, "{refused_rows:?}");
             assert_eq!(refusals.count(RefusalReason::Sample), points);

@@ -183,13 +183,11 @@ impl<A: Appender> Ingest<A> {
             if batch.is_empty() {
                 return Ok((translation, RefusedRows::default()));
             }
-            let series = batch.refs.clone();
             let (outcome, returned) = self.append(batch, room).await?;
             metrics.count_stages(translated - begun, translated.elapsed());
             match outcome {
                 Ok(outcome) => {
-                    let metric = |row: u32| self.metric_of(series.get(row as usize).copied());
-                    return Ok((translation, RefusedRows::new(points, outcome, metric)));
+                    return Ok((translation, RefusedRows::new(points, outcome, |series| self.metric_of(series))));
                 }
                 // The epoch changed between translating and appending: with the new one the series resolve again.
                 Err(EngineError::UnknownSeries) => room = returned,
@@ -201,9 +199,8 @@ impl<A: Appender> Ingest<A> {
     }
 
     /// The name of the metric that a series is of, cut if it is long; empty if it is not known any more.
-    fn metric_of(&self, series: Option<SeriesRef>) -> String {
-        let labels = series.and_then(|series| self.appender.labels_of(series));
-        let Some(labels) = labels else { return String::new() };
+    fn metric_of(&self, series: SeriesRef) -> String {
+        let Some(labels) = self.appender.labels_of(series) else { return String::new() };
         let name = labels.metric_name();
         name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned()
     }

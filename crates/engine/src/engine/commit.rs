@@ -9,7 +9,7 @@ use crate::head::chunk_error;
 use crate::log::Staged;
 use crate::value::Row;
 use crate::{Batch, Done, EngineError, Outcome, Refusal};
-use mytsdb_model::{Exemplar, Labels, TimeRange};
+use mytsdb_model::{Exemplar, Labels, SeriesRef, TimeRange};
 use mytsdb_wal::Wal;
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use std::time::Instant;
 struct Admitted {
     batch: Batch,
     done: Done,
-    refused: Vec<(u32, Refusal)>,
+    refused: Vec<RefusedRow>,
     /// Row numbers in the caller's batch, if rows were taken out.
     rows: Option<Vec<u32>>,
     /// Rows taken out because their samples are there already.
@@ -28,6 +28,9 @@ struct Admitted {
     exemplars_known: u32,
 }
 
+/// The caller's number of a row, its series, and why it is refused.
+type RefusedRow = (u32, SeriesRef, Refusal);
+
 impl Admitted {
     /// Takes rows, which ascend, out of the batch, and reports them to the sender unless the batch has failed.
     fn refuse(&mut self, gone: &[u32], reason: Refusal) {
@@ -35,8 +38,9 @@ impl Admitted {
             return;
         }
         if self.failed.is_none() {
-            let rows: Vec<u32> = gone.iter().map(|&row| self.row_of(row)).collect();
-            self.refused.extend(rows.into_iter().map(|row| (row, reason)));
+            let refused = |&row: &u32| (self.row_of(row), self.batch.refs[row as usize], reason);
+            let refused: Vec<RefusedRow> = gone.iter().map(refused).collect();
+            self.refused.extend(refused);
         }
         self.remove(gone);
     }
@@ -238,9 +242,10 @@ impl Engine {
                     Err(source) => failed = Some(chunk_error(series, source)),
                 }
             }
-            refused.sort_unstable_by_key(|(row, _)| *row);
-            self.count(&outcome, &refused);
-            outcome.refused = refused;
+            refused.sort_unstable_by_key(|(row, ..)| *row);
+            outcome.refused = refused.iter().map(|&(row, _, why)| (row, why)).collect();
+            outcome.refused_series = refused.into_iter().map(|(_, series, _)| series).collect();
+            self.count(&outcome);
             answers.push((done, failed.map_or(Ok(outcome), Err)));
         }
         drop(catalog);
@@ -253,11 +258,11 @@ impl Engine {
         }
     }
 
-    fn count(&self, outcome: &Outcome, refused: &[(u32, Refusal)]) {
+    fn count(&self, outcome: &Outcome) {
         self.metrics.stored.add(u64::from(outcome.stored));
         self.metrics.duplicates.add(u64::from(outcome.duplicates));
         self.metrics.exemplars_stored.add(u64::from(outcome.exemplars));
-        for (_, refusal) in refused {
+        for (_, refusal) in &outcome.refused {
             match refusal {
                 Refusal::TooOld => self.metrics.refused_too_old.inc(),
                 Refusal::TooFarAhead => self.metrics.refused_too_far_ahead.inc(),
@@ -317,10 +322,10 @@ fn admit(staged: Staged, accepted: TimeRange) -> Admitted {
     let mut reasons = Vec::new();
     for point in batch.each_point() {
         if let Some(reason) = point.clone().find_map(refusal) {
-            reasons.extend(point.map(|row| (row, reason)));
+            reasons.extend(point.map(|row| (row, batch.refs[row as usize], reason)));
         }
     }
-    let gone: Vec<u32> = reasons.iter().map(|(row, _)| *row).collect();
+    let gone: Vec<u32> = reasons.iter().map(|(row, ..)| *row).collect();
     admitted.refused = reasons;
     admitted.remove(&gone);
     admitted
@@ -329,7 +334,6 @@ fn admit(staged: Staged, accepted: TimeRange) -> Admitted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mytsdb_model::SeriesRef;
 
     #[test]
     fn points_are_refused_whole_and_what_is_left_keeps_its_numbers() {
@@ -342,7 +346,7 @@ mod tests {
         batch.companions.push(crate::Companion { series: SeriesRef(2), value: 1.0, step_ms: 1, rows: 1..9 });
         let staged = Staged { batch, done: Box::new(|_| ()) };
         let admitted = admit(staged, TimeRange::new(0, 10));
-        let refused: Vec<_> = admitted.refused.iter().map(|(row, _)| *row).collect();
+        let refused: Vec<_> = admitted.refused.iter().map(|(row, ..)| *row).collect();
         assert_eq!(refused, [1, 2, 3], "one row of the second point is too old");
         assert_eq!(admitted.rows, Some(vec![0, 4, 5, 6, 7, 8]));
         assert_eq!(admitted.batch.points, [1..4, 4..6]);

@@ -330,6 +330,8 @@ pub struct Outcome {
     /// Rows of the batch that were refused, ascending, each with its reason. The other rows are stored. Of a point all
     /// rows are here or none.
     pub refused: Vec<(u32, Refusal)>,
+    /// The series of each of `refused`, in the same order.
+    pub refused_series: Vec<SeriesRef>,
 }
 
 /// Called once, with the outcome, when the batch is durable and visible to queries, or has failed as a whole.
