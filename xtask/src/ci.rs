@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 
 use crate::step::Steps;
 use crate::workspace::{cargo_with, succeed};
-use crate::{bench, conformance, e2e, fuzz, layers, loom, test, tidy};
+use crate::{bench, conformance, e2e, fuzz, layers, loom, sql, test, tidy};
 
 /// What to run beyond the offline gate.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -54,6 +54,7 @@ fn run_steps(steps: &mut Steps, extras: &Extras) -> anyhow::Result<()> {
         steps.run("fuzz", fuzz::short)?;
     }
     if let Some(rounds) = extras.e2e_rounds {
+        steps.run("sql", sql::run)?;
         steps.run("e2e", || e2e::run(&["--rounds", &rounds.to_string()]))?;
     }
     if extras.bench {

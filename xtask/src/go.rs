@@ -79,7 +79,7 @@ fn require(shown: &str) -> anyhow::Result<()> {
 }
 
 /// `$XDG_CACHE_HOME/mytsdb`, or `~/.cache/mytsdb`.
-fn cache_dir() -> anyhow::Result<PathBuf> {
+pub(crate) fn cache_dir() -> anyhow::Result<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
     let base = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from).or_else(home);
     Ok(base.context("neither XDG_CACHE_HOME nor HOME is set")?.join("mytsdb"))

@@ -19,6 +19,7 @@ mod peers;
 mod prometheus;
 mod receiver_suite;
 mod sdk_source;
+mod sql;
 mod step;
 mod test;
 mod tidy;
@@ -49,6 +50,7 @@ usage: cargo xtask COMMAND
   prometheus                            builds the Prometheus that `peer` asks, prints its path
   peers                                 builds Prometheus and VictoriaMetrics to measure beside, prints paths and versions
   e2e [--rounds N]                      a stock Collector against the server, kill -9 under load; needs Go
+  sql                                   DuckDB, pyarrow, Polars and DataFusion over files of the cold tier; needs Python
   bench core|ingest|query|disk|k8s|all [--peers] [--preset NAME] [--compare OLD.json]
                                         measures; writes JSON, docs/perf/k8s.md and a report with plots
   bench --smoke                         every bench once, the load generator for some seconds, and bugs that it must find";
@@ -84,6 +86,7 @@ fn run(arguments: &[&str]) -> anyhow::Result<ExitCode> {
         ["prometheus"] => done(prometheus::build().map(|path| println!("{}", path.display()))),
         ["bench", flags @ ..] => done(bench::run(flags)),
         ["e2e", flags @ ..] => done(e2e::run(flags)),
+        ["sql"] => done(sql::run()),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)
