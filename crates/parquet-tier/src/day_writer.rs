@@ -33,7 +33,7 @@ pub fn compare_series(a: &Labels, b: &Labels) -> Ordering {
 }
 
 /// What was written of a day.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WrittenDay<W> {
     /// The day.

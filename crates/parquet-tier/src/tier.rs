@@ -48,6 +48,11 @@ impl Tier {
         Ok(Self { store, manifest: Mutex::new(Arc::new(newest)), changes: tokio::sync::Mutex::new(()) })
     }
 
+    /// The store.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
     /// The newest manifest that is known here.
     pub fn manifest(&self) -> Arc<Manifest> {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner).clone()
