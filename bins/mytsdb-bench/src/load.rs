@@ -10,6 +10,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 
 /// Points of one metric in a request.
 const POINTS_PER_METRIC: usize = 20;
+/// Names that metrics have.
+pub(crate) const METRICS: usize = 50;
 /// Since when started points count.
 const STARTED_UNIX_NANO: u64 = 1_700_000_000_000_000_000;
 
@@ -26,7 +28,7 @@ impl Load {
         let metrics = series
             .chunks(POINTS_PER_METRIC)
             .map(|chunk| Metric {
-                name: format!("bench.queue.depth.m{}", chunk[0] / POINTS_PER_METRIC % 50),
+                name: format!("bench.queue.depth.m{}", chunk[0] / POINTS_PER_METRIC % METRICS),
                 description: "Depth of a work queue".into(),
                 data: Some(Data::Gauge(Gauge { data_points: chunk.iter().map(|&s| point(s, started)).collect() })),
                 ..Metric::default()

@@ -10,8 +10,11 @@ mod query;
 mod query_data;
 mod questions;
 mod raw_codec;
+mod report_file;
+mod subject;
 mod target;
 mod template;
+mod times;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

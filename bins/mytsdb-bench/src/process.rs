@@ -174,8 +174,12 @@ pub(crate) fn folder_bytes(path: &Path) -> Result<u64> {
     Ok(sum)
 }
 
-/// A folder that is removed when the value is dropped.
-pub(crate) struct Folder(PathBuf);
+/// A folder for data.
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// It is removed with this value.
+    ours: bool,
+}
 
 impl Folder {
     /// A new folder below the system's folder for temporary files.
@@ -184,18 +188,25 @@ impl Folder {
         let mut started = lock(&STARTED);
         std::fs::create_dir_all(&path)?;
         started.folders.push(path.clone());
-        Ok(Self(path))
+        Ok(Self { path, ours: true })
+    }
+
+    /// A folder that somebody else keeps.
+    pub(crate) fn kept(path: &Path) -> Self {
+        Self { path: path.to_owned(), ours: false }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
-        lock(&STARTED).folders.retain(|folder| folder != &self.0);
+        if self.ours {
+            drop(std::fs::remove_dir_all(&self.path));
+            lock(&STARTED).folders.retain(|folder| folder != &self.path);
+        }
     }
 }
 

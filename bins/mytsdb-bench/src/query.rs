@@ -4,9 +4,13 @@ use crate::answers::compare;
 use crate::process::default_server;
 use crate::query_data::Fleet;
 use crate::questions::{QUESTIONS, Question};
+use crate::report_file;
 use crate::target::Target;
-use anyhow::{Result, bail, ensure};
+use crate::times::at_quantile;
+use anyhow::{Result, ensure};
 use clap::Args;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -31,21 +35,31 @@ pub(crate) struct QueryArgs {
     /// Seconds between samples
     #[arg(long, default_value_t = 15)]
     interval: i64,
-    /// Counted runs of each query, after one that is not
-    #[arg(long, default_value_t = 6)]
+    /// Most counted runs of each query, after one that is not
+    #[arg(long, default_value_t = 100)]
     runs: usize,
+    /// Seconds for all runs of one query by one server; there are 6 at least
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
     /// Relative difference from Prometheus that an answer may have
     #[arg(long, default_value_t = 1e-9)]
     tolerance: f64,
     /// Ask only questions whose name contains this; may be given more than once
     #[arg(long, value_name = "SUBSTRING")]
     only: Vec<String>,
+    /// Write everything that was measured to a file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
+
+/// Fewest counted runs.
+const RUNS_MIN: usize = 6;
 
 /// What is timed: a target, and whether it may answer from its cache of results.
 struct Column {
     target: usize,
     cached: bool,
+    name: String,
     /// Medians in terms of mytsdb's: of all questions, and of the core ones.
     ratios: Vec<f64>,
     core_ratios: Vec<f64>,
@@ -56,6 +70,7 @@ struct Column {
 /// Loads all servers, asks all questions of each in turn, prints medians and ratios.
 pub(crate) fn run(args: &QueryArgs) -> Result<()> {
     ensure!(args.hours > 0 && args.interval > 0, "--hours and --interval must be positive");
+    ensure!(args.runs > 0 && args.seconds > 0.0, "--runs and --seconds must be positive");
     let asked: Vec<&Question> = QUESTIONS.iter().filter(|q| is_asked(args, q)).collect();
     ensure!(!asked.is_empty(), "no question is called {:?}", args.only);
     let mut targets = vec![Target::mytsdb(&args.server)?];
@@ -67,23 +82,32 @@ pub(crate) fn run(args: &QueryArgs) -> Result<()> {
     }
     let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as i64;
     let end_ms = now_ms / 60_000 * 60_000;
-    load(args, &targets, end_ms)?;
+    let loaded_s = load(args, &targets, end_ms)?;
     // Background work of the load (flushes, merges) is not what is measured.
     std::thread::sleep(Duration::from_secs(20));
-    ask_all(args, &asked, &mut targets, end_ms / 1_000)
+    let mut found = ask_all(args, &asked, &mut targets, end_ms / 1_000)?;
+    if let Some(path) = &args.json {
+        found["load_seconds"] = json!(loaded_s);
+        report_file::write(path, &found)?;
+    }
+    let wrong = found["differing_answers"].as_u64().unwrap_or_default();
+    ensure!(wrong == 0, "{wrong} answers differ from Prometheus'");
+    Ok(())
 }
 
 fn is_asked(args: &QueryArgs, question: &Question) -> bool {
     args.only.is_empty() || args.only.iter().any(|part| question.name.contains(part.as_str()))
 }
 
-fn load(args: &QueryArgs, targets: &[Target], end_ms: i64) -> Result<()> {
+/// Sends everything to everybody; seconds that it took, by name.
+fn load(args: &QueryArgs, targets: &[Target], end_ms: i64) -> Result<BTreeMap<&'static str, f64>> {
     let fleet = Fleet::new(args.series);
     let step_ms = args.interval * 1_000;
     let rounds = args.hours * 3_600_000 / step_ms;
     println!("{} series x {rounds} samples, {} s apart", fleet.series(), args.interval);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
+        let mut loaded_s = BTreeMap::new();
         for target in targets {
             let channel = target.channel().await?;
             let begun = std::time::Instant::now();
@@ -92,50 +116,47 @@ fn load(args: &QueryArgs, targets: &[Target], end_ms: i64) -> Result<()> {
                 target.store(fleet.requests(at_ms, round as usize), channel.as_ref()).await?;
             }
             println!("{:<12} loaded in {:.0} s", target.name, begun.elapsed().as_secs_f64());
+            loaded_s.insert(target.name, begun.elapsed().as_secs_f64());
         }
-        Ok(())
+        Ok(loaded_s)
     })
 }
 
-fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s: i64) -> Result<()> {
+fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s: i64) -> Result<Value> {
     let resting: Vec<u64> = targets.iter().map(|t| Ok(t.usage()?.1)).collect::<Result<_>>()?;
     for target in targets.iter() {
         target.process()?.reset_peak()?;
     }
     let mut columns = columns(targets);
-    let mut header = vec![format!("{:<22}", "median ms")];
-    for column in &columns {
-        let note = if column.cached { "" } else { " nocache" };
-        header.push(format!("{:>14}", format!("{}{note}", targets[column.target].name)));
-    }
-    println!("{}   (ratio to mytsdb)", header.join(" "));
+    let header: Vec<String> = columns.iter().map(|column| format!("{:>24}", column.name)).collect();
+    println!("{:<22} {}", "median / 99 % ms", header.join(" "));
     // Kept from one question to the next, so that the client's memory is there before it is timed.
     let mut answers: Vec<Vec<u8>> = vec![Vec::new(); targets.len()];
-    let mut wrong = 0;
+    let (mut wrong, mut rows) = (0, Vec::new());
     for question in asked {
-        let medians = time(args, question, targets, &columns, &mut answers, end_s)?;
+        let mut timed = time(args, question, targets, &columns, &mut answers, end_s)?;
+        let medians: Vec<f64> = timed.iter_mut().map(|times| median(times)).collect();
         let mut row = vec![format!("{:<22}", question.name)];
-        for (column, ms) in columns.iter_mut().zip(&medians) {
-            let ratio = ms / medians[0];
-            column.ratios.push(ratio);
-            if question.core && question.is_lookup() {
-                column.lookups_ms += ms;
-            } else if question.core {
-                column.core_ratios.push(ratio);
-            }
+        let mut cells = serde_json::Map::new();
+        for ((column, &ms), times) in columns.iter_mut().zip(&medians).zip(&mut timed) {
+            let (ratio, p99_ms) = (ms / medians[0], at_quantile(times, 0.99));
+            column.add(question, ms, ratio);
             let shown = if column.target == 0 { String::new() } else { format!("{ratio:.1}x") };
-            row.push(format!("{ms:>8.2} {shown:>5}"));
+            row.push(format!("{ms:>8.2} {p99_ms:>8.2} {shown:>6}"));
+            let cell = json!({"median_ms": ms, "p99_ms": p99_ms, "runs": times.len()});
+            cells.insert(column.name.clone(), cell);
         }
-        if let Some(reference) = targets.iter().position(|t| t.name == "prometheus") {
-            for (index, answer) in answers.iter().enumerate() {
-                let comparable = index == 0 || (targets[index].name == "victoria" && question.same_in_victoria);
-                if comparable && let Err(difference) = compare(question, answer, &answers[reference], args.tolerance) {
-                    row.push(format!("  {} DIFFERS: {difference}", targets[index].name));
-                    wrong += usize::from(index == 0);
-                }
-            }
-        }
+        let differs = differences(args, question, targets, &answers);
+        row.extend(differs.iter().map(|(name, difference)| format!("  {name} DIFFERS: {difference}")));
+        wrong += usize::from(differs.iter().any(|(name, _)| *name == targets[0].name));
         println!("{}", row.join(" "));
+        rows.push(json!({
+            "name": question.name,
+            "query": question.shown(),
+            "times": cells,
+            "differs": differs.into_iter().collect::<BTreeMap<_, _>>(),
+            "compared_with_victoria": question.same_in_victoria,
+        }));
     }
     let own_ms = columns[0].lookups_ms;
     for column in columns.iter_mut().filter(|_| own_ms > 0.0) {
@@ -143,27 +164,65 @@ fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s:
     }
     print_medians("median ratio", columns.iter_mut().map(|column| &mut column.ratios));
     print_medians("median ratio, core", columns.iter_mut().map(|column| &mut column.core_ratios));
+    let mut servers = serde_json::Map::new();
     for (target, resting) in targets.iter().zip(resting) {
         let extra = target.process()?.peak_bytes()?.saturating_sub(resting);
         println!("{:<12} RSS {:>6} MB at rest, {:>6} MB more while asked", target.name, resting >> 20, extra >> 20);
+        let server = json!({"version": target.process()?.version()?, "rss_bytes": resting, "more_bytes": extra});
+        servers.insert(target.name.to_owned(), server);
     }
-    if wrong > 0 {
-        bail!("{wrong} answers differ from Prometheus'");
+    let ratio = |ratios: &mut Vec<f64>| if ratios.is_empty() { Value::Null } else { json!(median(ratios)) };
+    let ratios = columns.iter_mut().map(|c| (c.name.clone(), json!([ratio(&mut c.ratios), ratio(&mut c.core_ratios)])));
+    Ok(json!({
+        "setting": format!("{} series, {} h at {} s", args.series, args.hours, args.interval),
+        "ratios": ratios.collect::<serde_json::Map<_, _>>(),
+        "questions": rows,
+        "servers": servers,
+        "differing_answers": wrong,
+    }))
+}
+
+/// Where answers differ from Prometheus', if it was asked: by name, and how.
+fn differences(
+    args: &QueryArgs,
+    question: &Question,
+    targets: &[Target],
+    answers: &[Vec<u8>],
+) -> Vec<(&'static str, String)> {
+    let Some(reference) = targets.iter().position(|t| t.name == "prometheus") else { return Vec::new() };
+    let comparable =
+        |(index, target): &(usize, &Target)| *index == 0 || (target.name == "victoria" && question.same_in_victoria);
+    let different = |(index, target): (usize, &Target)| {
+        let error = compare(question, &answers[index], &answers[reference], args.tolerance).err()?;
+        Some((target.name, format!("{error:#}")))
+    };
+    targets.iter().enumerate().filter(comparable).filter_map(different).collect()
+}
+
+impl Column {
+    /// Counts a median, in ms and in terms of mytsdb's.
+    fn add(&mut self, question: &Question, ms: f64, ratio: f64) {
+        self.ratios.push(ratio);
+        if question.core && question.is_lookup() {
+            self.lookups_ms += ms;
+        } else if question.core {
+            self.core_ratios.push(ratio);
+        }
     }
-    Ok(())
 }
 
 fn columns(targets: &[Target]) -> Vec<Column> {
     let mut columns = Vec::new();
     for (target, Target { name, .. }) in targets.iter().enumerate() {
         for &cached in if *name == "victoria" { &[true, false][..] } else { &[true] } {
-            columns.push(Column { target, cached, ratios: Vec::new(), core_ratios: Vec::new(), lookups_ms: 0.0 });
+            let name = if cached { (*name).to_owned() } else { format!("{name}, no cache") };
+            columns.push(Column { target, cached, name, ratios: Vec::new(), core_ratios: Vec::new(), lookups_ms: 0.0 });
         }
     }
     columns
 }
 
-/// Asks one question of all in turn: the median time of each column in ms, and the last answer of each target.
+/// Asks one question of all in turn: the times of each column in ms, and the last answer of each target.
 fn time(
     args: &QueryArgs,
     question: &Question,
@@ -171,11 +230,14 @@ fn time(
     columns: &[Column],
     answers: &mut [Vec<u8>],
     end_s: i64,
-) -> Result<Vec<f64>> {
+) -> Result<Vec<Vec<f64>>> {
     let (path, parameters) = question.request(end_s);
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); columns.len()];
-    for run in 0..=args.runs {
+    for run in 0..=args.runs.max(RUNS_MIN) {
         for (column, times) in columns.iter().zip(&mut times) {
+            if times.len() >= RUNS_MIN && times.iter().sum::<f64>() > args.seconds * 1e3 {
+                continue;
+            }
             let target = &mut targets[column.target];
             target.set_parameter("nocache", (!column.cached).then_some("1"));
             let took = target.ask(path, &parameters, &mut answers[column.target])?;
@@ -184,7 +246,7 @@ fn time(
             }
         }
     }
-    Ok(times.iter_mut().map(|t| median(t)).collect())
+    Ok(times)
 }
 
 fn print_medians<'a>(name: &str, ratios: impl Iterator<Item = &'a mut Vec<f64>>) {

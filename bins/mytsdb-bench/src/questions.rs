@@ -50,6 +50,15 @@ impl Question {
         matches!(self.ask, Ask::Labels { .. })
     }
 
+    /// What is asked for, over how long a time and at which steps.
+    pub(crate) fn shown(&self) -> String {
+        match &self.ask {
+            Ask::Values { query, step_s: 0, .. } => format!("{query}, instant"),
+            Ask::Values { query, hours, step_s } => format!("{query}, {hours} h / {step_s} s"),
+            Ask::Labels { path, selector, .. } => format!("{path} {selector}").trim_end().to_owned(),
+        }
+    }
+
     /// The path to ask and its parameters, for data that ends at `end_s`.
     pub(crate) fn request(&self, end_s: i64) -> (&'static str, Vec<(&'static str, String)>) {
         let over = |hours: i64| (end_s - hours * 3_600)..end_s;

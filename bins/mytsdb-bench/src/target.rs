@@ -33,13 +33,21 @@ pub(crate) struct Target {
 impl Target {
     /// A fresh mytsdb that stores no metrics of its own.
     pub(crate) fn mytsdb(program: &Path) -> Result<Self> {
-        Self::mytsdb_with(program, "fsync", 0)
+        Self::mytsdb_with(program, "fsync", 0, None)
     }
 
-    /// A fresh mytsdb with a durability, which stores its own metrics at every so many seconds, or never.
-    pub(crate) fn mytsdb_with(program: &Path, durability: &str, self_metrics_s: u64) -> Result<Self> {
+    /// A mytsdb with a durability, which stores its own metrics at every so many seconds, or never; fresh unless a folder is given.
+    pub(crate) fn mytsdb_with(
+        program: &Path,
+        durability: &str,
+        self_metrics_s: u64,
+        data_dir: Option<&Path>,
+    ) -> Result<Self> {
         let (http, grpc) = (free_address()?, free_address()?);
-        let folder = Folder::new("mytsdb")?;
+        let folder = match data_dir {
+            Some(path) => Folder::kept(path),
+            None => Folder::new("mytsdb")?,
+        };
         let arguments = mytsdb_arguments(folder.path(), &http, &grpc, durability, self_metrics_s);
         let process = Process::start(program, &arguments, &format!("http://{http}/-/ready"))?;
         Ok(Self::new("mytsdb", process, http, Intake::Grpc(grpc), folder))
@@ -116,6 +124,47 @@ impl Target {
     /// Bytes of the server's files.
     pub(crate) fn disk_bytes(&self) -> Result<u64> {
         folder_bytes(self.folder.as_ref().context("the server's folder is not known")?.path())
+    }
+
+    /// Bytes of blocks with their indexes, without logs and without what is not in blocks yet.
+    pub(crate) fn block_bytes(&self) -> Result<u64> {
+        let path = self.folder.as_ref().context("the server's folder is not known")?.path();
+        match self.name {
+            "mytsdb" => folder_bytes(&path.join("blocks")),
+            "prometheus" => {
+                let data = path.join("data");
+                let others = ["wal", "wbl", "chunks_head"].map(|name| data.join(name));
+                let others = others.iter().filter(|path| path.exists()).map(|path| folder_bytes(path));
+                Ok(folder_bytes(&data)? - others.sum::<Result<u64>>()?)
+            }
+            _ => {
+                let cache = path.join("cache");
+                Ok(folder_bytes(path)? - if cache.exists() { folder_bytes(&cache)? } else { 0 })
+            }
+        }
+    }
+
+    /// Asks for one merge of everything, of a server that has a way to ask.
+    pub(crate) fn merge_now(&self) -> Result<()> {
+        if self.name == "victoria" {
+            self.make_visible()?;
+            self.ask("/internal/force_merge", &[], &mut Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of mytsdb's log; nothing of others, whose logs hold other things.
+    pub(crate) fn log_bytes(&self) -> Result<Option<u64>> {
+        let Some(folder) = self.folder.as_ref().filter(|_| self.name == "mytsdb") else { return Ok(None) };
+        folder_bytes(&folder.path().join("wal")).map(Some)
+    }
+
+    /// Sees to it that what was acknowledged is found: VictoriaMetrics shows samples after some seconds, and says so.
+    pub(crate) fn make_visible(&self) -> Result<()> {
+        if self.name == "victoria" {
+            self.ask("/internal/force_flush", &[], &mut Vec::new())?;
+        }
+        Ok(())
     }
 
     /// Kills the server in the middle of what it does and starts it again; returns how long it took to be ready.

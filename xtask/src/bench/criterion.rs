@@ -1,21 +1,46 @@
 //! The suites beside the crates, measured by criterion: medians in nanoseconds.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 use crate::workspace::{cargo_with, succeed, target_dir};
 
-/// Runs every suite and reads what criterion left of it.
+/// Seconds that each bench warms up and is measured.
+const WARM_UP_SECONDS: f64 = 0.3;
+const MEASURE_SECONDS: f64 = 0.8;
+
+fn bench() -> Command {
+    cargo_with(&["bench", "--workspace", "--profile", "ci", "--bench", "*"])
+}
+
+/// Builds every suite.
+///
+/// # Errors
+///
+/// If one does not build.
+pub(crate) fn build() -> anyhow::Result<()> {
+    succeed(bench().arg("--no-run"))
+}
+
+/// Runs every suite in a share of its time, and reads what criterion left of it.
 ///
 /// # Errors
 ///
 /// If one does not build or asserts.
-pub(crate) fn run() -> anyhow::Result<Value> {
-    succeed(&mut cargo_with(&["bench", "--workspace", "--profile", "ci", "--bench", "*"]))?;
+pub(crate) fn run(share: f64) -> anyhow::Result<Value> {
+    let dir = target_dir().join("criterion");
+    if dir.exists() {
+        // Suites that are gone have figures there.
+        std::fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    }
+    let seconds = |full: f64| format!("{:.2}", full * share);
+    let times = ["--warm-up-time", &seconds(WARM_UP_SECONDS), "--measurement-time", &seconds(MEASURE_SECONDS)];
+    succeed(bench().arg("--").args(times).args(["--sample-size", "20", "--noplot"]))?;
     let mut found = Map::new();
-    read(&target_dir().join("criterion"), &mut Vec::new(), &mut found)?;
+    read(&dir, &mut Vec::new(), &mut found)?;
     Ok(Value::Object(found))
 }
 

@@ -3,62 +3,44 @@
 
 use serde_json::Value;
 
-use super::page::rows;
-use super::plot::{Axis, Line, bars, escape, lines, short};
+use super::page::versions;
+use super::plot::{Axis, Line, bars, escape, lines};
+use super::table::Table;
+use super::tables;
 
 const STYLE: &str = "body{font:14px sans-serif;margin:2em;max-width:1200px}table{border-collapse:collapse}\
     td,th{padding:2px 10px;text-align:right;border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}\
-    svg{border:1px solid #ddd;margin:4px}pre{overflow-x:auto}";
+    td.best{font-weight:bold}svg{border:1px solid #ddd;margin:4px}pre{overflow-x:auto}";
 
 /// The report of what was found.
 pub(super) fn page(found: &Value) -> String {
     let text = |name: &str| escape(found[name].as_str().unwrap_or_default());
     let mut out = format!("<!doctype html><meta charset='utf-8'><title>mytsdb bench</title><style>{STYLE}</style>");
     out += &format!("<h1>mytsdb bench</h1><p>{}<br>{}</p>", text("machine"), text("commit"));
-    for part in ["k8s", "disk"] {
-        if let Some(targets) = found[part].as_object() {
-            out += &format!("<h2>{part}</h2>{}{}", table(targets), plots(targets));
+    for part in ["ingest", "simulate", "query", "disk", "k8s", "core"] {
+        if found[part].is_null() {
+            continue;
         }
-    }
-    for part in ["ingest", "query"] {
-        if let Some(printed) = found[part]["text"].as_str() {
-            out += &format!("<h2>{part}</h2><pre>{}</pre>", escape(printed));
+        out += &format!("<h2>{part}</h2>");
+        for line in versions(&found[part]) {
+            out += &format!("{}<br>", escape(&line));
         }
-    }
-    if let Some(suites) = found["core"].as_object() {
-        out += "<h2>core</h2><table><tr><th>bench<th>median ns<th>low<th>high";
-        for (name, figures) in suites {
-            let number = |key: &str| figures[key].as_f64().map_or_else(String::new, short);
-            out += &format!(
-                "<tr><td>{}<td>{}<td>{}<td>{}",
-                escape(name),
-                number("median_ns"),
-                number("low_ns"),
-                number("high_ns")
-            );
-        }
-        out += "</table>";
+        out += &tables::of(part, &found[part]).iter().map(Table::html).collect::<String>();
+        out += &match part {
+            "ingest" => {
+                let sizes = found[part]["sizes"].as_object().into_iter().flatten();
+                sizes.filter_map(|(size, targets)| Some(plots(size, targets.as_object()?))).collect::<String>()
+            }
+            "disk" | "k8s" => found[part].as_object().map_or_else(String::new, |targets| plots(part, targets)),
+            _ => String::new(),
+        };
     }
     out
 }
 
 type Targets = serde_json::Map<String, Value>;
 
-fn table(targets: &Targets) -> String {
-    let mut out = "<table><tr><th>".to_owned();
-    for (name, report) in targets {
-        out += &format!("<th title='{}'>{}", escape(report["version"].as_str().unwrap_or_default()), escape(name));
-    }
-    for (name, cells) in rows(targets) {
-        out += &format!("<tr><td>{}", escape(&name));
-        for cell in cells {
-            out += &format!("<td>{cell}");
-        }
-    }
-    out + "</table>"
-}
-
-fn plots(targets: &Targets) -> String {
+fn plots(of: &str, targets: &Targets) -> String {
     let each = |points: &dyn Fn(&Value) -> Vec<(f64, f64)>| -> Vec<Line> {
         targets.iter().map(|(name, report)| Line { name: name.clone(), points: points(report) }).collect()
     };
@@ -87,14 +69,18 @@ fn plots(targets: &Targets) -> String {
         targets.iter().filter_map(|(name, report)| Some((name.clone(), figure(report)?))).collect()
     };
     let per_sample = |report: &Value| Some(report["disk_bytes"].as_f64()? / report["acknowledged_samples"].as_f64()?);
+    let figure = |key: &'static str| move |report: &Value| report[key].as_f64();
+    let title = |what: &str| format!("{of}: {what}");
     [
-        lines("share of acks / ms", Axis::Logarithmic, &each(&distribution("ack_us"))),
-        lines("share of hot answers / ms", Axis::Logarithmic, &each(&distribution("hot_us"))),
-        lines("share of cold answers / ms", Axis::Logarithmic, &each(&distribution("cold_us"))),
-        lines("samples a second / s", Axis::Linear, &each(&throughput)),
-        lines("memory in MB / s", Axis::Linear, &each(&memory)),
-        bars("bytes a sample on disk, log and blocks", &bar(&per_sample)),
-        bars("CPU seconds a million samples, queries included", &bar(&|r| r["cpu_seconds_per_million"].as_f64())),
+        lines(&title("share of acks / ms"), Axis::Logarithmic, &each(&distribution("ack_us"))),
+        lines(&title("share of hot answers / ms"), Axis::Logarithmic, &each(&distribution("hot_us"))),
+        lines(&title("share of cold answers / ms"), Axis::Logarithmic, &each(&distribution("cold_us"))),
+        lines(&title("samples a second / s"), Axis::Linear, &each(&throughput)),
+        lines(&title("memory in MB / s"), Axis::Linear, &each(&memory)),
+        bars(&title("bytes a sample on disk, log and blocks"), &bar(&per_sample)),
+        bars(&title("bytes a sample after compaction"), &bar(&figure("compacted_bytes_per_sample"))),
+        bars(&title("CPU seconds a million samples"), &bar(&figure("cpu_seconds_per_million"))),
+        bars(&title("memory at the end, bytes a series"), &bar(&figure("rss_bytes_per_series"))),
     ]
     .concat()
 }

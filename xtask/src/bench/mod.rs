@@ -1,16 +1,20 @@
 //! `cargo xtask bench`: what is fast and what it costs, measured by programs that check every answer.
 
+mod budget;
 mod compare;
 pub(crate) mod criterion;
 mod html;
 mod page;
 mod plot;
 pub(crate) mod smoke;
+mod table;
+mod tables;
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
+use budget::Budget;
 use serde_json::{Map, Value, json};
 
 use crate::peers;
@@ -19,16 +23,20 @@ use crate::workspace::{build_programs, root, shown, succeed, target_dir};
 /// Real scrapes, relative to the root; `disk` needs them.
 const SCRAPES: &str = "../shared/data/node-exporter-1s.txt.zst";
 
-/// Parts, in the order in which they run.
-const PARTS: [&str; 5] = ["core", "ingest", "query", "disk", "k8s"];
+/// Hours of scrapes that `disk` sends, seconds of load of `k8s`, seconds for one query of one server.
+const DISK_HOURS: f64 = 12.0;
+const K8S_SECONDS: f64 = 30.0;
+const QUERY_SECONDS: f64 = 3.0;
 
 /// What is to be run.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked<'a> {
+    /// In the order of [`budget::PLANS`].
     parts: Vec<&'static str>,
     peers: bool,
     compare: Option<&'a str>,
     preset: &'a str,
+    minutes: u64,
 }
 
 /// Who is measured: a name, and the flag that says where the program is.
@@ -42,64 +50,112 @@ struct Target {
 ///
 /// # Errors
 ///
-/// If something cannot be built, or a check fails.
+/// If something cannot be built, a check fails, or there is no time for a part.
 pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     if flags == ["--smoke"] {
         criterion::once()?;
         return smoke::run();
     }
     let asked = parse(flags)?;
+    let budget = Budget::new(asked.minutes, asked.peers);
     build_programs()?;
     let targets = targets(asked.peers)?;
+    if asked.parts.contains(&"core") {
+        criterion::build()?;
+    }
     let mut found = Map::new();
     found.insert("machine".to_owned(), json!(machine()));
     found.insert("commit".to_owned(), json!(said(&mut git())?));
-    for part in &asked.parts {
-        eprintln!("== {part}");
-        let result = match *part {
-            "core" => criterion::run()?,
-            "ingest" => text(&mut load_generator(&["ingest", "--rounds", "60"]))?,
-            "query" => query(&targets)?,
-            "disk" => each(&targets, "disk", &["--mode", "write", "--replay", SCRAPES, "--duration", "30"])?,
-            _ => each(&targets, "k8s", &["--preset", asked.preset])?,
+    let mut took = Map::new();
+    took.insert("builds".to_owned(), json!(budget.spent().as_secs()));
+    let mut failed = Vec::new();
+    for (number, part) in asked.parts.iter().enumerate() {
+        // What was measured is kept, whatever becomes of the rest.
+        let share = match budget.share(&asked.parts[number..]) {
+            Ok(share) => share,
+            Err(error) => {
+                failed.push(error.to_string());
+                continue;
+            }
         };
-        found.insert((*part).to_owned(), result);
+        let begun = budget.spent();
+        eprintln!("== {part}, {:.0} % of its time, {:.1} minutes are over", share * 100.0, begun.as_secs_f64() / 60.0);
+        found.insert((*part).to_owned(), measure(part, &targets, &asked, share, &mut failed));
+        took.insert((*part).to_owned(), json!(budget.spent().saturating_sub(begun).as_secs()));
     }
+    took.insert("all".to_owned(), json!(budget.spent().as_secs()));
+    found.insert("took_seconds".to_owned(), Value::Object(took));
+    found.insert("failed".to_owned(), json!(failed));
     let found = Value::Object(found);
-    let dir = folder()?;
-    let path = dir.join("bench.json");
-    std::fs::write(&path, serde_json::to_vec_pretty(&found)?).with_context(|| path.display().to_string())?;
-    let report = dir.join("report.html");
-    std::fs::write(&report, html::page(&found)).with_context(|| report.display().to_string())?;
-    println!("{}\n{}", path.display(), report.display());
-    if let Some(written) = page::write(&found)? {
-        println!("{}", written.display());
-    }
+    write(&found)?;
     if let Some(old) = asked.compare {
         let old = std::fs::read(old).with_context(|| old.to_owned())?;
         print!("{}", compare::table(&serde_json::from_slice(&old)?, &found));
     }
+    println!("all of it took {:.1} of {} minutes", budget.spent().as_secs_f64() / 60.0, asked.minutes);
+    ensure!(failed.is_empty(), "failed:\n{}", failed.join("\n"));
     Ok(())
 }
 
+/// JSON, report and pages.
+fn write(found: &Value) -> anyhow::Result<()> {
+    let dir = folder()?;
+    let path = dir.join("bench.json");
+    std::fs::write(&path, serde_json::to_vec_pretty(found)?).with_context(|| path.display().to_string())?;
+    let report = dir.join("report.html");
+    std::fs::write(&report, html::page(found)).with_context(|| report.display().to_string())?;
+    println!("{}\n{}", path.display(), report.display());
+    for page in page::write(found)? {
+        println!("{}", page.display());
+    }
+    Ok(())
+}
+
+/// One part, in a share of its planned time; what fails is noted.
+fn measure(part: &str, targets: &[Target], asked: &Asked<'_>, share: f64, failed: &mut Vec<String>) -> Value {
+    let scaled = |full: f64| format!("{:.0}", (full * share).max(1.0));
+    match part {
+        "core" => criterion::run(share).unwrap_or_else(|error| {
+            failed.push(format!("{error:#}"));
+            Value::Null
+        }),
+        "ingest" => ingest(targets, share, failed),
+        "simulate" => figures(&mut load_generator(&["ingest", "--series", "10000000", "--simulate"]), part, failed),
+        "query" => query(targets, share, failed),
+        "disk" => {
+            let hours = scaled(DISK_HOURS);
+            let load = ["--mode", "write", "--replay", SCRAPES, "--age", "6", "--hours", &hours];
+            let ends = ["--duration", "600", "--settle", "200"];
+            each(targets, "disk", &[&load[..], &ends[..]].concat(), failed)
+        }
+        _ => each(targets, "k8s", &["--preset", asked.preset, "--duration", &scaled(K8S_SECONDS)], failed),
+    }
+}
+
 fn parse<'a>(flags: &[&'a str]) -> anyhow::Result<Asked<'a>> {
-    let mut asked = Asked { parts: Vec::new(), peers: false, compare: None, preset: "small" };
+    let mut asked = Asked { parts: Vec::new(), peers: false, compare: None, preset: "small", minutes: budget::MINUTES };
     let mut rest = flags.iter();
     while let Some(&flag) = rest.next() {
         match flag {
             "--peers" => asked.peers = true,
             "--compare" => asked.compare = Some(rest.next().context("--compare wants a file")?),
             "--preset" => asked.preset = rest.next().context("--preset wants a name")?,
-            "all" => asked.parts.extend(PARTS),
+            "--budget" => {
+                let minutes = rest.next().context("--budget wants minutes")?;
+                asked.minutes =
+                    minutes.parse().with_context(|| format!("--budget {minutes}: not a number of minutes"))?;
+            }
+            "all" => asked.parts.extend(budget::PLANS.iter().map(|plan| plan.0)),
             name => {
-                let part = PARTS.into_iter().find(|part| *part == name);
+                let part = budget::PLANS.iter().map(|plan| plan.0).find(|part| *part == name);
                 asked.parts.push(part.with_context(|| format!("bench: unknown part or flag {name}"))?);
             }
         }
     }
     if asked.parts.is_empty() {
         bail!(
-            "usage: cargo xtask bench core|ingest|query|disk|k8s|all [--peers] [--preset NAME] [--compare OLD.json] | --smoke"
+            "usage: cargo xtask bench core|ingest|simulate|query|disk|k8s|all [--peers] [--budget MINUTES] [--preset NAME] \
+             [--compare OLD.json] | --smoke"
         );
     }
     Ok(asked)
@@ -123,34 +179,65 @@ fn targets(with_peers: bool) -> anyhow::Result<Vec<Target>> {
 }
 
 /// The workload `k8s` against each target, with what it measured: the same bytes to each.
-fn each(targets: &[Target], part: &str, arguments: &[&str]) -> anyhow::Result<Value> {
+fn each(targets: &[Target], part: &str, arguments: &[&str], failed: &mut Vec<String>) -> Value {
     let mut all = Map::new();
     for target in targets {
-        let path = folder()?.join(format!("{part}-{}.json", target.name));
         let mut command = load_generator(&["k8s", "--target", target.name, "--protocol", "otlp-http"]);
-        command.arg(target.flag).arg(&target.program).args(arguments).arg("--json").arg(&path);
-        succeed(&mut command)?;
-        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        all.insert(target.name.to_owned(), serde_json::from_slice(&bytes)?);
+        command.arg(target.flag).arg(&target.program).args(arguments);
+        all.insert(target.name.to_owned(), figures(&mut command, &format!("{part}-{}", target.name), failed));
     }
-    Ok(Value::Object(all))
+    Value::Object(all)
 }
 
-fn query(targets: &[Target]) -> anyhow::Result<Value> {
-    let mut command = load_generator(&["query"]);
+/// OTLP into each target, few series and many; and over gRPC, which no peer has.
+fn ingest(targets: &[Target], share: f64, failed: &mut Vec<String>) -> Value {
+    let mut sizes = Map::new();
+    for (title, series, rounds) in [("100,000 series", "100000", 60.0), ("1,000,000 series", "1000000", 10.0)] {
+        let rounds = format!("{:.0}", (rounds * share).max(4.0));
+        let mut all = Map::new();
+        let runs = targets.iter().map(|target| (target, "otlp-http", target.name.to_owned()));
+        let grpc = targets.first().map(|target| (target, "otlp-grpc", format!("{} over gRPC", target.name)));
+        for (target, protocol, name) in runs.chain(grpc) {
+            let mut command = load_generator(&["ingest", "--target", target.name, "--protocol", protocol]);
+            command.arg(target.flag).arg(&target.program).args(["--series", series, "--rounds", &rounds]);
+            let found = figures(&mut command, &format!("ingest-{series}-{}-{protocol}", target.name), failed);
+            all.insert(name, found);
+        }
+        sizes.insert(title.to_owned(), Value::Object(all));
+    }
+    json!({ "sizes": sizes })
+}
+
+fn query(targets: &[Target], share: f64, failed: &mut Vec<String>) -> Value {
+    let mut command = load_generator(&["query", "--seconds", &format!("{:.2}", QUERY_SECONDS * share)]);
     for target in targets {
         command.arg(target.flag).arg(&target.program);
     }
-    text(&mut command)
+    figures(&mut command, "query", failed)
 }
 
-/// What a command prints, which is shown too.
-fn text(command: &mut Command) -> anyhow::Result<Value> {
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| shown(command))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    print!("{text}");
-    ensure!(output.status.success(), "{} failed: {}", shown(command), output.status);
-    Ok(json!({ "command": shown(command), "text": text }))
+/// Runs the load generator, which writes its figures to a file by that name; a check that fails is noted, and what was
+/// measured until then is kept.
+fn figures(command: &mut Command, name: &str, failed: &mut Vec<String>) -> Value {
+    let mut run = || -> anyhow::Result<Value> {
+        let path = folder()?.join(format!("{name}.json"));
+        if path.exists() {
+            // Of a run before.
+            std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+        }
+        if let Err(error) = succeed(command.arg("--json").arg(&path)) {
+            failed.push(format!("{error:#}"));
+        }
+        if !path.exists() {
+            return Ok(Value::Null);
+        }
+        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        Ok(serde_json::from_slice(&bytes)?)
+    };
+    run().unwrap_or_else(|error| {
+        failed.push(format!("{name}: {error:#}"));
+        Value::Null
+    })
 }
 
 /// Where results are kept.
@@ -186,9 +273,12 @@ mod tests {
     #[test]
     fn parts_and_flags_are_read_in_any_order() {
         let asked = parse(&["--peers", "k8s", "--compare", "old.json", "disk"]).unwrap();
-        let expected = Asked { parts: vec!["k8s", "disk"], peers: true, compare: Some("old.json"), preset: "small" };
+        let parts = vec!["k8s", "disk"];
+        let expected = Asked { parts, peers: true, compare: Some("old.json"), preset: "small", minutes: 40 };
         assert_eq!(asked, expected);
-        assert_eq!(parse(&["all"]).unwrap().parts, PARTS);
+        assert_eq!(parse(&["all", "--budget", "12"]).unwrap().minutes, 12);
+        assert_eq!(parse(&["all"]).unwrap().parts.len(), budget::PLANS.len());
         assert!(parse(&[]).is_err() && parse(&["fast"]).is_err() && parse(&["k8s", "--compare"]).is_err());
+        assert!(parse(&["k8s", "--budget", "soon"]).is_err());
     }
 }

@@ -1,95 +1,117 @@
-//! The page of `docs/perf` that is written from what was found.
+//! The pages of `docs/perf` that are written from what was found.
 #![expect(clippy::format_push_string, reason = "a page is written once; what reads best is cheapest")]
 
 use std::path::PathBuf;
 
 use anyhow::Context;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::plot::short;
+use super::table::Table;
+use super::tables;
 use crate::workspace::root;
 
-/// Relative to the root.
-const PAGE: &str = "docs/perf/k8s.md";
-
-/// Figures of a report: what they are called, and where they are.
-const FIGURES: [(&str, &str); 7] = [
-    ("samples acknowledged a second", "samples_per_second"),
-    ("server CPU seconds a million samples, queries included", "cpu_seconds_per_million"),
-    ("memory at the end, bytes", "rss_bytes"),
-    ("memory at its peak, bytes", "peak_rss_bytes"),
-    ("bytes on disk, log and blocks", "disk_bytes"),
-    ("samples acknowledged in all", "acknowledged_samples"),
-    ("ready again after a kill -9, s", "restart_seconds"),
+/// A part, the title of its page, and what is to be known about it.
+const PAGES: [(&str, &str, &str); 6] = [
+    (
+        "ingest",
+        "Ingest",
+        "OTLP of gauges with two decimals, 1,000 points a request, uncompressed, to each the same bytes over HTTP; over gRPC to mytsdb \
+         alone, since no\npeer takes it. The client runs on the same cores. New series are those of the first round; all other figures are \
+         of the rounds after it, rates\nare medians of rounds. A time to the ack is the time from sending. After the load all samples are \
+         counted and one series is compared in\nfull, the server is killed by `kill -9`, started again, and the samples are counted again.",
+    ),
+    (
+        "simulate",
+        "Scale, on paper",
+        "Three small runs give what a series, a sample and the server itself cost; the run fails if that arithmetic misses a \
+         large run by more than a\nfifth. Bytes of memory and log are those when the load ends, blocks those after its flush. Of \
+         the asked number of series the head holds 2 h 15 min\nof samples, a block's and those that are too young for one.",
+    ),
+    (
+        "query",
+        "Queries",
+        "Every question is asked of each in turn, over HTTP, uncompressed, after a run that is not counted. Answers are compared with \
+         Prometheus'\n(relative 1e-9; `topk` by the values of each time, labels as sets); one of mytsdb that differs fails the run. p99 is \
+         the slowest where there are\nfewer than 100 runs. VictoriaMetrics is asked with its cache of results and without.",
+    ),
+    (
+        "disk",
+        "Disk",
+        "A node_exporter's scrapes, 1 s apart and with the jitter of a real one, sent as 12 hosts' scrapes at 15 s, which end six hours \
+         ago. Then the server is\nkilled and started again, a sample of now is sent, and when blocks are written and merged and files do not \
+         change any more, they are\nmeasured, and all samples counted again. VictoriaMetrics is not killed, and is asked for a merge.",
+    ),
+    (
+        "k8s",
+        "A Kubernetes cluster, written and asked at once",
+        "102 metrics of pods, nodes and services, and 49 queries of dashboards, four hot ones for a cold one. 4 connections write as fast \
+         as they are\nacknowledged, 4 ask. Then the server is killed in mid-load (VictoriaMetrics is not, it does not promise to survive \
+         that), what was acknowledged is\ncounted, and answers are compared with a model's. A peer's answers differ where it means something \
+         else by a function.",
+    ),
+    (
+        "core",
+        "Suites beside the crates",
+        "Criterion's medians with its interval of 95 %, short runs: on a shared machine read differences of 10 % as none. Each suite \
+         asserts its\nresults.",
+    ),
 ];
 
-/// Quantiles of distributions.
-const TIMES: [(&str, &str); 3] =
-    [("acknowledged after, ms", "ack_us"), ("hot answers after, ms", "hot_us"), ("cold answers after, ms", "cold_us")];
-
-/// Rows of the table: a name, and a cell for each target.
-pub(super) fn rows(targets: &Map<String, Value>) -> Vec<(String, Vec<String>)> {
-    let cells = |of: &dyn Fn(&Value) -> Option<f64>| -> Vec<String> {
-        targets.values().map(|report| of(report).map_or_else(|| "-".to_owned(), short)).collect()
-    };
-    let mut rows: Vec<(String, Vec<String>)> =
-        FIGURES.iter().map(|(name, key)| ((*name).to_owned(), cells(&|report| report[*key].as_f64()))).collect();
-    for (name, key) in TIMES {
-        for (quantile, shown) in [(0.5, "median"), (0.99, "99 %")] {
-            let at = |report: &Value| {
-                let pair = report[key].as_array()?.iter().find(|pair| pair[0].as_f64() == Some(quantile))?;
-                Some(pair[1].as_f64()? / 1e3)
-            };
-            rows.push((format!("{name}, {shown}"), cells(&at)));
+/// Writes the pages of the parts that were run; says which.
+pub(super) fn write(found: &Value) -> anyhow::Result<Vec<PathBuf>> {
+    let mut written = Vec::new();
+    for (part, title, about) in PAGES {
+        if found[part].is_null() {
+            continue;
         }
+        let path = root().join(format!("docs/perf/{part}.md"));
+        std::fs::write(&path, page(found, part, title, about)).with_context(|| path.display().to_string())?;
+        written.push(path);
     }
-    let agree = |report: &Value| {
-        let queries = report["queries"].as_array()?;
-        (!queries.is_empty()).then(|| queries.iter().filter(|query| query["agrees"] == true).count() as f64)
-    };
-    rows.push(("answers that are the model's, of 49".to_owned(), cells(&agree)));
-    rows
+    Ok(written)
 }
 
-/// Writes the page, if the workload was run.
-pub(super) fn write(found: &Value) -> anyhow::Result<Option<PathBuf>> {
-    let Some(targets) = found["k8s"].as_object() else { return Ok(None) };
-    let path = root().join(PAGE);
-    std::fs::write(&path, page(found, targets)).with_context(|| path.display().to_string())?;
-    Ok(Some(path))
-}
-
-fn page(found: &Value, targets: &Map<String, Value>) -> String {
+fn page(found: &Value, part: &str, title: &str, about: &str) -> String {
     let text = |name: &str| found[name].as_str().unwrap_or_default();
     let mut out = format!(
-        "# A Kubernetes cluster, written and asked at once\n\n`cargo xtask bench k8s` writes this page. The same OTLP/HTTP requests went to each; \
-         each wrote with its own durability, which for mytsdb is a sync before the ack and for the others none. Where mytsdb is not the\n\
-         first, the table says so. A peer's answers differ from the model's where it means something else by a function.\n\n\
-         Machine: {}. Commit: {}.\n\n",
+        "# {title}\n\n`cargo xtask bench {part} --peers` writes this page; [README.md](README.md) says how, \
+         [peers.md](peers.md) with which settings. {about}\n\nMachine: {}. Commit: {}.\n\n",
         text("machine"),
         text("commit")
     );
-    for (name, report) in targets {
-        let field = |key: &str| report[key].as_str().unwrap_or_default();
-        out += &format!("- {name}: {}; {}\n", field("version"), field("setting"));
+    let failed = found["failed"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    for failure in failed {
+        out += &format!("**Failed**: {}\n\n", failure.replace('\n', " "));
     }
-    out += &format!("\n| figure | {} |\n|---|{}\n", names(targets), "--:|".repeat(targets.len()));
-    for (name, cells) in rows(targets) {
-        out += &format!("| {name} | {} |\n", cells.join(" | "));
+    let said = versions(&found[part]);
+    for line in &said {
+        out += &format!("- {line}\n");
     }
-    out += &format!("\n| query, median ms under load | {} |\n|---|{}\n", names(targets), "--:|".repeat(targets.len()));
-    let first = targets.values().next().and_then(|report| report["queries"].as_array());
-    for (number, query) in first.into_iter().flatten().enumerate() {
-        let cell =
-            |report: &Value| report["queries"][number]["median_ms"].as_f64().map_or_else(|| "-".to_owned(), short);
-        let cells: Vec<String> = targets.values().map(cell).collect();
-        out += &format!("| `{}` | {} |\n", query["query"].as_str().unwrap_or_default(), cells.join(" | "));
+    if !said.is_empty() {
+        out += "\n";
     }
-    out
+    out += &tables::of(part, &found[part]).iter().map(Table::markdown).collect::<String>();
+    out.truncate(out.trim_end().len());
+    out + "\n"
 }
 
-fn names(targets: &Map<String, Value>) -> String {
-    targets.keys().cloned().collect::<Vec<_>>().join(" | ")
+/// What each that was measured calls itself, and how it was loaded.
+pub(super) fn versions(found: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    collect("", found, &mut lines);
+    lines
+}
+
+fn collect(name: &str, value: &Value, lines: &mut Vec<String>) {
+    if let Some(version) = value["version"].as_str() {
+        let setting = value["setting"].as_str().map_or_else(String::new, |setting| format!("; {setting}"));
+        lines.push(format!("{name}: {version}{setting}"));
+    } else if let Some(fields) = value.as_object() {
+        if let Some(setting) = fields.get("setting").and_then(Value::as_str) {
+            lines.push(setting.to_owned());
+        }
+        fields.iter().filter(|(_, value)| value.is_object()).for_each(|(name, value)| collect(name, value, lines));
+    }
 }
 
 #[cfg(test)]
@@ -98,15 +120,11 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_target_has_a_cell_in_every_row() {
-        let report = json!({
-            "samples_per_second": 5.0, "ack_us": [[0.5, 1500]], "queries": [{"query": "a | b", "median_ms": 2.5, "agrees": true}],
-        });
-        let found = json!({"machine": "m", "commit": "c", "k8s": {"a": report, "b": {}}});
-        let page = page(&found, found["k8s"].as_object().unwrap());
-        assert!(page.contains("| samples acknowledged a second | 5.00 | - |"), "{page}");
-        assert!(page.contains("| acknowledged after, ms, median | 1.50 | - |"), "{page}");
-        assert!(page.contains("| answers that are the model's, of 49 | 1.00 | - |"), "{page}");
-        assert!(page.contains("| `a | b` | 2.50 | - |"), "{page}");
+    fn a_page_names_machine_versions_and_settings() {
+        let report = json!({"version": "1.0", "setting": "fast", "samples_per_second": 5.0});
+        let found = json!({"machine": "m", "commit": "c", "ingest": {"sizes": {"few": {"a": report}}}});
+        let page = page(&found, "ingest", "Ingest", "About.");
+        assert!(page.contains("Machine: m. Commit: c.") && page.contains("- a: 1.0; fast\n"), "{page}");
+        assert!(page.contains("## few") && page.ends_with("|\n"), "{page}");
     }
 }

@@ -6,7 +6,7 @@ const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 260.0;
 /// Room for labels on the left and below.
 const MARGIN: f64 = 60.0;
-const COLORS: [&str; 3] = ["#1f6fb4", "#d9541e", "#3a9d4a"];
+const COLORS: [&str; 4] = ["#1f6fb4", "#d9541e", "#3a9d4a", "#8a4fb0"];
 
 /// A named list of points.
 pub(super) struct Line {

@@ -11,21 +11,23 @@ mod reader;
 mod replay;
 mod report;
 mod run;
+pub(crate) mod settle;
 mod source;
 mod values;
 mod verify;
 mod wire;
 mod writer;
 
+pub(crate) use connection::{Connection, Failure, Way};
 pub(crate) use run::run;
+pub(crate) use wire::Protocol;
 
-use crate::process::default_server;
-use anyhow::{Context, Result, ensure};
+use crate::subject::Subject;
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use cluster::Preset;
 use liar::Lie;
 use std::path::PathBuf;
-use wire::Protocol;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,24 +52,8 @@ pub(crate) struct K8sArgs {
     /// Size of the cluster
     #[arg(long, value_enum, default_value_t = Preset::Quick)]
     preset: Preset,
-    /// mytsdb, prometheus or victoriametrics, which are started fresh, or the URL of a server that runs
-    #[arg(long, default_value = "mytsdb")]
-    target: String,
-    /// Address of OTLP/gRPC of a server that runs
-    #[arg(long, value_name = "HOST:PORT")]
-    grpc: Option<String>,
-    /// mytsdb's program
-    #[arg(long, default_value_os_t = default_server())]
-    server: PathBuf,
-    /// Prometheus' program
-    #[arg(long)]
-    prometheus: Option<PathBuf>,
-    /// VictoriaMetrics' program
-    #[arg(long)]
-    victoria_metrics: Option<PathBuf>,
-    /// mytsdb's durability
-    #[arg(long, default_value = "fsync")]
-    durability: String,
+    #[command(flatten)]
+    subject: Subject,
     /// Send the scrapes of a file of exposition text, with `##TS MS` before each, instead of the cluster's; by as many hosts
     /// as the preset has pods
     #[arg(long, value_name = "FILE")]
@@ -111,6 +97,13 @@ pub(crate) struct K8sArgs {
     /// Hours of samples up to now that there are; a load that is through with them ends
     #[arg(long, default_value_t = 24)]
     hours: i64,
+    /// Hours from the last sample to now
+    #[arg(long, default_value_t = 0)]
+    age: i64,
+    /// Wait at the end until all is in blocks and they are merged, so many seconds at most, and measure them; goes with --age 6
+    /// or more, so that all samples are old enough
+    #[arg(long, value_name = "SECONDS")]
+    settle: Option<u64>,
     /// Pods in a request
     #[arg(long, default_value_t = 1)]
     pods_per_request: usize,
@@ -134,7 +127,10 @@ pub(crate) struct K8sArgs {
 impl K8sArgs {
     fn check(&self) -> Result<()> {
         ensure!(self.interval > 0 && self.interval <= 300, "--interval must be 1 to 300: queries look back 5 minutes");
-        ensure!(self.hours > 0 && self.hours <= 24 * 14, "--hours must be 1 to 336: servers keep 15 days");
+        ensure!(self.hours > 0 && self.age >= 0, "--hours must be positive, --age not negative");
+        ensure!(self.hours + self.age <= 24 * 14, "--hours and --age must be 336 at most: servers keep 15 days");
+        let otlp = [Protocol::OtlpGrpc, Protocol::OtlpHttp].contains(&self.protocol());
+        ensure!(self.settle.is_none() || (self.age >= 6 && otlp), "--settle goes with --age 6 or more, and OTLP");
         ensure!(self.rate.is_none_or(|rate| rate > 0.0), "--rate must be positive");
         ensure!((0.0..=100.0).contains(&self.churn), "--churn must be 0 to 100");
         ensure!((0.0..=1.0).contains(&self.late), "--late must be 0 to 1");
@@ -155,15 +151,7 @@ impl K8sArgs {
     }
 
     fn protocol(&self) -> Protocol {
-        let default = if self.target == "mytsdb" { Protocol::OtlpGrpc } else { Protocol::OtlpHttp };
+        let default = if self.subject.is_mytsdb() { Protocol::OtlpGrpc } else { Protocol::OtlpHttp };
         self.protocol.unwrap_or(default)
-    }
-
-    /// The address in a URL that was given as the target.
-    fn running(&self) -> Result<&str> {
-        let address = self.target.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-        address.with_context(|| {
-            format!("--target {}: neither mytsdb, prometheus, victoriametrics nor http://HOST:PORT", self.target)
-        })
     }
 }

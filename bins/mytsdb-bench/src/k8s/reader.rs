@@ -2,8 +2,9 @@
 
 use super::questions::Question;
 use super::values::noise;
-use super::writer::{Board, microseconds};
+use super::writer::Board;
 use crate::target::Target;
+use crate::times::microseconds;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 use std::collections::HashSet;

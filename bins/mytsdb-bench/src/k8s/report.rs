@@ -3,12 +3,15 @@
 use super::K8sArgs;
 use super::questions::{Question, Times};
 use super::reader::Reading;
+use super::settle::Settled;
 use super::source::{Samples, Source};
 use super::verify::{Answered, Checked};
-use super::writer::{Record, microseconds};
+use super::writer::Record;
 use crate::answers::{data, number};
 use crate::process::Process;
+use crate::report_file;
 use crate::target::Target;
+use crate::times::{curve, microseconds, millis, quantiles};
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -62,6 +65,7 @@ pub(crate) struct Report {
     disk_bytes: Option<u64>,
     peak_bytes: Option<u64>,
     ready: Option<Duration>,
+    pub(crate) settled: Option<Settled>,
     families: BTreeMap<String, Family>,
     pub(crate) answers: Vec<Answered>,
     pub(crate) checked: Checked,
@@ -84,7 +88,7 @@ impl Report {
                 args.read_workers,
                 args.pods_per_request,
                 args.samples_per_series,
-                if target.name == "mytsdb" { &args.durability } else { "the server's own" },
+                args.subject.durability(),
             ),
             series: source.series_stored(),
             requested_rate: args.rate,
@@ -101,6 +105,7 @@ impl Report {
             disk_bytes: None,
             peak_bytes: None,
             ready: None,
+            settled: None,
             families: BTreeMap::new(),
             answers: Vec::new(),
             checked: Checked::default(),
@@ -162,6 +167,16 @@ impl Report {
         Some(self.ticks.last()?.usage?.0 - self.ticks.first()?.usage?.0)
     }
 
+    /// Resident bytes at the last look.
+    fn rss(&self) -> Option<u64> {
+        self.ticks.last().and_then(|tick| tick.usage).map(|usage| usage.1)
+    }
+
+    fn queries_per_second(&self, readings: &[Reading]) -> Option<f64> {
+        let asked: u64 = readings.iter().map(|reading| reading.asked).sum();
+        self.ticks.last().filter(|_| asked > 0).map(|tick| asked as f64 / tick.seconds)
+    }
+
     fn measured(&self) -> u64 {
         self.ticks.last().map_or(0, |tick| tick.samples)
     }
@@ -184,6 +199,16 @@ impl Report {
         if let Some(bytes) = self.disk_bytes {
             let per_sample = bytes as f64 / self.acknowledged as f64;
             println!("on disk           {:>12.1} MB, log and blocks; {per_sample:.2} B a sample", bytes as f64 / 1e6);
+        }
+        if let Some(settled) = self.settled {
+            println!(
+                "compacted         {:>12.1} MB of blocks; {:.3} B a sample; {:.3} with everything else on disk; after {:.0} s{}",
+                settled.block_bytes as f64 / 1e6,
+                settled.block_bytes as f64 / self.acknowledged as f64,
+                settled.disk_bytes as f64 / self.acknowledged as f64,
+                settled.took.as_secs_f64(),
+                if settled.busy { ", and not done" } else { "" }
+            );
         }
         if let Some(ready) = self.ready {
             println!(
@@ -312,9 +337,15 @@ impl Report {
             "samples_per_second": self.rate(),
             "requested_samples_per_second": self.requested_rate,
             "cpu_seconds_per_million": self.cpu_s().map(|s| s * 1e6 / self.measured() as f64),
-            "rss_bytes": self.ticks.last().and_then(|tick| tick.usage).map(|u| u.1),
+            "queries_per_second": self.queries_per_second(readings),
+            "rss_bytes_per_series": self.rss().map(|bytes| bytes as f64 / self.series as f64),
+            "rss_bytes": self.rss(),
             "peak_rss_bytes": self.peak_bytes,
             "disk_bytes": self.disk_bytes,
+            "compacted_bytes": self.settled.map(|s| s.block_bytes),
+            "compacted_disk_bytes": self.settled.map(|s| s.disk_bytes),
+            "compacted_bytes_per_sample": self.settled.map(|s| s.block_bytes as f64 / self.acknowledged as f64),
+            "compaction_unfinished": self.settled.map(|s| s.busy),
             "restart_seconds": self.ready.map(|r| r.as_secs_f64()),
             "ack_us": curve(&self.response_us),
             "ack_service_us": curve(&self.service_us),
@@ -324,13 +355,8 @@ impl Report {
             "queries": queries,
             "server_metrics": families,
         });
-        write(path, &serde_json::to_vec_pretty(&report)?)
+        report_file::write(path, &report)
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a load generator's report")]
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    std::fs::write(path, bytes).with_context(|| path.display().to_string())
 }
 
 /// A question as it is shown: when, and what.
@@ -351,30 +377,4 @@ fn merged<'a>(readings: &'a [Reading], of: impl Fn(&'a Reading) -> &'a Histogram
         all += of(reading);
     }
     all
-}
-
-fn millis(us: u64) -> f64 {
-    us as f64 / 1e3
-}
-
-fn quantiles(us: &Histogram<u64>) -> String {
-    let at = |q: f64| millis(us.value_at_quantile(q));
-    format!(
-        "{:>9.2} ms p50, {:.2} p90, {:.2} p99, {:.2} p99.9, {:.2} at most ({} times)",
-        at(0.5),
-        at(0.9),
-        at(0.99),
-        at(0.999),
-        millis(us.max()),
-        us.len()
-    )
-}
-
-/// Points of a distribution: quantile and microseconds.
-fn curve(us: &Histogram<u64>) -> Vec<(f64, u64)> {
-    if us.is_empty() {
-        return Vec::new();
-    }
-    let points = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999, 1.0];
-    points.map(|q| (q, us.value_at_quantile(q))).into()
 }

@@ -10,7 +10,7 @@ use super::report::{Report, Tick};
 use super::source::{Fleet, Samples, Source, Span};
 use super::verify::{self, Checks};
 use super::writer::{Board, Phase, Record, Writer};
-use super::{K8sArgs, Mix, Mode};
+use super::{K8sArgs, Mix, Mode, settle};
 use crate::target::Target;
 use anyhow::{Context, Result, ensure};
 use std::sync::atomic::Ordering;
@@ -29,28 +29,16 @@ pub(crate) fn run(args: &K8sArgs) -> Result<()> {
     args.check()?;
     let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as i64;
     // A minute ago, so that nothing is ahead of the server's clock.
-    let end_ms = now_ms / 1_000 * 1_000 - 60_000;
+    let end_ms = now_ms / 1_000 * 1_000 - 60_000 - args.age * 3_600_000;
     let start_ms = end_ms - args.hours * 3_600_000;
     let (size, interval_ms) = (args.preset.size(), args.interval as i64 * 1_000);
     if let Some(path) = &args.replay {
         let replay = Replay::read(path, Span { start_ms, end_ms, interval_ms }, size.all_pods())?;
-        return Run::new(args, None, &replay, start(args)?)?.whole();
+        return Run::new(args, None, &replay, args.subject.start(1)?)?.whole();
     }
     let cluster = Cluster::new(&Plan { size, seed: args.seed, start_ms, interval_ms, churn: args.churn });
     let source = Fleet { cluster: &cluster, end_ms };
-    Run::new(args, Some(&cluster), &source, start(args)?)?.whole()
-}
-
-fn start(args: &K8sArgs) -> Result<Target> {
-    let program = |path: &Option<std::path::PathBuf>, flag: &str| {
-        path.clone().with_context(|| format!("{flag} PATH is needed; `cargo xtask peers` builds it"))
-    };
-    match args.target.as_str() {
-        "mytsdb" => Target::mytsdb_with(&args.server, &args.durability, 1),
-        "prometheus" => Target::prometheus(&program(&args.prometheus, "--prometheus")?),
-        "victoriametrics" => Target::victoria_metrics(&program(&args.victoria_metrics, "--victoria-metrics")?),
-        _ => Ok(Target::running(args.running()?, args.grpc.as_deref())),
-    }
+    Run::new(args, Some(&cluster), &source, args.subject.start(1)?)?.whole()
 }
 
 struct Run<'a> {
@@ -102,8 +90,11 @@ impl<'a> Run<'a> {
         self.probe(&mut writers)?;
         let (records, readings) = self.load(&mut writers)?;
         drop(writers);
-        self.settle(filled, &records)?;
+        let acknowledged = self.settle(filled, &records)?;
         self.judge(&readings)?;
+        if let Some(seconds) = self.args.settle {
+            self.compacted(acknowledged, Duration::from_secs(seconds))?;
+        }
         self.report.print(self.questions(), &readings);
         if let Some(path) = &self.args.json {
             self.report.write(path, self.questions(), &readings)?;
@@ -209,7 +200,7 @@ impl<'a> Run<'a> {
     }
 
     /// Starts a killed server again, sends again what was in flight, and counts what is stored.
-    fn settle(&mut self, filled: Samples, records: &[Record]) -> Result<()> {
+    fn settle(&mut self, filled: Samples, records: &[Record]) -> Result<Samples> {
         if self.kills() {
             let ready = self.target.kill_and_start_again()?;
             self.report.restarted(ready);
@@ -229,7 +220,14 @@ impl<'a> Run<'a> {
         let name = if self.kills() { "survives kill -9" } else { "stored" };
         verify::count(&self.target, self.source, acknowledged, name, &mut self.checks)?;
         self.report.wrote(records, acknowledged.all, &self.target);
-        Ok(())
+        Ok(acknowledged)
+    }
+
+    /// Waits until all is in blocks, which must hold what was acknowledged.
+    fn compacted(&mut self, acknowledged: Samples, most: Duration) -> Result<()> {
+        let now_ms = self.span.end_ms + self.args.age * 3_600_000;
+        self.report.settled = Some(settle::wait(&self.target, &self.way, now_ms, most)?);
+        verify::count(&self.target, self.source, acknowledged, "survives compaction", &mut self.checks)
     }
 
     /// Asks every question once more and compares the answers, and those of the load, with the model's.

@@ -86,9 +86,7 @@ pub(crate) fn count(
     checks: &mut Checks,
 ) -> Result<()> {
     let victoria = target.name == "victoria";
-    if victoria {
-        target.ask("/internal/force_flush", &[], &mut Vec::new())?;
-    }
+    target.make_visible()?;
     let expected = if victoria { acknowledged.numbers } else { acknowledged.all };
     let (span, run) = (source.span(), source.run());
     let mut stored = 0;

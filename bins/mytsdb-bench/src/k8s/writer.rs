@@ -4,6 +4,7 @@ use super::connection::{Connection, Failure, Way};
 use super::source::{Samples, Source};
 use super::values::noise;
 use super::wire::{Kind, Part, Prepared, Protocol};
+use crate::times::microseconds;
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use std::collections::VecDeque;
@@ -18,13 +19,6 @@ const LEAD_MS: i64 = 1_200_000;
 const LATE_TICKS: u64 = 20;
 /// How long a writer waits before it sends again what a server had no room for.
 const BUSY: Duration = Duration::from_millis(10);
-
-/// A histogram of microseconds, up to ten minutes, of three digits.
-pub(crate) fn microseconds() -> Histogram<u64> {
-    let mut histogram = Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed"));
-    histogram.auto(true);
-    histogram
-}
 
 /// What writers share with whoever watches them.
 ///

@@ -1,0 +1,121 @@
+//! What sends the requests of a round: all of them, over all connections, until each is acknowledged.
+
+use crate::k8s::{Connection, Failure, Protocol, Way};
+use crate::raw_codec::RawCodec;
+use crate::target::{EXPORT, Target};
+use crate::times::microseconds;
+use anyhow::{Context, Result, bail};
+use hdrhistogram::Histogram;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tonic::transport::Channel;
+
+/// How long a sender waits before it sends again what a server had no room for.
+const BUSY: Duration = Duration::from_millis(10);
+
+/// Connections to a server.
+pub(super) enum Senders {
+    /// Several requests in flight on each.
+    Grpc { runtime: Runtime, channels: Vec<Channel>, in_flight: usize },
+    /// One request at a time on each.
+    Http(Vec<Connection>),
+}
+
+impl Senders {
+    /// `connections` with `in_flight` requests each; over HTTP, which has one at a time, as many connections more.
+    pub(super) fn open(target: &Target, protocol: Protocol, connections: usize, in_flight: usize) -> Result<Self> {
+        if protocol != Protocol::OtlpGrpc {
+            let way = Way::new(target, protocol, None)?;
+            let connections = (0..connections * in_flight).map(|_| Connection::open(&way)).collect::<Result<_>>()?;
+            return Ok(Self::Http(connections));
+        }
+        let address = target.grpc().context("no address for OTLP/gRPC: --protocol otlp-http, or --grpc")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let endpoint = Channel::from_shared(format!("http://{address}"))?
+            .tcp_nodelay(true)
+            .initial_stream_window_size(8 << 20)
+            .initial_connection_window_size(32 << 20);
+        let channels = runtime.block_on(async {
+            let mut channels = Vec::new();
+            for _ in 0..connections {
+                channels.push(endpoint.connect().await?);
+            }
+            Ok::<_, anyhow::Error>(channels)
+        })?;
+        Ok(Self::Grpc { runtime, channels, in_flight })
+    }
+
+    /// Sends every message once; how long each acknowledgement took, from sending, in us.
+    pub(super) fn send(&mut self, messages: &Arc<Vec<bytes::Bytes>>) -> Result<Histogram<u64>> {
+        match self {
+            Self::Grpc { runtime, channels, in_flight } => runtime.block_on(send_grpc(channels, *in_flight, messages)),
+            Self::Http(connections) => send_http(connections, messages),
+        }
+    }
+}
+
+async fn send_grpc(
+    channels: &[Channel],
+    in_flight: usize,
+    messages: &Arc<Vec<bytes::Bytes>>,
+) -> Result<Histogram<u64>> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut workers = Vec::new();
+    for worker in 0..channels.len() * in_flight {
+        let channel = channels[worker % channels.len()].clone();
+        let (messages, next) = (messages.clone(), next.clone());
+        workers.push(tokio::spawn(async move {
+            let mut client = tonic::client::Grpc::new(channel);
+            let mut latencies = microseconds();
+            loop {
+                // Relaxed: the counter only hands out indexes.
+                let Some(message) = messages.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                    return Ok::<_, anyhow::Error>(latencies);
+                };
+                let begun = Instant::now();
+                client.ready().await?;
+                let path = http::uri::PathAndQuery::from_static(EXPORT);
+                let answer = client.unary(tonic::Request::new(message.clone()), path, RawCodec).await?;
+                if !answer.get_ref().is_empty() {
+                    bail!("points were refused: {:?}", answer.into_inner());
+                }
+                latencies += begun.elapsed().as_micros() as u64;
+            }
+        }));
+    }
+    let mut latencies = microseconds();
+    for worker in workers {
+        latencies += worker.await??;
+    }
+    Ok(latencies)
+}
+
+fn send_http(connections: &mut [Connection], messages: &[bytes::Bytes]) -> Result<Histogram<u64>> {
+    let next = AtomicUsize::new(0);
+    let send = |connection: &mut Connection| -> Result<Histogram<u64>> {
+        let mut latencies = microseconds();
+        // Relaxed: the counter only hands out indexes.
+        while let Some(message) = messages.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let begun = Instant::now();
+            loop {
+                match connection.send(message) {
+                    Ok(()) => break,
+                    Err(Failure::Busy(_)) => std::thread::sleep(BUSY),
+                    Err(Failure::Gone(why) | Failure::Refused(why)) => bail!("a request failed: {why}"),
+                }
+            }
+            latencies += begun.elapsed().as_micros() as u64;
+        }
+        Ok(latencies)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = connections.iter_mut().map(|connection| scope.spawn(|| send(connection))).collect();
+        let mut latencies = microseconds();
+        for thread in threads {
+            latencies += thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        Ok(latencies)
+    })
+}
