@@ -104,12 +104,18 @@ impl Process {
         Ok((Self::start(&self.program, &self.arguments, &self.ready_url)?, begun.elapsed()))
     }
 
-    /// The first line that the program prints about its version.
+    /// The first line that the program prints about its version; of one that was built without a number, with the name of the
+    /// folder that it is in.
     pub(crate) fn version(&self) -> Result<String> {
         let output = Command::new(&self.program).arg("--version").output().context("ask for its version")?;
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
-        Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+        let line = text.lines().next().unwrap_or_default().trim();
+        if line.contains(|c: char| c.is_ascii_digit()) {
+            return Ok(line.to_owned());
+        }
+        let folder = self.program.parent().and_then(Path::file_name).unwrap_or_default();
+        Ok(folder.to_string_lossy().into_owned())
     }
 
     /// CPU seconds so far, user and system, and resident bytes now.

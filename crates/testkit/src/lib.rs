@@ -8,8 +8,10 @@
 
 #![forbid(unsafe_code)]
 
+mod kernels;
 mod random;
 mod setting;
 
+pub use kernels::{Kernel, kernels};
 pub use random::Random;
 pub use setting::{seed, setting};

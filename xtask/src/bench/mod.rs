@@ -4,6 +4,7 @@ mod budget;
 mod compare;
 pub(crate) mod criterion;
 mod html;
+mod instructions;
 mod page;
 mod plot;
 pub(crate) mod smoke;
@@ -55,6 +56,9 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     if flags == ["--smoke"] {
         criterion::once()?;
         return smoke::run();
+    }
+    if let ["instructions", rest @ ..] = flags {
+        return instructions::run(rest);
     }
     let asked = parse(flags)?;
     let budget = Budget::new(asked.minutes, asked.peers);
@@ -155,7 +159,7 @@ fn parse<'a>(flags: &[&'a str]) -> anyhow::Result<Asked<'a>> {
     if asked.parts.is_empty() {
         bail!(
             "usage: cargo xtask bench core|ingest|simulate|query|disk|k8s|all [--peers] [--budget MINUTES] [--preset NAME] \
-             [--compare OLD.json] | --smoke"
+             [--compare OLD.json] | instructions [--compare OLD.json | --save] | --smoke"
         );
     }
     Ok(asked)

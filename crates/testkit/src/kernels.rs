@@ -1,0 +1,54 @@
+//! Kernels whose instructions are counted: a program that runs one of them as often as it is told to.
+
+use std::process::ExitCode;
+
+/// A name, and what runs the kernel so many times and asserts its result. What it sets up first must not depend on how often.
+pub type Kernel = (&'static str, fn(u64));
+
+/// The body of such a program: without arguments it prints the names, with `NAME TIMES` it runs that kernel.
+///
+/// Who counts the instructions of two runs, with different `TIMES`, knows what one time costs: the rest is the same in both.
+///
+/// # Errors
+///
+/// If the arguments are neither, which it says on stderr.
+#[must_use]
+pub fn kernels(all: &[Kernel]) -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match chosen(all, &arguments) {
+        Ok(None) => all.iter().for_each(|(name, _)| println!("{name}")),
+        Ok(Some((kernel, times))) => (kernel.1)(times),
+        Err(why) => {
+            eprintln!("error: {why}; without arguments the names are printed");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn chosen(all: &[Kernel], arguments: &[String]) -> Result<Option<(Kernel, u64)>, String> {
+    match arguments {
+        [] => Ok(None),
+        [name, times] => {
+            let kernel = all.iter().find(|(known, _)| known == name).ok_or_else(|| format!("no kernel {name}"))?;
+            let times = times.parse().map_err(|error| format!("{times}: {error}"))?;
+            Ok(Some((*kernel, times)))
+        }
+        _ => Err("a kernel and how many times".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_chosen_by_its_name() {
+        let all: [Kernel; 2] = [("a", |_| {}), ("b", |_| {})];
+        let chosen = |text: &str| chosen(&all, &text.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(chosen("").map(|found| found.is_none()), Ok(true));
+        assert_eq!(chosen("b 7").map(|found| found.map(|(_, times)| times)), Ok(Some(7)));
+        assert_eq!(chosen("c 7").map(|_| ()), Err("no kernel c".to_owned()));
+        assert!(chosen("a").is_err() && chosen("a x").is_err() && chosen("a 1 2").is_err());
+    }
+}
