@@ -8,7 +8,7 @@ use crate::options::ApiOptions;
 use crate::state::ApiState;
 use crate::{
     admin, cors, exemplars, features, federate, lookup, metadata, page, paths, probes, query, readiness, remote_read,
-    request_metrics, status, syntax,
+    request_metrics, status, syntax, targets,
 };
 use axum::Router;
 use axum::body::Body;
@@ -87,7 +87,7 @@ impl Api {
             .route("/alerts", empty(r#"{"alerts":[]}"#))
             .route("/alertmanagers", empty(r#"{"activeAlertmanagers":[],"droppedAlertmanagers":[]}"#))
             .route("/targets", empty(r#"{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{}}"#))
-            .route("/targets/metadata", empty("[]"))
+            .route("/targets/metadata", form_less(targets::metadata))
             .route("/scrape_pools", empty(r#"{"scrapePools":[]}"#))
             .route("/notifications", empty("[]"))
             .fallback(api_not_found)

@@ -63,6 +63,7 @@ mod state;
 mod status;
 mod syntax;
 mod syntax_tree;
+mod targets;
 mod time;
 
 pub use admin::{Admin, Administration};

@@ -50,8 +50,8 @@ pub(crate) async fn answer(State(metadata): State<Arc<Metadata>>, asked: Asked) 
     }))
 }
 
-/// A limit of this endpoint, which words its errors by itself. -1 if it is missing.
-fn limit(params: &Params, name: &str) -> Result<i64, ApiError> {
+/// A limit of an endpoint for metadata, which words its errors by itself. -1 if it is missing.
+pub(crate) fn limit(params: &Params, name: &str) -> Result<i64, ApiError> {
     params.integer(name).map_err(|_| ApiError::bad_data(format!("{name} must be a number"))).map(|n| n.unwrap_or(-1))
 }
 

@@ -111,6 +111,15 @@ impl Params {
         self.all("match[]").map(|text| selector(text, self.language)).collect()
     }
 
+    /// The matchers of a selector that may be missing and may match everything.
+    pub(crate) fn matchers(&self, name: &str) -> Result<Vec<Matcher>, ApiError> {
+        let text = self.get(name);
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        mytsdb_promql_syntax::parse_selector(text, self.language).map_err(|error| ApiError::parameter(name, error))
+    }
+
     /// The expression of `query`.
     pub(crate) fn expression(&self) -> Result<Expr, ParseError> {
         mytsdb_promql_syntax::parse_with(self.get("query"), self.language)

@@ -217,6 +217,16 @@ fn what_is_not_here_is_said_honestly() {
     server.check_data("/api/v1/alerts", r#"{"alerts":[]}"#);
     server.check_data("/api/v1/alertmanagers", r#"{"activeAlertmanagers":[],"droppedAlertmanagers":[]}"#);
     server.check_data("/api/v1/targets", r#"{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{}}"#);
+    for question in ["", "?limit=-1", "?metric=up&limit=0", "?match_target={}", "?match_target={job=\"a\"}&limit=2"] {
+        server.check_data(&format!("/api/v1/targets/metadata{question}"), "[]");
+    }
+    for (question, error) in [
+        ("limit=x&match_target={", "limit must be a number"),
+        ("limit=99999999999999999999", "limit must be a number"),
+        ("match_target=sum(up)", "invalid parameter \"match_target\": 1:4: parse error: unexpected \"(\""),
+    ] {
+        server.check_error(&format!("/api/v1/targets/metadata?{question}"), 400, "bad_data", error);
+    }
     server.check("/api/v1/nonsense", 404, "404 page not found\n");
     server.check("/nonsense", 404, "404 page not found\n");
 }
