@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// Bytes gathered before a write.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// Bytes written before a sync: who syncs another file of the same disk meanwhile waits for no more than that.
+const SYNC_BYTES: u64 = 16 << 20;
+
 /// The file. Dropped before it is [published](Self::publish), it removes itself.
 pub(crate) struct Output {
     pub(crate) disk: Arc<dyn Disk>,
@@ -22,6 +25,8 @@ pub(crate) struct Output {
     buffer: Vec<u8>,
     /// Bytes written, buffered ones included.
     pub(crate) position: u64,
+    /// Bytes that were written up to the last sync.
+    synced: u64,
     /// CRC of the section under way.
     crc32c: u32,
     is_published: bool,
@@ -45,6 +50,7 @@ impl Output {
             file,
             buffer,
             position: 0,
+            synced: 0,
             crc32c: 0,
             is_published: false,
         })
@@ -67,6 +73,10 @@ impl Output {
         if !self.buffer.is_empty() {
             self.file.append(&self.buffer).map_err(io_error(&self.unpublished, "write"))?;
             self.buffer.clear();
+        }
+        if self.position - self.synced >= SYNC_BYTES {
+            self.file.sync_data().map_err(io_error(&self.unpublished, "sync"))?;
+            self.synced = self.position;
         }
         Ok(())
     }

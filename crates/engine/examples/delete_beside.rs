@@ -4,26 +4,20 @@
 //! every 15 s, on the disk of the temporary folder; checks what is left. Appends are of 1,000 samples, one after the other, with a sync each.
 #![expect(clippy::disallowed_methods, reason = "it measures and removes the folder that it had the engine fill")]
 
+mod beside;
+
+use beside::{Failure, HOUR_MS, ROWS, START_MS, beside, block_bytes};
 use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Durability, Engine, EngineError, EngineOptions, Lookup, ManualClock};
 use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef, TimeRange};
 use mytsdb_stop::StopSign;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const STEP_MS: i64 = 15_000;
-const HOUR_MS: i64 = 3_600_000;
-const START_MS: i64 = 19_675 * 24 * HOUR_MS;
-
-/// Samples of an append that is timed.
-const ROWS: usize = 1_000;
 
 /// How long appends are timed by themselves.
 const ALONE: Duration = Duration::from_secs(3);
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Fills an engine; the last two hours are in the head.
 fn fill(engine: &Engine, clock: &ManualClock, series: usize, rounds: i64) -> Result<Vec<SeriesRef>, EngineError> {
@@ -52,63 +46,6 @@ fn fill(engine: &Engine, clock: &ManualClock, series: usize, rounds: i64) -> Res
     }
     while engine.compact(StopSign::NEVER, &mut |_| ())?.is_some() {}
     Ok(refs)
-}
-
-/// Appends until told to stop; tells how long each took.
-fn append(
-    engine: &Engine,
-    refs: &[SeriesRef],
-    from_ms: &mut i64,
-    stop: &AtomicBool,
-) -> Result<Vec<Duration>, EngineError> {
-    let mut waits = Vec::new();
-    // Relaxed, as below: a flag that orders nothing.
-    while !stop.load(Ordering::Relaxed) {
-        for some in refs.chunks(ROWS) {
-            let mut batch = Batch::with_capacity(ROWS);
-            for &series in some {
-                batch.push(series, *from_ms, 1.0);
-            }
-            let begun = Instant::now();
-            assert_eq!(engine.append(batch)?.stored as usize, some.len(), "every sample is stored");
-            waits.push(begun.elapsed());
-        }
-        *from_ms += 1_000;
-    }
-    waits.sort_unstable();
-    Ok(waits)
-}
-
-fn beside<T: Send>(
-    (engine, refs): (&Engine, &[SeriesRef]),
-    from_ms: &mut i64,
-    what: &str,
-    work: impl FnOnce() -> Result<T, EngineError> + Send,
-) -> Result<T, Failure> {
-    let stop = AtomicBool::new(false);
-    let (done, waits) = std::thread::scope(|scope| {
-        let working = scope.spawn(|| {
-            std::thread::sleep(Duration::from_millis(100));
-            let done = work();
-            std::thread::sleep(Duration::from_millis(100));
-            stop.store(true, Ordering::Relaxed);
-            done
-        });
-        let waits = append(engine, refs, from_ms, &stop);
-        (working.join().expect("the work does not panic"), waits)
-    });
-    let (done, waits) = (done?, waits?);
-    let ms = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
-    println!("{what:24} {:7.2} {:7.2} {:7.2}   {:6} appends", ms(0.5), ms(0.99), ms(1.0), waits.len());
-    Ok(done)
-}
-
-fn block_bytes(dir: &Path) -> Result<u64, Failure> {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(dir.join("blocks"))? {
-        bytes += entry?.metadata()?.len();
-    }
-    Ok(bytes)
 }
 
 /// Samples of all series that satisfy a matcher, before a time.

@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 const WRITE_BYTES: usize = 1 << 20;
 
+/// Bytes written before a sync: the log, which is synced meanwhile, waits for no more than that.
+const SYNC_BYTES: u64 = 16 << 20;
+
 /// Writes a checkpoint; nothing of it counts before [`publish`](Self::publish). Dropped unpublished, it removes its file.
 ///
 /// Log the definition of every series that samples here or in the segments from the checkpoint's up refer to,
@@ -22,6 +25,7 @@ pub struct CheckpointWriter {
     segment: SegmentId,
     file: Box<dyn DiskFile>,
     file_bytes: u64,
+    synced_bytes: u64,
     frames: FrameBuffer,
     next_sequence: u64,
     published: bool,
@@ -45,6 +49,7 @@ impl CheckpointWriter {
             segment,
             file,
             file_bytes: FILE_HEADER_BYTES as u64,
+            synced_bytes: 0,
             frames: FrameBuffer::new(frame_bytes_max),
             next_sequence: 1,
             published: false,
@@ -137,6 +142,10 @@ impl CheckpointWriter {
         self.file_bytes += self.frames.len() as u64;
         self.next_sequence += self.frames.frame_count();
         self.frames.clear();
+        if self.file_bytes - self.synced_bytes >= SYNC_BYTES {
+            self.file.sync_data().map_err(WalError::disk("sync", &path))?;
+            self.synced_bytes = self.file_bytes;
+        }
         Ok(())
     }
 }

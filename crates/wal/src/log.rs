@@ -307,6 +307,16 @@ impl Wal {
     /// # Errors
     /// If the disk fails, or there is no such checkpoint.
     pub fn truncate_before(&mut self, segment: SegmentId) -> Result<(), WalError> {
+        while self.truncate_some_before(segment)? {}
+        Ok(())
+    }
+
+    /// A part of what [`truncate_before`](Self::truncate_before) does, at most one segment, so that others may commit in between; tells
+    /// whether there may be more to do.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn truncate_some_before(&mut self, segment: SegmentId) -> Result<bool, WalError> {
         self.check_poison()?;
         let list = |disk: &dyn Disk, dir: &Path| disk.list(dir).map_err(WalError::disk("list", dir));
         let (_, checkpoints) = parse_names(&list(&*self.disk, &self.dir)?);
@@ -321,14 +331,15 @@ impl Wal {
         }
         if removed {
             self.sync_dir()?;
+            return Ok(true);
         }
-        let mut removed = false;
-        while self.segments.len() > 1 && self.segments[0].id < segment {
+        if self.segments.len() > 1 && self.segments[0].id < segment {
             remove(&*self.disk, &self.segments[0].id.wal_path(&self.dir))?;
             self.segments.remove(0);
-            removed = true;
+            return Ok(true);
         }
-        if removed { self.sync_dir() } else { Ok(()) }
+        self.sync_dir()?;
+        Ok(false)
     }
 
     /// Bytes in all segments.

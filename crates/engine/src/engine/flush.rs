@@ -18,7 +18,7 @@ use crate::head::{FrozenSeries, MemSeries, Sealer, chunk_error, freeze_before};
 use crate::log::log_columns;
 use crate::source::SourceId;
 use mytsdb_blocks::{Block, ChunkRef, Tombstone};
-use mytsdb_columns::{Columns, Mark};
+use mytsdb_columns::Columns;
 use mytsdb_model::TimeRange;
 use mytsdb_wal::{SegmentId, Wal};
 use std::sync::Arc;
@@ -126,7 +126,7 @@ impl Engine {
         let all = self.head.all()?;
         let frozen = freeze_before(cut_ms, &all)?;
         let mut flushed = 0;
-        if !frozen.is_empty() {
+        if !frozen.series.is_empty() {
             let blocks = self.write_blocks(&mut ids, &frozen)?;
             flushed = blocks.iter().map(|block| block.meta().sample_count).sum();
             self.head.hand_over(frozen, || {
@@ -153,32 +153,34 @@ impl Engine {
     /// A block for each day that has samples, so that compaction finds no block that crosses its grid.
     fn write_blocks(&self, ids: &mut Ids, frozen: &FrozenSeries) -> Result<Vec<Arc<Block>>, EngineError> {
         let mut blocks: Vec<Arc<Block>> = Vec::new();
-        let mut from_ms = i64::MIN;
+        let mut next_ms = frozen.first_ms;
         for count in 1..=BLOCKS_MAX {
-            let first_ms = frozen.iter().filter_map(|(_, part)| part.first_from(from_ms)).min();
-            let Some(first_ms) = first_ms else { break };
+            let Some(first_ms) = next_ms else { break };
             let maxt = if count == BLOCKS_MAX { i64::MAX } else { self.blocks.day(first_ms).maxt };
-            blocks.extend(self.write_block(ids.set_aside(1), TimeRange::new(first_ms, maxt), frozen)?);
-            let Some(next_ms) = maxt.checked_add(1) else { break };
-            from_ms = next_ms;
+            let (block, rest_ms) = self.write_block(ids.set_aside(1), TimeRange::new(first_ms, maxt), frozen)?;
+            blocks.extend(block);
+            next_ms = rest_ms;
         }
         Ok(blocks)
     }
 
-    /// `None` if there are no samples in the range.
-    fn write_block(&self, id: u64, range: TimeRange, frozen: &FrozenSeries) -> Result<Option<Arc<Block>>, EngineError> {
+    /// Writes what is frozen in a range, series by series: no more than one is held twice. No block if there are no samples; and
+    /// what of the rest is the first.
+    fn write_block(
+        &self,
+        id: u64,
+        range: TimeRange,
+        frozen: &FrozenSeries,
+    ) -> Result<(Option<Arc<Block>>, Option<i64>), EngineError> {
         let mut writer = self.blocks.writer(id)?;
         let mut columns = Columns::default();
         let mut sealer = Sealer::default();
-        for (series, part) in frozen.iter().filter(|(_, part)| part.overlaps(range)) {
+        let mut rest_ms: Option<i64> = None;
+        for (series, part) in &frozen.series {
             columns.clear();
-            let chunks = part
-                .samples(&mut columns)
-                .and_then(|()| {
-                    columns.clip(Mark::default(), range);
-                    sealer.seal(&columns, CHUNK_SAMPLES)
-                })
-                .map_err(|e| chunk_error(series, e))?;
+            let rest = series.frozen_samples(*part, range, &mut columns).map_err(|e| chunk_error(series, e))?;
+            rest_ms = rest.map_or(rest_ms, |rest| Some(rest_ms.map_or(rest, |first| first.min(rest))));
+            let chunks = sealer.seal(&columns, CHUNK_SAMPLES).map_err(|e| chunk_error(series, e))?;
             let chunks = chunks.iter().map(|c| ChunkRef {
                 range: c.range,
                 sample_count: c.sample_count,
@@ -187,7 +189,8 @@ impl Engine {
             });
             writer.add_series(&series.labels, chunks)?;
         }
-        Ok(if writer.series_count() == 0 { None } else { Some(writer.finish()?) })
+        let block = if writer.series_count() == 0 { None } else { Some(writer.finish()?) };
+        Ok((block, rest_ms))
     }
 
     /// Writes what the head still has, so that the log before `first_segment` can go.
@@ -221,6 +224,8 @@ impl Engine {
         self.report_exemplars(Evicted::default());
         self.exemplars.checkpoint(&mut writer)?;
         writer.publish()?;
-        self.log.with(|wal| wal.truncate_before(first_segment))
+        // Removing a large file takes long: commits come between two of them.
+        while self.log.with(|wal| wal.truncate_some_before(first_segment))? {}
+        Ok(())
     }
 }

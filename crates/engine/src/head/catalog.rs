@@ -88,6 +88,8 @@ pub(crate) struct Catalog {
     by_labels: HashTable<Arc<MemSeries>>,
     hasher: FixedState,
     index: MemIndex,
+    /// Further references of series, each with the series' own.
+    second: Vec<(SeriesRef, SeriesRef)>,
     next_ref: u64,
 }
 
@@ -140,6 +142,9 @@ impl Catalog {
         self.next_ref = self.next_ref.max(series.0.saturating_add(1));
         let known = self.find(&labels).cloned();
         let mem = if let Some(known) = known {
+            if known.series != series {
+                self.second.push((series, known.series));
+            }
             known
         } else {
             let hash = self.hash(&labels);
@@ -159,29 +164,34 @@ impl Catalog {
         mem
     }
 
-    /// Removes the series for which `idle` holds; tells how many those were.
-    pub(crate) fn remove_idle(&mut self, idle: impl Fn(&MemSeries) -> bool) -> usize {
+    /// Removes those of some series for which `idle` holds, whose references ascend; tells how many those were. Cost: that of the series
+    /// given, and of the pages that they are in.
+    pub(crate) fn remove_idle(&mut self, candidates: &[SeriesRef], idle: impl Fn(&MemSeries) -> bool) -> usize {
         let mut removed: Vec<SeriesRef> = Vec::new();
-        self.by_labels.retain(|s| {
-            let goes = idle(s);
-            if goes {
-                removed.push(s.series);
+        for &candidate in candidates {
+            let Some(series) = self.get(candidate).filter(|series| idle(series)).cloned() else { continue };
+            let hash = self.hash(&series.labels);
+            if let Ok(entry) = self.by_labels.find_entry(hash, |known| Arc::ptr_eq(known, &series)) {
+                entry.remove();
+                removed.push(series.series);
             }
-            !goes
-        });
+        }
         if removed.is_empty() {
             return 0;
         }
         removed.sort_unstable();
         self.index.remove(&removed);
-        for page in &mut self.pages {
+        // By the series' own reference, so that second references go with it.
+        let is_removed = |own: &SeriesRef| removed.binary_search(own).is_ok();
+        let second = self.second.extract_if(.., |(_, own)| is_removed(own)).map(|(second, _)| second);
+        let mut gone: Vec<usize> =
+            second.collect::<Vec<_>>().iter().chain(&removed).map(|gone| gone.0 as usize).collect();
+        gone.sort_unstable();
+        for in_page in gone.chunk_by(|a, b| a / PAGE_SERIES == b / PAGE_SERIES) {
+            let page = &mut self.pages[in_page[0] / PAGE_SERIES];
             if let Some(slots) = page {
-                // By the series' own reference, so that second references go with it.
-                for slot in slots.iter_mut() {
-                    let gone = slot.series.as_ref().is_some_and(|s| removed.binary_search(&s.series).is_ok());
-                    if gone {
-                        slot.series = None;
-                    }
+                for at in in_page {
+                    slots[at % PAGE_SERIES].series = None;
                 }
                 if slots.iter().all(|slot| slot.series.is_none()) {
                     *page = None;
@@ -189,6 +199,11 @@ impl Catalog {
             }
         }
         removed.len()
+    }
+
+    /// References of which the highest that was handed out is lower.
+    pub(crate) fn next_ref(&self) -> u64 {
+        self.next_ref
     }
 
     /// Every series, in no order.
@@ -244,7 +259,8 @@ mod tests {
             catalog.create(labels(i), 0);
         }
         catalog.restore(SeriesRef(20_000), labels(3), 0);
-        assert_eq!(catalog.remove_idle(|s| s.series.0 <= 9_999), 9_999);
+        let all: Vec<_> = (0..catalog.next_ref()).map(SeriesRef).collect();
+        assert_eq!(catalog.remove_idle(&all, |s| s.series.0 <= 9_999), 9_999);
         assert!(catalog.get(SeriesRef(4)).is_none());
         assert!(catalog.get(SeriesRef(20_000)).is_none(), "second reference of a removed series");
         assert!(catalog.pages[0].is_none(), "empty page freed");

@@ -33,8 +33,13 @@ use parking_lot::{RwLock, RwLockReadGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-/// Series that a flush has frozen, each with what of it goes into blocks.
-pub(crate) type FrozenSeries = Vec<(Arc<MemSeries>, Frozen)>;
+/// Series that a flush has frozen, each with how much of it goes into blocks; in the order of labels.
+#[derive(Default)]
+pub(crate) struct FrozenSeries {
+    pub(crate) series: Vec<(Arc<MemSeries>, Frozen)>,
+    /// The time of the first sample; `None` if there are no series.
+    pub(crate) first_ms: Option<i64>,
+}
 
 /// The series of the head, and what is known of them together.
 pub(crate) struct Head {
@@ -126,15 +131,29 @@ impl Head {
     }
 
     /// Removes series without samples that nobody asked for in this epoch or the one before, and opens the next; tells how
-    /// many those were.
+    /// many those were. Commits and lookups go on while it looks for them.
     pub(crate) fn remove_idle(&self) -> usize {
         self.epochs.pass(|epoch| {
+            let is_idle = |series: &MemSeries| series.is_idle(epoch) && series.range().is_empty();
+            let idle = self.find_idle(is_idle);
             let mut catalog = self.catalog.write();
-            let removed = catalog.remove_idle(|s| s.is_idle(epoch) && s.range().is_empty());
+            // Somebody may have asked for one of them since.
+            let removed = catalog.remove_idle(&idle, is_idle);
             self.metrics.series.set(catalog.len() as f64);
             self.metrics.series_removed.add(removed as u64);
             removed
         })
+    }
+
+    fn find_idle(&self, is_idle: impl Fn(&MemSeries) -> bool) -> Vec<SeriesRef> {
+        let mut idle = Vec::new();
+        let end = self.catalog.read().next_ref();
+        for from in (0..end).step_by(TURN_SERIES) {
+            let catalog = self.catalog.read();
+            let some = catalog.range(from..end.min(from + TURN_SERIES as u64));
+            idle.extend(some.filter(|series| is_idle(series)).map(|series| series.series));
+        }
+        idle
     }
 
     /// The catalog, which nobody can change meanwhile. Only for what is short, or runs between two flushes anyway.
@@ -170,8 +189,8 @@ impl Head {
         publish: impl FnOnce() -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         self.hand_over.move_out(publish, || {
-            for (series, part) in frozen {
-                series.drop_frozen(&part);
+            for (series, part) in frozen.series {
+                series.drop_frozen(part);
             }
         })
     }
@@ -238,11 +257,12 @@ impl Head {
 /// # Errors
 /// [`EngineError::Chunk`].
 pub(crate) fn freeze_before(cut_ms: i64, series: &[Arc<MemSeries>]) -> Result<FrozenSeries, EngineError> {
-    let mut frozen = FrozenSeries::new();
+    let mut frozen = FrozenSeries::default();
     let mut sealer = Sealer::default();
     for series in series {
-        if let Some(part) = series.freeze_before(cut_ms, &mut sealer).map_err(|e| chunk_error(series, e))? {
-            frozen.push((series.clone(), part));
+        if let Some((part, first_ms)) = series.freeze_before(cut_ms, &mut sealer).map_err(|e| chunk_error(series, e))? {
+            frozen.series.push((series.clone(), part));
+            frozen.first_ms = Some(frozen.first_ms.map_or(first_ms, |first| first.min(first_ms)));
         }
     }
     Ok(frozen)

@@ -23,40 +23,12 @@ use parking_lot::Mutex;
 /// Samples after which an open chunk is sealed, as in Prometheus.
 const CHUNK_SAMPLES_MAX: usize = 120;
 
-/// What a series hands over to a block, and what to forget once the block is published.
-#[derive(Debug, Default)]
+/// How much of a series goes into blocks, and is to be forgotten once they are published: so many of the first sealed chunks, and of the
+/// first late runs. They stay where they are meanwhile.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frozen {
-    /// In ascending order of time, not overlapping.
-    pub(crate) ordered: Vec<SealedChunk>,
-    /// In any order, overlapping anything.
-    pub(crate) late: Vec<SealedChunk>,
-}
-
-impl Frozen {
-    fn chunks(&self) -> impl Iterator<Item = &SealedChunk> {
-        self.ordered.iter().chain(&self.late)
-    }
-
-    /// No sample from `from_ms` on is before this, which may be no sample's time; `None` if there is none.
-    pub(crate) fn first_from(&self, from_ms: i64) -> Option<i64> {
-        self.chunks().filter(|c| c.range.maxt >= from_ms).map(|c| c.range.mint.max(from_ms)).min()
-    }
-
-    /// Whether a chunk overlaps with a range.
-    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
-        self.chunks().any(|c| c.range.overlaps(range))
-    }
-
-    /// Puts all samples, in order, into the columns, which are empty.
-    pub(crate) fn samples(&self, out: &mut Columns) -> Result<(), CodecError> {
-        for chunk in self.chunks() {
-            chunk.decode(out)?;
-        }
-        if !self.late.is_empty() {
-            out.sort_and_dedup(&[Mark::default()]);
-        }
-        Ok(())
-    }
+    pub(crate) ordered: u32,
+    pub(crate) late: u32,
 }
 
 /// What a series knows of a time.
@@ -223,8 +195,9 @@ impl MemSeries {
         Ok(ordered)
     }
 
-    /// Prepares everything before `cut_ms` for a block; `None` if there is nothing. The samples stay readable.
-    pub(crate) fn freeze_before(&self, cut_ms: i64, sealer: &mut Sealer) -> Result<Option<Frozen>, CodecError> {
+    /// Prepares everything before `cut_ms` for blocks: tells how much it is, and the time of the first sample; `None` if there is nothing. The
+    /// samples stay readable.
+    pub(crate) fn freeze_before(&self, cut_ms: i64, sealer: &mut Sealer) -> Result<Option<(Frozen, i64)>, CodecError> {
         let mut state = self.state.lock();
         if state.open.sample_count() > 0 && state.open.time_range().mint < cut_ms {
             // A cut inside the open chunk leaves its second part behind as a short sealed one.
@@ -240,20 +213,52 @@ impl MemSeries {
             state.sealed.splice(ordered..=ordered, before.into_iter().chain(behind));
             ordered += parts;
         }
-        let mut frozen = Frozen { ordered: state.sealed[..ordered].to_vec(), late: Vec::new() };
-        if let Some(late) = &mut state.late {
-            let count = late.freeze_before(cut_ms, sealer)?;
-            frozen.late = late.sealed(count).to_vec();
-        }
-        Ok((!frozen.ordered.is_empty() || !frozen.late.is_empty()).then_some(frozen))
+        let late = state.late.as_mut().map_or(Ok(0), |late| late.freeze_before(cut_ms, sealer))?;
+        let frozen = Frozen { ordered: ordered as u32, late: late as u32 };
+        Ok(state.chunks(frozen).map(|chunk| chunk.range.mint).min().map(|first_ms| (frozen, first_ms)))
     }
 
-    /// Forgets what `frozen` holds: it is published in a block.
-    pub(crate) fn drop_frozen(&self, frozen: &Frozen) {
+    /// Puts the samples of what is frozen in a range, in order, into the columns, which are empty. Tells what of the rest is the first from
+    /// the end of the range on: a time that no sample is before, which may be no sample's; `None` if there is none.
+    pub(crate) fn frozen_samples(
+        &self,
+        frozen: Frozen,
+        range: TimeRange,
+        out: &mut Columns,
+    ) -> Result<Option<i64>, CodecError> {
+        let (mut chunks, mut rest) = (Vec::new(), None);
+        {
+            // Only references are copied under the lock.
+            let state = self.state.lock();
+            for chunk in state.chunks(frozen) {
+                if chunk.range.overlaps(range) {
+                    chunks.push(chunk.clone());
+                }
+                if let Some(next_ms) = range.maxt.checked_add(1).filter(|next_ms| chunk.range.maxt >= *next_ms) {
+                    let first_ms = chunk.range.mint.max(next_ms);
+                    rest = Some(rest.map_or(first_ms, |rest: i64| rest.min(first_ms)));
+                }
+            }
+        }
+        let mut ordered = true;
+        for chunk in chunks {
+            let at = out.mark();
+            chunk.decode(out)?;
+            ordered &= out.continues_at(at, Mark::default());
+        }
+        if !ordered {
+            out.sort_and_dedup(&[Mark::default()]);
+        }
+        out.clip(Mark::default(), range);
+        Ok(rest)
+    }
+
+    /// Forgets what is frozen: it is published in blocks.
+    pub(crate) fn drop_frozen(&self, frozen: Frozen) {
         let mut state = self.state.lock();
-        state.sealed.drain(..frozen.ordered.len());
+        state.sealed.drain(..frozen.ordered as usize);
         if let Some(late) = &mut state.late {
-            late.drop_sealed(frozen.late.len());
+            late.drop_sealed(frozen.late as usize);
             if late.is_empty() {
                 state.late = None;
             }
@@ -275,6 +280,12 @@ impl MemSeries {
 }
 
 impl State {
+    /// The chunks that are frozen.
+    fn chunks(&self, frozen: Frozen) -> impl Iterator<Item = &SealedChunk> {
+        let late = self.late.iter().flat_map(move |late| late.sealed(frozen.late as usize));
+        self.sealed[..frozen.ordered as usize].iter().chain(late)
+    }
+
     fn range(&self) -> TimeRange {
         let mut range = self.open.time_range();
         if let (Some(first), Some(last)) = (self.sealed.first(), self.sealed.last()) {
@@ -487,11 +498,20 @@ mod tests {
         let before = all(&s);
         let frozen = s.freeze_before(1_505, &mut Sealer::default()).unwrap().unwrap();
         assert_eq!(all(&s), before, "still readable");
-        let counted: u32 = frozen.ordered.iter().chain(&frozen.late).map(|c| c.sample_count).sum();
-        assert_eq!(counted as usize, before.iter().filter(|s| s.0 < 1_505).count());
+        let (frozen, first_ms) = frozen;
+        assert_eq!(first_ms, 0);
+        // In two parts, the second of which begins in the middle of a chunk.
+        let mut parts = Vec::new();
+        for (part, rest) in [(TimeRange::new(0, 722), Some(723)), (TimeRange::new(723, i64::MAX), None)] {
+            let mut columns = Columns::default();
+            assert_eq!(s.frozen_samples(frozen, part, &mut columns).unwrap(), rest);
+            assert!(columns.timestamps_ms.iter().all(|time| part.contains(*time)));
+            parts.extend(columns.timestamps_ms.into_iter().zip(columns.values));
+        }
+        assert_eq!(parts, before.iter().filter(|s| s.0 < 1_505).copied().collect::<Vec<_>>());
         // A late sample that arrives between freezing and dropping stays.
         put(&s, 7, 9.0);
-        s.drop_frozen(&frozen);
+        s.drop_frozen(frozen);
         let mut expected: Vec<_> = before.into_iter().filter(|s| s.0 >= 1_505).collect();
         expected.insert(0, (7, 9.0));
         assert_eq!(all(&s), expected);

@@ -63,12 +63,12 @@ fn frozen_samples_are_readable_until_they_are_dropped_and_that_is_counted() {
     (0..30).for_each(|at| put(&head, series, at * 100));
     let all = head.all().unwrap();
     let frozen = freeze_before(1_000, &all).unwrap();
-    assert_eq!((frozen.len(), times(&all[0]).len()), (1, 30));
+    assert_eq!((frozen.series.len(), frozen.first_ms, times(&all[0]).len()), (1, Some(0), 30));
     let before = head.drops();
     head.hand_over(frozen, || Ok(())).unwrap();
     assert_ne!(head.drops(), before);
     assert_eq!(times(&all[0]), (10..30).map(|at| at * 100).collect::<Vec<_>>());
-    assert!(freeze_before(1_000, &all).unwrap().is_empty());
+    assert!(freeze_before(1_000, &all).unwrap().series.is_empty());
 }
 
 #[test]

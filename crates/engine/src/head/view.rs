@@ -121,7 +121,7 @@ pub(super) fn ask<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mytsdb_model::{Labels, MatchOp};
+    use mytsdb_model::{Labels, MatchOp, SeriesRef};
     use std::cell::Cell;
 
     fn labels(i: usize) -> Labels {
@@ -142,7 +142,10 @@ mod tests {
             if !held {
                 // While the lookup is under way: one series goes, whose number the others move into, and one comes.
                 let mut catalog = catalog.write();
-                assert_eq!(catalog.remove_idle(|s| s.labels == labels(asked.get())), 1);
+                assert_eq!(
+                    catalog.remove_idle(&[SeriesRef(asked.get() as u64 + 1)], |s| s.labels == labels(asked.get())),
+                    1
+                );
                 catalog.create(labels(5_000 + asked.get()), 0);
             }
             let found = view.select(&regex, StopSign::NEVER);
@@ -165,7 +168,7 @@ mod tests {
         catalog.write().create(labels(1_000), 0);
         assert!(view.select(&[], StopSign::NEVER).unwrap().iter().map(|s| s.series.0).eq(1..1_001), "a series came");
         assert_eq!(view.index().label_values("i", StopSign::NEVER).unwrap().len(), 1_000);
-        catalog.write().remove_idle(|s| s.labels == labels(7));
+        catalog.write().remove_idle(&[SeriesRef(8)], |s| s.labels == labels(7));
         assert_eq!(view.index().select(&[], StopSign::NEVER), Err(IndexError::Outdated));
         let added = view.added(1..1_001, &mut StopSign::NEVER.looks()).unwrap();
         assert!(added.iter().map(|s| s.series.0).eq((1..8).chain(9..1_001)), "a series went");
