@@ -29,6 +29,26 @@ fn assert_same(left: &[Arc<FloatHistogram>], right: &[Arc<FloatHistogram>]) {
     }
 }
 
+/// Encodes all samples in single form; if that can be done, compares with the chunk that their histograms gave.
+fn compare_singles(times: &[i64], starts: &[i64], histograms: &[Arc<FloatHistogram>], chunk: &[u8]) -> bool {
+    let singles: Vec<Vec<u8>> = histograms.iter().map(|histogram| single(histogram)).collect();
+    let singles: Vec<&[u8]> = singles.iter().map(Vec::as_slice).collect();
+    let mut bytes = vec![0xaa];
+    let is_done =
+        HistogramEncoder::default().encode_singles(times, starts, &singles, &mut bytes).expect("valid samples");
+    if is_done {
+        assert_eq!(bytes[1..], *chunk);
+    }
+    assert_eq!(bytes.len() > 1, is_done);
+    is_done
+}
+
+fn single(histogram: &FloatHistogram) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_histogram(histogram, &mut bytes).expect("a valid histogram");
+    bytes
+}
+
 /// Encodes all samples, as many chunks as it takes, and compares what comes back; returns the chunks.
 #[track_caller]
 fn round_trip(times: &[i64], starts: &[i64], histograms: &[Arc<FloatHistogram>]) -> Vec<Vec<u8>> {
@@ -47,6 +67,9 @@ fn round_trip(times: &[i64], starts: &[i64], histograms: &[Arc<FloatHistogram>])
     }
     assert_eq!(columns.histogram_timestamps_ms, times);
     assert_same(&columns.histograms, histograms);
+    if compare_singles(times, starts, histograms, &chunks[0]) {
+        assert_eq!(chunks.len(), 1);
+    }
     let known = starts.iter().any(|&start| start != 0);
     assert_eq!(columns.histogram_start_timestamps_ms, if known { starts } else { &[] });
     chunks
@@ -427,4 +450,73 @@ fn golden_single_histograms_stay_as_they_were_released() {
     custom.positive_spans[0].offset = 0;
     let floats = "0000000000000440 000000000000f83f 0000000000000000 000000000000f03f 000000000000e03f";
     check(&format!("0f cb 01 000000000000e03f 00 01 00 00 02 {floats}"), &custom);
+}
+
+#[test]
+fn histograms_that_are_alike_become_a_chunk_from_their_single_form() {
+    let mut random = Random::new(seed(7));
+    for _ in 0..setting("MYTSDB_CODEC_CASES", 300) {
+        let rows = 1 + random.index(150);
+        let (positive, positive_count) = spans(&mut random, -300, 40);
+        let (negative, negative_count) = spans(&mut random, -300, 10);
+        let bits = 1 + random.below(52);
+        let mut count = |_| (random.bits() >> (64 - bits)) as f64;
+        let histograms: Vec<_> = (0..rows)
+            .map(|row| {
+                Arc::new(FloatHistogram {
+                    counter_reset_hint: [CounterResetHint::Unknown, CounterResetHint::Gauge][row % 7 / 6],
+                    schema: 3,
+                    zero_threshold: 0.25,
+                    zero_count: count(0),
+                    count: count(0),
+                    sum: count(0) - 0.5,
+                    positive_spans: positive.clone(),
+                    positive_buckets: (0..positive_count).map(&mut count).collect(),
+                    negative_spans: negative.clone(),
+                    negative_buckets: (0..negative_count).map(&mut count).collect(),
+                    ..FloatHistogram::default()
+                })
+            })
+            .collect();
+        let starts: Vec<i64> = if rows.is_multiple_of(2) { Vec::new() } else { (0..rows as i64).collect() };
+        let chunks = round_trip(&times(rows), &starts, &histograms);
+        assert!(compare_singles(&times(rows), &starts, &histograms, &chunks[0]));
+    }
+}
+
+#[test]
+fn histograms_that_are_not_alike_or_damaged_become_no_chunk_from_their_single_form() {
+    let plain = FloatHistogram { count: 3.0, zero_count: 3.0, ..FloatHistogram::default() };
+    let others = [
+        FloatHistogram { schema: 1, ..plain.clone() },
+        FloatHistogram { zero_threshold: 0.5, ..plain.clone() },
+        FloatHistogram { zero_count: 0.5, ..plain.clone() },
+        FloatHistogram { sum: stale_nan(), ..FloatHistogram::default() },
+        FloatHistogram {
+            positive_spans: vec![Span { offset: 0, length: 1 }],
+            positive_buckets: vec![0.0],
+            ..plain.clone()
+        },
+    ];
+    let plain = single(&plain);
+    let mut encoder = HistogramEncoder::default();
+    for other in &others {
+        let mut out = Vec::new();
+        let both = [&plain[..], &single(other)];
+        assert_eq!(encoder.encode_singles(&[1, 2], &[], &both, &mut out), Ok(false), "{other}");
+        let turned = [both[1], both[0]];
+        assert_eq!(encoder.encode_singles(&[1, 2], &[], &turned, &mut out), Ok(false), "{other}");
+        assert!(out.is_empty());
+    }
+    let longer = [&plain[..], &[0]].concat();
+    for damaged in [&longer[..], &plain[..plain.len() - 1]] {
+        let mut out = Vec::new();
+        assert!(encoder.encode_singles(&[1, 2], &[], &[&plain, damaged], &mut out).is_err());
+        assert!(out.is_empty());
+    }
+    let mut out = Vec::new();
+    assert_eq!(encoder.encode_singles(&[1], &[], &[&[]], &mut out), Ok(false));
+    assert!(encoder.encode_singles(&[2, 1], &[], &[&plain, &plain], &mut out).is_err());
+    assert!(encoder.encode_singles(&[], &[], &[], &mut out).is_err());
+    assert!(out.is_empty());
 }

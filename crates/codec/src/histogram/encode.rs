@@ -2,6 +2,7 @@
 
 use super::parts::{Layout, put_schema, put_threshold, to_integer};
 use super::plan::Run;
+use super::singles::Rows;
 use super::{CHUNK_CELLS_MAX, HAS_STARTS, HISTOGRAM_SAMPLES_MAX, flag};
 use crate::CodecError;
 use crate::dx::ColumnWriter;
@@ -12,11 +13,13 @@ use std::sync::Arc;
 /// Writes histogram chunks; keeps its scratch memory from one to the next, some 4 MiB at most.
 #[derive(Debug, Default)]
 pub struct HistogramEncoder {
-    writer: ColumnWriter,
-    bytes: Vec<u8>,
-    integers: Vec<i64>,
+    pub(super) writer: ColumnWriter,
+    pub(super) bytes: Vec<u8>,
+    /// Buckets, column after column.
+    pub(super) integers: Vec<i64>,
     values: Vec<f64>,
     column: Vec<i64>,
+    pub(super) rows: Rows,
 }
 
 impl HistogramEncoder {
@@ -37,15 +40,8 @@ impl HistogramEncoder {
         histograms: &[Arc<FloatHistogram>],
         out: &mut Vec<u8>,
     ) -> Result<usize, CodecError> {
-        let count = timestamps_ms.len();
-        let has_fitting_starts = start_timestamps_ms.is_empty() || start_timestamps_ms.len() == count;
-        if count == 0 || histograms.len() != count || !has_fitting_starts {
-            return Err(CodecError::Columns { timestamps: count, values: histograms.len() });
-        }
-        let count = count.min(HISTOGRAM_SAMPLES_MAX);
-        if let Some(pair) = timestamps_ms[..count].windows(2).find(|pair| pair[1] <= pair[0]) {
-            return Err(CodecError::OutOfOrder { timestamp_ms: pair[1], last_ms: pair[0] });
-        }
+        check(timestamps_ms, start_timestamps_ms, histograms.len())?;
+        let count = timestamps_ms.len().min(HISTOGRAM_SAMPLES_MAX);
 
         // The runs are written first: only then the number of samples is known.
         let mut runs = std::mem::take(&mut self.bytes);
@@ -59,7 +55,7 @@ impl HistogramEncoder {
         taken
     }
 
-    fn put_front(&mut self, timestamps_ms: &[i64], starts_ms: &[i64], out: &mut Vec<u8>) {
+    pub(super) fn put_front(&mut self, timestamps_ms: &[i64], starts_ms: &[i64], out: &mut Vec<u8>) {
         let mut times = Vec::new();
         put_uvarint(&mut times, timestamps_ms.len() as u64 - 1);
         self.writer.put_integers(timestamps_ms, &mut times);
@@ -116,26 +112,28 @@ impl HistogramEncoder {
             return;
         }
         if are_integers {
-            self.put_integer_columns(&table, rows, out);
+            let counts: Vec<i64> = table.rows().map(|(_, histogram)| to_integer(histogram.count)).collect();
+            let zero_counts: Vec<i64> = table.rows().map(|(_, histogram)| to_integer(histogram.zero_count)).collect();
+            let sums: Vec<f64> = table.rows().map(|(_, histogram)| histogram.sum).collect();
+            self.put_integer_columns(&counts, &zero_counts, &sums, out);
         } else {
             self.put_value_columns(&table, rows, out);
         }
     }
 
-    fn put_integer_columns(&mut self, table: &Table<'_>, rows: usize, out: &mut Vec<u8>) {
-        let zero_counts: Vec<i64> = table.rows().map(|(_, histogram)| to_integer(histogram.zero_count)).collect();
+    /// Appends the columns of as many rows as there are counts; `integers` has those of the buckets.
+    pub(super) fn put_integer_columns(&mut self, counts: &[i64], zero_counts: &[i64], sums: &[f64], out: &mut Vec<u8>) {
         self.column.clear();
-        self.column
-            .extend(table.rows().zip(&zero_counts).map(|((_, h), zero)| to_integer(h.count).wrapping_sub(*zero)));
-        for buckets in self.integers.chunks_exact(rows) {
+        self.column.extend(counts.iter().zip(zero_counts).map(|(count, zero)| count.wrapping_sub(*zero)));
+        for buckets in self.integers.chunks_exact(counts.len()) {
             for (count, &bucket) in self.column.iter_mut().zip(buckets) {
                 *count = count.wrapping_sub(bucket);
             }
         }
         self.writer.put_integers(&self.column, out);
-        self.writer.put_integers(&zero_counts, out);
-        self.put_sums(table, out);
-        for buckets in self.integers.chunks_exact(rows) {
+        self.writer.put_integers(zero_counts, out);
+        self.writer.put_values(sums, out);
+        for buckets in self.integers.chunks_exact(counts.len()) {
             self.writer.put_integers(buckets, out);
         }
     }
@@ -145,16 +143,26 @@ impl HistogramEncoder {
         let zero_counts: Vec<f64> = table.rows().map(|(_, histogram)| histogram.zero_count).collect();
         self.writer.put_values(&counts, out);
         self.writer.put_values(&zero_counts, out);
-        self.put_sums(table, out);
+        let sums: Vec<f64> = table.rows().map(|(_, histogram)| histogram.sum).collect();
+        self.writer.put_values(&sums, out);
         table.fill(&mut self.values, |count| count);
         for buckets in self.values.chunks_exact(rows) {
             self.writer.put_values(buckets, out);
         }
     }
+}
 
-    fn put_sums(&mut self, table: &Table<'_>, out: &mut Vec<u8>) {
-        let sums: Vec<f64> = table.rows().map(|(_, histogram)| histogram.sum).collect();
-        self.writer.put_values(&sums, out);
+/// Checks what is said of samples beside their values.
+pub(super) fn check(timestamps_ms: &[i64], starts_ms: &[i64], count: usize) -> Result<(), CodecError> {
+    let timestamps = timestamps_ms.len();
+    let has_fitting_starts = starts_ms.is_empty() || starts_ms.len() == timestamps;
+    if timestamps == 0 || count != timestamps || !has_fitting_starts {
+        return Err(CodecError::Columns { timestamps, values: count });
+    }
+    let timestamps_ms = &timestamps_ms[..timestamps.min(HISTOGRAM_SAMPLES_MAX)];
+    match timestamps_ms.windows(2).find(|pair| pair[1] <= pair[0]) {
+        Some(pair) => Err(CodecError::OutOfOrder { timestamp_ms: pair[1], last_ms: pair[0] }),
+        None => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ mod encode;
 mod parts;
 mod plan;
 mod single;
+mod singles;
 
 pub use decode::HistogramChunk;
 pub use encode::HistogramEncoder;

@@ -12,7 +12,7 @@ use mytsdb_model::{STALE_NAN_BITS, stale_nan};
 const USUAL_THRESHOLD: f64 = f64::from_bits((1023 - 128) << 52);
 
 /// Counts up to here are exact as integers and as floats.
-const INTEGER_MAX: i64 = 1 << 53;
+pub(super) const INTEGER_MAX: i64 = 1 << 53;
 
 /// The integer that a count is, bit for bit; negative if it is none.
 #[inline]

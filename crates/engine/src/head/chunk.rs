@@ -104,6 +104,16 @@ impl Sealer {
 
     /// The chunks of what a run of histograms holds, which is in order; none if it holds none.
     pub(crate) fn seal_run(&mut self, run: &Run) -> Result<Vec<SealedChunk>, CodecError> {
+        if run.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (mut times, mut starts, mut singles) = (Vec::new(), Vec::new(), Vec::new());
+        run.columns(&mut times, &mut starts, &mut singles);
+        self.bytes.clear();
+        // Mostly the histograms of a series are alike, and need not be built.
+        if self.histograms.encode_singles(&times, &starts, &singles, &mut self.bytes)? {
+            return Ok(vec![self.sealed(&times, ChunkEncoding::Histogram)]);
+        }
         let mut columns = Columns::default();
         run.decode(&mut columns)?;
         self.seal(&columns, usize::MAX)

@@ -79,6 +79,17 @@ impl Run {
         decode(&self.entries, out)
     }
 
+    /// Appends times, start times (as many, or none if none is known) and encoded histograms.
+    pub(super) fn columns<'a>(&'a self, times_ms: &mut Vec<i64>, starts_ms: &mut Vec<i64>, out: &mut Vec<&'a [u8]>) {
+        for entry in &self.entries {
+            times_ms.push(entry.timestamp_ms);
+            out.push(&entry.bytes);
+        }
+        if self.entries.iter().any(|entry| entry.start_ms != 0) {
+            starts_ms.extend(self.entries.iter().map(|entry| entry.start_ms));
+        }
+    }
+
     /// Bytes in memory.
     pub(super) fn heap_bytes(&self) -> usize {
         self.bytes + self.entries.len() * size_of::<Entry>()
