@@ -10,7 +10,7 @@ use mytsdb_engine::{Engine, EngineError, EngineOptions, Recovery};
 use mytsdb_http_api::{Administration, Api, ApiOptions, Exemplars, Fault};
 use mytsdb_ingest::{EngineMetadata, Ingest, IngestOptions};
 use mytsdb_ingest_grpc::GrpcOptions;
-use mytsdb_ingest_http::{HttpOptions, OtlpHttp, RemoteWrite, TextImport};
+use mytsdb_ingest_http::{HttpOptions, JsonImport, OtlpHttp, RemoteWrite, TextImport};
 use mytsdb_listener::{Acceptor, ListenerOptions, connections_within, raise_descriptor_limit};
 use mytsdb_otlp::Metadata;
 use mytsdb_promql::{MemoryBudget, QueryOptions, WorkerPool};
@@ -152,9 +152,9 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     )?;
     let otlp = OtlpHttp::new(&registry);
     let remote_write = RemoteWrite::new(&registry);
-    let import = TextImport::new(&registry);
+    let (import, json_import) = (TextImport::new(&registry), JsonImport::new(&registry));
     let api = api.merge(otlp.router("/api/v1/otlp/v1/metrics")).merge(remote_write.router("/api/v1/write"));
-    let api = api.merge(import.router("/api/v1/import/prometheus"));
+    let api = api.merge(import.router("/api/v1/import/prometheus")).merge(json_import.router("/api/v1/import"));
     let http_server = tokio::spawn(mytsdb_http_api::serve(http, api, stopped(stopping.clone())));
     let acceptor = Acceptor::new("otlp_http", plain.clone(), &registry).guarded_by(access.clone());
     let options = HttpOptions { acceptor, shutdown_grace: DRAIN_MAX };
@@ -209,8 +209,9 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     let receiver = remote_write_receiver(&translator);
     let ingest = Arc::new(Ingest::new(engine.clone(), translator, ingest_options(config)));
     otlp.open(Arc::clone(&ingest));
-    remote_write.open(Arc::clone(&ingest), receiver);
+    remote_write.open((Arc::clone(&ingest), receiver));
     import.open(Arc::clone(&ingest));
+    json_import.open(Arc::clone(&ingest));
     let grpc_server = tokio::spawn(mytsdb_ingest_grpc::serve(
         grpc,
         ingest,

@@ -17,7 +17,7 @@ const LINE_BYTES_MAX: u32 = 68 << 10;
 const OF_HEALTH: [&str; 3] = ["/-/healthy", "/-/ready", "/metrics"];
 
 /// What stores samples.
-const WRITES: [&str; 3] = ["/api/v1/write", "/api/v1/otlp/v1/metrics", "/api/v1/import/prometheus"];
+const WRITES: [&str; 4] = ["/api/v1/write", "/api/v1/otlp/v1/metrics", "/api/v1/import/prometheus", "/api/v1/import"];
 
 /// Serves `api` on `listener` until `shutdown` is done; then takes no more connections and gives those there are
 /// [`ApiOptions::drain`](crate::ApiOptions::drain) to finish what they are at. What is left then is cut off.

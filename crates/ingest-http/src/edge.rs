@@ -13,35 +13,48 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-/// One protocol over the store `S`. A clone is the same.
+/// A write protocol over HTTP.
+pub trait Protocol: Sized + Send + Sync + 'static {
+    /// What its requests go into.
+    type Store: Send + Sync + 'static;
+
+    /// Its name in metrics and in the log.
+    const NAME: &'static str;
+
+    /// The codes that it answers with; anything else is counted as the last.
+    const CODES: &'static [&'static str];
+
+    /// Answers one request, which came by POST.
+    fn respond(edge: Edge<Self>, request: Request) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// One protocol over one store, which may be opened later. A clone is the same.
 #[derive(Debug)]
-pub(crate) struct Edge<S>(Arc<Shared<S>>);
+pub struct Edge<P: Protocol>(Arc<Shared<P::Store>>);
 
 #[derive(Debug)]
 struct Shared<S> {
     store: OnceLock<S>,
     metrics: IngestMetrics,
-    /// Its name in metrics and in the log.
-    protocol: &'static str,
 }
 
-impl<S> Clone for Edge<S> {
+impl<P: Protocol> Clone for Edge<P> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S: Send + Sync + 'static> Edge<S> {
-    /// Counts into `mytsdb_ingest_*` under the name `protocol`; `codes` are the answers that are given.
-    pub(crate) fn new(registry: &Registry, protocol: &'static str, codes: &[&'static str]) -> Self {
-        let metrics = IngestMetrics::new(registry, protocol, codes);
-        Self(Arc::new(Shared { store: OnceLock::new(), metrics, protocol }))
+impl<P: Protocol> Edge<P> {
+    /// Answers 503 until it is [opened](Self::open). Counts into `mytsdb_ingest_*` under the name of the protocol.
+    pub fn new(registry: &Registry) -> Self {
+        let metrics = IngestMetrics::new(registry, P::NAME, P::CODES);
+        Self(Arc::new(Shared { store: OnceLock::new(), metrics }))
     }
 
     /// Stores requests from now on. Only the first call does something.
-    pub(crate) fn open(&self, store: S) {
+    pub fn open(&self, store: P::Store) {
         if self.0.store.set(store).is_err() {
-            tracing::warn!(protocol = self.0.protocol, "a write protocol was opened twice");
+            tracing::warn!(protocol = P::NAME, "a write protocol was opened twice");
         }
     }
 
@@ -50,7 +63,7 @@ impl<S: Send + Sync + 'static> Edge<S> {
     }
 
     /// The store, if it is open.
-    pub(crate) fn opened(&self) -> Option<&S> {
+    pub(crate) fn opened(&self) -> Option<&P::Store> {
         self.0.store.get()
     }
 
@@ -58,21 +71,18 @@ impl<S: Send + Sync + 'static> Edge<S> {
     ///
     /// # Errors
     /// [`Unavailable::Starting`] if it is not open yet.
-    pub(crate) fn store(&self) -> Result<&S, Refusal> {
+    pub(crate) fn store(&self) -> Result<&P::Store, Refusal> {
         self.opened().ok_or_else(|| {
             Refusal::unavailable(Unavailable::Starting, "the server is starting: it reads what is on disk")
         })
     }
 
-    /// Has requests at `path` answered by `respond`, which sees those by POST alone.
-    pub(crate) fn router<F>(&self, path: &str, respond: fn(Self, Request) -> F) -> Router
-    where
-        F: Future<Output = Response<Body>> + Send + 'static,
-    {
-        let handler = move |State(edge): State<Self>, request: Request| async move {
+    /// Takes requests at `path`; to be merged into the router of any server.
+    pub fn router(&self, path: &str) -> Router {
+        let handler = |State(edge): State<Self>, request: Request| async move {
             let started = Instant::now();
             let response = if request.method() == Method::POST {
-                respond(edge.clone(), request).await
+                P::respond(edge.clone(), request).await
             } else {
                 let mut response =
                     plain_text(StatusCode::METHOD_NOT_ALLOWED, "405: samples are sent by POST".to_owned());
@@ -92,7 +102,7 @@ impl<S: Send + Sync + 'static> Edge<S> {
     ) -> Result<T, E> {
         // State shared between requests is either atomic or repairs itself after a panic (the series cache).
         let done = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(protocol = self.0.protocol, "a write request panicked; its sender is told to retry");
+            tracing::error!(protocol = P::NAME, "a write request panicked; its sender is told to retry");
             Err(Refusal::unavailable(Unavailable::Internal, "internal error, the request was not stored"))
         });
         done.inspect_err(|refusal| self.metrics().count_refusal(refusal)).map_err(E::from)

@@ -2,52 +2,38 @@
 
 use crate::answer::{Fault, failure, plain_text, success};
 use crate::body;
-use crate::edge::Edge;
+use crate::edge::{Edge, Protocol};
 use crate::format::Format;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use mytsdb_ingest::{Appender, Encoding, Ingest, Refusal, Report, Room};
 use mytsdb_otlp_json::{Problem, transcode};
-use mytsdb_telemetry::Registry;
+use std::marker::PhantomData;
 use std::sync::Arc;
-
-/// The answers that are given; anything else is counted as the last.
-const CODES: [&str; 7] = ["200", "400", "405", "413", "415", "429", "503"];
 
 /// Bytes of protobuf that a byte of JSON becomes at most: two characters of an array are a number of eight bytes.
 const JSON_GROWTH_MAX: usize = 8;
 
-/// OTLP/HTTP over one store, which may be opened later. A clone is the same.
+/// OTLP/HTTP, which counts as `protocol="otlp_http"`.
+pub type OtlpHttp<A> = Edge<Otlp<A>>;
+
+/// The protocol of [`OtlpHttp`].
 #[derive(Debug)]
-pub struct OtlpHttp<A>(Edge<Arc<Ingest<A>>>);
+pub struct Otlp<A>(PhantomData<fn(A)>);
 
-impl<A> Clone for OtlpHttp<A> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
+impl<A: Appender> Protocol for Otlp<A> {
+    type Store = Arc<Ingest<A>>;
+    const NAME: &'static str = "otlp_http";
+    const CODES: &'static [&'static str] = &["200", "400", "405", "413", "415", "429", "503"];
+
+    async fn respond(edge: Edge<Self>, request: Request) -> Response<Body> {
+        respond(edge, request).await
     }
 }
 
-impl<A: Appender> OtlpHttp<A> {
-    /// Answers 503 until it is [opened](Self::open). Counts into `mytsdb_ingest_*` with `protocol="otlp_http"`.
-    pub fn new(registry: &Registry) -> Self {
-        Self(Edge::new(registry, "otlp_http", &CODES))
-    }
-
-    /// Stores requests from now on. Only the first call does something.
-    pub fn open(&self, ingest: Arc<Ingest<A>>) {
-        self.0.open(ingest);
-    }
-
-    /// Takes requests at `path`; to be merged into the router of any server.
-    pub fn router(&self, path: &str) -> Router {
-        self.0.router(path, respond)
-    }
-}
-
-async fn respond<A: Appender>(edge: Edge<Arc<Ingest<A>>>, request: Request) -> Response<Body> {
+async fn respond<A: Appender>(edge: OtlpHttp<A>, request: Request) -> Response<Body> {
     let Some(format) = Format::of(request.headers()) else {
         let text = "415: the content type must be application/x-protobuf or application/json";
         return plain_text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned());
@@ -63,7 +49,7 @@ async fn respond<A: Appender>(edge: Edge<Arc<Ingest<A>>>, request: Request) -> R
 }
 
 async fn export<A: Appender>(
-    edge: &Edge<Arc<Ingest<A>>>,
+    edge: &OtlpHttp<A>,
     request: Request,
     format: Format,
     encoding: Encoding,

@@ -1,70 +1,92 @@
-//! Imports of Prometheus' text format and OpenMetrics: one request's headers, body, store, answer.
+//! Imports of Prometheus' text format, OpenMetrics and JSON lines: one request's headers, body, store, answer.
 
 use crate::answer::plain_text;
 use crate::body;
-use crate::edge::Edge;
+use crate::edge::{Edge, Protocol};
 use crate::remote_write::failure;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use http::{HeaderMap, Response, StatusCode, header};
 use mytsdb_ingest::{Appender, Encoding, Ingest, Refusal, TextWritten};
-use mytsdb_telemetry::Registry;
 use mytsdb_text_format::Format;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// The answers that are given; anything else is counted as the last.
-const CODES: [&str; 6] = ["204", "400", "405", "413", "415", "503"];
+/// The import of text, which counts as `protocol="text_import"`.
+pub type TextImport<A> = Edge<Text<A>>;
 
-/// The import of text into one store, which may be opened later. A clone is the same.
+/// The protocol of [`TextImport`].
 #[derive(Debug)]
-pub struct TextImport<A>(Edge<Arc<Ingest<A>>>);
+pub struct Text<A>(PhantomData<fn(A)>);
 
-impl<A> Clone for TextImport<A> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
+/// The import of JSON lines, which counts as `protocol="json_import"`.
+pub type JsonImport<A> = Edge<JsonLines<A>>;
+
+/// The protocol of [`JsonImport`].
+#[derive(Debug)]
+pub struct JsonLines<A>(PhantomData<fn(A)>);
+
+/// The answers that are given; anything else is counted as the last.
+const CODES: &[&str] = &["204", "400", "405", "413", "415", "503"];
+
+/// What the lines of a request are.
+#[derive(Debug, Clone, Copy)]
+enum Lines {
+    Text(Format),
+    Json,
+}
+
+impl<A: Appender> Protocol for Text<A> {
+    type Store = Arc<Ingest<A>>;
+    const NAME: &'static str = "text_import";
+    const CODES: &'static [&'static str] = CODES;
+
+    async fn respond(edge: Edge<Self>, request: Request) -> Response<Body> {
+        let format = format(request.headers());
+        respond(&edge, request, Lines::Text(format)).await
     }
 }
 
-impl<A: Appender> TextImport<A> {
-    /// Answers 503 until it is [opened](Self::open). Counts into `mytsdb_ingest_*` with `protocol="text_import"`.
-    pub fn new(registry: &Registry) -> Self {
-        Self(Edge::new(registry, "text_import", &CODES))
-    }
+impl<A: Appender> Protocol for JsonLines<A> {
+    type Store = Arc<Ingest<A>>;
+    const NAME: &'static str = "json_import";
+    const CODES: &'static [&'static str] = CODES;
 
-    /// Stores requests from now on. Only the first call does something.
-    pub fn open(&self, ingest: Arc<Ingest<A>>) {
-        self.0.open(ingest);
-    }
-
-    /// Takes requests at `path`; to be merged into the router of any server.
-    pub fn router(&self, path: &str) -> Router {
-        self.0.router(path, respond)
+    async fn respond(edge: Edge<Self>, request: Request) -> Response<Body> {
+        respond(&edge, request, Lines::Json).await
     }
 }
 
-async fn respond<A: Appender>(edge: Edge<Arc<Ingest<A>>>, request: Request) -> Response<Body> {
+async fn respond<P, A>(edge: &Edge<P>, request: Request, lines: Lines) -> Response<Body>
+where
+    P: Protocol<Store = Arc<Ingest<A>>>,
+    A: Appender,
+{
     let Some(encoding) = encoding(request.headers()) else {
         let text = "the content encoding is none of gzip, zstd, snappy and deflate";
         return plain_text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned());
     };
-    match edge.guard(store(&edge, request, encoding)).await {
+    match edge.guard(store(edge, request, encoding, lines)).await {
         Ok(written) => outcome(&written),
         Err(refusal) => failure(&refusal),
     }
 }
 
-async fn store<A: Appender>(
-    edge: &Edge<Arc<Ingest<A>>>,
-    request: Request,
-    encoding: Encoding,
-) -> Result<TextWritten, Refusal> {
+async fn store<P, A>(edge: &Edge<P>, request: Request, encoding: Encoding, lines: Lines) -> Result<TextWritten, Refusal>
+where
+    P: Protocol<Store = Arc<Ingest<A>>>,
+    A: Appender,
+{
     let (ingest, metrics) = (edge.store()?, edge.metrics());
-    let format = format(request.headers());
     let (text, room) = body::receive(request, encoding, ingest, metrics).await?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    ingest.store_text((format, &text), now.as_millis() as i64, room, metrics).await
+    match lines {
+        Lines::Text(format) => {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            ingest.store_text((format, &text), now.as_millis() as i64, room, metrics).await
+        }
+        Lines::Json => ingest.store_json_lines(&text, room, metrics).await,
+    }
 }
 
 /// OpenMetrics if the content type says so, else Prometheus' own format, which has no name that all senders use.

@@ -24,7 +24,7 @@
 //! | unknown content type, message or encoding | 415 |
 //! | overload, starting, shutting down, log broken, a bug | 503 with `Retry-After` |
 //!
-//! Text ([`TextImport`]) has the same answers; 400 names lines by their numbers.
+//! Text ([`TextImport`]) and JSON lines ([`JsonImport`]) have the same answers; 400 names lines by their numbers.
 //!
 //! Answers to 2.0 say how many samples, histograms and exemplars are stored.
 //!
@@ -59,11 +59,12 @@ mod options;
 mod remote_write;
 mod server;
 
+pub use edge::{Edge, Protocol};
 pub use error::HttpIngestError;
-pub use export::OtlpHttp;
-pub use import::TextImport;
+pub use export::{Otlp, OtlpHttp};
+pub use import::{JsonImport, JsonLines, Text, TextImport};
 pub use options::HttpOptions;
-pub use remote_write::RemoteWrite;
+pub use remote_write::{Remote, RemoteWrite};
 pub use server::serve;
 
 /// Compiles the README's example.

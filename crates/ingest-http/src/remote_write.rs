@@ -2,58 +2,38 @@
 
 use crate::answer::plain_text;
 use crate::body;
-use crate::edge::Edge;
+use crate::edge::{Edge, Protocol};
 use crate::negotiate::{self, Unsupported};
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use mytsdb_ingest::{Appender, Encoding, Ingest, Refusal};
 use mytsdb_remote_write::{Receiver, Version, Written};
-use mytsdb_telemetry::Registry;
+use std::marker::PhantomData;
 use std::sync::Arc;
-
-/// The answers that are given; anything else is counted as the last.
-const CODES: [&str; 6] = ["204", "400", "405", "413", "415", "503"];
 
 const SAMPLES: HeaderName = HeaderName::from_static("x-prometheus-remote-write-samples-written");
 const HISTOGRAMS: HeaderName = HeaderName::from_static("x-prometheus-remote-write-histograms-written");
 const EXEMPLARS: HeaderName = HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
-/// The remote-write receiver over one store, which may be opened later. A clone is the same.
+/// The remote-write receiver, which counts as `protocol="remote_write"`.
+pub type RemoteWrite<A> = Edge<Remote<A>>;
+
+/// The protocol of [`RemoteWrite`].
 #[derive(Debug)]
-pub struct RemoteWrite<A>(Edge<Store<A>>);
+pub struct Remote<A>(PhantomData<fn(A)>);
 
-#[derive(Debug)]
-struct Store<A> {
-    ingest: Arc<Ingest<A>>,
-    receiver: Receiver,
-}
+impl<A: Appender> Protocol for Remote<A> {
+    type Store = (Arc<Ingest<A>>, Receiver);
+    const NAME: &'static str = "remote_write";
+    const CODES: &'static [&'static str] = &["204", "400", "405", "413", "415", "503"];
 
-impl<A> Clone for RemoteWrite<A> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
+    async fn respond(edge: Edge<Self>, request: Request) -> Response<Body> {
+        respond(edge, request).await
     }
 }
 
-impl<A: Appender> RemoteWrite<A> {
-    /// Answers 503 until it is [opened](Self::open). Counts into `mytsdb_ingest_*` with `protocol="remote_write"`.
-    pub fn new(registry: &Registry) -> Self {
-        Self(Edge::new(registry, "remote_write", &CODES))
-    }
-
-    /// Stores requests from now on. Only the first call does something.
-    pub fn open(&self, ingest: Arc<Ingest<A>>, receiver: Receiver) {
-        self.0.open(Store { ingest, receiver });
-    }
-
-    /// Takes requests at `path`; to be merged into the router of any server.
-    pub fn router(&self, path: &str) -> Router {
-        self.0.router(path, respond)
-    }
-}
-
-async fn respond<A: Appender>(edge: Edge<Store<A>>, request: Request) -> Response<Body> {
+async fn respond<A: Appender>(edge: RemoteWrite<A>, request: Request) -> Response<Body> {
     let form = negotiate::version(request.headers());
     let version = match form.and_then(|version| negotiate::snappy(request.headers()).map(|()| version)) {
         Ok(version) => version,
@@ -72,15 +52,15 @@ async fn respond<A: Appender>(edge: Edge<Store<A>>, request: Request) -> Respons
     response
 }
 
-async fn store<A: Appender>(edge: &Edge<Store<A>>, request: Request, version: Version) -> Result<Written, Refusal> {
-    let (Store { ingest, receiver }, metrics) = (edge.store()?, edge.metrics());
+async fn store<A: Appender>(edge: &RemoteWrite<A>, request: Request, version: Version) -> Result<Written, Refusal> {
+    let ((ingest, receiver), metrics) = (edge.store()?, edge.metrics());
     let (request, room) = body::receive(request, Encoding::SnappyBlock, ingest, metrics).await?;
     ingest.store_remote_write(receiver, (version, &request), room, metrics).await
 }
 
 /// Says no to a form of request, once its body is out of the way.
-async fn unsupported<A: Appender>(edge: &Edge<Store<A>>, request: Request, problem: Unsupported) -> Response<Body> {
-    if let Some(Store { ingest, .. }) = edge.opened() {
+async fn unsupported<A: Appender>(edge: &RemoteWrite<A>, request: Request, problem: Unsupported) -> Response<Body> {
+    if let Some((ingest, _)) = edge.opened() {
         body::discard(request, ingest).await;
     }
     let mut response = plain_text(StatusCode::UNSUPPORTED_MEDIA_TYPE, problem.to_string());

@@ -109,7 +109,7 @@ impl Server {
             metadata: Arc::new(Metadata::new(100)),
             fingerprint_seed: 1,
         });
-        edge.open(Arc::new(Ingest::new(Arc::clone(&store), translator, options)), receiver);
+        edge.open((Arc::new(Ingest::new(Arc::clone(&store), translator, options)), receiver));
         Self { store, registry, edge }
     }
 

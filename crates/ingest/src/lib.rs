@@ -41,6 +41,7 @@ mod core;
 mod encoding;
 mod gzip;
 mod inflate;
+mod json_lines;
 mod metadata;
 mod metrics;
 mod options;

@@ -37,16 +37,26 @@ impl<A: Appender> Ingest<A> {
         room: Room,
         metrics: &IngestMetrics,
     ) -> Result<TextWritten, Refusal> {
-        metrics.count_bytes(text.len());
         let translator = self.translator();
         let (limits, metadata) = (translator.options().limits, translator.metadata());
-        let (mut written, refused) = self
-            .store(room, metrics, |sink, _| {
-                let mut pass = Pass { sink, limits, metadata, now_ms, written: TextWritten::default(), family: None };
-                pass.text(format, text)?;
-                Ok(pass.written)
-            })
-            .await?;
+        self.store_lines(text, room, metrics, |sink| {
+            let mut pass = Pass { sink, limits, metadata, now_ms, written: TextWritten::default(), family: None };
+            pass.text(format, text)?;
+            Ok(pass.written)
+        })
+        .await
+    }
+
+    /// Stores what `read` finds in a text, line by line.
+    pub(crate) async fn store_lines(
+        &self,
+        text: &[u8],
+        room: Room,
+        metrics: &IngestMetrics,
+        mut read: impl FnMut(&mut BatchSink<'_, A>) -> Result<TextWritten, Refusal>,
+    ) -> Result<TextWritten, Refusal> {
+        metrics.count_bytes(text.len());
+        let (mut written, refused) = self.store(room, metrics, |sink, _| read(sink)).await?;
         written.exemplars = u64::from(refused.exemplars_stored());
         for (row, refusal) in refused.rows() {
             written.samples = written.samples.saturating_sub(1);
@@ -55,6 +65,23 @@ impl<A: Appender> Ingest<A> {
         }
         metrics.count_points(written.samples, &written.refused);
         Ok(written)
+    }
+}
+
+impl TextWritten {
+    /// Checks that there may be `samples` more.
+    pub(crate) fn make_room(&self, samples: u64) -> Result<(), Refusal> {
+        if self.samples.saturating_add(samples) > SAMPLES_MAX {
+            let limit = format!("more than {SAMPLES_MAX} samples, which is the limit: send it in parts");
+            return Err(Refusal::malformed(limit));
+        }
+        Ok(())
+    }
+
+    /// Counts a row of a line.
+    pub(crate) fn add(&mut self, line: u64) {
+        self.samples += 1;
+        self.lines.push(u32::try_from(line).unwrap_or(u32::MAX));
     }
 }
 
@@ -120,11 +147,7 @@ impl<A: Appender> Pass<'_, '_, A> {
     }
 
     fn sample(&mut self, sample: &Sample, line: u64) -> Result<(), Refusal> {
-        if self.written.samples == SAMPLES_MAX {
-            return Err(Refusal::malformed(format!(
-                "more than {SAMPLES_MAX} samples, which is the limit: send it in parts"
-            )));
-        }
+        self.written.make_room(1)?;
         let pairs: Vec<_> = sample.labels.iter().collect();
         let resolved = self.limits.check(&pairs).and_then(|()| Sink::resolve(self.sink, &sample.labels));
         let series = match resolved {
@@ -142,8 +165,7 @@ impl<A: Appender> Pass<'_, '_, A> {
             let exemplar = Exemplar { timestamp_ms, value: sent.value, labels: sent.labels.clone() };
             self.sink.append_exemplar_of_last(series, exemplar);
         }
-        self.written.samples += 1;
-        self.written.lines.push(u32::try_from(line).unwrap_or(u32::MAX));
+        self.written.add(line);
         Ok(())
     }
 }

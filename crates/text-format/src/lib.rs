@@ -1,4 +1,4 @@
-//! Prometheus' text format and OpenMetrics: lines to samples, and samples to lines.
+//! Prometheus' text format, OpenMetrics and JSON lines: lines to samples, and samples to lines.
 //!
 //! It is *not* a scraper and keeps no samples: each line is read by itself, and what it says goes to the caller. A line that
 //! cannot be read is an error with its number and column, and the next one is read as if it had not been there.
@@ -12,6 +12,8 @@
 
 mod cursor;
 mod error;
+mod json_float;
+mod json_line;
 mod labels;
 mod lines;
 mod number;
@@ -20,6 +22,7 @@ mod sample;
 mod writer;
 
 pub use error::{LineError, Problem};
+pub use json_line::{JsonLine, JsonLineError};
 pub use labels::LABEL_COUNT_MAX;
 pub use lines::BoundedLines;
 pub use parser::{Format, Line, Parser};
