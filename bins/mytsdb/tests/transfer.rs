@@ -127,12 +127,65 @@ fn json_lines_have_what_was_asked_for() {
     assert_eq!(export(&data, &[&asked[..], &to[..]].concat()), "");
     let wanted = format!(
         "{{\"metric\":{{\"__name__\":\"down\"}},\"timestamps\":[{second}000],\"values\":[1.0]}}\n\
-         {{\"exemplars\":[{{\"labels\":{{\"trace_id\":\"x\"}},\"timestamp\":{second}000,\"value\":0.5}}],\"metric\":{{\"__name__\":\"down\"}}}}\n\
+         {{\"metric\":{{\"__name__\":\"down\"}},\"exemplars\":[{{\"timestamp\":{second}000,\"value\":0.5,\"labels\":{{\"trace_id\":\"x\"}}}}]}}\n\
          {{\"metric\":{{\"__name__\":\"up\",\"job\":\"a\"}},\"timestamps\":[{second}000,{}000],\"values\":[1.0,\"NaN\"]}}\n",
         second + 1
     );
     assert_eq!(std::fs::read_to_string(&out).unwrap(), wanted);
     assert_eq!(export(&data, &["--end", "1"]), "# EOF\n");
+}
+
+#[test]
+fn json_lines_go_into_a_folder_and_a_server_and_come_out_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, folder, served) = (dir.path().join("file.jsonl"), dir.path().join("folder"), dir.path().join("served"));
+    let at = now_ms() - 100_000;
+    let histogram = format!(
+        "{{\"timestamp\":{at},\"start\":5,\"gauge\":true,\"schema\":1,\"count\":3.0,\"sum\":0.1,\"zero_threshold\":0.001,\
+         \"zero_count\":1.0,\"positive_spans\":[[-2,2]],\"positive_buckets\":[1.0,1.0],\"negative_spans\":[],\
+         \"negative_buckets\":[]}}"
+    );
+    let lines = format!(
+        "{{\"metric\":{{\"__name__\":\"both\",\"\u{fc}.x\":\"a\\\"b\"}},\"timestamps\":[{},{at}],\"values\":[0.1,\"stale\"],\"starts\":[0,7]}}\n\
+         {{\"metric\":{{\"__name__\":\"latency\"}},\"histograms\":[{histogram}]}}\n\
+         {{\"metric\":{{\"__name__\":\"latency\"}},\"exemplars\":[{{\"timestamp\":{at},\"value\":1.0,\"labels\":{{\"id\":\"1\"}}}}]}}\n",
+        at - 1
+    );
+    // What VictoriaMetrics writes has its columns in another order, and null for what is no number.
+    let of_others =
+        format!("\n{{\"metric\":{{\"__name__\":\"vm\"}},\"values\":[1,null],\"timestamps\":[{},{at}]}}\n", at - 1);
+    std::fs::write(&file, format!("{lines}{of_others}")).unwrap();
+    let args = ["--format", "jsonl", file.to_str().unwrap()];
+    let done = mytsdb(&[&["import", "--data-dir", folder.to_str().unwrap()], &args[..]].concat());
+    assert_eq!(text(&done.stdout), "5 samples stored, 0 refused, 0 lines not read\n", "{}", text(&done.stderr));
+    let wanted = format!(
+        "{lines}{{\"metric\":{{\"__name__\":\"vm\"}},\"timestamps\":[{},{at}],\"values\":[1.0,\"NaN\"]}}\n",
+        at - 1
+    );
+    let asked = ["--format", "jsonl", "--match", "{__name__=~\"both|latency|vm\"}"];
+    assert_eq!(export(&folder, &asked), wanted);
+
+    let server = Server::start(&served);
+    let done = mytsdb(&[&["import", "--url", &server.url], &args[..]].concat());
+    assert_eq!(text(&done.stdout), "5 samples stored, 0 refused, 0 lines not read\n", "{}", text(&done.stderr));
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let bad = format!(
+        "{{\"metric\":{{\"__name__\":\"old\"}},\"timestamps\":[1,{at}],\"values\":[1,2]}}\n{{\"metric\"\n\
+         {{\"metric\":{{}},\"timestamps\":[1],\"values\":[1]}}\n"
+    );
+    let mut answer = agent.post(format!("{}/api/v1/import", server.url)).send(bad).unwrap();
+    let said = answer.body_mut().read_to_string().unwrap();
+    assert_eq!(answer.status().as_u16(), 400);
+    for part in [
+        "line 2: EOF while parsing",
+        "line 3: a series without labels",
+        "line 1: timestamp is older than the retention (--retention)",
+        "3 lines were refused, 1 samples are stored\n",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    drop(server);
+    assert_eq!(export(&served, &asked), wanted);
 }
 
 #[test]

@@ -3,62 +3,16 @@
 use super::{Series, Writer};
 use mytsdb_columns::Columns;
 use mytsdb_engine::Engine;
-use mytsdb_histogram::{FloatHistogram, Span};
-use mytsdb_model::{Labels, is_stale_nan};
-use serde_json::{Map, Value, json};
+use mytsdb_text_format::JsonLine;
 
 /// Samples in a line at most.
 const LINE_SAMPLES: usize = 10_000;
 
-/// `{"metric":{...},"timestamps":[ms],"values":[...]}`, with `starts` where they are known, `histograms` and `exemplars`.
-/// Numbers that JSON does not have are texts: `"NaN"`, `"+Inf"`, `"-Inf"`, and `"stale"` for a staleness marker.
+/// Counts and bounds of histograms in a line, about: a line stays shorter than what an import reads.
+const LINE_NUMBERS: usize = 50_000;
+
+/// Lines as [`JsonLine`] has them: those of floats first, then those of histograms, then the exemplars.
 pub(super) struct JsonLines;
-
-fn number(value: f64) -> Value {
-    match value {
-        v if is_stale_nan(v) => json!("stale"),
-        v if v.is_nan() => json!("NaN"),
-        f64::INFINITY => json!("+Inf"),
-        f64::NEG_INFINITY => json!("-Inf"),
-        v => json!(v),
-    }
-}
-
-fn numbers(values: &[f64]) -> Value {
-    values.iter().map(|value| number(*value)).collect()
-}
-
-fn object(labels: &Labels) -> Value {
-    labels.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect::<Map<_, _>>().into()
-}
-
-fn histogram(timestamp_ms: i64, start_ms: i64, histogram: &FloatHistogram) -> Value {
-    let spans = |spans: &[Span]| spans.iter().map(|span| json!([span.offset, span.length])).collect::<Value>();
-    let mut out = json!({
-        "timestamp": timestamp_ms,
-        "schema": histogram.schema,
-        "count": number(histogram.count),
-        "sum": number(histogram.sum),
-        "zero_threshold": number(histogram.zero_threshold),
-        "zero_count": number(histogram.zero_count),
-        "positive_spans": spans(&histogram.positive_spans),
-        "positive_buckets": numbers(&histogram.positive_buckets),
-        "negative_spans": spans(&histogram.negative_spans),
-        "negative_buckets": numbers(&histogram.negative_buckets),
-    });
-    if histogram.uses_custom_buckets() {
-        out["custom_values"] = numbers(&histogram.custom_values);
-    }
-    if start_ms != 0 {
-        out["start"] = json!(start_ms);
-    }
-    out
-}
-
-fn push_line(out: &mut String, line: Map<String, Value>) {
-    out.push_str(&Value::Object(line).to_string());
-    out.push('\n');
-}
 
 impl Writer for JsonLines {
     fn family<'n>(&self, _: &Engine, name: &'n str) -> &'n str {
@@ -69,38 +23,33 @@ impl Writer for JsonLines {
 
     fn series(&mut self, series: Series<'_>, out: &mut String) {
         let Series { labels, columns, exemplars } = series;
-        let Columns { timestamps_ms, values, start_timestamps_ms: starts, .. } = columns;
-        let mut metric = Map::new();
-        metric.insert("metric".into(), object(labels));
-        for from in (0..timestamps_ms.len()).step_by(LINE_SAMPLES) {
-            let rows = from..timestamps_ms.len().min(from + LINE_SAMPLES);
-            let mut line = metric.clone();
-            line.insert("timestamps".into(), json!(timestamps_ms[rows.clone()]));
-            line.insert("values".into(), numbers(&values[rows.clone()]));
-            if let Some(starts) = starts.get(rows).filter(|starts| starts.iter().any(|start| *start != 0)) {
-                line.insert("starts".into(), json!(starts));
-            }
-            push_line(out, line);
+        let line = |columns| JsonLine { labels: labels.clone(), columns, exemplars: Vec::new() };
+        for from in (0..columns.timestamps_ms.len()).step_by(LINE_SAMPLES) {
+            let rows = from..columns.timestamps_ms.len().min(from + LINE_SAMPLES);
+            let part = Columns {
+                timestamps_ms: columns.timestamps_ms[rows.clone()].to_vec(),
+                values: columns.values[rows.clone()].to_vec(),
+                start_timestamps_ms: columns.start_timestamps_ms.get(rows).map(<[i64]>::to_vec).unwrap_or_default(),
+                ..Columns::default()
+            };
+            line(part).write(out);
         }
-        let times = &columns.histogram_timestamps_ms;
-        for from in (0..times.len()).step_by(LINE_SAMPLES) {
-            let rows = from..times.len().min(from + LINE_SAMPLES);
-            let start = |row: usize| columns.histogram_start_timestamps_ms.get(row).copied().unwrap_or(0);
-            let mut line = metric.clone();
-            let list = rows.map(|row| histogram(times[row], start(row), &columns.histograms[row])).collect();
-            line.insert("histograms".into(), list);
-            push_line(out, line);
+        let (mut part, mut numbers) = (Columns::default(), 0);
+        for (row, (&time, histogram)) in columns.histogram_timestamps_ms.iter().zip(&columns.histograms).enumerate() {
+            let start_ms = columns.histogram_start_timestamps_ms.get(row).copied().unwrap_or(0);
+            part.push_histogram_since(time, start_ms, histogram.clone());
+            numbers += 10 + histogram.positive_buckets.len() + histogram.negative_buckets.len();
+            numbers += histogram.custom_values.len();
+            if numbers >= LINE_NUMBERS {
+                line(std::mem::take(&mut part)).write(out);
+                numbers = 0;
+            }
+        }
+        if !part.is_empty() {
+            line(part).write(out);
         }
         if !exemplars.is_empty() {
-            let shown = exemplars.iter().map(|exemplar| {
-                json!({
-                    "timestamp": exemplar.timestamp_ms,
-                    "value": number(exemplar.value),
-                    "labels": object(&exemplar.labels),
-                })
-            });
-            metric.insert("exemplars".into(), shown.collect());
-            push_line(out, metric);
+            JsonLine { exemplars: exemplars.into(), ..line(Columns::default()) }.write(out);
         }
     }
 

@@ -12,6 +12,9 @@ use std::rc::Rc;
 /// Longest line, in bytes.
 pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
 
+/// The same of JSON, where a line is a series.
+pub(super) const JSON_BYTES_MAX: usize = 16 << 20;
+
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// An open file.
@@ -37,7 +40,7 @@ impl<R: Read> Read for Counted<R> {
 
 impl TextFile {
     #[expect(clippy::disallowed_methods, reason = "a file of the caller, not stored data")]
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path, line_bytes_max: usize) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
         let bytes = file.metadata().with_context(|| format!("stat {}", path.display()))?.len();
         let read = Rc::new(Cell::new(0));
@@ -49,7 +52,7 @@ impl TextFile {
         } else {
             Box::new(plain)
         };
-        Ok(Self { lines: BoundedLines::new(reader, LINE_BYTES_MAX), bytes, read })
+        Ok(Self { lines: BoundedLines::new(reader, line_bytes_max), bytes, read })
     }
 
     /// The size of the file as it is on the disk; 0 for a pipe.

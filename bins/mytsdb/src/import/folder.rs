@@ -6,10 +6,10 @@ use crate::server::{open_engine, series_limits};
 use crate::settings::Config;
 use anyhow::{Context, Result};
 use mytsdb_engine::{Batch, Clock, Engine};
-use mytsdb_model::{Exemplar, FamilyKind};
+use mytsdb_model::{Exemplar, FamilyKind, Labels, SeriesRef};
 use mytsdb_otlp::Limits;
 use mytsdb_telemetry::Registry;
-use mytsdb_text_format::{Line, Sample};
+use mytsdb_text_format::{JsonLine, Line, Sample};
 
 /// Rows that are written together.
 const BATCH_ROWS: usize = 50_000;
@@ -69,22 +69,61 @@ impl FolderTarget {
     }
 
     fn sample(&mut self, sample: Sample, line: u64, totals: &mut Totals) -> Result<()> {
-        let pairs: Vec<_> = sample.labels.iter().collect();
-        if let Err(refused) = self.limits.check(&pairs) {
+        let Some(series) = self.series(&sample.labels, line)? else {
             totals.refused += 1;
-            self.show(line, &refused.message);
             return Ok(());
-        }
+        };
         let timestamp_ms = time_of(&sample, SystemClock.now_ms());
-        let series = self.engine.resolve(&sample.labels).with_context(|| format!("line {line}"))?;
         self.batch.push(series, timestamp_ms, sample.value);
         if let Some(sent) = sample.exemplar {
             let timestamp_ms = sent.timestamp_ms.unwrap_or(timestamp_ms);
             let exemplar = Exemplar { timestamp_ms, value: sent.value, labels: sent.labels };
             self.batch.push_exemplar_of_last(series, exemplar);
         }
+        self.end_row(line, totals)
+    }
+
+    /// The series of a line, unless its labels are over a limit.
+    fn series(&mut self, labels: &Labels, line: u64) -> Result<Option<SeriesRef>> {
+        let pairs: Vec<_> = labels.iter().collect();
+        if let Err(refused) = self.limits.check(&pairs) {
+            self.show(line, &refused.message);
+            return Ok(None);
+        }
+        self.engine.resolve(labels).map(Some).with_context(|| format!("line {line}"))
+    }
+
+    /// Notes the line of a row that was added; writes if there are enough.
+    fn end_row(&mut self, line: u64, totals: &mut Totals) -> Result<()> {
         self.lines.push(line);
         if self.batch.len() >= BATCH_ROWS { self.write(totals) } else { Ok(()) }
+    }
+
+    fn json(&mut self, said: JsonLine, line: u64, totals: &mut Totals) -> Result<()> {
+        let columns = said.columns;
+        let Some(series) = self.series(&said.labels, line)? else {
+            totals.refused += columns.len() as u64;
+            return Ok(());
+        };
+        let start = |starts: &[i64], row: usize| starts.get(row).copied().unwrap_or(0);
+        for (row, (&timestamp_ms, &value)) in columns.timestamps_ms.iter().zip(&columns.values).enumerate() {
+            self.batch.push_since(series, timestamp_ms, start(&columns.start_timestamps_ms, row), value);
+            self.end_row(line, totals)?;
+        }
+        for (row, (&timestamp_ms, found)) in columns.histogram_timestamps_ms.iter().zip(&columns.histograms).enumerate()
+        {
+            let start_ms = start(&columns.histogram_start_timestamps_ms, row);
+            if let Err(error) = self.batch.push_histogram(series, timestamp_ms, start_ms, found) {
+                totals.refused += 1;
+                self.show(line, &error.to_string());
+                continue;
+            }
+            self.end_row(line, totals)?;
+        }
+        for exemplar in said.exemplars {
+            self.batch.push_exemplar(series, exemplar);
+        }
+        Ok(())
     }
 
     fn write(&mut self, totals: &mut Totals) -> Result<()> {
@@ -116,6 +155,10 @@ impl Target for FolderTarget {
             Line::Nothing | Line::End => {}
         }
         Ok(())
+    }
+
+    fn take_json(&mut self, _: &[u8], said: JsonLine, number: u64, totals: &mut Totals) -> Result<()> {
+        self.json(said, number, totals)
     }
 
     fn end_of_file(&mut self, totals: &mut Totals) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Imports into a running server, over its API.
 
-use super::{Target, Totals};
+use super::{Lines, Target, Totals};
 use anyhow::{Context, Result, bail};
-use mytsdb_text_format::{Format, Line};
+use mytsdb_text_format::{Format, JsonLine, Line};
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) struct ServerTarget {
     agent: ureq::Agent,
     url: String,
     token: Option<String>,
-    format: Format,
+    lines: Lines,
     text: Vec<u8>,
     samples: u64,
     first_line: u64,
@@ -31,14 +31,15 @@ pub(super) struct ServerTarget {
 
 impl ServerTarget {
     #[expect(clippy::disallowed_methods, reason = "a file of the caller, not stored data")]
-    pub(super) fn new(url: &str, token: Option<&Path>, format: Format) -> Result<Self> {
+    pub(super) fn new(url: &str, token: Option<&Path>, lines: Lines) -> Result<Self> {
         let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
         let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
+        let path = if let Lines::Json = lines { "/api/v1/import" } else { "/api/v1/import/prometheus" };
         Ok(Self {
             agent: config.build().into(),
-            url: format!("{}/api/v1/import/prometheus", url.trim_end_matches('/')),
+            url: format!("{}{path}", url.trim_end_matches('/')),
             token: token.map(read).transpose()?.map(|text| format!("Bearer {}", text.trim())),
-            format,
+            lines,
             text: Vec::new(),
             samples: 0,
             first_line: 0,
@@ -50,12 +51,13 @@ impl ServerTarget {
         if self.text.is_empty() {
             return Ok(());
         }
-        let content_type = match self.format {
-            Format::OpenMetrics => {
+        let content_type = match self.lines {
+            Lines::Text(Format::OpenMetrics) => {
                 self.text.extend_from_slice(b"# EOF\n");
                 "application/openmetrics-text; version=1.0.0; charset=utf-8"
             }
-            Format::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Lines::Text(Format::Prometheus) => "text/plain; version=0.0.4; charset=utf-8",
+            Lines::Json => "application/jsonl",
         };
         let (mut status, mut answer) = (0, String::new());
         for _ in 0..TRIES {
@@ -96,6 +98,21 @@ impl ServerTarget {
     }
 }
 
+impl ServerTarget {
+    fn push(&mut self, line: &[u8], number: u64) {
+        if self.text.is_empty() {
+            self.first_line = number;
+        }
+        self.last_line = number;
+        self.text.extend_from_slice(line);
+        self.text.push(b'\n');
+    }
+
+    fn send_if_full(&mut self, totals: &mut Totals) -> Result<()> {
+        if self.text.len() >= REQUEST_BYTES || self.samples >= REQUEST_SAMPLES { self.send(totals) } else { Ok(()) }
+    }
+}
+
 impl Target for ServerTarget {
     fn take(&mut self, line: &[u8], said: Line<'_>, number: u64, totals: &mut Totals) -> Result<()> {
         match said {
@@ -103,13 +120,18 @@ impl Target for ServerTarget {
             Line::Sample(_) => self.samples += 1,
             Line::Kind { .. } | Line::Help { .. } | Line::Unit { .. } => {}
         }
-        if self.text.is_empty() {
-            self.first_line = number;
+        self.push(line, number);
+        self.send_if_full(totals)
+    }
+
+    fn take_json(&mut self, line: &[u8], said: JsonLine, number: u64, totals: &mut Totals) -> Result<()> {
+        let samples = said.columns.len() as u64;
+        if self.samples + samples > REQUEST_SAMPLES || self.text.len() + line.len() > REQUEST_BYTES {
+            self.send(totals)?;
         }
-        self.last_line = number;
-        self.text.extend_from_slice(line);
-        self.text.push(b'\n');
-        if self.text.len() >= REQUEST_BYTES || self.samples >= REQUEST_SAMPLES { self.send(totals) } else { Ok(()) }
+        self.samples += samples;
+        self.push(line, number);
+        self.send_if_full(totals)
     }
 
     fn end_of_file(&mut self, totals: &mut Totals) -> Result<()> {
