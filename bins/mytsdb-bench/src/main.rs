@@ -6,6 +6,7 @@ mod instant;
 mod k8s;
 mod load;
 mod process;
+mod protocols;
 mod query;
 mod query_data;
 mod questions;
@@ -40,6 +41,8 @@ enum Command {
     /// A Kubernetes cluster that is scraped, and 49 queries of its dashboards, at once; what is acknowledged is looked for
     /// after a kill -9, and every answer is checked against a model
     K8s(k8s::K8sArgs),
+    /// CPU of a server per sample, by protocol and kind of point
+    Protocols(protocols::ProtocolsArgs),
     /// Range and instant queries over HTTP, side by side with Prometheus and VictoriaMetrics on the same data
     Query(query::QueryArgs),
 }
@@ -60,6 +63,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ingest(args) => ingest::run(&args),
         Command::Instant(args) => instant::run(&args),
         Command::K8s(args) => k8s::run(&args),
+        Command::Protocols(args) => protocols::run(&args),
         Command::Query(args) => query::run(&args),
     }
 }
