@@ -1,10 +1,10 @@
-//! Arbitrary bytes as both text formats: no panic, labels within their bounds, lines counted; what is read is written and read
-//! again.
+//! Arbitrary bytes as both text formats and as JSON lines: no panic, labels within their bounds, lines counted; what is read
+//! is written and read again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use mytsdb_model::Exemplar;
-use mytsdb_text_format::{BoundedLines, Format, LABEL_COUNT_MAX, Line, Parser, Sample, write_sample};
+use mytsdb_text_format::{BoundedLines, Format, JsonLine, LABEL_COUNT_MAX, Line, Parser, Sample, write_sample};
 
 const LINE_BYTES_MAX: usize = 4_096;
 
@@ -27,7 +27,23 @@ fuzz_target!(|data: &[u8]| {
         }
         assert_eq!((parser.line_count(), lines.bytes_read()), (count, data.len() as u64));
     }
+    let mut lines = BoundedLines::new(data, LINE_BYTES_MAX);
+    while let Some(line) = lines.next_line().expect("bytes are read") {
+        if let Some(read) = line.ok().and_then(|line| JsonLine::parse(line).ok()) {
+            check_json(&read);
+        }
+    }
 });
+
+fn check_json(read: &JsonLine) {
+    assert_eq!(read.columns.timestamps_ms.len(), read.columns.values.len());
+    assert!(read.columns.histograms.iter().all(|histogram| histogram.validate().is_ok()));
+    let (mut once, mut twice) = (String::new(), String::new());
+    read.write(&mut once);
+    let again = JsonLine::parse(once.as_bytes()).unwrap_or_else(|error| panic!("{error}: {once}"));
+    again.write(&mut twice);
+    assert_eq!(once, twice);
+}
 
 fn check(sample: &Sample) {
     assert!(!sample.labels.metric_name().is_empty() && sample.labels.len() <= LABEL_COUNT_MAX + 1);
