@@ -6,6 +6,7 @@ use crate::labels_writer::{Place, SeriesRow};
 use crate::manifest::LiveDay;
 use crate::remote::RemoteFile;
 use crate::schema::FileKind;
+use crate::sink::FileDigest;
 use crate::store::Store;
 use crate::table::Table;
 use mytsdb_columns::{Columns, Mark};
@@ -68,7 +69,7 @@ impl DayReader {
     /// Those of the store; [`TierError::Corrupt`] if a footer is none of the format.
     pub async fn open(store: Arc<Store>, live: &LiveDay) -> Result<Self> {
         let (path, digest) = file_of(live, FileKind::Labels)?;
-        let file = RemoteFile::open(store.clone(), path, digest.bytes, &[]).await?;
+        let file = RemoteFile::open(store.clone(), path, digest, &[]).await?;
         if file.rows() != live.series {
             return Err(TierError::corrupt(file.path(), "footer", "not as many series as the manifest says"));
         }
@@ -194,7 +195,7 @@ impl DayReader {
     async fn file(&self, kind: FileKind, columns: &[&str]) -> Result<RemoteFile> {
         let (path, digest) = file_of(&self.live, kind)?;
         let rows = if kind == FileKind::Samples { self.live.samples } else { self.live.histograms };
-        let file = RemoteFile::open(self.store.clone(), path, digest.bytes, columns).await?;
+        let file = RemoteFile::open(self.store.clone(), path, digest, columns).await?;
         if file.rows() != rows {
             return Err(TierError::corrupt(file.path(), "footer", "not as many rows as the manifest says"));
         }
@@ -202,7 +203,7 @@ impl DayReader {
     }
 }
 
-fn file_of(live: &LiveDay, kind: FileKind) -> Result<(String, crate::Digest)> {
+fn file_of(live: &LiveDay, kind: FileKind) -> Result<(String, FileDigest)> {
     live.file(kind).ok_or_else(|| {
         let reason = format!("{} is needed, and not in the manifest", kind.name());
         TierError::corrupt(&live.folder(), "manifest", reason)

@@ -6,7 +6,7 @@ use crate::histograms_writer::HistogramsWriter;
 use crate::labels_writer::{LabelsWriter, Place, SeriesRow};
 use crate::samples_writer::SamplesWriter;
 use crate::schema::{FileKind, LabelNames};
-use crate::sink::Digest;
+use crate::sink::FileDigest;
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{FamilyMetadata, Labels, TimeRange};
 use std::cmp::Ordering;
@@ -39,7 +39,7 @@ pub struct WrittenDay<W> {
     /// The day.
     pub day: Day,
     /// The files that there are: of samples and of histograms only if there are any.
-    pub files: Vec<(FileKind, W, Digest)>,
+    pub files: Vec<(FileKind, W, FileDigest)>,
     /// Number of series.
     pub series: u64,
     /// Number of float samples.

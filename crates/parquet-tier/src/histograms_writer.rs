@@ -6,7 +6,7 @@ use crate::numbers::{Candidates, Encodings, PAGE_ROWS};
 use crate::runs::{Chunk, RunColumn};
 use crate::samples_writer::{LabelColumns, push_starts};
 use crate::schema::{self, FileKind, LabelNames};
-use crate::sink::{Digest, FileWriter};
+use crate::sink::{FileDigest, FileWriter};
 use mytsdb_columns::Columns;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram, Span};
 use mytsdb_model::Labels;
@@ -144,7 +144,7 @@ impl<W: Write + Send> HistogramsWriter<W> {
         Ok(())
     }
 
-    pub fn finish(mut self, names: &LabelNames) -> Result<(W, Digest)> {
+    pub fn finish(mut self, names: &LabelNames) -> Result<(W, FileDigest)> {
         self.flush(names)?;
         self.file.finish()
     }

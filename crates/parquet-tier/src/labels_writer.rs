@@ -6,7 +6,7 @@ use crate::Day;
 use crate::error::Result;
 use crate::numbers::{Candidates, Encodings};
 use crate::schema::{self, FileKind, LabelNames};
-use crate::sink::{Digest, FileWriter};
+use crate::sink::{FileDigest, FileWriter};
 use mytsdb_model::{FamilyKind, Labels, TimeRange};
 use parquet::basic::{Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, Int32Type, Int64Type};
@@ -148,7 +148,7 @@ impl<W: Write + Send> LabelsWriter<W> {
         self.file.append(chunks)
     }
 
-    pub fn finish(mut self, names: &LabelNames) -> Result<(W, Digest)> {
+    pub fn finish(mut self, names: &LabelNames) -> Result<(W, FileDigest)> {
         self.flush(names)?;
         self.file.finish()
     }

@@ -2,7 +2,7 @@
 
 use crate::error::{Result, TierError};
 use crate::schema::{FileKind, VERSION};
-use crate::sink::Digest;
+use crate::sink::{Digest, FileDigest};
 use crate::{Day, FileId};
 use mytsdb_model::TimeRange;
 use serde::{Deserialize, Serialize};
@@ -28,13 +28,13 @@ pub struct LiveDay {
     /// Times of the first and the last sample.
     pub range: TimeRange,
     /// The files, with length and checksum.
-    pub files: Vec<(FileKind, Digest)>,
+    pub files: Vec<(FileKind, FileDigest)>,
 }
 
 impl LiveDay {
     /// Bytes of all its files.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|(_, digest)| digest.bytes).sum()
+        self.files.iter().map(|(_, digest)| digest.whole.bytes).sum()
     }
 
     /// Path of its folder, relative to the store's prefix.
@@ -43,7 +43,7 @@ impl LiveDay {
     }
 
     /// Path of a file, and its length and checksum, if there is one of this kind.
-    pub(crate) fn file(&self, kind: FileKind) -> Option<(String, Digest)> {
+    pub(crate) fn file(&self, kind: FileKind) -> Option<(String, FileDigest)> {
         let (_, digest) = self.files.iter().find(|(other, _)| *other == kind)?;
         Some((format!("{}/{}", self.folder(), kind.name()), *digest))
     }
@@ -148,14 +148,18 @@ struct FileJson {
     name: String,
     bytes: u64,
     crc32c: String,
+    tail_bytes: u64,
+    tail_crc32c: String,
 }
 
 impl DayJson {
     fn of(day: &LiveDay) -> Self {
         let files = day.files.iter().map(|(kind, digest)| FileJson {
             name: kind.name().to_owned(),
-            bytes: digest.bytes,
-            crc32c: format!("{:08x}", digest.crc32c),
+            bytes: digest.whole.bytes,
+            crc32c: format!("{:08x}", digest.whole.crc32c),
+            tail_bytes: digest.tail.bytes,
+            tail_crc32c: format!("{:08x}", digest.tail.crc32c),
         });
         Self {
             day: day.day.to_string(),
@@ -176,18 +180,19 @@ impl DayJson {
         if range.is_empty() || !day.range().encloses(range) {
             return Err(format!("the samples of {id} are at {range}, which is not within {day}"));
         }
-        let mut files: Vec<(FileKind, Digest)> = Vec::new();
+        let mut files: Vec<(FileKind, FileDigest)> = Vec::new();
         for file in &self.files {
             let kind = FileKind::ALL.into_iter().find(|kind| kind.name() == file.name);
             let kind = kind.ok_or_else(|| format!("{id} has a file {:?}, which is none of the format", file.name))?;
-            let hex =
-                file.crc32c.len() == 8 && file.crc32c.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-            let crc32c = u32::from_str_radix(&file.crc32c, 16).ok().filter(|_| hex);
-            let crc32c = crc32c.ok_or_else(|| format!("{:?} is no checksum", file.crc32c))?;
+            let whole = Digest { bytes: file.bytes, crc32c: checksum(&file.crc32c)? };
+            let tail = Digest { bytes: file.tail_bytes, crc32c: checksum(&file.tail_crc32c)? };
+            if tail.bytes > whole.bytes {
+                return Err(format!("the tail of {} of {id} is longer than the file", file.name));
+            }
             if files.iter().any(|(other, _)| *other == kind) {
                 return Err(format!("{id} has its file {} twice", file.name));
             }
-            files.push((kind, Digest { bytes: file.bytes, crc32c }));
+            files.push((kind, FileDigest { whole, tail }));
         }
         let has = |kind| files.iter().any(|(other, _)| *other == kind);
         if !has(FileKind::Labels)
@@ -204,9 +209,21 @@ impl DayJson {
     }
 }
 
+/// Eight lower-case hexadecimal digits.
+fn checksum(text: &str) -> Result<u32, String> {
+    let hex = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    let checksum = u32::from_str_radix(text, 16).ok().filter(|_| hex);
+    checksum.ok_or_else(|| format!("{text:?} is no checksum"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn digest(rows: u64) -> FileDigest {
+        let whole = Digest { bytes: rows * 10, crc32c: rows as u32 * 77 };
+        FileDigest { whole, tail: Digest { bytes: rows, crc32c: 1 } }
+    }
 
     fn manifest() -> Manifest {
         let day = |at: i64, id: u128, samples: u64, histograms: u64| LiveDay {
@@ -219,7 +236,7 @@ mod tests {
             files: [(FileKind::Samples, samples), (FileKind::Histograms, histograms), (FileKind::Labels, 1)]
                 .into_iter()
                 .filter(|(_, rows)| *rows > 0)
-                .map(|(kind, rows)| (kind, Digest { bytes: rows * 10, crc32c: rows as u32 * 77 }))
+                .map(|(kind, rows)| (kind, digest(rows)))
                 .collect(),
         };
         Manifest { seq: 7, created_ms: 9, days: vec![day(0, 1, 5, 0), day(0, 2, 0, 4), day(crate::DAY_MS, 3, 1, 1)] }
@@ -244,6 +261,7 @@ mod tests {
             ("00000181", "0000018g"),
             ("\"min_t\": 0,", "\"min_t\": 6,"),
             ("00000181", "0000018A"),
+            ("\"tail_bytes\": 5", "\"tail_bytes\": 51"),
             ("\"created_ms\": 9", "\"created_ms\": -9"),
         ] {
             let changed = text.replacen(from, to, 1);

@@ -1,13 +1,13 @@
 //! Columns of numbers: encoded by the `parquet` library, with the encoding that a trial finds smallest.
 
 use crate::error::Result;
+use crate::pages::Pages;
 use crate::runs::Chunk;
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::writer::{get_column_writer, get_typed_column_writer};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use std::sync::Arc;
 
@@ -140,10 +140,10 @@ fn encode<T: DataType>(
     values: &[T::T],
     levels: Option<(&[i16], Option<&[i16]>)>,
 ) -> Result<Chunk> {
-    let mut sink = TrackedWrite::new(Vec::new());
-    let pages = Box::new(SerializedPageWriter::new(&mut sink));
+    let mut bytes = Vec::new();
+    let pages = Box::new(Pages::new(&mut bytes));
     let mut writer = get_typed_column_writer::<T>(get_column_writer(descr.clone(), properties.clone(), pages));
     writer.write_batch(values, levels.map(|levels| levels.0), levels.and_then(|levels| levels.1))?;
     let result = writer.close()?;
-    Ok((Bytes::from(sink.into_inner()?), result))
+    Ok((Bytes::from(bytes), result))
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Result, TierError};
 use crate::schema::{VERSION, VERSION_KEY};
+use crate::sink::{Digest, FileDigest};
 use crate::store::Store;
 use bytes::{Buf, Bytes};
 use parquet::DecodeResult;
@@ -16,9 +17,6 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes at the end of a file that are read at once, since the footer is mostly among them.
-const TAIL_BYTES: u64 = 64 << 10;
-
 /// A file, with its footer read and checked.
 #[derive(Debug)]
 pub(crate) struct RemoteFile {
@@ -30,21 +28,25 @@ pub(crate) struct RemoteFile {
 }
 
 impl RemoteFile {
-    /// Reads the footer, and where the pages of `columns` are.
-    pub async fn open(store: Arc<Store>, path: String, bytes: u64, columns: &[&str]) -> Result<Self> {
-        let failed = |error: ParquetError| TierError::corrupt(&path, "footer", error);
-        let tail = bytes.saturating_sub(TAIL_BYTES)..bytes;
-        let parts = store.read_ranges(&path, std::slice::from_ref(&tail)).await?;
-        // The schema is in the footer that says where the pages are: so that is read twice, from what was fetched once.
-        let mut fetched = vec![(tail, parts[0].clone())];
-        let footer = decode_footer(&store, &path, bytes, ColumnChunkMask::none(), &mut fetched).await?;
+    /// Reads the footer, and where the pages of `columns` are, by one request.
+    pub async fn open(store: Arc<Store>, path: String, digest: FileDigest, columns: &[&str]) -> Result<Self> {
+        let failed = |reason: String| TierError::corrupt(&path, "footer", reason);
+        let bytes = digest.whole.bytes;
+        let range = bytes.saturating_sub(digest.tail.bytes)..bytes;
+        let tail = store.read_ranges(&path, std::slice::from_ref(&range)).await?.swap_remove(0);
+        let mut found = Digest::EMPTY;
+        found.update(&tail);
+        if found != digest.tail {
+            return Err(failed(format!("{found}, expected {}", digest.tail)));
+        }
+        // The schema, which tells the places of columns, is in the same footer as the places of pages: it is read twice.
+        let footer = decode_footer(bytes, &tail, ColumnChunkMask::none()).map_err(failed)?;
         let schema = footer.file_metadata().schema_descr();
         let wanted: Vec<usize> = (0..schema.num_columns())
             .filter(|place| columns.contains(&schema.column(*place).path().parts()[0].as_str()))
             .collect();
-        let mask = ColumnChunkMask::columns(wanted);
-        let footer = decode_footer(&store, &path, bytes, mask, &mut fetched).await?;
-        let first_rows = check_footer(&path, bytes, &footer).map_err(|reason| failed(ParquetError::General(reason)))?;
+        let footer = decode_footer(bytes, &tail, ColumnChunkMask::columns(wanted)).map_err(failed)?;
+        let first_rows = check_footer(&path, bytes, &footer).map_err(failed)?;
         Ok(Self { store, path, footer, first_rows })
     }
 
@@ -135,37 +137,19 @@ fn page_bytes(page: &PageLocation) -> Range<u64> {
     page.offset as u64..page.offset as u64 + page.compressed_page_size as u64
 }
 
-async fn decode_footer(
-    store: &Store,
-    path: &str,
-    bytes: u64,
-    mask: ColumnChunkMask,
-    fetched: &mut Vec<(Range<u64>, Bytes)>,
-) -> Result<ParquetMetaData> {
-    let failed = |error: ParquetError| TierError::corrupt(path, "footer", error);
+/// Reads the footer of a file of `bytes` bytes from its end.
+pub(crate) fn decode_footer(bytes: u64, tail: &Bytes, pages_of: ColumnChunkMask) -> Result<ParquetMetaData, String> {
+    let failed = |error: ParquetError| error.to_string();
     let mut decoder = ParquetMetaDataPushDecoder::try_new(bytes)
         .map_err(failed)?
         .with_column_index_mask(ColumnChunkMask::none())
-        .with_offset_index_mask(mask);
-    for (range, part) in fetched.iter() {
-        decoder.push_range(range.clone(), part.clone()).map_err(failed)?;
+        .with_offset_index_mask(pages_of);
+    decoder.push_range(bytes - tail.len() as u64..bytes, tail.clone()).map_err(failed)?;
+    match decoder.try_decode().map_err(failed)? {
+        DecodeResult::Data(footer) => Ok(footer),
+        DecodeResult::NeedsData(ranges) => Err(format!("it refers to bytes {ranges:?}, which are not in the tail")),
+        DecodeResult::Finished => Err("not complete".into()),
     }
-    // Footer tail, footer, indexes of pages: each is asked for once.
-    for _ in 0..4 {
-        match decoder.try_decode().map_err(failed)? {
-            DecodeResult::Data(footer) => return Ok(footer),
-            DecodeResult::NeedsData(ranges) => {
-                if ranges.iter().any(|range| range.start > range.end || range.end > bytes) {
-                    return Err(failed(ParquetError::General("a part lies outside of the file".into())));
-                }
-                let parts = store.read_ranges(path, &ranges).await?;
-                fetched.extend(ranges.iter().cloned().zip(parts.iter().cloned()));
-                decoder.push_ranges(ranges, parts).map_err(failed)?;
-            }
-            DecodeResult::Finished => break,
-        }
-    }
-    Err(failed(ParquetError::General("not complete".into())))
 }
 
 /// Checks what later code relies on; gives the first row of each row group and the number of rows.

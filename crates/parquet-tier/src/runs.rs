@@ -6,6 +6,7 @@
 //! dictionary numbers in runs of the RLE encoding.
 
 use crate::error::Result;
+use crate::pages::Pages;
 use bytes::Bytes;
 use parquet::basic::{BoundaryOrder, Compression, Encoding, PageType, Type as Physical, ZstdLevel};
 use parquet::bloom_filter::Sbbf;
@@ -14,7 +15,6 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::data_type::ByteArray;
 use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats};
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -129,8 +129,8 @@ fn encode(descr: &ColumnDescPtr, runs: &[Run], values: &[Box<[u8]>], page_rows: 
         ),
     };
 
-    let mut sink = TrackedWrite::new(Vec::new());
-    let mut writer = SerializedPageWriter::new(&mut sink);
+    let mut bytes = Vec::new();
+    let mut writer = Pages::new(&mut bytes);
     let (mut plain_bytes, mut data_at) = (0, 0);
     let value_encoding = if values.is_empty() { Encoding::PLAIN } else { Encoding::RLE_DICTIONARY };
     if !values.is_empty() {
@@ -166,7 +166,7 @@ fn encode(descr: &ColumnDescPtr, runs: &[Run], values: &[Box<[u8]>], page_rows: 
     }
     writer.close()?;
     column_index.set_boundary_order(if ascends(&pages) { BoundaryOrder::ASCENDING } else { BoundaryOrder::UNORDERED });
-    let bytes = Bytes::from(sink.into_inner()?);
+    let bytes = Bytes::from(bytes);
 
     let rows: u64 = pages.iter().map(|page| u64::from(page.rows)).sum();
     let nulls: u64 = pages.iter().map(|page| u64::from(page.nulls)).sum();

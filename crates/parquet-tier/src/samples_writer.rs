@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::numbers::{Candidates, Encodings, PAGE_ROWS};
 use crate::runs::RunColumn;
 use crate::schema::{self, FileKind, LabelNames};
-use crate::sink::{Digest, FileWriter};
+use crate::sink::{FileDigest, FileWriter};
 use mytsdb_columns::Columns;
 use mytsdb_model::Labels;
 use parquet::basic::{Repetition, Type as Physical};
@@ -142,7 +142,7 @@ impl<W: Write + Send> SamplesWriter<W> {
         columns + self.labels.heap_bytes() + self.ids.heap_bytes() + self.starts.heap_bytes()
     }
 
-    pub fn finish(mut self, names: &LabelNames) -> Result<(W, Digest)> {
+    pub fn finish(mut self, names: &LabelNames) -> Result<(W, FileDigest)> {
         self.flush(names)?;
         self.file.finish()
     }

@@ -37,17 +37,29 @@ impl std::fmt::Display for Digest {
     }
 }
 
+/// What is known of a file: all of it, and its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileDigest {
+    /// The whole file.
+    pub whole: Digest,
+    /// Its last bytes, from the end of the last row group on: indexes of pages and footer. Whoever opens the file reads
+    /// them by one request and knows that they are right.
+    pub tail: Digest,
+}
+
 /// A writer that knows what went through it.
 #[derive(Debug)]
 pub(crate) struct Summed<W> {
     inner: W,
-    digest: Digest,
+    whole: Digest,
+    tail: Digest,
 }
 
 impl<W: Write> Write for Summed<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
-        self.digest.update(&bytes[..written]);
+        self.whole.update(&bytes[..written]);
+        self.tail.update(&bytes[..written]);
         Ok(written)
     }
 
@@ -83,7 +95,7 @@ impl<W: Write + Send> FileWriter<W> {
             .set_key_value_metadata(Some(pairs))
             .set_sorting_columns((!sorting.is_empty()).then_some(sorting))
             .build();
-        let sink = Summed { inner, digest: Digest::EMPTY };
+        let sink = Summed { inner, whole: Digest::EMPTY, tail: Digest::EMPTY };
         Ok(Self { file: SerializedFileWriter::new(sink, schema, Arc::new(properties))? })
     }
 
@@ -103,9 +115,11 @@ impl<W: Write + Send> FileWriter<W> {
     }
 
     /// Writes the footer; gives back the writer, and what went through it.
-    pub fn finish(self) -> Result<(W, Digest)> {
+    pub fn finish(mut self) -> Result<(W, FileDigest)> {
+        self.file.flush().map_err(TierError::io("flush a file"))?;
+        self.file.inner_mut().tail = Digest::EMPTY;
         let mut sink = self.file.into_inner()?;
         sink.flush().map_err(TierError::io("flush a file"))?;
-        Ok((sink.inner, sink.digest))
+        Ok((sink.inner, FileDigest { whole: sink.whole, tail: sink.tail }))
     }
 }

@@ -112,7 +112,7 @@ impl Tier {
         };
         let folder = live.folder();
         for (kind, mut file, digest) in written.files {
-            self.store.upload(&format!("{folder}/{}", kind.name()), &mut file, digest).await?;
+            self.store.upload(&format!("{folder}/{}", kind.name()), &mut file, digest.whole).await?;
             live.files.push((kind, digest));
         }
         Ok(Uploaded(live))
@@ -167,9 +167,9 @@ impl Tier {
         for day in &self.manifest().days {
             for (kind, expected) in &day.files {
                 let path = format!("{}/{}", day.folder(), kind.name());
-                let found = self.store.digest(&path, expected.bytes).await?;
-                if found != *expected {
-                    let (expected, found) = (expected.to_string(), found.to_string());
+                let found = self.store.digest(&path, expected.whole.bytes).await?;
+                if found != expected.whole {
+                    let (expected, found) = (expected.whole.to_string(), found.to_string());
                     return Err(TierError::Unverified { path, expected, found });
                 }
             }
