@@ -3,7 +3,7 @@
 //! `cargo xtask bench instructions`
 
 use mytsdb_codec::{DxChunk, DxEncoder, XorAppender, decode};
-use mytsdb_testkit::{Random, kernels};
+use mytsdb_testkit::{Random, kernels, measured};
 use std::hint::black_box;
 use std::process::ExitCode;
 
@@ -32,11 +32,11 @@ fn encode(counter: bool, times: u64) {
     let (at, values) = columns(counter, true);
     let (mut encoder, mut bytes) = (DxEncoder::default(), encoded(&at, &values));
     let expected = bytes.clone();
-    for _ in 0..times {
+    measured(times, || {
         bytes.clear();
         encoder.encode(black_box(&at), black_box(&values), &mut bytes).expect("times ascend");
         assert_eq!(bytes.len(), expected.len());
-    }
+    });
     assert_eq!(bytes, expected);
 }
 
@@ -45,12 +45,12 @@ fn decode_values(counter: bool, scalar: bool, times: u64) {
     let bytes = encoded(&at, &values);
     let mut read = Vec::with_capacity(values.len() + 64);
     DxChunk::parse(&bytes).expect("just encoded").decode_values(&mut read).expect("just encoded");
-    for _ in 0..times {
+    measured(times, || {
         read.clear();
         let chunk = DxChunk::parse(black_box(&bytes)).expect("just encoded");
         let decoded = if scalar { chunk.decode_values_scalar(&mut read) } else { chunk.decode_values(&mut read) };
         decoded.expect("just encoded");
-    }
+    });
     assert!(read.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
 }
 
@@ -59,10 +59,10 @@ fn decode_times(jitter: bool, times: u64) {
     let bytes = encoded(&at, &values);
     let mut read = Vec::with_capacity(at.len() + 64);
     DxChunk::parse(&bytes).expect("just encoded").decode_times(&mut read).expect("just encoded");
-    for _ in 0..times {
+    measured(times, || {
         read.clear();
         DxChunk::parse(black_box(&bytes)).expect("just encoded").decode_times(&mut read).expect("just encoded");
-    }
+    });
     assert_eq!(read, at);
 }
 
@@ -76,9 +76,9 @@ fn xor(at: &[i64], values: &[f64]) -> XorAppender {
 
 fn xor_append(times: u64) {
     let (at, values) = columns(true, true);
-    for _ in 0..times {
+    measured(times, || {
         assert!(black_box(xor(black_box(&at), black_box(&values))).finish().len() > 480);
-    }
+    });
 }
 
 fn xor_decode(times: u64) {
@@ -86,11 +86,11 @@ fn xor_decode(times: u64) {
     let bytes = xor(&at, &values).finish();
     let (mut read_at, mut read) = (Vec::with_capacity(at.len()), Vec::with_capacity(at.len()));
     decode(&bytes, &mut read_at, &mut read).expect("just encoded");
-    for _ in 0..times {
+    measured(times, || {
         read_at.clear();
         read.clear();
         decode(black_box(&bytes), &mut read_at, &mut read).expect("just encoded");
-    }
+    });
     assert_eq!(read_at, at);
 }
 

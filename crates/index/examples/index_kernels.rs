@@ -5,7 +5,7 @@
 use mytsdb_index::MemIndex;
 use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef};
 use mytsdb_stop::StopSign;
-use mytsdb_testkit::kernels;
+use mytsdb_testkit::{kernels, measured};
 use std::hint::black_box;
 use std::process::ExitCode;
 
@@ -30,10 +30,10 @@ fn index() -> MemIndex {
 fn select(matchers: &[Matcher], expected: usize, times: u64) {
     let index = index();
     let index = index.snapshot();
-    for _ in 0..times {
+    measured(times, || {
         let found = index.select(black_box(matchers), StopSign::NEVER);
         assert_eq!(found.map(|found| found.len()), Ok(expected));
-    }
+    });
 }
 
 fn regex(name: &str, pattern: &str) -> Matcher {

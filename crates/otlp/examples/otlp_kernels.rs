@@ -6,7 +6,7 @@ use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_otlp::wire::{Metric, NumberPoint, NumberValue, ResourceMetrics, ScopeMetrics, resource_metrics};
 use mytsdb_otlp::{Exemplar, Options, Refused, Sink, TargetInfo, Translator};
-use mytsdb_testkit::kernels;
+use mytsdb_testkit::{kernels, measured};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{self as proto, metric::Data, number_data_point};
@@ -82,7 +82,7 @@ impl Sink for Columns {
 
 fn walk(times: u64) {
     let request = request();
-    for _ in 0..times {
+    measured(times, || {
         let (mut count, mut sum) = (0, 0.0);
         for resource in resource_metrics(black_box(&request)) {
             let resource = ResourceMetrics::parse(resource.expect("valid")).expect("valid");
@@ -98,7 +98,7 @@ fn walk(times: u64) {
             }
         }
         assert_eq!((count, sum.round()), (POINTS, 4_995.0));
-    }
+    });
 }
 
 fn translate(times: u64) {
@@ -106,14 +106,14 @@ fn translate(times: u64) {
     let translator = Translator::new(Options::default());
     let mut columns = Columns::default();
     translator.translate(&request, 0, &mut columns).expect("valid");
-    for _ in 0..times {
+    measured(times, || {
         columns.refs.clear();
         columns.timestamps_ms.clear();
         columns.values.clear();
         columns.ends.clear();
         let out = translator.translate(black_box(&request), 0, &mut columns).expect("valid");
         assert_eq!((out.accepted_points, columns.refs.len()), (POINTS as u64, POINTS));
-    }
+    });
     assert_eq!(columns.series, POINTS as u64, "the cache knows every point");
 }
 

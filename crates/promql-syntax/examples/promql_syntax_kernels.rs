@@ -3,7 +3,7 @@
 //! `cargo xtask bench instructions`
 
 use mytsdb_promql_syntax::parse;
-use mytsdb_testkit::kernels;
+use mytsdb_testkit::{kernels, measured};
 use std::hint::black_box;
 use std::process::ExitCode;
 
@@ -19,11 +19,11 @@ fn parse_four(times: u64) {
         let printed = parse(query).expect("the query is legal").to_string();
         assert_eq!(parse(&printed).expect("what is printed is legal").to_string(), printed);
     }
-    for _ in 0..times {
+    measured(times, || {
         for query in QUERIES {
             black_box(parse(black_box(query)).expect("the query is legal"));
         }
-    }
+    });
 }
 
 fn main() -> ExitCode {

@@ -2,13 +2,18 @@
 
 use std::process::ExitCode;
 
-/// A name, and what runs the kernel so many times and asserts its result. What it sets up first must not depend on how often.
+/// A name, and what sets the kernel up, runs it so many times within [`measured`], and asserts its result.
 pub type Kernel = (&'static str, fn(u64));
 
+/// Runs `body` so many times. Instructions are counted in this function alone, which is found by its name.
+#[inline(never)]
+pub fn measured(times: u64, mut body: impl FnMut()) {
+    for _ in 0..times {
+        body();
+    }
+}
+
 /// The body of such a program: without arguments it prints the names, with `NAME TIMES` it runs that kernel.
-///
-/// Who counts the instructions of two runs, with different `TIMES`, knows what one time costs: the rest is the same in both.
-///
 /// # Errors
 ///
 /// If the arguments are neither, which it says on stderr.

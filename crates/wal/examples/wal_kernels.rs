@@ -4,7 +4,7 @@
 
 use mytsdb_io::SimDisk;
 use mytsdb_model::SeriesRef;
-use mytsdb_testkit::kernels;
+use mytsdb_testkit::{kernels, measured};
 use mytsdb_wal::{Wal, WalOptions, replay};
 use std::hint::black_box;
 use std::path::Path;
@@ -42,21 +42,21 @@ fn log_samples(times: u64) {
     let (mut wal, rows) = (open(&SimDisk::new()), rows());
     log(&mut wal, &rows);
     let one = wal.bytes();
-    for _ in 0..times {
+    measured(times, || {
         log(&mut wal, &rows);
-    }
+    });
     assert!(wal.bytes() > one * (times / 2 + 1));
 }
 
 fn replay_rows(times: u64) {
     let disk = SimDisk::new();
     log(&mut open(&disk), &rows());
-    for _ in 0..times {
+    measured(times, || {
         let report = replay(&disk, Path::new(DIR), &mut |record| {
             black_box(&record);
         });
         assert_eq!(report.expect("a disk in memory replays").samples, ROWS);
-    }
+    });
 }
 
 fn main() -> ExitCode {

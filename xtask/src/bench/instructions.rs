@@ -1,12 +1,12 @@
 //! `cargo xtask bench instructions`: what kernels cost in instructions, counted by callgrind, so that the noise of a machine hides
 //! nothing.
 //!
-//! A kernel is run by an example `CRATE_kernels` of its crate, once and [`TIMES`] times more; the difference is what one time costs, without
-//! what is set up before. The counts depend on the compiler and on what the processor has (AVX2), so they are no gate.
+//! A kernel is run by an example `CRATE_kernels` of its crate, [`TIMES`] times; only what runs within `measured` of the testkit
+//! counts, so what is set up before does not. The counts depend on the compiler and on what the processor has (AVX2), so they are no gate.
 #![expect(clippy::format_push_string, reason = "a table is written once; what reads best is cheapest")]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
@@ -18,8 +18,8 @@ use crate::workspace::{cargo_with, root, shown, succeed, target_dir};
 /// Crates that have kernels.
 const CRATES: [&str; 6] = ["codec", "index", "wal", "otlp", "promql-syntax", "promql"];
 
-/// How often a kernel is run beyond the first time.
-const TIMES: u64 = 4;
+/// How often a kernel is run.
+const TIMES: u64 = 8;
 
 /// What is checked in, relative to the root.
 const BASELINE: &str = "docs/perf/instructions.json";
@@ -82,9 +82,8 @@ fn count() -> anyhow::Result<BTreeMap<String, u64>> {
         ensure!(listed.status.success(), "{}: {}", program.display(), listed.status);
         let listed = String::from_utf8(listed.stdout)?;
         for kernel in listed.lines() {
-            let counts = [1, 1 + TIMES].map(|times| counted(&program, kernel, times));
-            let [once, more] = counts;
-            let each = each(once?, more?).with_context(|| format!("{name} {kernel}"))?;
+            let each = counted(&program, kernel)? / TIMES;
+            ensure!(each > 0, "{name} {kernel}: nothing was counted");
             println!("{name:<14} {kernel:<26} {each:>14}");
             found.insert(format!("{name}/{kernel}"), each);
         }
@@ -97,16 +96,11 @@ fn example(name: &str) -> String {
     format!("{}_kernels", name.replace('-', "_"))
 }
 
-/// Instructions of one time.
-fn each(once: u64, more: u64) -> anyhow::Result<u64> {
-    Ok(more.checked_sub(once).context("more times took fewer instructions")? / TIMES)
-}
-
-/// Instructions of a whole run of the program.
-fn counted(program: &std::path::Path, kernel: &str, times: u64) -> anyhow::Result<u64> {
+/// Instructions of all times.
+fn counted(program: &Path, kernel: &str) -> anyhow::Result<u64> {
     let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-    let output = command.arg(program).arg(kernel).arg(times.to_string()).output()?;
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*measured*"]);
+    let output = command.arg(program).arg(kernel).arg(TIMES.to_string()).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}: {}: {said}", shown(&command), output.status);
     collected(&said).with_context(|| format!("{}: {said}", shown(&command)))
@@ -145,8 +139,6 @@ mod tests {
         let said = "==7== Events    : Ir\n==7== Collected : 1234567\n==7== \n";
         assert_eq!(collected(said), Some(1_234_567));
         assert_eq!(collected("==7== error"), None);
-        assert_eq!(each(1_000, 5_000).unwrap(), 1_000);
-        assert!(each(2, 1).is_err());
     }
 
     #[test]
