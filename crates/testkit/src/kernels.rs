@@ -1,4 +1,4 @@
-//! Kernels whose instructions are counted: a program that runs one of them as often as it is told to.
+//! Kernels whose instructions are counted: a program that runs one of them as often as it is told to; and how benches are run.
 
 use std::process::ExitCode;
 
@@ -29,6 +29,12 @@ pub fn kernels(all: &[Kernel]) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Whether a bench is measured, which `cargo bench` says to it; run by a test, once, it can do with less data.
+#[must_use]
+pub fn is_measured() -> bool {
+    std::env::args().any(|argument| argument == "--bench")
 }
 
 fn chosen(all: &[Kernel], arguments: &[String]) -> Result<Option<(Kernel, u64)>, String> {

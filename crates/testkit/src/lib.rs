@@ -12,6 +12,6 @@ mod kernels;
 mod random;
 mod setting;
 
-pub use kernels::{Kernel, kernels, measured};
+pub use kernels::{Kernel, is_measured, kernels, measured};
 pub use random::Random;
 pub use setting::{seed, setting};
