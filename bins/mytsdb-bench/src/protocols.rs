@@ -142,7 +142,7 @@ pub(crate) fn run(args: &ProtocolsArgs) -> Result<()> {
     let rest = args.protocol != Protocol::RemoteWrite || (args.data == Kind::Gauges && !args.gzip);
     ensure!(rest, "remote write sends gauges in snappy");
     let target = match args.target {
-        Peer::Mytsdb => Target::mytsdb_with(&args.server, &args.durability, 0)?,
+        Peer::Mytsdb => Target::mytsdb_with(&args.server, &args.durability, 0, None)?,
         Peer::Prometheus => Target::prometheus(args.prometheus.as_deref().context("--prometheus")?)?,
         Peer::Victoriametrics => {
             Target::victoria_metrics(args.victoria_metrics.as_deref().context("--victoria-metrics")?)?
