@@ -83,10 +83,11 @@ pub fn beside<T: Send>(
     Ok(done)
 }
 
-/// Memory of this process; 0 where that is not known.
+/// Memory of this process but for mapped files; 0 where that is not known.
 fn resident_bytes() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok();
-    pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok()).map_or(0, |pages| pages * 4_096)
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: Vec<u64> = text.split(' ').map_while(|number| number.parse().ok()).collect();
+    if let [_, resident, of_files, ..] = pages[..] { resident.saturating_sub(of_files) * 4_096 } else { 0 }
 }
 
 /// Bytes of all blocks of a data folder.
