@@ -29,6 +29,9 @@ pub(crate) struct QueryArgs {
     /// Series
     #[arg(long, default_value_t = 10_000)]
     series: usize,
+    /// Series of native histograms of 160 buckets beside them; they have questions of their own, whose names begin with `native`
+    #[arg(long, default_value_t = 0)]
+    native_histograms: usize,
     /// Hours of data that end now
     #[arg(long, default_value_t = 24)]
     hours: i64,
@@ -96,12 +99,13 @@ pub(crate) fn run(args: &QueryArgs) -> Result<()> {
 }
 
 fn is_asked(args: &QueryArgs, question: &Question) -> bool {
-    args.only.is_empty() || args.only.iter().any(|part| question.name.contains(part.as_str()))
+    let has_data = !question.native || args.native_histograms > 0;
+    has_data && (args.only.is_empty() || args.only.iter().any(|part| question.name.contains(part.as_str())))
 }
 
 /// Sends everything to everybody; seconds that it took, by name.
 fn load(args: &QueryArgs, targets: &[Target], end_ms: i64) -> Result<BTreeMap<&'static str, f64>> {
-    let fleet = Fleet::new(args.series);
+    let fleet = Fleet::new(args.series).with_native_histograms(args.native_histograms);
     let step_ms = args.interval * 1_000;
     let rounds = args.hours * 3_600_000 / step_ms;
     println!("{} series x {rounds} samples, {} s apart", fleet.series(), args.interval);

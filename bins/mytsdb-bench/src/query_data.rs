@@ -5,14 +5,20 @@
 use crate::template::{TIME_MARK, Template, VALUE_MARK, attribute, marked_point, request};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::{
-    Gauge, Histogram, HistogramDataPoint, NumberDataPoint, Sum, metric::Data,
+    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, NumberDataPoint, Sum,
+    exponential_histogram_data_point::Buckets, metric::Data,
 };
+use prost::Message;
 use std::ops::Range;
 
 const CUMULATIVE: i32 = 2;
 const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Series that one histogram point makes: a bucket per bound, `+Inf`, sum and count.
 const SERIES_PER_HISTOGRAM: usize = BOUNDS.len() + 3;
+/// Buckets of a native histogram.
+const NATIVE_BUCKETS: usize = 160;
+/// Native histograms of a request.
+const NATIVE_POINTS: usize = 500;
 const JOBS: usize = 10;
 const ROUTES: usize = 20;
 
@@ -21,6 +27,8 @@ pub(crate) struct Fleet {
     counters: usize,
     gauges: usize,
     histograms: usize,
+    /// Series of native histograms.
+    native: usize,
     requests: Vec<Part>,
 }
 
@@ -73,7 +81,8 @@ impl Fleet {
     /// A fleet of about `series` series, in requests of about a thousand points.
     pub(crate) fn new(series: usize) -> Self {
         let (counters, gauges) = (series * 2 / 5, series * 2 / 5);
-        let mut fleet = Self { counters, gauges, histograms: series / 5 / SERIES_PER_HISTOGRAM, requests: Vec::new() };
+        let mut fleet =
+            Self { counters, gauges, histograms: series / 5 / SERIES_PER_HISTOGRAM, native: 0, requests: Vec::new() };
         let (histograms, instances) = (fleet.histograms, fleet.instances());
         for (name, kind, count) in [
             ("bench_requests", Kind::Counter, counters),
@@ -91,7 +100,12 @@ impl Fleet {
     /// Series that a store has of it.
     pub(crate) fn series(&self) -> usize {
         // One info series per instance goes with the counters.
-        self.counters + self.gauges + self.histograms * SERIES_PER_HISTOGRAM + self.instances()
+        self.counters + self.gauges + self.histograms * SERIES_PER_HISTOGRAM + self.instances() + self.native
+    }
+
+    /// The fleet with some series of native histograms.
+    pub(crate) fn with_native_histograms(self, native: usize) -> Self {
+        Self { native, ..self }
     }
 
     fn instances(&self) -> usize {
@@ -100,7 +114,13 @@ impl Fleet {
 
     /// Everything at one time, encoded.
     pub(crate) fn requests(&self, time_unix_ms: i64, round: usize) -> Vec<Vec<u8>> {
-        self.requests.iter().map(|part| part.fill(time_unix_ms, round)).collect()
+        let native = (0..self.native).step_by(NATIVE_POINTS).map(|first| {
+            let points = first..self.native.min(first + NATIVE_POINTS);
+            let data_points = points.map(|point| native_point(point, time_unix_ms, round)).collect();
+            let data = ExponentialHistogram { data_points, aggregation_temporality: CUMULATIVE };
+            request("bench_sizes", Data::ExponentialHistogram(data)).encode_to_vec()
+        });
+        self.requests.iter().map(|part| part.fill(time_unix_ms, round)).chain(native).collect()
     }
 }
 
@@ -138,6 +158,25 @@ fn histogram_point(point: usize) -> HistogramDataPoint {
         bucket_counts: vec![VALUE_MARK; BOUNDS.len() + 1],
         explicit_bounds: BOUNDS.to_vec(),
         ..HistogramDataPoint::default()
+    }
+}
+
+/// A native histogram, whose buckets grow unevenly and never shrink. Its counts have no fixed size, so it is encoded anew.
+fn native_point(point: usize, time_unix_ms: i64, round: usize) -> ExponentialHistogramDataPoint {
+    let bucket_counts: Vec<u64> = (0..NATIVE_BUCKETS)
+        .map(|bucket| {
+            let step = (point + bucket * 7) as u64 % 11 + 3;
+            round as u64 * step + noise(point * NATIVE_BUCKETS + bucket, round) % 3
+        })
+        .collect();
+    ExponentialHistogramDataPoint {
+        attributes: attributes(point),
+        time_unix_nano: time_unix_ms as u64 * 1_000_000,
+        count: bucket_counts.iter().sum(),
+        sum: Some(round as f64 * 1.25 + point as f64),
+        scale: 3,
+        positive: Some(Buckets { offset: -80, bucket_counts }),
+        ..ExponentialHistogramDataPoint::default()
     }
 }
 

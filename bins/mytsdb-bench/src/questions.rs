@@ -20,21 +20,28 @@ pub(crate) struct Question {
     pub(crate) ties: bool,
     /// One of those that dashboards are made of; they get a median of their own, in which label lookups are one.
     pub(crate) core: bool,
+    /// It is about native histograms.
+    pub(crate) native: bool,
 }
 
 const fn values(name: &'static str, query: &'static str, hours: i64, step_s: i64) -> Question {
     let ask = Ask::Values { query, hours, step_s };
-    Question { name, ask, same_in_victoria: true, ties: false, core: false }
+    Question { name, ask, same_in_victoria: true, ties: false, core: false, native: false }
 }
 
 const fn labels(name: &'static str, path: &'static str, selector: &'static str) -> Question {
     let ask = Ask::Labels { path, selector, hours: 6 };
-    Question { name, ask, same_in_victoria: true, ties: false, core: true }
+    Question { name, ask, same_in_victoria: true, ties: false, core: true, native: false }
 }
 
 impl Question {
     const fn core(self) -> Self {
         Self { core: true, ..self }
+    }
+
+    /// VictoriaMetrics has no such thing.
+    const fn native(self) -> Self {
+        Self { native: true, same_in_victoria: false, ..self }
     }
 
     const fn other_in_victoria(self) -> Self {
@@ -91,7 +98,11 @@ const ONE_SERIES: &str = "bench_depth{instance=\"10.0.0.7:8080\",route=\"/api/v1
 
 /// All questions, in the order of asking. VictoriaMetrics has its own idea of `rate`, keeps the name after
 /// `max_over_time`, and counts its range of labels in whole days, which is the same for series that live all day.
-pub(crate) const QUESTIONS: [Question; 15] = [
+pub(crate) const QUESTIONS: [Question; 19] = [
+    values("native quantile", "histogram_quantile(0.99, sum(rate(bench_sizes[5m])))", 1, 60).native(),
+    values("native quantile by", "histogram_quantile(0.9, sum by (job) (rate(bench_sizes[5m])))", 1, 60).native(),
+    values("native of each", "histogram_quantile(0.5, bench_sizes{job=\"job-3\"})", 1, 60).native(),
+    values("native instant", "histogram_quantile(0.99, sum by (zone) (rate(bench_sizes[5m])))", 0, 0).native(),
     values("sum by rate", SUM_BY_RATE, 6, 60).other_in_victoria().core(),
     values("quantile of buckets", QUANTILE_OF_BUCKETS, 6, 60).other_in_victoria().core(),
     values("topk", "topk(10, bench_depth)", 6, 60).ties().core(),
