@@ -53,6 +53,9 @@ impl FloatHistogram {
             return true;
         }
         let widened = threshold > previous.zero_threshold;
+        if !widened && previous.schema == self.schema && self.has_spans_of(previous) {
+            return self.any_bucket_decreased(previous);
+        }
         let sides = [(self.positive(), previous.positive()), (self.negative(), previous.negative())];
         sides.into_iter().any(|(now, before)| {
             let before =
@@ -67,12 +70,34 @@ impl FloatHistogram {
 
     fn custom_reset(&self, previous: &Self) -> bool {
         if custom::same_bounds(&self.custom_values, &previous.custom_values) {
+            if self.has_spans_of(previous) {
+                return self.any_bucket_decreased(previous);
+            }
             return decreased(self.positive(), previous.positive());
         }
         let common = custom::common_bounds(&self.custom_values, &previous.custom_values);
         let now: Sparse = custom::rolled_up(self.positive(), &self.custom_values, &common);
         let before: Sparse = custom::rolled_up(previous.positive(), &previous.custom_values, &common);
         decreased(now.into_iter(), before.into_iter())
+    }
+}
+
+impl FloatHistogram {
+    fn has_spans_of(&self, other: &Self) -> bool {
+        let buckets = |h: &Self| (h.positive_buckets.len(), h.negative_buckets.len());
+        buckets(self) == buckets(other)
+            && self.positive_spans == other.positive_spans
+            && self.negative_spans == other.negative_spans
+    }
+
+    /// What `decreased` tells of two histograms with the same spans. Most are, so it goes through the counts as they lie.
+    fn any_bucket_decreased(&self, previous: &Self) -> bool {
+        let sides = [
+            (&self.positive_buckets, &previous.positive_buckets),
+            (&self.negative_buckets, &previous.negative_buckets),
+        ];
+        // Without an early end, so that several are compared at once.
+        sides.iter().any(|(now, before)| now.iter().zip(*before).filter(|(now, before)| now < before).count() > 0)
     }
 }
 
@@ -83,4 +108,29 @@ fn decreased<'a>(now: impl Iterator<Item = (i64, f64)> + 'a, before: impl Iterat
         (None, Some(before)) => before != 0.0,
         (_, None) => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Span;
+
+    #[test]
+    fn same_spans_are_compared_as_any_others() {
+        let values = [0.0, -0.0, 1.0, 2.0, f64::NAN, -1.0];
+        for pick in 0..6usize.pow(4) {
+            let at = |place: u32| values[pick / 6usize.pow(place) % 6];
+            let histogram = |positive: f64, negative: f64| FloatHistogram {
+                positive_spans: vec![Span { offset: 1, length: 1 }, Span { offset: 2, length: 1 }],
+                positive_buckets: vec![1.0, positive],
+                negative_spans: vec![Span { offset: 0, length: 1 }],
+                negative_buckets: vec![negative],
+                ..FloatHistogram::default()
+            };
+            let (before, now) = (histogram(at(0), at(1)), histogram(at(2), at(3)));
+            assert!(now.has_spans_of(&before));
+            let general = decreased(now.positive(), before.positive()) || decreased(now.negative(), before.negative());
+            assert_eq!(now.any_bucket_decreased(&before), general, "{now} after {before}");
+        }
+    }
 }
