@@ -5,8 +5,9 @@ use super::parts::{take_array, take_f64, take_schema, take_threshold, to_integer
 use super::{HISTOGRAM_PARTS_MAX, flag};
 use crate::CodecError;
 use crate::dx::take_count;
-use crate::varint::{put_uvarint, put_varint, take_uvarint, take_varint};
+use crate::varint::{VARINT_BYTES_MAX, put_uvarint, take_uvarint, take_varint};
 use mytsdb_histogram::FloatHistogram;
+use mytsdb_varint::zigzag;
 
 /// Bytes of a float.
 const FLOAT_BYTES: usize = 8;
@@ -61,18 +62,36 @@ pub fn put_histogram(histogram: &FloatHistogram, out: &mut Vec<u8>) -> Result<()
         put_floats(&singles, out);
     }
     for side in [&histogram.positive_buckets, &histogram.negative_buckets] {
-        if !are_integers {
+        if are_integers {
+            put_differences(side, out);
+        } else {
             put_floats(side, out);
-            continue;
-        }
-        let mut before = 0;
-        for &count in side {
-            let count = to_integer(count);
-            put_varint(out, count - before);
-            before = count;
         }
     }
     Ok(())
+}
+
+/// Appends integers, each as its difference to the one before. Sizes of neighbours differ, so nothing branches on them but on
+/// those that are rare.
+fn put_differences(counts: &[f64], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + counts.len() * VARINT_BYTES_MAX, 0);
+    let (mut at, mut before) = (start, 0);
+    for &count in counts {
+        let count = count as i64;
+        let value = zigzag(count - before);
+        before = count;
+        if value >= 1 << 28 {
+            at = mytsdb_varint::write(out, at, value);
+            continue;
+        }
+        let bytes: usize = [7, 14, 21].iter().map(|bits| usize::from(value >= 1 << bits)).sum();
+        let sevens = value & 0x7f | (value & 0x3f80) << 1 | (value & 0x001f_c000) << 2 | (value & 0x0fe0_0000) << 3;
+        let more = 0x0080_8080 & ((1u32 << (8 * bytes)) - 1);
+        out[at..at + 4].copy_from_slice(&(sevens as u32 | more).to_le_bytes());
+        at += bytes + 1;
+    }
+    out.truncate(at);
 }
 
 /// Reads a valid histogram from the front of `rest` and advances it; on error `rest` may be anywhere.
