@@ -13,6 +13,7 @@ use crate::value::{RowValue, Value, decode};
 use crate::{Batch, EngineError};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use mytsdb_codec::CodecError;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::{SeriesRef, is_stale_nan};
@@ -49,9 +50,15 @@ impl<'a> Accumulator<'a> {
         let mut losses: Vec<Loss> = batches.iter().map(|_| Loss::default()).collect();
         let mut points: Vec<(i64, usize, Range<u32>)> = Vec::new();
         for (number, batch) in batches.iter().enumerate().filter(|(_, batch)| batch.has_deltas()) {
-            let with_deltas = batch.each_point().filter(|rows| rows.clone().any(|row| batch.is_delta(row)));
-            points.extend(with_deltas.map(|rows| (batch.timestamps_ms[rows.start as usize], number, rows)));
+            let mut add = |rows: Range<u32>| points.push((batch.timestamps_ms[rows.start as usize], number, rows));
+            if batch.points.is_empty() {
+                batch.deltas().iter().for_each(|&row| add(row..row + 1));
+            } else {
+                let with_deltas = batch.each_point().filter(|rows| rows.clone().any(|row| batch.is_delta(row)));
+                with_deltas.for_each(add);
+            }
         }
+        self.newest.reserve(points.len());
         // The sort is stable: of equal times the first that came is first.
         points.sort_by_key(|point| point.0);
         for (_, number, rows) in points {
@@ -73,16 +80,15 @@ impl<'a> Accumulator<'a> {
 
     /// Adds the deltas of a point; false if one of them does not count. Then, and after an error, none is added.
     fn point(&mut self, batch: &mut Batch, rows: Range<u32>) -> Result<bool, EngineError> {
+        if rows.len() == 1 {
+            return self.single(batch, rows.start);
+        }
         let mut sums = Vec::new();
         for row in rows.filter(|row| batch.is_delta(*row)) {
-            let (series, time) = (batch.refs[row as usize], batch.timestamps_ms[row as usize]);
-            let newest = self.newest(series)?.as_ref();
-            if newest.is_some_and(|(newest_ms, _)| time <= *newest_ms) {
-                return Ok(false);
+            match sum_of(self.newest(batch.refs[row as usize])?.as_ref(), batch, row)? {
+                Some(sum) => sums.push((row, sum)),
+                None => return Ok(false),
             }
-            let sum = sum(newest.map(|(_, value)| value), batch.value(row as usize))
-                .map_err(|source| EngineError::Chunk { series: series.0.to_string(), source })?;
-            sums.push((row, sum));
         }
         for (row, sum) in sums {
             let (series, time) = (batch.refs[row as usize], batch.timestamps_ms[row as usize]);
@@ -92,31 +98,61 @@ impl<'a> Accumulator<'a> {
         Ok(true)
     }
 
-    /// The newest sample of a series in head, blocks and the group so far.
-    fn newest(&mut self, series_ref: SeriesRef) -> Result<&Option<(i64, Value)>, EngineError> {
-        if !self.newest.contains_key(&series_ref) {
-            let found = self.stored(series_ref)?;
-            self.newest.insert(series_ref, found);
-        }
-        Ok(&self.newest[&series_ref])
+    /// The same for a point of one row, which is a delta: one look into the table.
+    fn single(&mut self, batch: &mut Batch, row: u32) -> Result<bool, EngineError> {
+        let newest = self.newest(batch.refs[row as usize])?;
+        let Some(sum) = sum_of(newest.as_ref(), batch, row)? else { return Ok(false) };
+        *newest = Some((batch.timestamps_ms[row as usize], batch.set_sum(row, sum)));
+        Ok(true)
     }
 
-    fn stored(&mut self, series_ref: SeriesRef) -> Result<Option<(i64, Value)>, EngineError> {
-        let series = self.catalog.get(series_ref).ok_or(EngineError::UnknownSeries)?;
-        let mut newest_ms = series.newest_ms();
-        // Most series have a newer sample in the head than any block has. What came into the head anew asks the blocks.
-        if newest_ms.is_none_or(|time| time <= self.blocks_maxt_ms) {
-            newest_ms = newest_ms.max(self.stored_values.newest_ms(&series.labels));
-        }
-        let Some(time) = newest_ms else { return Ok(None) };
-        let in_blocks = || {
-            let may_have = time <= self.blocks_maxt_ms;
-            may_have.then(|| self.stored_values.get(series_ref.0, &series.labels, time)).flatten()
-        };
-        let value = series.value_at(time, in_blocks);
-        let value = value.map_err(|source| EngineError::Chunk { series: series.labels.to_string(), source })?;
-        Ok(value.map(|value| (time, value)))
+    /// The newest sample of a series in head, blocks and the group so far.
+    fn newest(&mut self, series: SeriesRef) -> Result<&mut Option<(i64, Value)>, EngineError> {
+        Ok(match self.newest.entry(series) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let found = stored(self.catalog, self.stored_values, self.blocks_maxt_ms, series)?;
+                place.insert(found)
+            }
+        })
     }
+}
+
+/// The newest sample of a series in head and blocks.
+fn stored(
+    catalog: &Catalog,
+    stored_values: &mut StoredValues,
+    blocks_maxt_ms: i64,
+    series_ref: SeriesRef,
+) -> Result<Option<(i64, Value)>, EngineError> {
+    let series = catalog.get(series_ref).ok_or(EngineError::UnknownSeries)?;
+    // Most series have a newer sample in the head than any block has. What came into the head anew asks the blocks.
+    if let Some((time, value)) = series.newest_float().filter(|(time, _)| *time > blocks_maxt_ms) {
+        return Ok(Some((time, Value::Float(value))));
+    }
+    let mut newest_ms = series.newest_ms();
+    if newest_ms.is_none_or(|time| time <= blocks_maxt_ms) {
+        newest_ms = newest_ms.max(stored_values.newest_ms(&series.labels));
+    }
+    let Some(time) = newest_ms else { return Ok(None) };
+    let in_blocks = || {
+        let may_have = time <= blocks_maxt_ms;
+        may_have.then(|| stored_values.get(series_ref.0, &series.labels, time)).flatten()
+    };
+    let value = series.value_at(time, in_blocks);
+    let value = value.map_err(|source| EngineError::Chunk { series: series.labels.to_string(), source })?;
+    Ok(value.map(|value| (time, value)))
+}
+
+/// What the delta of a row makes of the newest sample of its series; `None` if it is not newer.
+fn sum_of(newest: Option<&(i64, Value)>, batch: &Batch, row: u32) -> Result<Option<Value>, EngineError> {
+    let (series, time) = (batch.refs[row as usize], batch.timestamps_ms[row as usize]);
+    if newest.is_some_and(|(newest_ms, _)| time <= *newest_ms) {
+        return Ok(None);
+    }
+    sum(newest.map(|(_, value)| value), batch.value(row as usize))
+        .map(Some)
+        .map_err(|source| EngineError::Chunk { series: series.0.to_string(), source })
 }
 
 /// What a delta makes of the newest value.

@@ -129,6 +129,13 @@ impl MemSeries {
         self.state.lock().newest.map(|newest| newest.timestamp_ms)
     }
 
+    /// The newest sample since the series came into the head, flushed or not, if it is a float.
+    pub(crate) fn newest_float(&self) -> Option<(i64, f64)> {
+        let state = self.state.lock();
+        let is_float = state.more.as_ref().is_none_or(|more| !more.newest_is_histogram);
+        state.newest.filter(|_| is_float).map(|newest| (newest.timestamp_ms, newest.value))
+    }
+
     /// What has to be known of a time before a row of `group`, which is not 0, is stored there.
     pub(crate) fn judge(&self, group: u64, timestamp_ms: i64) -> Result<Look, CodecError> {
         let mut state = self.state.lock();

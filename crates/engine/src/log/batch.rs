@@ -146,6 +146,11 @@ impl Batch {
         self.exemplars_of_rows.len() + self.exemplars.len()
     }
 
+    /// The rows that are deltas, ascending.
+    pub(crate) fn deltas(&self) -> &[u32] {
+        &self.deltas
+    }
+
     #[inline]
     pub(crate) fn has_deltas(&self) -> bool {
         !self.deltas.is_empty()
