@@ -225,6 +225,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn requests_that_take_the_last_stream_are_counted() {
+        let options = ListenerOptions { streams_max: 2, ..ListenerOptions::default() };
+        let connections = Connections::new(options, Metrics::new("test", &Registry::new()));
+        let slot = connections.admit().unwrap();
+        let first = slot.begin_request();
+        slot.begin_stream();
+        assert_eq!(connections.metrics.full.get(), 0);
+        let second = slot.begin_request();
+        slot.begin_stream();
+        assert_eq!(connections.metrics.full.get(), 1);
+        drop((first, second));
+        let _busy = slot.begin_request();
+        slot.begin_stream();
+        assert_eq!(connections.metrics.full.get(), 1, "there is a stream left again");
+    }
+
+    #[tokio::test]
     async fn beyond_busy_connections_there_are_a_few_spare_ones() {
         let connections = connections(2, 1);
         let busy: Vec<_> = (0..2).map(|_| connections.admit().unwrap().begin_request()).collect();
