@@ -75,6 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("promql_parse", queries()),
         ("remote_write", remote_writes()),
         ("text_import", texts()),
+        ("tier_manifest", files(&crates.join("parquet-tier/tests/golden/v1/manifest"), "json")?),
         ("varint", varints()),
         ("wal_replay", logs(&crates.join("wal/tests/golden"))?),
         ("xor_decode", xor_chunks()?),
