@@ -283,6 +283,25 @@ mod tests {
     }
 
     #[test]
+    fn changed_bytes_are_refused_or_read_as_they_are_written() {
+        let mut random = mytsdb_testkit::Random::new(mytsdb_testkit::seed(4));
+        let (sound, mut taken) = (manifest().encode(), 0);
+        for _ in 0..3_000 {
+            let mut bytes = sound.clone();
+            for _ in 0..=random.below(3) {
+                let at = random.index(bytes.len());
+                bytes[at] =
+                    if random.one_in(2) { b"0123456789\"{}[],:-"[random.index(18)] } else { random.bits() as u8 };
+            }
+            if let Ok(manifest) = Manifest::decode("m", 7, &bytes) {
+                assert_eq!(Manifest::decode("m", 7, &manifest.encode()).unwrap(), manifest);
+                taken += 1;
+            }
+        }
+        assert!((1..1_500).contains(&taken), "{taken} taken of 3,000");
+    }
+
+    #[test]
     fn numbers_are_read_from_names() {
         assert_eq!(Manifest::seq_of("00000000000000000012.json"), Some(12));
         for name in
