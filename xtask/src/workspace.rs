@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
@@ -55,9 +56,46 @@ pub(crate) fn succeed(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The same, but ends the command by SIGTERM when `most` is over; it ends what it started itself.
+///
+/// # Errors
+///
+/// As [`succeed`], and if it took too long.
+pub(crate) fn succeed_within(command: &mut Command, most: Duration) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let mut child = command.spawn().with_context(|| format!("cannot start {}", shown(command)))?;
+    let mut too_long = false;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if !too_long && begun.elapsed() > most {
+            too_long = true;
+            succeed(Command::new("kill").arg("-TERM").arg(child.id().to_string()))?;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    ensure!(!too_long, "{} was ended after {:.0} s, all the time there was", shown(command), most.as_secs_f64());
+    ensure!(status.success(), "{} failed: {status}", shown(command));
+    Ok(())
+}
+
 /// The command as one would type it, near enough for a message.
 pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_takes_too_long_is_ended() {
+        let error = succeed_within(Command::new("sleep").arg("600"), Duration::from_millis(1)).unwrap_err().to_string();
+        assert!(error.contains("sleep 600 was ended after 0 s"), "{error}");
+        succeed_within(&mut Command::new("true"), Duration::from_mins(1)).unwrap();
+        assert!(succeed_within(&mut Command::new("false"), Duration::from_mins(1)).is_err());
+    }
 }

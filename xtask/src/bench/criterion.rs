@@ -1,36 +1,56 @@
 //! The suites beside the crates, measured by criterion: medians in nanoseconds.
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::{Map, Value, json};
 
-use crate::workspace::{cargo_with, succeed, target_dir};
+use super::budget::Budget;
+use crate::workspace::{cargo_with, shown, succeed, succeed_within, target_dir};
 
 /// Seconds that each bench warms up and is measured.
 const WARM_UP_SECONDS: f64 = 0.3;
 const MEASURE_SECONDS: f64 = 0.8;
 
-fn bench() -> Command {
-    cargo_with(&["bench", "--workspace", "--profile", "ci", "--bench", "*"])
+/// A suite: its program, and the folder of its crate.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Suite {
+    program: PathBuf,
+    dir: PathBuf,
 }
 
-/// Builds every suite.
+/// Builds every suite, all at once.
 ///
 /// # Errors
 ///
 /// If one does not build.
-pub(crate) fn build() -> anyhow::Result<()> {
-    succeed(bench().arg("--no-run"))
+pub(super) fn build() -> anyhow::Result<Vec<Suite>> {
+    let arguments = ["bench", "--workspace", "--profile", "ci", "--bench", "*", "--no-run", "--message-format=json"];
+    let mut command = cargo_with(&arguments);
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| shown(&command))?;
+    ensure!(output.status.success(), "{} failed: {}", shown(&command), output.status);
+    Ok(suites(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// Runs every suite in a share of its time, and reads what criterion left of it.
+/// The programs that cargo's messages name.
+fn suites(messages: &str) -> Vec<Suite> {
+    let suite = |line: &str| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let program = PathBuf::from(message["executable"].as_str()?);
+        let dir = Path::new(message["manifest_path"].as_str()?).parent()?.to_owned();
+        Some(Suite { program, dir })
+    };
+    messages.lines().filter_map(suite).collect()
+}
+
+/// Runs suites, each bench in a share of its time, until there is no time left, and reads what criterion left of them; what failed
+/// or was left out is noted.
 ///
 /// # Errors
 ///
-/// If one does not build or asserts.
-pub(crate) fn run(share: f64) -> anyhow::Result<Value> {
+/// If what criterion left cannot be read.
+pub(super) fn run(suites: &[Suite], share: f64, budget: &Budget, failed: &mut Vec<String>) -> anyhow::Result<Value> {
     let dir = target_dir().join("criterion");
     if dir.exists() {
         // Suites that are gone have figures there.
@@ -38,7 +58,14 @@ pub(crate) fn run(share: f64) -> anyhow::Result<Value> {
     }
     let seconds = |full: f64| format!("{:.2}", full * share);
     let times = ["--warm-up-time", &seconds(WARM_UP_SECONDS), "--measurement-time", &seconds(MEASURE_SECONDS)];
-    succeed(bench().arg("--").args(times).args(["--sample-size", "20", "--noplot"]))?;
+    for suite in suites {
+        let mut command = Command::new(&suite.program);
+        command.arg("--bench").args(times).args(["--sample-size", "20", "--noplot"]);
+        command.current_dir(&suite.dir).env("CRITERION_HOME", &dir);
+        if let Err(error) = succeed_within(&mut command, budget.left()) {
+            failed.push(format!("{error:#}"));
+        }
+    }
     let mut found = Map::new();
     read(&dir, &mut Vec::new(), &mut found)?;
     Ok(Value::Object(found))
@@ -87,6 +114,14 @@ fn read(dir: &Path, names: &mut Vec<String>, found: &mut Map<String, Value>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_are_found_in_what_cargo_says() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"manifest_path\":\"/w/crates/a/Cargo.toml\",\"executable\":\"/t/a-1\"}\n\
+                        {\"reason\":\"compiler-artifact\",\"manifest_path\":\"/w/crates/b/Cargo.toml\",\"executable\":null}\nnoise\n";
+        let expected = Suite { program: PathBuf::from("/t/a-1"), dir: PathBuf::from("/w/crates/a") };
+        assert_eq!(suites(messages), [expected]);
+    }
 
     #[test]
     fn estimates_are_found_by_their_folders() {

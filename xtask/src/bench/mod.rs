@@ -19,7 +19,7 @@ use budget::Budget;
 use serde_json::{Map, Value, json};
 
 use crate::peers;
-use crate::workspace::{build_programs, root, shown, succeed, target_dir};
+use crate::workspace::{build_programs, root, shown, succeed_within, target_dir};
 
 /// Real scrapes, relative to the root; `disk` needs them.
 const SCRAPES: &str = "../shared/data/node-exporter-1s.txt.zst";
@@ -64,29 +64,28 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     let budget = Budget::new(asked.minutes, asked.peers);
     build_programs()?;
     let targets = targets(asked.peers)?;
-    if asked.parts.contains(&"core") {
-        criterion::build()?;
-    }
+    let suites = if asked.parts.contains(&"core") { criterion::build()? } else { Vec::new() };
     let mut found = Map::new();
     found.insert("machine".to_owned(), json!(machine()));
     found.insert("commit".to_owned(), json!(said(&mut git())?));
     let mut took = Map::new();
     took.insert("builds".to_owned(), json!(budget.spent().as_secs()));
-    let mut failed = Vec::new();
+    let mut run = Run { asked: &asked, targets: &targets, suites: &suites, budget: &budget, failed: Vec::new() };
     for (number, part) in asked.parts.iter().enumerate() {
         // What was measured is kept, whatever becomes of the rest.
         let share = match budget.share(&asked.parts[number..]) {
             Ok(share) => share,
             Err(error) => {
-                failed.push(error.to_string());
+                run.failed.push(error.to_string());
                 continue;
             }
         };
         let begun = budget.spent();
         eprintln!("== {part}, {:.0} % of its time, {:.1} minutes are over", share * 100.0, begun.as_secs_f64() / 60.0);
-        found.insert((*part).to_owned(), measure(part, &targets, &asked, share, &mut failed));
+        found.insert((*part).to_owned(), run.measure(part, share));
         took.insert((*part).to_owned(), json!(budget.spent().saturating_sub(begun).as_secs()));
     }
+    let failed = run.failed;
     took.insert("all".to_owned(), json!(budget.spent().as_secs()));
     found.insert("took_seconds".to_owned(), Value::Object(took));
     found.insert("failed".to_owned(), json!(failed));
@@ -113,27 +112,6 @@ fn write(found: &Value) -> anyhow::Result<()> {
         println!("{}", page.display());
     }
     Ok(())
-}
-
-/// One part, in a share of its planned time; what fails is noted.
-fn measure(part: &str, targets: &[Target], asked: &Asked<'_>, share: f64, failed: &mut Vec<String>) -> Value {
-    let scaled = |full: f64| format!("{:.0}", (full * share).max(1.0));
-    match part {
-        "core" => criterion::run(share).unwrap_or_else(|error| {
-            failed.push(format!("{error:#}"));
-            Value::Null
-        }),
-        "ingest" => ingest(targets, share, failed),
-        "simulate" => figures(&mut load_generator(&["ingest", "--series", "10000000", "--simulate"]), part, failed),
-        "query" => query(targets, share, failed),
-        "disk" => {
-            let hours = scaled(DISK_HOURS);
-            let load = ["--mode", "write", "--replay", SCRAPES, "--age", "6", "--hours", &hours];
-            let ends = ["--duration", "600", "--settle", "200"];
-            each(targets, "disk", &[&load[..], &ends[..]].concat(), failed)
-        }
-        _ => each(targets, "k8s", &["--preset", asked.preset, "--duration", &scaled(K8S_SECONDS)], failed),
-    }
 }
 
 fn parse<'a>(flags: &[&'a str]) -> anyhow::Result<Asked<'a>> {
@@ -182,66 +160,99 @@ fn targets(with_peers: bool) -> anyhow::Result<Vec<Target>> {
     Ok(targets)
 }
 
-/// The workload `k8s` against each target, with what it measured: the same bytes to each.
-fn each(targets: &[Target], part: &str, arguments: &[&str], failed: &mut Vec<String>) -> Value {
-    let mut all = Map::new();
-    for target in targets {
-        let mut command = load_generator(&["k8s", "--target", target.name, "--protocol", "otlp-http"]);
-        command.arg(target.flag).arg(&target.program).args(arguments);
-        all.insert(target.name.to_owned(), figures(&mut command, &format!("{part}-{}", target.name), failed));
-    }
-    Value::Object(all)
+/// A run: what is measured, and what failed so far.
+struct Run<'a> {
+    asked: &'a Asked<'a>,
+    targets: &'a [Target],
+    suites: &'a [criterion::Suite],
+    budget: &'a Budget,
+    failed: Vec<String>,
 }
 
-/// OTLP into each target, few series and many; and over gRPC, which no peer has.
-fn ingest(targets: &[Target], share: f64, failed: &mut Vec<String>) -> Value {
-    let mut sizes = Map::new();
-    for (title, series, rounds) in [("100,000 series", "100000", 60.0), ("1,000,000 series", "1000000", 10.0)] {
-        let rounds = format!("{:.0}", (rounds * share).max(4.0));
-        let mut all = Map::new();
-        let runs = targets.iter().map(|target| (target, "otlp-http", target.name.to_owned()));
-        let grpc = targets.first().map(|target| (target, "otlp-grpc", format!("{} over gRPC", target.name)));
-        for (target, protocol, name) in runs.chain(grpc) {
-            let mut command = load_generator(&["ingest", "--target", target.name, "--protocol", protocol]);
-            command.arg(target.flag).arg(&target.program).args(["--series", series, "--rounds", &rounds]);
-            let found = figures(&mut command, &format!("ingest-{series}-{}-{protocol}", target.name), failed);
-            all.insert(name, found);
+impl Run<'_> {
+    /// One part, in a share of its planned time; what fails is noted.
+    fn measure(&mut self, part: &str, share: f64) -> Value {
+        let scaled = |full: f64| format!("{:.0}", (full * share).max(1.0));
+        match part {
+            "core" => criterion::run(self.suites, share, self.budget, &mut self.failed).unwrap_or_else(|error| {
+                self.failed.push(format!("{error:#}"));
+                Value::Null
+            }),
+            "ingest" => self.ingest(share),
+            "simulate" => self.figures(&mut load_generator(&["ingest", "--series", "10000000", "--simulate"]), part),
+            "query" => self.query(share),
+            "disk" => {
+                let hours = scaled(DISK_HOURS);
+                let load = ["--mode", "write", "--replay", SCRAPES, "--age", "6", "--hours", &hours];
+                let ends = ["--duration", "600", "--settle", "200"];
+                self.each("disk", &[&load[..], &ends[..]].concat())
+            }
+            _ => self.each("k8s", &["--preset", self.asked.preset, "--duration", &scaled(K8S_SECONDS)]),
         }
-        sizes.insert(title.to_owned(), Value::Object(all));
     }
-    json!({ "sizes": sizes })
-}
 
-fn query(targets: &[Target], share: f64, failed: &mut Vec<String>) -> Value {
-    let mut command = load_generator(&["query", "--seconds", &format!("{:.2}", QUERY_SECONDS * share)]);
-    for target in targets {
-        command.arg(target.flag).arg(&target.program);
+    /// The workload `k8s` against each target, with what it measured: the same bytes to each.
+    fn each(&mut self, part: &str, arguments: &[&str]) -> Value {
+        let mut all = Map::new();
+        for target in self.targets {
+            let mut command = load_generator(&["k8s", "--target", target.name, "--protocol", "otlp-http"]);
+            command.arg(target.flag).arg(&target.program).args(arguments);
+            all.insert(target.name.to_owned(), self.figures(&mut command, &format!("{part}-{}", target.name)));
+        }
+        Value::Object(all)
     }
-    figures(&mut command, "query", failed)
-}
 
-/// Runs the load generator, which writes its figures to a file by that name; a check that fails is noted, and what was
-/// measured until then is kept.
-fn figures(command: &mut Command, name: &str, failed: &mut Vec<String>) -> Value {
-    let mut run = || -> anyhow::Result<Value> {
+    /// OTLP into each target, few series and many; and over gRPC, which no peer has.
+    fn ingest(&mut self, share: f64) -> Value {
+        let mut sizes = Map::new();
+        for (title, series, rounds) in [("100,000 series", "100000", 60.0), ("1,000,000 series", "1000000", 10.0)] {
+            let rounds = format!("{:.0}", (rounds * share).max(4.0));
+            let mut all = Map::new();
+            let runs = self.targets.iter().map(|target| (target, "otlp-http", target.name.to_owned()));
+            let grpc = self.targets.first().map(|target| (target, "otlp-grpc", format!("{} over gRPC", target.name)));
+            for (target, protocol, name) in runs.chain(grpc) {
+                let mut command = load_generator(&["ingest", "--target", target.name, "--protocol", protocol]);
+                command.arg(target.flag).arg(&target.program).args(["--series", series, "--rounds", &rounds]);
+                let found = self.figures(&mut command, &format!("ingest-{series}-{}-{protocol}", target.name));
+                all.insert(name, found);
+            }
+            sizes.insert(title.to_owned(), Value::Object(all));
+        }
+        json!({ "sizes": sizes })
+    }
+
+    fn query(&mut self, share: f64) -> Value {
+        let mut command = load_generator(&["query", "--seconds", &format!("{:.2}", QUERY_SECONDS * share)]);
+        for target in self.targets {
+            command.arg(target.flag).arg(&target.program);
+        }
+        self.figures(&mut command, "query")
+    }
+
+    /// Runs the load generator, which writes its figures to a file by that name; a check that fails is noted, and what was
+    /// measured until then is kept.
+    fn figures(&mut self, command: &mut Command, name: &str) -> Value {
+        self.run(command, name).unwrap_or_else(|error| {
+            self.failed.push(format!("{name}: {error:#}"));
+            Value::Null
+        })
+    }
+
+    fn run(&mut self, command: &mut Command, name: &str) -> anyhow::Result<Value> {
         let path = folder()?.join(format!("{name}.json"));
         if path.exists() {
             // Of a run before.
             std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
         }
-        if let Err(error) = succeed(command.arg("--json").arg(&path)) {
-            failed.push(format!("{error:#}"));
+        if let Err(error) = succeed_within(command.arg("--json").arg(&path), self.budget.left()) {
+            self.failed.push(format!("{error:#}"));
         }
         if !path.exists() {
             return Ok(Value::Null);
         }
         let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
         Ok(serde_json::from_slice(&bytes)?)
-    };
-    run().unwrap_or_else(|error| {
-        failed.push(format!("{name}: {error:#}"));
-        Value::Null
-    })
+    }
 }
 
 /// Where results are kept.
