@@ -11,6 +11,16 @@ use tonic::transport::Channel;
 /// The method that takes OTLP over gRPC.
 pub(crate) const EXPORT: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
+/// Settings of peers beside folders and addresses; `docs/perf/peers.md` says why each.
+const PROMETHEUS_FLAGS: [&str; 4] = [
+    "--web.enable-otlp-receiver",
+    "--web.enable-remote-write-receiver",
+    "--storage.tsdb.retention.time=100y",
+    "--query.max-samples=500000000",
+];
+const VICTORIA_FLAGS: [&str; 3] =
+    ["-retentionPeriod=100y", "-opentelemetry.usePrometheusNaming", "-search.maxUniqueTimeseries=10000000"];
+
 /// How samples get in.
 enum Intake {
     Grpc(String),
@@ -62,11 +72,8 @@ impl Target {
             format!("--config.file={}", config.display()),
             format!("--storage.tsdb.path={}", folder.path().join("data").display()),
             format!("--web.listen-address={http}"),
-            "--web.enable-otlp-receiver".to_owned(),
-            "--web.enable-remote-write-receiver".to_owned(),
-            "--storage.tsdb.retention.time=100y".to_owned(),
-            "--query.max-samples=500000000".to_owned(),
         ];
+        let arguments = [&arguments[..], &PROMETHEUS_FLAGS.map(str::to_owned)].concat();
         let process = Process::start(program, &arguments, &format!("http://{http}/-/ready"))?;
         let intake = Intake::Http(format!("http://{http}/api/v1/otlp/v1/metrics"));
         Ok(Self::new("prometheus", process, http, intake, folder))
@@ -75,13 +82,8 @@ impl Target {
     pub(crate) fn victoria_metrics(program: &Path) -> Result<Self> {
         let http = free_address()?;
         let folder = Folder::new("victoria-metrics")?;
-        let arguments = [
-            format!("-storageDataPath={}", folder.path().display()),
-            format!("-httpListenAddr={http}"),
-            "-retentionPeriod=100y".to_owned(),
-            "-opentelemetry.usePrometheusNaming".to_owned(),
-            "-search.maxUniqueTimeseries=10000000".to_owned(),
-        ];
+        let arguments = [format!("-storageDataPath={}", folder.path().display()), format!("-httpListenAddr={http}")];
+        let arguments = [&arguments[..], &VICTORIA_FLAGS.map(str::to_owned)].concat();
         let process = Process::start(program, &arguments, &format!("http://{http}/health"))?;
         let intake = Intake::Http(format!("http://{http}/opentelemetry/v1/metrics"));
         Ok(Self::new("victoria", process, http, intake, folder))
@@ -269,4 +271,17 @@ impl Target {
 #[expect(clippy::disallowed_methods, reason = "a peer's settings file")]
 fn write(path: &Path, text: &str) -> Result<()> {
     Ok(std::fs::write(path, text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_peers_has_their_flags() {
+        let page = include_str!("../../../docs/perf/peers.md");
+        for flag in PROMETHEUS_FLAGS.iter().chain(&VICTORIA_FLAGS) {
+            assert!(page.contains(&format!("`{flag}`")), "{flag}");
+        }
+    }
 }

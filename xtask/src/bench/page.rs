@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde_json::Value;
 
-use super::table::Table;
+use super::plot::short;
+use super::table::{Row, Table};
 use super::tables;
 use crate::workspace::root;
 
@@ -68,7 +69,75 @@ pub(super) fn write(found: &Value) -> anyhow::Result<Vec<PathBuf>> {
         std::fs::write(&path, page(found, part, title, about)).with_context(|| path.display().to_string())?;
         written.push(path);
     }
+    if let Some(figures) = figures(found) {
+        let path = root().join("README.md");
+        let readme = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let readme = between(&readme, &figures).with_context(|| format!("{}: no place for figures", path.display()))?;
+        std::fs::write(&path, readme).with_context(|| path.display().to_string())?;
+        written.push(path);
+    }
     Ok(written)
+}
+
+/// Where the README has figures.
+const BEGIN: &str = "<!-- figures of `cargo xtask bench all --peers` -->\n";
+const END: &str = "<!-- end of figures -->\n";
+
+/// Rows of the README: part, table, and the row's name.
+const CHOSEN: [(&str, &str, &str); 11] = [
+    ("ingest", "100,000 series", "samples acknowledged a second"),
+    ("ingest", "100,000 series", "server CPU seconds a million samples"),
+    ("ingest", "100,000 series", "acknowledged after, ms, p99"),
+    ("ingest", "1,000,000 series", "samples acknowledged a second"),
+    ("ingest", "1,000,000 series", "server CPU seconds a million samples"),
+    ("ingest", "1,000,000 series", "memory at the end, bytes a series"),
+    ("ingest", "1,000,000 series", "ready again after a kill -9, s"),
+    ("ingest", "1,000,000 series", "acknowledged samples that the kill -9 cost"),
+    ("disk", "Scrapes of a node_exporter", "bytes a sample after compaction, blocks and indexes"),
+    ("k8s", "A cluster, written and asked at once", "hot answers after, ms, p50"),
+    ("k8s", "A cluster, written and asked at once", "hot answers after, ms, p99"),
+];
+
+/// The README's table, of a run that has all of it: each row links to the one that it comes from.
+fn figures(found: &Value) -> Option<String> {
+    let columns = ["mytsdb", "prometheus", "victoriametrics"];
+    let mut out = format!(
+        "Measured on {}, commit {}:\n\n| | {} | ahead |\n|---|{}---|\n",
+        found["machine"].as_str()?,
+        found["commit"].as_str()?,
+        columns.join(" | "),
+        "--:|".repeat(columns.len())
+    );
+    for (part, title, name) in CHOSEN {
+        let tables = tables::of(part, &found[part]);
+        let table = tables.iter().find(|table| table.title == title)?;
+        let row = table.rows.iter().find(|row| row.name == name)?;
+        let cell = |column: &&str| row.cells[table.columns.iter().position(|known| known == *column)?];
+        let cells: Vec<Option<f64>> = columns.iter().map(cell).collect();
+        let shown: Vec<String> = cells.iter().map(|cell| cell.map_or_else(|| "-".to_owned(), short)).collect();
+        let own = Row { id: String::new(), name: String::new(), better: row.better, cells };
+        let ahead = own.best().map_or("", |column| columns[column]);
+        let prefix = if part == "ingest" { format!("{title}: ") } else { String::new() };
+        out += &format!("| [{prefix}{name}](docs/perf/{part}.md#{}) | {} | {ahead} |\n", row.id, shown.join(" | "));
+    }
+    let ratios = &found["query"]["ratios"];
+    let ratio = |name: &str| ratios[name][0].as_f64().map_or_else(|| "-".to_owned(), short);
+    let link = "docs/perf/query.md#query-ratio-of-all";
+    out += &format!(
+        "| [queries, median of times in terms of mytsdb's]({link}) | 1 | {} | {} with its cache, {} without | {} |\n",
+        ratio("prometheus"),
+        ratio("victoria"),
+        ratio("victoria, no cache"),
+        if ratios["victoria"][0].as_f64().is_some_and(|ratio| ratio < 1.0) { "victoriametrics" } else { "mytsdb" }
+    );
+    Some(out)
+}
+
+/// A text with `new` between the marks.
+fn between(text: &str, new: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{new}{END}{after}"))
 }
 
 fn page(found: &Value, part: &str, title: &str, about: &str) -> String {
@@ -118,6 +187,30 @@ fn collect(name: &str, value: &Value, lines: &mut Vec<String>) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_readme_has_figures_that_link_to_their_rows() {
+        let report = json!({
+            "samples_per_second": 5.0, "cpu_seconds_per_million": 1.0, "ack_us": [[0.99, 1500]], "rss_bytes_per_series": 9.0,
+            "restart_seconds": 1.0, "lost_samples": 0, "compacted_bytes_per_sample": 0.5, "hot_us": [[0.5, 100], [0.99, 200]],
+        });
+        let all = json!({"mytsdb": report, "prometheus": {"samples_per_second": 6.0}});
+        let found = json!({
+            "machine": "m", "commit": "c", "disk": all, "k8s": all,
+            "ingest": {"sizes": {"100,000 series": all, "1,000,000 series": all}},
+            "query": {"ratios": {"mytsdb": [1.0], "prometheus": [20.0], "victoria": [0.5]}},
+        });
+        let figures = figures(&found).unwrap();
+        let row = "| [1,000,000 series: samples acknowledged a second](docs/perf/ingest.md#ingest-1-000-000-series-samples-\
+                   acknowledged-a-second) | 5.00 | 6.00 | - | prometheus |";
+        assert!(figures.contains(row), "{figures}");
+        assert!(figures.contains("| 1 | 20.0 | 0.5000 with its cache, - without | victoriametrics |"), "{figures}");
+        let page = super::page(&found, "ingest", "", "");
+        assert!(page.contains("<a id=\"ingest-1-000-000-series-samples-acknowledged-a-second\"></a>"), "{page}");
+        let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+        assert!(between(&readme, &figures).unwrap().contains(row));
+        assert!(super::figures(&json!({"machine": "m", "commit": "c"})).is_none());
+    }
 
     #[test]
     fn a_page_names_machine_versions_and_settings() {

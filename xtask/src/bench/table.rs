@@ -27,7 +27,7 @@ pub(super) struct Row {
 
 impl Row {
     /// The column that has the best figure, if there are two to compare; it is ahead if no other shows the same.
-    fn best(&self) -> Option<usize> {
+    pub(super) fn best(&self) -> Option<usize> {
         let stride = if self.better == Better::LowerOfPairs { 2 } else { 1 };
         let known = || {
             let cells = self.cells.iter().enumerate().step_by(stride);

@@ -96,11 +96,6 @@ impl Figures {
         (self.steady_s.len() * self.series) as f64
     }
 
-    /// Bytes of memory at the end of the load.
-    pub(super) fn rss_bytes(&self) -> u64 {
-        self.rss_bytes
-    }
-
     /// Bytes of the log at the end of the load, if it has one that can be told apart.
     pub(super) fn log_bytes(&self) -> Option<u64> {
         self.log_bytes

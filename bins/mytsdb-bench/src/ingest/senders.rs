@@ -75,9 +75,16 @@ async fn send_grpc(
                     return Ok::<_, anyhow::Error>(latencies);
                 };
                 let begun = Instant::now();
-                client.ready().await?;
-                let path = http::uri::PathAndQuery::from_static(EXPORT);
-                let answer = client.unary(tonic::Request::new(message.clone()), path, RawCodec).await?;
+                let answer = loop {
+                    client.ready().await?;
+                    let path = http::uri::PathAndQuery::from_static(EXPORT);
+                    match client.unary(tonic::Request::new(message.clone()), path, RawCodec).await {
+                        Err(status) if status.code() == tonic::Code::ResourceExhausted => {
+                            tokio::time::sleep(BUSY).await;
+                        }
+                        answer => break answer?,
+                    }
+                };
                 if !answer.get_ref().is_empty() {
                     bail!("points were refused: {:?}", answer.into_inner());
                 }

@@ -18,6 +18,8 @@ const AGE_MS: i64 = 6 * 3_600_000;
 /// Rounds of the run that is predicted, and how far off the formula may be.
 const ROUNDS: usize = 40;
 const OFF_MAX: f64 = 0.2;
+/// From the end of the load to the look at the memory.
+const REST: Duration = Duration::from_secs(3);
 /// The longest that blocks may take to be written.
 const FLUSH_MAX: Duration = Duration::from_mins(3);
 
@@ -52,7 +54,14 @@ impl Formula {
         let all = minor(0, 1, 2);
         ensure!(all != 0.0, "the runs say the same");
         // Cramer's rule.
-        Ok(Self { fixed: minor(3, 1, 2) / all, per_series: minor(0, 3, 2) / all, per_sample: minor(0, 1, 3) / all })
+        let formula =
+            Self { fixed: minor(3, 1, 2) / all, per_series: minor(0, 3, 2) / all, per_sample: minor(0, 1, 3) / all };
+        if formula.per_sample >= 0.0 {
+            return Ok(formula);
+        }
+        // No sample makes anything smaller: what one costs is less than what runs differ by.
+        let per_series = (b[3] - a[3]) / (b[1] - a[1]);
+        Ok(Self { fixed: a[3] - a[1] * per_series, per_series, per_sample: 0.0 })
     }
 
     fn at(self, series: f64, samples: f64) -> f64 {
@@ -97,7 +106,7 @@ pub(super) fn run(args: &IngestArgs) -> Result<()> {
         measured.is_multiple_of(20 * args.points_per_request),
         "--measured-series must be a multiple of 20 times --points-per-request"
     );
-    let small = [(measured / 20, 30), (measured / 5, 30), (measured / 10, 90)];
+    let small = [(measured / 20, 30), (measured / 5, 30), (measured / 10, 150)];
     let mut runs = Vec::new();
     for (series, rounds) in small {
         runs.push(cost(args, series, rounds)?);
@@ -165,15 +174,14 @@ fn cost(args: &IngestArgs, series: usize, rounds: usize) -> Result<Cost> {
     // All of it in one block, so that nothing is flushed while it is sent.
     let start_ms = (now_ms - AGE_MS).div_euclid(BLOCK_MS) * BLOCK_MS + STEP_MS;
     let figures = load(args, series, &target, Rounds { start_ms, step_ms: STEP_MS, count: rounds })?;
+    // Requests that were in the works have left memory by then.
+    std::thread::sleep(REST);
+    let memory = target.usage()?.1;
     let way = Way::new(&target, args.protocol(), None)?;
     let settled = settle::wait(&target, &way, now_ms, FLUSH_MAX)?;
     ensure!(!settled.busy, "blocks are not written after {FLUSH_MAX:?}");
     let samples = figures.acknowledged as f64;
-    let bytes = [
-        figures.rss_bytes() as f64,
-        figures.log_bytes().context("mytsdb has a log")? as f64,
-        settled.block_bytes as f64,
-    ];
+    let bytes = [memory as f64, figures.log_bytes().context("mytsdb has a log")? as f64, settled.block_bytes as f64];
     ensure!(bytes.iter().all(|&bytes| bytes > 0.0), "{series} series: nothing to measure: {bytes:?}");
     println!("{series:>9} series x {rounds} samples: {}", bytes.map(size).join(", "));
     Ok(Cost { series: series as f64, samples, bytes, cpu_s_per_million: figures.cpu_s_per_million() })
@@ -199,5 +207,10 @@ mod tests {
         close(formula.per_sample, truth.per_sample);
         close(formula.at(1e7, 1e9), truth.at(1e7, 1e9));
         assert!(Formula::of(&[runs[0]; 3], 1).is_err());
+        let mut noisy = runs;
+        noisy[2].bytes[1] = 0.9 * truth.at(100_000.0, 0.0);
+        let formula = Formula::of(&noisy, 1).unwrap();
+        assert!(formula.per_sample == 0.0, "{formula:?}");
+        close(formula.at(200_000.0, 6e6), runs[1].bytes[1]);
     }
 }
