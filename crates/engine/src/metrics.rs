@@ -28,6 +28,18 @@ const WRITER_WAIT_SECONDS: Description = Description::new(
     "mytsdb_engine_writer_wait_seconds",
     "Time that a group or a flush waited for the log's one writer.",
 );
+const CATALOG_WAIT_SECONDS: Description = Description::new(
+    "mytsdb_engine_catalog_wait_seconds",
+    "Time that a new series waited for the catalog of series, which lookups hold meanwhile.",
+);
+const SELECTION_CACHE_BYTES: Description = Description::new(
+    "mytsdb_engine_selection_cache_bytes",
+    "Memory that remembered lists of series and of labels take, at the last look for something to flush.",
+);
+const SELECTION_CACHE_ENTRIES: Description = Description::new(
+    "mytsdb_engine_selection_cache_entries",
+    "Lists of series and of labels that are remembered, at the last look for something to flush.",
+);
 const STAGED_SAMPLES: Description =
     Description::new("mytsdb_engine_staged_samples", "Samples that waited for the log when the last group was taken.");
 const WAL_BYTES: Description = Description::new("mytsdb_engine_wal_bytes", "Size of the write-ahead log.");
@@ -112,6 +124,9 @@ pub(crate) struct Metrics {
     pub(crate) apply_seconds: Histogram,
     pub(crate) sync_seconds: Histogram,
     pub(crate) writer_wait_seconds: Histogram,
+    pub(crate) catalog_wait_seconds: Histogram,
+    pub(crate) selection_cache_bytes: Gauge,
+    pub(crate) selection_cache_entries: Gauge,
     pub(crate) staged_samples: Gauge,
     pub(crate) wal_bytes: Gauge,
     pub(crate) blocks: Gauge,
@@ -174,6 +189,9 @@ impl Metrics {
             apply_seconds: stage("apply"),
             sync_seconds: registry.histogram(&SYNC_SECONDS, LATENCY_SECONDS, &[]),
             writer_wait_seconds: registry.histogram(&WRITER_WAIT_SECONDS, LATENCY_SECONDS, &[]),
+            catalog_wait_seconds: registry.histogram(&CATALOG_WAIT_SECONDS, LATENCY_SECONDS, &[]),
+            selection_cache_bytes: registry.gauge(&SELECTION_CACHE_BYTES, &[]),
+            selection_cache_entries: registry.gauge(&SELECTION_CACHE_ENTRIES, &[]),
             staged_samples: registry.gauge(&STAGED_SAMPLES, &[]),
             wal_bytes: registry.gauge(&WAL_BYTES, &[]),
             blocks: registry.gauge(&BLOCKS, &[]),

@@ -173,3 +173,27 @@ fn a_lookup_stops_when_told() {
     assert_eq!(engine.label_names(&lookup).err().unwrap().to_string(), "canceled");
     assert_eq!(engine.label_values("host", &lookup).err().unwrap().to_string(), "canceled");
 }
+
+#[test]
+fn what_is_remembered_and_what_new_series_waited_for_are_metrics() {
+    let registry = mytsdb_telemetry::Registry::new();
+    let clock = Arc::new(ManualClock::new(START_MS));
+    let options = EngineOptions::new("/data");
+    let (engine, _) = Engine::open(Arc::new(SimDisk::new()), clock, options, &registry).unwrap();
+    let mut batch = Batch::default();
+    for series in 0..3 {
+        batch.push(engine.resolve(&labels(series)).unwrap(), START_MS, 1.0);
+    }
+    engine.append(batch).unwrap();
+    let value = |name: &str, suffix: &str| {
+        engine.maintain().unwrap();
+        let families = registry.gather();
+        let family = families.iter().find(|family| family.name == name).unwrap();
+        family.samples.iter().find(|sample| sample.suffix == suffix).unwrap().value
+    };
+    assert_eq!(value("mytsdb_engine_catalog_wait_seconds", "_count"), 3.0);
+    assert_eq!(value("mytsdb_engine_selection_cache_entries", ""), 0.0);
+    assert_eq!(engine.select(TimeRange::ALL, &[Matcher::equal("host", "h1")]).unwrap().len(), 1);
+    assert_eq!(value("mytsdb_engine_selection_cache_entries", ""), 1.0);
+    assert!(value("mytsdb_engine_selection_cache_bytes", "") > 0.0);
+}

@@ -89,6 +89,9 @@ impl Engine {
             Err(EngineError::DiskLow { .. }) => {}
             Err(error) => return Err(error),
         }
+        let (cache_bytes, cache_entries) = self.reader.cache_level();
+        self.metrics.selection_cache_bytes.set(cache_bytes as f64);
+        self.metrics.selection_cache_entries.set(cache_entries as f64);
         let cut_ms = self.due_cut_ms();
         let crossed = cut_ms > self.head.flushed_until_ms();
         let crowded = self.head.late_samples() >= self.options.late_samples_max;

@@ -32,6 +32,7 @@ use mytsdb_sync::{Epochs, HandOver};
 use parking_lot::{RwLock, RwLockReadGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
 
 /// Series that a flush has frozen, each with how much of it goes into blocks; in the order of labels.
 #[derive(Default)]
@@ -98,8 +99,9 @@ impl Head {
         labels: &Labels,
         define: impl FnOnce(SeriesRef, &Labels) -> Result<(), EngineError>,
     ) -> Result<SeriesRef, EngineError> {
-        let epoch = self.epoch();
+        let (epoch, begun) = (self.epoch(), Instant::now());
         let mut catalog = self.catalog.write();
+        self.metrics.catalog_wait_seconds.observe(begun.elapsed().as_secs_f64());
         if let Some(series) = catalog.find(labels) {
             series.touch(epoch);
             return Ok(series.series);

@@ -167,6 +167,12 @@ impl SelectionCache {
         drop(gone);
     }
 
+    /// Bytes and entries that are kept.
+    pub(crate) fn level(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.bytes, state.entries.len())
+    }
+
     /// Forgets the lists of the live source, which keep removed series in memory, and what was made of them.
     pub(crate) fn forget_live(&self) {
         self.retain(|source| source.is_some_and(|source| source != SourceId::Head));
@@ -266,6 +272,8 @@ mod tests {
             (state.bytes, state.entries.values().map(|e| e.bytes).sum::<usize>())
         };
         assert_eq!(totals().0, totals().1);
+        assert_eq!(cache.level().0, totals().0);
+        assert!(cache.level().1 > 1);
         cache.forget_live();
         assert_eq!(totals(), (0, 0));
     }

@@ -35,6 +35,11 @@ impl Reader {
         Self { live, manifest, cache: SelectionCache::new(cache_bytes), remarks: Remarks::default() }
     }
 
+    /// Bytes and entries of what is remembered.
+    pub(crate) fn cache_level(&self) -> (usize, usize) {
+        self.cache.level()
+    }
+
     /// Whether every sample is a float without a start time.
     pub(crate) fn is_plain(&self) -> bool {
         self.live.is_plain() && self.manifest.are_plain()
