@@ -37,6 +37,9 @@ pub(super) fn build() -> anyhow::Result<Vec<Suite>> {
 fn suites(messages: &str) -> Vec<Suite> {
     let suite = |line: &str| {
         let message: Value = serde_json::from_str(line).ok()?;
+        if !message["target"]["kind"].as_array()?.iter().any(|kind| kind == "bench") {
+            return None;
+        }
         let program = PathBuf::from(message["executable"].as_str()?);
         let dir = Path::new(message["manifest_path"].as_str()?).parent()?.to_owned();
         Some(Suite { program, dir })
@@ -117,10 +120,19 @@ mod tests {
 
     #[test]
     fn programs_are_found_in_what_cargo_says() {
-        let messages = "{\"reason\":\"compiler-artifact\",\"manifest_path\":\"/w/crates/a/Cargo.toml\",\"executable\":\"/t/a-1\"}\n\
-                        {\"reason\":\"compiler-artifact\",\"manifest_path\":\"/w/crates/b/Cargo.toml\",\"executable\":null}\nnoise\n";
+        let artifact = |name: &str, kind: &str, executable: Value| {
+            let manifest = format!("/w/crates/{name}/Cargo.toml");
+            json!({"target": {"kind": [kind]}, "manifest_path": manifest, "executable": executable}).to_string()
+        };
+        let messages = [
+            artifact("a", "bench", json!("/t/a-1")),
+            artifact("b", "lib", Value::Null),
+            artifact("c", "bin", json!("/t/c")),
+            "noise".to_owned(),
+        ];
+        let messages = messages.join("\n");
         let expected = Suite { program: PathBuf::from("/t/a-1"), dir: PathBuf::from("/w/crates/a") };
-        assert_eq!(suites(messages), [expected]);
+        assert_eq!(suites(&messages), [expected]);
     }
 
     #[test]
