@@ -2,11 +2,12 @@
 //!
 //! Data: 5 resource attributes, 4 point attributes, 20 points per metric, about 174 bytes a point; series are fixed.
 
+mod columns;
+
+use columns::Columns;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use mytsdb_histogram::FloatHistogram;
-use mytsdb_model::{Labels, SeriesRef};
 use mytsdb_otlp::wire::{Metric, NumberPoint, NumberValue, ResourceMetrics, ScopeMetrics, resource_metrics};
-use mytsdb_otlp::{Exemplar, Options, Refused, Sink, TargetInfo, Translator};
+use mytsdb_otlp::{Options, Translator};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{self as proto, metric::Data, number_data_point};
@@ -57,43 +58,6 @@ fn request(point_count: usize, points_per_metric: usize) -> Vec<u8> {
     let resource_metrics =
         vec![proto::ResourceMetrics { resource: Some(resource), scope_metrics, ..Default::default() }];
     ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
-}
-
-/// The columns a real sink fills.
-#[derive(Default)]
-struct Columns {
-    series: u64,
-    refs: Vec<SeriesRef>,
-    timestamps_ms: Vec<i64>,
-    values: Vec<f64>,
-    ends: Vec<u32>,
-}
-
-impl Sink for Columns {
-    fn resolve(&mut self, _: &Labels) -> Result<SeriesRef, Refused> {
-        self.series += 1;
-        Ok(SeriesRef(self.series))
-    }
-    fn touch(&mut self, _: SeriesRef) -> bool {
-        true
-    }
-    fn append_delta(&mut self, _: SeriesRef, _: i64, _: i64, _: f64) {}
-    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram, _: bool) -> Result<(), Refused> {
-        Ok(())
-    }
-    fn wants_exemplars(&self) -> bool {
-        false
-    }
-    fn append_exemplar(&mut self, _: Exemplar) {}
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, _: i64, value: f64) {
-        self.refs.push(series);
-        self.timestamps_ms.push(timestamp_ms);
-        self.values.push(value);
-    }
-    fn end_point(&mut self) {
-        self.ends.push(self.refs.len() as u32);
-    }
-    fn end_resource(&mut self, _: Option<TargetInfo>) {}
 }
 
 fn walk_numbers(request: &[u8]) -> (u64, f64) {

@@ -2,10 +2,12 @@
 //!
 //! `cargo xtask bench instructions`
 
-use mytsdb_histogram::FloatHistogram;
-use mytsdb_model::{Labels, SeriesRef};
+#[path = "../benches/columns/mod.rs"]
+mod columns;
+
+use columns::Columns;
 use mytsdb_otlp::wire::{Metric, NumberPoint, NumberValue, ResourceMetrics, ScopeMetrics, resource_metrics};
-use mytsdb_otlp::{Exemplar, Options, Refused, Sink, TargetInfo, Translator};
+use mytsdb_otlp::{Options, Translator};
 use mytsdb_testkit::{kernels, measured};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
@@ -41,43 +43,6 @@ fn request() -> Vec<u8> {
     let scope_metrics = vec![proto::ScopeMetrics { metrics, ..Default::default() }];
     let resource_metrics = vec![proto::ResourceMetrics { scope_metrics, ..Default::default() }];
     ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
-}
-
-/// The columns a real sink fills.
-#[derive(Default)]
-struct Columns {
-    series: u64,
-    refs: Vec<SeriesRef>,
-    timestamps_ms: Vec<i64>,
-    values: Vec<f64>,
-    ends: Vec<u32>,
-}
-
-impl Sink for Columns {
-    fn resolve(&mut self, _: &Labels) -> Result<SeriesRef, Refused> {
-        self.series += 1;
-        Ok(SeriesRef(self.series))
-    }
-    fn touch(&mut self, _: SeriesRef) -> bool {
-        true
-    }
-    fn append_delta(&mut self, _: SeriesRef, _: i64, _: i64, _: f64) {}
-    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: i64, _: FloatHistogram, _: bool) -> Result<(), Refused> {
-        Ok(())
-    }
-    fn wants_exemplars(&self) -> bool {
-        false
-    }
-    fn append_exemplar(&mut self, _: Exemplar) {}
-    fn append(&mut self, series: SeriesRef, timestamp_ms: i64, _: i64, value: f64) {
-        self.refs.push(series);
-        self.timestamps_ms.push(timestamp_ms);
-        self.values.push(value);
-    }
-    fn end_point(&mut self) {
-        self.ends.push(self.refs.len() as u32);
-    }
-    fn end_resource(&mut self, _: Option<TargetInfo>) {}
 }
 
 fn walk(times: u64) {
