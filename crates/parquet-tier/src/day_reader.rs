@@ -5,7 +5,7 @@ use crate::histograms_reader::read_histograms;
 use crate::labels_writer::{Place, SeriesRow};
 use crate::manifest::LiveDay;
 use crate::remote::RemoteFile;
-use crate::schema::FileKind;
+use crate::schema::{FileKind, HISTOGRAM_COLUMNS};
 use crate::sink::FileDigest;
 use crate::store::Store;
 use crate::table::Table;
@@ -184,7 +184,7 @@ impl DayReader {
         if wanted.is_empty() {
             return Ok(());
         }
-        let names = crate::histograms_writer::COLUMNS;
+        let names = HISTOGRAM_COLUMNS;
         let file = self.histograms.get_or_try_init(|| self.file(FileKind::Histograms, &names)).await?;
         for (group, parts) in by_group(file, &wanted)? {
             read_histograms(file, group, &parts, columns).await?;

@@ -2,8 +2,8 @@
 
 use crate::day_reader::{Part, append_starts};
 use crate::error::{Result, TierError};
-use crate::histograms_writer::COLUMNS;
 use crate::remote::{Fetched, RemoteFile, Rows};
+use crate::schema::HISTOGRAM_COLUMNS;
 use mytsdb_columns::Columns;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram, Span};
 use parquet::basic::Type as Physical;
@@ -18,7 +18,7 @@ pub(crate) async fn read_histograms(
     parts: &[Part],
     columns: &mut [Columns],
 ) -> Result<()> {
-    let places: Vec<usize> = COLUMNS
+    let places: Vec<usize> = HISTOGRAM_COLUMNS
         .iter()
         .map(|name| match *name {
             "series_id" | "counter_reset" | "schema" => file.column(name, Physical::INT32, (0, 0)),
@@ -32,7 +32,8 @@ pub(crate) async fn read_histograms(
         .collect::<Result<_>>()?;
     let rows: Vec<Range<u64>> = parts.iter().map(|(_, rows)| rows.clone()).collect();
     let fetched = file.fetch(group, &places[1..], &rows).await?;
-    let place = |name: &str| places[COLUMNS.iter().position(|other| *other == name).expect("a column of the format")];
+    let place =
+        |name: &str| places[HISTOGRAM_COLUMNS.iter().position(|other| *other == name).expect("a column of the format")];
     let mut reader = Reader::new(&fetched, place)?;
     for (series, rows) in parts {
         reader.read(file, rows.clone(), &mut columns[*series])?;

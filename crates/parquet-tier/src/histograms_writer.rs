@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::numbers::{Candidates, Encodings, PAGE_ROWS};
 use crate::runs::{Chunk, RunColumn};
 use crate::samples_writer::{LabelColumns, push_starts};
-use crate::schema::{self, FileKind, LabelNames};
+use crate::schema::{self, FileKind, HISTOGRAM_COLUMNS, LabelNames};
 use crate::sink::{FileDigest, FileWriter};
 use mytsdb_columns::Columns;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram, Span};
@@ -19,26 +19,6 @@ use std::sync::Arc;
 /// Rows of a row group, and numbers in its lists: whichever is met first ends it.
 const ROW_GROUP_ROWS: usize = 1 << 16;
 const ROW_GROUP_NUMBERS: usize = 1 << 21;
-
-/// Columns behind the labels; each list is one column of the file.
-pub(crate) const COLUMNS: [&str; 16] = [
-    "series_id",
-    "timestamp",
-    "start_timestamp",
-    "counter_reset",
-    "schema",
-    "zero_threshold",
-    "zero_count",
-    "count",
-    "sum",
-    "positive_offsets",
-    "positive_lengths",
-    "positive_buckets",
-    "negative_offsets",
-    "negative_lengths",
-    "negative_buckets",
-    "custom_values",
-];
 
 fn column_type(name: &str) -> Type {
     match name {
@@ -80,7 +60,8 @@ pub(crate) struct HistogramsWriter<W: Write + Send> {
 
 impl<W: Write + Send> HistogramsWriter<W> {
     pub fn new(inner: W, day: Day, names: &LabelNames) -> Result<Self> {
-        let schema = schema::file(FileKind::Histograms, names, COLUMNS.iter().map(|name| column_type(name)).collect());
+        let schema =
+            schema::file(FileKind::Histograms, names, HISTOGRAM_COLUMNS.iter().map(|name| column_type(name)).collect());
         let columns = FileWriter::<W>::columns(&schema);
         let sorting = [names.len(), names.len() + 1];
         Ok(Self {
@@ -134,7 +115,7 @@ impl<W: Write + Send> HistogramsWriter<W> {
         let times = &self.columns.column(names.len() + 1);
         chunks.push(lists.encodings.smallest::<Int64Type>(times, &self.timestamps_ms, Candidates::Times)?);
         chunks.push(self.starts.encode(rows, PAGE_ROWS as u64, false)?);
-        for name in &COLUMNS[3..] {
+        for name in &HISTOGRAM_COLUMNS[3..] {
             chunks.push(lists.column(name)?);
         }
         self.file.append(chunks)?;
@@ -180,7 +161,7 @@ impl Lists<'_> {
     }
 
     fn descr(&self, name: &str) -> parquet::schema::types::ColumnDescPtr {
-        let place = COLUMNS.iter().position(|other| *other == name).expect("a column of the list above");
+        let place = HISTOGRAM_COLUMNS.iter().position(|other| *other == name).expect("a column of the format");
         self.columns.column(self.labels + place)
     }
 

@@ -18,6 +18,26 @@ pub(crate) const LABEL_COLUMNS_MAX: usize = 500;
 /// Bytes that the name of a label may have.
 const LABEL_NAME_BYTES_MAX: usize = 4096;
 
+/// Columns of the histograms file behind the labels; each list is one column of the file.
+pub(crate) const HISTOGRAM_COLUMNS: [&str; 16] = [
+    "series_id",
+    "timestamp",
+    "start_timestamp",
+    "counter_reset",
+    "schema",
+    "zero_threshold",
+    "zero_count",
+    "count",
+    "sum",
+    "positive_offsets",
+    "positive_lengths",
+    "positive_buckets",
+    "negative_offsets",
+    "negative_lengths",
+    "negative_buckets",
+    "custom_values",
+];
+
 /// The files of a day's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FileKind {
@@ -42,33 +62,15 @@ impl FileKind {
         }
     }
 
-    /// Names of columns that are no labels. Labels of these names, in any case, get a prefix.
-    fn reserved(self) -> &'static [&'static str] {
+    /// Whether a name is that of a column that is no label, in any case; a label of such a name gets a prefix.
+    fn is_reserved(self, name: &str) -> bool {
+        /// Columns of samples, and what names of folders tell.
+        const NAMES: [&str; 7] = ["series_id", "timestamp", "start_timestamp", "value", "day", "node", "tenant"];
+        let is_one_of = |names: &[&str]| names.iter().any(|reserved| reserved.eq_ignore_ascii_case(name));
         match self {
-            Self::Samples => &["series_id", "timestamp", "start_timestamp", "value", "day", "node", "tenant"],
-            Self::Labels => &[],
-            Self::Histograms => &[
-                "series_id",
-                "timestamp",
-                "start_timestamp",
-                "value",
-                "day",
-                "node",
-                "tenant",
-                "counter_reset",
-                "schema",
-                "zero_threshold",
-                "zero_count",
-                "count",
-                "sum",
-                "positive_offsets",
-                "positive_lengths",
-                "positive_buckets",
-                "negative_offsets",
-                "negative_lengths",
-                "negative_buckets",
-                "custom_values",
-            ],
+            Self::Samples => is_one_of(&NAMES),
+            Self::Labels => false,
+            Self::Histograms => is_one_of(&NAMES) || is_one_of(&HISTOGRAM_COLUMNS),
         }
     }
 
@@ -79,8 +81,7 @@ impl FileKind {
 
     /// Whether a label is called like a column of ours, or like such a label with prefixes: so that names stay different.
     fn needs_prefix(self, label: &str) -> bool {
-        let bare = label.trim_start_matches("l_");
-        self.reserved().iter().any(|reserved| reserved.eq_ignore_ascii_case(bare))
+        self.is_reserved(label.trim_start_matches("l_"))
     }
 }
 
@@ -185,7 +186,7 @@ mod tests {
         let labels = ["value", "l_value", "l_l_value", "Value", "job", "l_job", "count", "le", "day", "TENANT"];
         let columns: BTreeSet<String> = labels.iter().map(|label| kind.column_of(label)).collect();
         assert_eq!(columns.len(), labels.len());
-        assert!(columns.iter().all(|column| !kind.reserved().iter().any(|r| r.eq_ignore_ascii_case(column))));
+        assert!(!columns.iter().any(|column| kind.is_reserved(column)));
         assert_eq!(kind.column_of("value"), "l_value");
         assert_eq!(kind.column_of("job"), "job");
         assert_eq!(kind.column_of("l_job"), "l_job");
