@@ -54,6 +54,16 @@ impl Heads {
         }
     }
 
+    /// Whether an HTTP library has something to do: the protocol is HTTP/2, where the server speaks first, or a whole
+    /// head of HTTP/1 is there.
+    pub(crate) fn is_ripe(&self) -> bool {
+        match &self.protocol {
+            Protocol::Open(_) => false,
+            Protocol::Http1(http1) => !http1.is_pending(),
+            Protocol::Http2(_) => true,
+        }
+    }
+
     /// Whether a head has begun and not ended.
     pub(crate) fn is_pending(&self) -> bool {
         match &self.protocol {

@@ -12,7 +12,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use mytsdb_access::{Access, Scope};
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,6 +19,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// What is read of a body that is not wanted, so that its sender comes to read the answer; and for how long.
@@ -92,7 +92,7 @@ pub async fn serve<H, F, B>(
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    let connections = GracefulShutdown::new();
+    let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -102,27 +102,53 @@ pub async fn serve<H, F, B>(
         };
         // Finished tasks are taken out, so that the set does not grow with every connection ever made.
         while tasks.try_join_next().is_some() {}
-        let connection = connections.watch(connection(stream, &options, &acceptor, handler.clone()));
-        tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended early");
-            }
-        });
+        tasks.spawn(connection(stream, options.clone(), acceptor.clone(), handler.clone(), stopped.clone()));
     }
     drop(listener);
-    if tokio::time::timeout(options.drain, connections.shutdown()).await.is_err() {
+    stop.send_replace(true);
+    let finished = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(options.drain, finished).await.is_err() {
         tracing::warn!("requests were still running when the time to finish them was over");
     }
     tasks.shutdown().await;
 }
 
-/// The future that serves one connection.
-fn connection<H, F, B>(
-    stream: Stream<TcpStream>,
-    options: &ServeOptions,
-    acceptor: &Acceptor,
+/// Serves one connection until it ends, or until the server is `stopped` and the request that it is at is answered.
+///
+/// The HTTP library and its buffers, which take some 40 kB, come in only with the first whole head: who sends less than
+/// that costs the server little.
+async fn connection<H, F, B>(
+    mut stream: Stream<TcpStream>,
+    options: ServeOptions,
+    acceptor: Acceptor,
     handler: H,
-) -> impl GracefulConnection<Error = BoxError> + Send + use<H, F, B>
+    mut stopped: watch::Receiver<bool>,
+) where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    let waited = tokio::select! {
+        waited = stream.wait_for_head() => waited,
+        _ = stopped.wait_for(|&stopped| stopped) => return,
+    };
+    let served = match waited {
+        Ok(()) => Box::pin(speak(stream, options, acceptor, handler, stopped)).await,
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+/// Speaks HTTP on a connection.
+async fn speak<H, F, B>(
+    stream: Stream<TcpStream>,
+    options: ServeOptions,
+    acceptor: Acceptor,
+    handler: H,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), BoxError>
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
@@ -177,7 +203,12 @@ where
     if let Some((stream_bytes, connection_bytes)) = options.http2.windows {
         http2.initial_stream_window_size(stream_bytes).initial_connection_window_size(connection_bytes);
     }
-    builder.serve_connection(TokioIo::new(stream), service).into_owned()
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        served = connection.as_mut() => return served,
+        _ = stopped.wait_for(|&stopped| stopped) => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
 }
 
 /// What every request of one connection has to pass.

@@ -5,13 +5,19 @@ use crate::metrics::Ended;
 use crate::slot::Slot;
 use crate::transport::Transport;
 use rustls::ServerConfig;
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Bytes of a first head with which an HTTP library is called, whether it is whole or not; and how many are read at once.
+const SEEN_BYTES_MAX: usize = 4 << 10;
+const SEEN_BYTES_AT_ONCE: usize = 1 << 10;
 
 /// The bytes of a connection, and its slot.
 ///
@@ -24,7 +30,7 @@ pub struct Stream<S> {
     heads: Heads,
     /// When the head that is on its way began.
     head_began: Option<Instant>,
-    /// What was read and changed, from `passed` on not passed on yet.
+    /// What was read and is not passed on yet, from `passed` on: it was changed, or a first head was waited for.
     changed: Vec<u8>,
     passed: usize,
     read_timer: Pin<Box<Sleep>>,
@@ -51,6 +57,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// The slot of this connection.
     pub fn slot(&self) -> &Slot {
         &self.slot
+    }
+
+    /// Waits for the first whole head, or for enough of it that an HTTP library should look, or for the end. What was
+    /// read until then is read again afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading.
+    pub(crate) async fn wait_for_head(&mut self) -> io::Result<()> {
+        let mut seen = Vec::new();
+        while !self.heads.is_ripe() && seen.len() < SEEN_BYTES_MAX {
+            let read = poll_fn(|context| {
+                let mut bytes = [MaybeUninit::uninit(); SEEN_BYTES_AT_ONCE];
+                let mut buf = ReadBuf::uninit(&mut bytes);
+                ready!(Pin::new(&mut *self).poll_read(context, &mut buf))?;
+                seen.extend_from_slice(buf.filled());
+                Poll::Ready(Ok::<_, io::Error>(buf.filled().len()))
+            });
+            if read.await? == 0 {
+                break;
+            }
+        }
+        seen.extend_from_slice(&self.changed[self.passed..]);
+        (self.changed, self.passed) = (seen, 0);
+        Ok(())
     }
 
     /// When this connection has waited too long, and over what. `None` while a request is worked on.
@@ -333,5 +364,47 @@ mod tests {
         stream.read_to_end(&mut all).await.unwrap();
         writer.await.unwrap();
         assert_eq!(all.len(), "GET  HTTP/1.1\r\n\r\n".len() + 101);
+    }
+
+    async fn waits_for(client_sends: &[u8], then_ends: bool) -> (bool, Vec<u8>) {
+        let (mut stream, mut client) = connection(&connections());
+        let sent = client_sends.to_vec();
+        let writer = tokio::spawn(async move {
+            client.write_all(&sent).await.unwrap();
+            (!then_ends).then_some(client)
+        });
+        let waited = tokio::time::timeout(HEAD / 2, stream.wait_for_head()).await;
+        let is_ripe = waited.map(Result::unwrap).is_ok();
+        let mut all = vec![0; 10_000];
+        let mut len = 0;
+        while is_ripe && len < client_sends.len() {
+            len += stream.read(&mut all[len..]).await.unwrap();
+        }
+        drop(writer);
+        all.truncate(len);
+        (is_ripe, all)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_head_is_waited_for_and_read_again() {
+        let post: &[u8] = b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
+        assert_eq!(waits_for(post, false).await, (true, post.to_vec()));
+        let half = &post[..30];
+        assert_eq!(waits_for(half, false).await, (false, vec![]));
+        assert_eq!(waits_for(half, true).await, (true, half.to_vec()));
+        let long = [b"GET / HTTP/1.1\r\nA: ", &[b'a'; SEEN_BYTES_MAX][..]].concat();
+        assert_eq!(waits_for(&long, false).await, (true, long));
+        let preface: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        assert_eq!(waits_for(&preface[..10], false).await, (false, vec![]));
+        assert_eq!(waits_for(preface, false).await, (true, preface.to_vec()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_first_head_has_ten_seconds() {
+        let (mut stream, mut client) = connection(&connections());
+        client.write_all(b"GET / HT").await.unwrap();
+        let began = Instant::now();
+        let error = stream.wait_for_head().await.unwrap_err();
+        check(&(began.elapsed(), error.to_string()), HEAD, "head of a request");
     }
 }

@@ -248,7 +248,7 @@ fn three_thousand_half_open_connections_do_not_lock_health_out() {
     // Both ends are files; the client's are this process'.
     assert!(mytsdb_listener::raise_descriptor_limit().is_none_or(|limit| limit > 2 * CONNECTIONS as u64 + 256));
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start_with(dir.path(), &["--max-connections", "384"]);
+    let server = Server::start(dir.path());
     let http = server.http.trim_start_matches("http://").to_owned();
     let half_requests: [(&str, &[u8]); 4] = [
         (&http, b"GET /api/v1/query?query=1 HTTP/1.1\r\nHost: a"),
@@ -279,7 +279,7 @@ fn three_thousand_half_open_connections_do_not_lock_health_out() {
     for listener in ["http", "otlp_grpc"] {
         let name = format!("mytsdb_connections_ended_total{{listener=\"{listener}\",reason=\"evicted\"}}");
         let evicted = metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap();
-        assert!(evicted.trim().parse::<usize>().unwrap() > CONNECTIONS / 4, "{listener}: {evicted}");
+        assert!(evicted.trim().parse::<usize>().unwrap() > CONNECTIONS / 10, "{listener}: {evicted}");
     }
 }
 
