@@ -2,7 +2,7 @@
 //!
 //! It is long because each of them is a case of its own; they share nothing to split them by.
 
-use mytsdb_promql::{Cancel, QueryOptions, QueryValue, SampleValue, instant, range};
+use mytsdb_promql::{Cancel, Optimisations, QueryOptions, QueryValue, SampleValue, instant, range};
 use mytsdb_promql_syntax::{parse, prettify};
 use mytsdb_promql_testkit::TestStorage;
 
@@ -659,6 +659,26 @@ fn the_first_step_with_an_error_tells() {
     let many = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
     assert_eq!(error(0), many);
     assert!(error(120_000).starts_with("found duplicate series for the match group {x=\"1\"} on the right"));
+}
+
+#[test]
+fn the_order_of_values_decides_over_errors_where_all_steps_are_one() {
+    let storage = storage(
+        "load 1m\n a{x=\"1\",y=\"1\"} 1\n a{x=\"2\",y=\"1\"} 2\n a{x=\"1\",y=\"2\"} 4\n a{x=\"2\",y=\"2\"} 3\n b{x=\"1\"} 1\n b{x=\"2\"} 1\n",
+    );
+    let plain = QueryOptions { optimisations: Optimisations::NONE, ..QueryOptions::default() };
+    for options in [QueryOptions::default(), plain] {
+        let error = |query| {
+            let expr = parse(query).expect("the query is legal");
+            let result = range(&storage, &expr, 0, 120_000, 60_000, &options, &Cancel::new());
+            result.expect_err("the labels are not unique").to_string()
+        };
+        assert!(error("topk by (z) (4, a @ 0) * on (x) group_right b").contains("match group {x=\"2\"} on the left"));
+        assert!(
+            error("bottomk by (z) (4, a @ 0) * on (x) group_right b").contains("match group {x=\"2\"} on the left")
+        );
+        assert!(error("a @ 0 * on (x) group_right b").contains("match group {x=\"1\"} on the left"));
+    }
 }
 
 #[test]

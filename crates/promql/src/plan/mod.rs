@@ -163,9 +163,7 @@ fn rewrite(tree: &mut Tree, root: NodeId, options: &QueryOptions, facts: Facts) 
 
 /// The passes that set properties.
 fn mark(tree: &mut Tree, root: NodeId, options: &QueryOptions, facts: Facts) {
-    if options.optimisations.once {
-        invariant::mark_once(tree, root);
-    }
+    invariant::mark_once(tree, root, !options.optimisations.once);
     if options.optimisations.share_subtrees {
         shared::mark_shared(tree, root);
     }

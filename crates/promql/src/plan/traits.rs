@@ -1,7 +1,7 @@
 //! Properties that follow from a node and its inputs alone, whatever passes run.
 
 use super::tree::{Kind, NodeId, Traits, Tree};
-use mytsdb_promql_syntax::{AggregateOp, StepUse};
+use mytsdb_promql_syntax::StepUse;
 
 /// Finds the traits of all nodes. Cost: one look at each of them, by invariant N of the tree.
 pub(super) fn find(tree: &mut Tree) {
@@ -29,8 +29,6 @@ fn is_pinned(tree: &Tree, id: NodeId, ordered: bool) -> bool {
         Kind::Number { .. } | Kind::Text(_) => true,
         Kind::Select(selection) | Kind::Range(selection, _) => selection.selector.timestamp_ms.is_some(),
         Kind::Subquery(width) => width.timestamp_ms.is_some(),
-        // At a single step these give the order of values.
-        Kind::Aggregate(AggregateOp::Topk | AggregateOp::Bottomk, _) if ordered => false,
         // What is chosen by a number of each step is so by that of the first one.
         Kind::Aggregate(..) if !ordered => input(tree.operand(id)),
         Kind::Call(function) => match function.row().steps {
