@@ -26,6 +26,9 @@ pub struct EngineOptions {
     /// How long after the end of a block's span its samples stay in the head, in ms, so that slightly
     /// late samples still find their neighbours there.
     pub flush_delay_ms: i64,
+    /// Bytes of chunks in the head above which a flush goes in parts: as many as there are times this number of bytes, at most 4. Each
+    /// leaves the head before the next one is written.
+    pub flush_part_bytes: u64,
     /// Samples further ahead of the clock than this, in ms, are refused.
     pub future_tolerance_ms: i64,
     /// Most series in the head. Known series are accepted past it, new ones refused.
@@ -65,6 +68,7 @@ impl EngineOptions {
             disk_ballast_bytes: 0,
             block_ms: 2 * HOUR_MS,
             flush_delay_ms: 15 * MINUTE_MS,
+            flush_part_bytes: 48 << 20,
             future_tolerance_ms: 10 * MINUTE_MS,
             series_max: 2_000_000,
             staged_samples_max: 8_000_000,

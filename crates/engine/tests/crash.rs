@@ -65,6 +65,7 @@ fn options() -> EngineOptions {
     EngineOptions {
         block_ms: BLOCK_MS,
         flush_delay_ms: BLOCK_MS / 8,
+        flush_part_bytes: 300,
         retention_ms: 1_000_000_000,
         segment_bytes_max: 4_096,
         late_samples_max: 200,

@@ -43,6 +43,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Ids {
     next: u64,
+    /// Blocks from this id on are those of a flush that goes on, if there is one.
+    unfinished_from: Option<u64>,
 }
 
 impl Ids {
@@ -89,6 +91,13 @@ impl Blocks {
     /// Looks up values in blocks, of which it is told group by group.
     pub(crate) fn stored_values(&self) -> StoredValues {
         StoredValues::new(self.options.block_ms)
+    }
+
+    /// Notes that a flush goes on until what is returned is dropped: merges leave its blocks alone, for more of them are to come.
+    pub(crate) fn begin_flush(&self) -> UnfinishedFlush<'_> {
+        let mut ids = self.ids.lock();
+        ids.unfinished_from = Some(ids.next);
+        UnfinishedFlush(self)
     }
 
     /// The right to write blocks of new samples.
@@ -194,6 +203,15 @@ impl Blocks {
 
     fn tombstones_dir(&self) -> PathBuf {
         self.options.data_dir.join("tombstones")
+    }
+}
+
+/// A flush that has not written all its blocks.
+pub(crate) struct UnfinishedFlush<'a>(&'a Blocks);
+
+impl Drop for UnfinishedFlush<'_> {
+    fn drop(&mut self) {
+        self.0.ids.lock().unfinished_from = None;
     }
 }
 

@@ -42,7 +42,7 @@ impl Blocks {
         let next = next_block_id(disk.as_ref(), &dir)?.max(given);
         let blocks = Self {
             set: BlockSet::new(deletions.served(blocks, &damages)?, manifest),
-            ids: Mutex::new(Ids { next }),
+            ids: Mutex::new(Ids { next, unfinished_from: None }),
             compacting: Mutex::default(),
             deletions: Mutex::new(deletions),
             retired: Mutex::default(),

@@ -1,26 +1,29 @@
-//! The hand-over: what is old enough leaves the head for a block, and the log behind it is freed.
+//! The hand-over: what is old enough leaves the head for blocks, part by part, and the log behind it is freed.
 //!
 //! The order is what makes a crash at any step harmless:
 //!
 //! 1. cut the log: everything before the new segment is applied to the head by now;
-//! 2. write a block for each day that has samples: sync, rename, sync the folder, re-read it;
-//! 3. serve the blocks, then drop their samples from the head (a query in between sees both, and merges);
-//! 4. write a checkpoint of what is left in the head, publish it;
-//! 5. delete the log before the cut, and the older checkpoint.
+//! 2. for each part, a range of series in the order of labels:
+//!    a. write a block for each day that has samples: sync, rename, sync the folder, re-read it;
+//!    b. serve the blocks, then drop their samples from the head (a query in between sees both, and merges);
+//! 3. write a checkpoint of what is left in the head, publish it;
+//! 4. delete the log before the cut, and the older checkpoint.
 //!
-//! A crash before 4 replays the old log over the new block: the same samples twice, which a read merges.
+//! A crash before 3 replays the old log over the new blocks: the same samples twice, which a read merges. `docs/flush.md` has the rest.
+
+#[cfg(test)]
+mod tests;
 
 use super::Engine;
 use crate::EngineError;
 use crate::blocks::Ids;
-use crate::exemplars::Evicted;
-use crate::head::{FrozenSeries, MemSeries, Sealer, chunk_error, freeze_before};
-use crate::log::log_columns;
+use crate::head::{FrozenSeries, MemSeries, Parts, Sealer, chunk_error, freeze_before};
 use crate::source::SourceId;
 use mytsdb_blocks::{Block, ChunkRef, Tombstone};
 use mytsdb_columns::Columns;
 use mytsdb_model::TimeRange;
-use mytsdb_wal::{SegmentId, Wal};
+use mytsdb_wal::Wal;
+use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,10 +33,8 @@ const CHUNK_SAMPLES: usize = 1_024;
 /// Most blocks of one flush; what is younger then shares the last one.
 const BLOCKS_MAX: usize = 64;
 
-/// Rows of a checkpoint that are encoded together.
-const CHECKPOINT_ROWS: usize = 16_384;
-
-/// What the flush remembers from one time to the next. Locked for the whole of a flush, before the ids of blocks.
+/// What the flush remembers from one time to the next. Locked while a part is flushed and a checkpoint is written, before the
+/// ids of blocks.
 #[derive(Debug, Default)]
 pub(super) struct FlushState {
     /// The last checkpoint, which stands for all segments of lower ids.
@@ -48,7 +49,7 @@ impl FlushState {
         Self { log_from, ..Self::default() }
     }
 
-    /// Notes a deletion: no flush is under way.
+    /// Notes a deletion: no part is being flushed.
     pub(super) fn note(&mut self, tombstone: &Tombstone) {
         self.tombstone = tombstone.id;
     }
@@ -116,32 +117,37 @@ impl Engine {
         self.clock.now_ms().min(self.head.newest_ms())
     }
 
-    /// Moves every sample before `cut_ms` into a block; tells how many samples, and how many series left the head.
+    /// Moves every sample before `cut_ms` into blocks; tells how many samples, and how many series left the head.
     ///
     /// # Errors
-    /// As [`maintain`](Engine::maintain).
+    /// As [`maintain`](Engine::maintain). Parts that were handed over before the error stay so.
     pub fn flush_before(&self, cut_ms: i64) -> Result<(u64, usize), EngineError> {
-        let mut state = self.flushing.lock();
+        self.flush_in_parts(cut_ms, || ())
+    }
+
+    /// The same; `between` is called after each part, and whoever waits for the flush gets its turn then.
+    fn flush_in_parts(&self, cut_ms: i64, mut between: impl FnMut()) -> Result<(u64, usize), EngineError> {
+        // A deletion may come between two parts, another flush may not.
+        let _turn = self.flush_turn.lock();
         let start = Instant::now();
-        let mut ids = self.blocks.ids();
+        let mut state = self.flushing.lock();
+        let youngest_tombstone = state.tombstone;
         let first_segment = self.log.with(Wal::rotate)?;
 
         let all = self.head.all()?;
-        let frozen = freeze_before(cut_ms, &all)?;
+        let parts = Parts::of(&all, self.options.flush_part_bytes);
+        let unfinished = self.blocks.begin_flush();
         let mut flushed = 0;
-        if !frozen.series.is_empty() {
-            let blocks = self.write_blocks(&mut ids, &frozen)?;
-            flushed = blocks.iter().map(|block| block.meta().sample_count).sum();
-            self.head.hand_over(frozen, || {
-                // Between two groups: a group that looks for the value of a late sample finds it in the head or in
-                // the blocks it lists, never in neither.
-                let _between_groups = self.log.writer();
-                self.blocks.serve_new(blocks)
-            })?;
+        for part in parts.each(&all) {
+            flushed += self.flush_part(cut_ms, part)?;
+            MutexGuard::unlocked_fair(&mut state, &mut between);
         }
+        drop(unfinished);
         self.checkpoint(first_segment, &all)?;
         state.log_from = first_segment.0;
-        state.checkpointed_tombstone = state.tombstone;
+        // Of a deletion that came between two parts the log behind the cut still has samples.
+        state.checkpointed_tombstone = youngest_tombstone;
+        drop(state);
         self.head.note_flushed(cut_ms);
         let removed = self.head.remove_idle();
         if removed > 0 {
@@ -151,6 +157,26 @@ impl Engine {
         self.metrics.flushes.inc();
         self.metrics.flush_seconds.observe(start.elapsed().as_secs_f64());
         Ok((flushed, removed))
+    }
+
+    /// Moves what some series have before a time into blocks; tells how many samples. The caller has the state of the flush.
+    fn flush_part(&self, cut_ms: i64, part: &[Arc<MemSeries>]) -> Result<u64, EngineError> {
+        let mut ids = self.blocks.ids();
+        let frozen = freeze_before(cut_ms, part)?;
+        if frozen.series.is_empty() {
+            return Ok(0);
+        }
+        let blocks = self.write_blocks(&mut ids, &frozen)?;
+        let flushed = blocks.iter().map(|block| block.meta().sample_count).sum();
+        self.head.hand_over(frozen, || {
+            // Between two groups: a group that looks for the value of a late sample finds it in the head or in
+            // the blocks it lists, never in neither.
+            let _between_groups = self.log.writer();
+            self.blocks.serve_new(blocks)
+        })?;
+        // A merge that waits for an id gets its turn.
+        MutexGuard::unlock_fair(ids);
+        Ok(flushed)
     }
 
     /// A block for each day that has samples, so that compaction finds no block that crosses its grid.
@@ -194,41 +220,5 @@ impl Engine {
         }
         let block = if writer.series_count() == 0 { None } else { Some(writer.finish()?) };
         Ok((block, rest_ms))
-    }
-
-    /// Writes what the head still has, so that the log before `first_segment` can go.
-    fn checkpoint(&self, first_segment: SegmentId, all: &[Arc<MemSeries>]) -> Result<(), EngineError> {
-        let mut writer = self.log.with(|wal| wal.checkpoint(first_segment))?;
-        let mut columns = Columns::default();
-        let mut refs = Vec::with_capacity(CHECKPOINT_ROWS);
-        for series in all {
-            writer.log_series(series.series, &series.labels)?;
-        }
-        for series in all {
-            let from = columns.mark();
-            series.read(TimeRange::ALL, &mut columns).map_err(|e| chunk_error(series, e))?;
-            if !columns.histograms.is_empty() || !columns.start_timestamps_ms.is_empty() {
-                let own = columns.split_off(from);
-                columns.start_timestamps_ms.clear();
-                log_columns(&mut writer, (series.series, &series.labels), &own)?;
-            }
-            refs.resize(columns.timestamps_ms.len(), series.series);
-            if refs.len() >= CHECKPOINT_ROWS {
-                writer.log_samples(&refs, &columns.timestamps_ms, &columns.values)?;
-                refs.clear();
-                columns.clear();
-            }
-        }
-        writer.log_samples(&refs, &columns.timestamps_ms, &columns.values)?;
-        self.families.checkpoint(&mut writer)?;
-        // The clock alone must not decide: see `due_cut_ms`.
-        let now_ms = self.clock.now_ms().min(self.head.newest_ms());
-        self.exemplars.expire(now_ms.saturating_sub(self.options.retention_ms));
-        self.report_exemplars(Evicted::default());
-        self.exemplars.checkpoint(&mut writer)?;
-        writer.publish()?;
-        // Removing a large file takes long: commits come between two of them.
-        while self.log.with(|wal| wal.truncate_some_before(first_segment))? {}
-        Ok(())
     }
 }

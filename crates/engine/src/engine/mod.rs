@@ -1,6 +1,7 @@
 //! The engine: it joins log, head, blocks and reader, and knows what must happen in which order between them.
 
 mod accumulate;
+mod checkpoint;
 mod commit;
 mod delete;
 mod describe;
@@ -41,8 +42,8 @@ use std::sync::Arc;
 /// Invariant B: a sample is in the head, in a published block, or in both; never in neither, however a flush ends.
 /// Values of one time never differ between them but for what was refused, and the earliest stored is what reads return.
 ///
-/// Locks, in the order in which they are taken: those of a merge and of the deletions (see `blocks`), the flush, the ids and the
-/// retired blocks, the log's writer, the sealer, the catalog, the series to be cut, a series.
+/// Locks, in the order in which they are taken: the turn of the flush, those of a merge and of the deletions (see `blocks`), the state of
+/// the flush, the ids and the retired blocks, the log's writer, the sealer, the catalog, the series to be cut, a series.
 pub struct Engine {
     options: EngineOptions,
     clock: Arc<dyn Clock>,
@@ -56,6 +57,7 @@ pub struct Engine {
     families: Families,
     exemplars: Exemplars,
     /// Held for the whole of a flush, so that there is one at a time.
+    flush_turn: Mutex<()>,
     flushing: Mutex<FlushState>,
     /// What blocks have at the times of late samples. Whoever commits has it, with the log's writer.
     stored_values: Mutex<StoredValues>,

@@ -110,6 +110,7 @@ impl Engine {
             room,
             families,
             exemplars,
+            flush_turn: Mutex::default(),
             flushing: Mutex::new(FlushState::new(log_from)),
             sealer: Mutex::default(),
             metrics,

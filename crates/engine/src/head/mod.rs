@@ -7,6 +7,7 @@ mod catalog;
 mod chunk;
 mod cut;
 mod late;
+mod parts;
 mod recent;
 mod run;
 mod series;
@@ -18,6 +19,7 @@ mod view;
 
 pub(crate) use catalog::{Bound, Catalog};
 pub(crate) use chunk::Sealer;
+pub(crate) use parts::Parts;
 pub(crate) use series::{Frozen, MemSeries};
 use view::{HeadView, TURN_SERIES};
 
@@ -34,7 +36,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Series that a flush has frozen, each with how much of it goes into blocks; in the order of labels.
+/// Series of a part of a flush that have been frozen, each with how much of it goes into blocks; in the order of labels.
 #[derive(Default)]
 pub(crate) struct FrozenSeries {
     pub(crate) series: Vec<(Arc<MemSeries>, Frozen)>,

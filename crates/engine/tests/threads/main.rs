@@ -77,6 +77,7 @@ fn open(dir: &Path, clock: &Arc<ManualClock>, durability: Durability) -> Engine 
         durability,
         block_ms: BLOCK_MS,
         flush_delay_ms: BLOCK_MS / 4,
+        flush_part_bytes: 2 << 10,
         retention_ms: RETENTION_MS,
         late_samples_max: 500,
         segment_bytes_max: 64 << 10,

@@ -49,8 +49,8 @@ impl Grid {
     /// Above this number of blocks even merges that save little are done.
     pub(super) fn blocks_max(self) -> usize {
         let (levels, cells) = (self.levels().count() - 2, self.retention_ms / self.longest_ms + 1);
-        // Of the last two days and of each level what is not complete yet, and some late ones.
-        14 + levels * (LEVEL_FACTOR as usize - 1) + usize::try_from(cells).unwrap_or(usize::MAX / 2)
+        // Of the last two days, parts of flushes included, and of each level what is not complete yet, and some late ones.
+        14 + levels * (2 * LEVEL_FACTOR as usize - 1) + usize::try_from(cells).unwrap_or(usize::MAX / 2)
     }
 
     /// The day that has a time.

@@ -16,15 +16,19 @@ use super::Blocks;
 use super::served::Served;
 use crate::EngineError;
 use mytsdb_blocks::{Block, BlockError, Compacted, Compaction, CompactionRecord, compact};
-use mytsdb_model::TimeRange;
+use mytsdb_model::{Labels, TimeRange};
 use mytsdb_stop::StopSign;
 use plan::{Facts, Plan, Situation};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Room that must be free on the disk beyond the size of what is merged, in bytes; the disk floor if that is more.
 const SPARE_BYTES: u64 = 64 << 20;
+
+/// The place of a block of which is not known which labels it has.
+const ALL_LABELS: [u32; 2] = [0, u32::MAX];
 
 /// What [`Engine::compact`](crate::Engine::compact) did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -109,12 +113,17 @@ impl Blocks {
     /// Decides what is merged next.
     fn next_job(&self, wanted: (Wanted, i64), failed: &HashSet<u64>) -> Result<Option<Job>, EngineError> {
         // Looks first without waiting for a flush: mostly there is nothing to do.
-        if self.plan(wanted, failed).is_none() {
+        if self.plan(wanted, failed)?.is_none() {
             return Ok(None);
         }
-        // No flush is under way whose ids are lower than those set aside here.
+        // No part of a flush is being written whose ids are lower than those set aside here.
         let mut ids = self.ids.lock();
-        let Some(Plan { inputs, ranges }) = self.plan(wanted, failed) else { return Ok(None) };
+        let mut left_alone = Cow::Borrowed(failed);
+        if let (Some(from), Wanted::All) = (ids.unfinished_from, wanted.0) {
+            // More of these are to come: merged now, they would be merged again.
+            left_alone.to_mut().extend(from..ids.next);
+        }
+        let Some(Plan { inputs, ranges }) = self.plan(wanted, &left_alone)? else { return Ok(None) };
         let blocks = self.list();
         let inputs: Vec<Arc<Served>> = blocks.iter().filter(|b| inputs.contains(&b.meta().id)).cloned().collect();
         let needed =
@@ -128,16 +137,22 @@ impl Blocks {
         Ok(Some(Job { inputs, ranges, first_id }))
     }
 
-    fn plan(&self, (wanted, flushed_until_ms): (Wanted, i64), failed: &HashSet<u64>) -> Option<Plan> {
+    fn plan(
+        &self,
+        (wanted, flushed_until_ms): (Wanted, i64),
+        failed: &HashSet<u64>,
+    ) -> Result<Option<Plan>, EngineError> {
         let blocks = self.list();
+        let blocks: Vec<&Arc<Served>> = blocks.iter().filter(|block| !block.meta().range.is_empty()).collect();
+        let labels = places_of_labels(&blocks)?;
         let facts: Vec<Facts> =
-            blocks.iter().filter(|b| !b.meta().range.is_empty()).map(|b| facts(b, wanted)).collect();
+            blocks.iter().zip(labels).map(|(block, labels)| Facts { labels, ..facts(block, wanted) }).collect();
         let flushed_until_ms = flushed_until_ms.max(self.maxt_ms());
         let situation = Situation { blocks: &facts, grid: self.grid(), flushed_until_ms, failed };
-        match wanted {
+        Ok(match wanted {
             Wanted::All => situation.plan(),
             Wanted::Deleted => situation.outdated(),
-        }
+        })
     }
 
     /// Writes the outputs and exchanges them for the inputs; after an error it is as if nothing had been tried.
@@ -199,10 +214,25 @@ impl Blocks {
     }
 }
 
+/// What is known of a block but for its place among labels.
 fn facts(block: &Served, wanted: Wanted) -> Facts {
     let meta = block.meta();
     let is_outdated = block.hides() || wanted == Wanted::All && block.block().is_outdated();
-    Facts { id: meta.id, range: meta.range, bytes: meta.bytes, is_outdated }
+    Facts { id: meta.id, range: meta.range, labels: ALL_LABELS, bytes: meta.bytes, is_outdated }
+}
+
+/// The labels of the first and the last series of each block, as places in the order of all these labels.
+fn places_of_labels(blocks: &[&Arc<Served>]) -> Result<Vec<[u32; 2]>, EngineError> {
+    let ends = |block: &&Arc<Served>| {
+        let last = block.meta().series_count.saturating_sub(1);
+        // Damaged labels may be any.
+        Ok(block.labels(0)?.zip(block.labels(last)?))
+    };
+    let ends: Vec<Option<(Labels, Labels)>> = blocks.iter().map(ends).collect::<Result<_, EngineError>>()?;
+    let mut all: Vec<&Labels> = ends.iter().flatten().flat_map(|(first, last)| [first, last]).collect();
+    all.sort_unstable();
+    let place = |labels: &Labels| all.partition_point(|other| *other < labels) as u32;
+    Ok(ends.iter().map(|ends| ends.as_ref().map_or(ALL_LABELS, |(first, last)| [place(first), place(last)])).collect())
 }
 
 /// Whether the same merge would fail again.

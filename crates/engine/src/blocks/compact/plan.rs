@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 /// A cell with more blocks has all of them merged.
 const STACK_MAX: usize = 4;
 
-/// Blocks that overlap in a day that is not complete are merged from this many on.
+/// Blocks that overlap in a day that is not complete are merged if so many lie over each other.
 const OVERLAPPING_MIN: usize = 4;
 
 /// An older block is merged with younger ones if it has at most this many times their bytes.
@@ -21,6 +21,8 @@ const CELLS_MAX: usize = 1_024;
 pub(super) struct Facts {
     pub(super) id: u64,
     pub(super) range: TimeRange,
+    /// The first and the last of its series, as places in an order of labels that all blocks share.
+    pub(super) labels: [u32; 2],
     pub(super) bytes: u64,
     /// It is to be written anew, merged or not.
     pub(super) is_outdated: bool,
@@ -137,7 +139,7 @@ impl Situation<'_> {
             let first = overlapping.first().map_or(i64::MIN, |block| block.range.mint);
             let day = self.grid.day(first);
             let is_open = day.maxt >= self.flushed_until_ms && overlapping.iter().all(|b| day.encloses(b.range));
-            if is_open && overlapping.len() >= OVERLAPPING_MIN {
+            if is_open && depth(&overlapping) >= OVERLAPPING_MIN {
                 let plan = self.checked(&overlapping, vec![day]);
                 if plan.is_some() {
                     return plan;
@@ -183,4 +185,10 @@ impl Situation<'_> {
         let inputs_obey = changes && inputs.iter().all(obeys);
         inputs_obey.then(|| Plan { inputs: inputs.iter().map(|input| input.id).collect(), ranges })
     }
+}
+
+/// How many of some blocks have series of the same labels, or between the same ones: the parts of one flush lie beside each other.
+fn depth(blocks: &[Facts]) -> usize {
+    let over = |place: u32| blocks.iter().filter(|b| (b.labels[0]..=b.labels[1]).contains(&place)).count();
+    blocks.iter().map(|block| over(block.labels[0])).max().unwrap_or(0)
 }

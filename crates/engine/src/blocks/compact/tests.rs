@@ -10,7 +10,7 @@ const BLOCK: i64 = 10;
 const DAY: i64 = 120;
 
 fn facts(id: u64, mint: i64, maxt: i64, bytes: u64) -> Facts {
-    Facts { id, range: TimeRange::new(mint, maxt), bytes, is_outdated: false }
+    Facts { id, range: TimeRange::new(mint, maxt), labels: [0, 99], bytes, is_outdated: false }
 }
 
 fn plan_of(blocks: &[Facts], days: i64, flushed_until_ms: i64, failed: &[u64]) -> Option<Plan> {
@@ -89,6 +89,19 @@ fn overlapping_blocks_of_today_are_merged_from_four_on() {
 }
 
 #[test]
+fn parts_of_a_flush_lie_beside_each_other_and_wait_until_their_time_is_over() {
+    let part = |id: u64, labels| Facts { labels, ..facts(id, 0, 9, 100) };
+    let mut parts: Vec<Facts> = (0..4).map(|i| part(i + 1, [i as u32 * 10, i as u32 * 10 + 9])).collect();
+    check(&parts, 29, None);
+    check(&parts, 30, Some(&[1, 2, 3, 4]));
+    // Late samples, of few series each.
+    parts.extend([part(5, [0, 39]), part(6, [5, 25])]);
+    check(&parts, 29, None);
+    parts.push(part(7, [25, 25]));
+    check(&parts, 29, Some(&[1, 2, 3, 4, 5, 6, 7]));
+}
+
+#[test]
 fn old_versions_are_written_anew_with_what_lies_above_them() {
     let old = Facts { is_outdated: true, ..facts(2, 0, 9, 10) };
     check(&[facts(1, 0, 9, 10_000), old, facts(3, 5, 6, 1), facts(4, 20, 29, 10)], 0, Some(&[2, 3]));
@@ -98,16 +111,20 @@ fn old_versions_are_written_anew_with_what_lies_above_them() {
 
 #[test]
 fn months_of_blocks_and_late_samples_settle_and_stay_few() {
-    for (days, blocks_max) in [(15, 30), (400, 60)] {
+    // Small flushes, and large ones in four parts.
+    for (days, parts, blocks_max) in [(15, 1, 30), (15, 4, 30), (400, 1, 60), (400, 4, 60)] {
         let grid = Grid::new(BLOCK, days * DAY);
         let (mut blocks, mut next_id) = (Vec::<Facts>::new(), 1);
-        let (mut written, mut flushed) = (0, 0);
+        let (mut written, mut flushed, mut most) = (0, 0, 0);
         let mut random = mytsdb_testkit::Random::new(7);
         for step in 1..days * 12 {
             let now = step * BLOCK;
-            blocks.push(facts(next_id, now - BLOCK, now - 1, 1_000));
+            for part in 0..parts {
+                let labels = [part * 25, part * 25 + 24];
+                blocks.push(Facts { labels, ..facts(next_id, now - BLOCK, now - 1, 1_000 / u64::from(parts)) });
+                next_id += 1;
+            }
             flushed += 1_000;
-            next_id += 1;
             if random.below(10) == 0 {
                 // Late samples of any day.
                 let at = random.below(now as u64) as i64;
@@ -129,8 +146,9 @@ fn months_of_blocks_and_late_samples_settle_and_stay_few() {
                 rounds += 1;
                 assert!(rounds < 10, "does not settle");
             }
+            most = most.max(blocks.len());
         }
-        assert!(blocks.len() <= blocks_max, "{days} days: {} blocks", blocks.len());
-        assert!(written < flushed * 8, "{days} days: {} times rewritten", written / flushed);
+        assert!(most <= blocks_max, "{days} days, {parts} parts: {most} blocks");
+        assert!(written < flushed * 8, "{days} days, {parts} parts: {} times rewritten", written / flushed);
     }
 }

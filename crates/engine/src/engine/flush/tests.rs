@@ -1,0 +1,226 @@
+//! Flushes in parts: what others do between two of them, a disk that refuses, and a kill at any call to the disk.
+
+use super::*;
+use crate::{Batch, EngineOptions, ManualClock, Outcome};
+use mytsdb_io::{Call, Disk, FaultDisk, SimDisk};
+use mytsdb_model::{Labels, Matcher};
+use mytsdb_stop::StopSign;
+use mytsdb_telemetry::Registry;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// In four parts of two.
+const SERIES: usize = 8;
+const BLOCK_MS: i64 = 1_000;
+const CUT_MS: i64 = 2 * BLOCK_MS;
+const STEP_MS: i64 = 50;
+const NOW_MS: i64 = 100 * BLOCK_MS;
+
+/// By series and time.
+type Samples = BTreeMap<(usize, i64), u64>;
+
+fn open(disk: Arc<dyn Disk>) -> Engine {
+    let options = EngineOptions { block_ms: BLOCK_MS, flush_part_bytes: 1, ..EngineOptions::new("/data") };
+    let clock = Arc::new(ManualClock::new(NOW_MS));
+    let (engine, recovery) = Engine::open(disk, clock, options, &Registry::new()).unwrap();
+    assert_eq!((recovery.quarantined.len(), recovery.unknown_samples), (0, 0));
+    engine
+}
+
+fn labels(series: usize) -> Labels {
+    Labels::from_pairs([("__name__", "m"), ("series", &series.to_string())])
+}
+
+fn append(engine: &Engine, rows: impl IntoIterator<Item = (usize, i64, u64)>) -> Result<Outcome, EngineError> {
+    let mut batch = Batch::default();
+    for (series, time, value) in rows {
+        batch.push(engine.resolve(&labels(series))?, time, value as f64);
+    }
+    engine.append(batch)
+}
+
+fn of_all(time: i64, value: u64) -> impl Iterator<Item = (usize, i64, u64)> {
+    (0..SERIES).map(move |series| (series, time, value))
+}
+
+/// Appends what must be stored.
+fn store(engine: &Engine, samples: &mut Samples, rows: impl IntoIterator<Item = (usize, i64, u64)>) {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let outcome = append(engine, rows.iter().copied()).unwrap();
+    assert_eq!(outcome.stored as usize, rows.len());
+    samples.extend(rows.into_iter().map(|(series, time, value)| ((series, time), value)));
+}
+
+/// Samples before and behind the cut, some of them late; of all series the same, so that parts are equal.
+fn fill(engine: &Engine) -> Samples {
+    let mut samples = Samples::new();
+    for time in (0..CUT_MS + BLOCK_MS).step_by(STEP_MS as usize) {
+        store(engine, &mut samples, of_all(time, time as u64));
+    }
+    store(engine, &mut samples, of_all(STEP_MS / 2, 5));
+    samples
+}
+
+fn read(engine: &Engine) -> Samples {
+    let found = engine.select(TimeRange::ALL, &[Matcher::metric("m")]).unwrap();
+    let (mut samples, mut count) = (Samples::new(), 0);
+    for index in 0..found.len() {
+        let series: usize = found.labels(index).get("series").unwrap().parse().unwrap();
+        let mut columns = Columns::default();
+        found.read(index, TimeRange::ALL, &mut columns).unwrap();
+        count += columns.len();
+        let own = columns.timestamps_ms.iter().zip(&columns.values);
+        samples.extend(own.map(|(&time, &value)| ((series, time), value as u64)));
+    }
+    assert_eq!(samples.len(), count, "a sample twice");
+    samples
+}
+
+fn block_count(disk: &SimDisk) -> usize {
+    let names = disk.list(Path::new("/data/blocks")).unwrap();
+    names.iter().filter(|name| mytsdb_blocks::parse_block_file_name(name).is_some()).count()
+}
+
+fn delete(engine: &Engine, range: TimeRange) -> Result<(), EngineError> {
+    engine.delete_series(&[vec![Matcher::metric("m")]], range)
+}
+
+#[test]
+fn between_two_parts_everything_is_answered_and_judged_and_memory_is_free() {
+    let disk = SimDisk::new();
+    let engine = open(Arc::new(disk.clone()));
+    let mut samples = fill(&engine);
+    let before = samples.keys().filter(|(_, time)| *time < CUT_MS).count() as u64;
+    let (mut parts, mut bytes) = (0, engine.head_chunk_bytes());
+    let (flushed, _) = engine
+        .flush_in_parts(CUT_MS, || {
+            parts += 1;
+            assert_eq!(block_count(&disk), parts);
+            assert_eq!(read(&engine), samples, "behind part {parts}");
+            let left = engine.head_chunk_bytes();
+            assert!(left < bytes, "part {parts} takes {bytes} bytes to {left}");
+            let known = append(&engine, of_all(STEP_MS, STEP_MS as u64)).unwrap();
+            assert_eq!((known.stored, known.duplicates), (0, SERIES as u32), "behind part {parts}");
+            let other = append(&engine, of_all(STEP_MS, 1)).unwrap();
+            assert_eq!((other.stored, other.refused.len()), (0, SERIES), "behind part {parts}");
+            store(&engine, &mut samples, of_all(7 + parts as i64, 3));
+            bytes = engine.head_chunk_bytes();
+        })
+        .unwrap();
+    // The late samples of the first calls are flushed with their parts, if these come afterwards.
+    assert_eq!((parts, flushed), (4, before + 2 * (3 + 2 + 1)));
+    assert_eq!(read(&engine), samples);
+    drop(engine);
+    assert_eq!(read(&open(Arc::new(disk))), samples);
+}
+
+#[test]
+fn merges_leave_the_parts_of_a_flush_alone_until_it_is_done() {
+    let disk = SimDisk::new();
+    let engine = open(Arc::new(disk.clone()));
+    let mut samples = Samples::new();
+    store(&engine, &mut samples, of_all(20 * BLOCK_MS, 1));
+    engine.flush_before(21 * BLOCK_MS).unwrap();
+    store(&engine, &mut samples, of_all(0, 1));
+    let merge = || engine.compact(StopSign::NEVER, &mut |_| ()).unwrap();
+    while merge().is_some() {}
+    engine.flush_in_parts(BLOCK_MS, || assert_eq!(merge(), None, "more of them are to come")).unwrap();
+    let done = merge().unwrap();
+    assert_eq!((done.blocks_in, done.blocks_out), (4, 1));
+    assert_eq!(read(&engine), samples);
+}
+
+#[test]
+fn a_deletion_between_two_parts_is_whole_and_stays_so() {
+    for after in 1..=4 {
+        let disk = SimDisk::new();
+        let engine = open(Arc::new(disk.clone()));
+        let mut samples = fill(&engine);
+        let range = TimeRange::new(500, CUT_MS + 500);
+        let mut parts = 0;
+        let flush = engine.flush_in_parts(CUT_MS, || {
+            parts += 1;
+            if parts == after {
+                // In the log behind the cut, but before the deletion.
+                store(&engine, &mut samples, of_all(777, 1));
+                delete(&engine, range).unwrap();
+                samples.retain(|(_, time), _| !range.contains(*time));
+                assert_eq!(read(&engine), samples, "at once");
+                store(&engine, &mut samples, of_all(600, 2));
+                assert_eq!(read(&engine), samples, "what comes later stays");
+            }
+        });
+        flush.unwrap();
+        assert_eq!(read(&engine), samples, "behind part {after}");
+        engine.clean_tombstones(StopSign::NEVER, &mut |_| ()).unwrap();
+        drop(engine);
+        let engine = open(Arc::new(disk.crash_losing_everything_unsynced()));
+        assert_eq!(read(&engine), samples, "behind part {after}, after a restart");
+        engine.flush_before(CUT_MS).unwrap();
+        engine.clean_tombstones(StopSign::NEVER, &mut |_| ()).unwrap();
+        assert_eq!(read(&engine), samples, "behind part {after}, flushed again");
+    }
+}
+
+#[test]
+fn a_part_that_cannot_be_written_keeps_its_samples_and_those_before_it_are_handed_over() {
+    for failing in 1..=4u64 {
+        let disk = Arc::new(FaultDisk::new(SimDisk::new()));
+        let engine = open(disk.clone());
+        let samples = fill(&engine);
+        // The flush begins with a segment of the log.
+        disk.fail_nth(Call::Create, disk.count(Call::Create) + 1 + failing, 28);
+        assert!(matches!(engine.flush_before(CUT_MS), Err(EngineError::Block(_))));
+        assert_eq!(block_count(disk.inner()) as u64, failing - 1);
+        assert_eq!(read(&engine), samples);
+        let (flushed, _) = engine.flush_before(CUT_MS).unwrap();
+        let left = samples.keys().filter(|(series, time)| *series as u64 / 2 + 1 >= failing && *time < CUT_MS).count();
+        assert_eq!(flushed as usize, left);
+        assert_eq!(read(&engine), samples);
+        drop(engine);
+        assert_eq!(read(&open(Arc::new(disk.inner().crash_losing_everything_unsynced()))), samples);
+    }
+}
+
+#[test]
+fn a_flush_that_is_killed_at_any_call_to_the_disk_loses_and_doubles_nothing() {
+    let range = TimeRange::new(500, CUT_MS + 500);
+    let mut images_with_parts = [0; 5];
+    for calls in 0.. {
+        let disk = SimDisk::new();
+        let engine = open(Arc::new(disk.clone()));
+        let mut possible = vec![fill(&engine)];
+        disk.stop_after(calls);
+        let (mut parts, mut deleted) = (0, None);
+        let flush = engine.flush_in_parts(CUT_MS, || {
+            parts += 1;
+            if parts == 2 {
+                deleted = Some(delete(&engine, range).is_ok());
+            }
+        });
+        if let Some(is_certain) = deleted {
+            let mut without = possible[0].clone();
+            without.retain(|(_, time), _| !range.contains(*time));
+            possible.push(without);
+            possible.drain(..usize::from(is_certain));
+        }
+        drop(engine);
+        images_with_parts[parts] += 1;
+        let image = disk.crash(calls);
+        let engine = open(Arc::new(image.clone()));
+        let samples = read(&engine);
+        assert!(possible.contains(&samples), "killed behind {calls} calls, {parts} parts");
+        engine.flush_before(CUT_MS).unwrap();
+        assert_eq!(read(&engine), samples, "killed behind {calls} calls, flushed again");
+        while engine.compact(StopSign::NEVER, &mut |_| ()).unwrap().is_some() {}
+        engine.clean_tombstones(StopSign::NEVER, &mut |_| ()).unwrap();
+        drop(engine);
+        let engine = open(Arc::new(image.crash_losing_everything_unsynced()));
+        assert_eq!(read(&engine), samples, "killed behind {calls} calls, merged and opened again");
+        if flush.is_ok() {
+            break;
+        }
+    }
+    println!("images by parts that were handed over: {images_with_parts:?}");
+    assert!(images_with_parts.iter().all(|images| *images > 0), "{images_with_parts:?}");
+}
