@@ -1,5 +1,6 @@
 //! The engine's own metrics.
 
+use crate::reader::Asks;
 use mytsdb_telemetry::{Counter, Description, Gauge, Histogram, LATENCY_SECONDS, Registry};
 
 const STORED: Description = Description::new("mytsdb_engine_samples_stored_total", "Samples stored.");
@@ -40,6 +41,12 @@ const SELECTION_CACHE_ENTRIES: Description = Description::new(
     "mytsdb_engine_selection_cache_entries",
     "Lists of series and of labels that are remembered, at the last look for something to flush.",
 );
+const SELECTION_CACHE_REQUESTS: Description = Description::new(
+    "mytsdb_engine_selection_cache_requests_total",
+    "Lists of series and of labels that were asked for, by whether they were remembered.",
+);
+const HEAD_BYTES: Description =
+    Description::new("mytsdb_engine_head_bytes", "Size of the samples in memory, at the last look, once a minute.");
 const STAGED_SAMPLES: Description =
     Description::new("mytsdb_engine_staged_samples", "Samples that waited for the log when the last group was taken.");
 const WAL_BYTES: Description = Description::new("mytsdb_engine_wal_bytes", "Size of the write-ahead log.");
@@ -127,6 +134,8 @@ pub(crate) struct Metrics {
     pub(crate) catalog_wait_seconds: Histogram,
     pub(crate) selection_cache_bytes: Gauge,
     pub(crate) selection_cache_entries: Gauge,
+    pub(crate) selection_cache_asks: Asks,
+    pub(crate) head_bytes: Gauge,
     pub(crate) staged_samples: Gauge,
     pub(crate) wal_bytes: Gauge,
     pub(crate) blocks: Gauge,
@@ -192,6 +201,11 @@ impl Metrics {
             catalog_wait_seconds: registry.histogram(&CATALOG_WAIT_SECONDS, LATENCY_SECONDS, &[]),
             selection_cache_bytes: registry.gauge(&SELECTION_CACHE_BYTES, &[]),
             selection_cache_entries: registry.gauge(&SELECTION_CACHE_ENTRIES, &[]),
+            selection_cache_asks: Asks {
+                hits: registry.counter(&SELECTION_CACHE_REQUESTS, &[("result", "hit")]),
+                misses: registry.counter(&SELECTION_CACHE_REQUESTS, &[("result", "miss")]),
+            },
+            head_bytes: registry.gauge(&HEAD_BYTES, &[]),
             staged_samples: registry.gauge(&STAGED_SAMPLES, &[]),
             wal_bytes: registry.gauge(&WAL_BYTES, &[]),
             blocks: registry.gauge(&BLOCKS, &[]),

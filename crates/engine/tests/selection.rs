@@ -175,7 +175,7 @@ fn a_lookup_stops_when_told() {
 }
 
 #[test]
-fn what_is_remembered_and_what_new_series_waited_for_are_metrics() {
+fn what_is_in_memory_and_what_new_series_waited_for_are_metrics() {
     let registry = mytsdb_telemetry::Registry::new();
     let clock = Arc::new(ManualClock::new(START_MS));
     let options = EngineOptions::new("/data");
@@ -196,4 +196,13 @@ fn what_is_remembered_and_what_new_series_waited_for_are_metrics() {
     assert_eq!(engine.select(TimeRange::ALL, &[Matcher::equal("host", "h1")]).unwrap().len(), 1);
     assert_eq!(value("mytsdb_engine_selection_cache_entries", ""), 1.0);
     assert!(value("mytsdb_engine_selection_cache_bytes", "") > 0.0);
+    assert_eq!(engine.select(TimeRange::ALL, &[Matcher::equal("host", "h1")]).unwrap().len(), 1);
+    // By result: a hit and a miss.
+    let asked = "mytsdb_engine_selection_cache_requests_total";
+    let families = registry.gather();
+    let asked = &families.iter().find(|family| family.name == asked).unwrap().samples;
+    let of = |result: &str| asked.iter().find(|s| s.labels.iter().any(|(_, value)| value == result)).unwrap().value;
+    assert_eq!((of("hit"), of("miss")), (1.0, 1.0));
+    assert_eq!(value("mytsdb_engine_head_bytes", ""), engine.head_chunk_bytes() as f64);
+    assert!(engine.head_chunk_bytes() > 0);
 }

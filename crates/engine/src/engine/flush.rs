@@ -25,10 +25,13 @@ use mytsdb_model::TimeRange;
 use mytsdb_wal::Wal;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Most samples of a chunk in a block: long enough for the codec to pay, short enough to decode for a single window.
 const CHUNK_SAMPLES: usize = 1_024;
+
+/// Time between two looks at the size of the head, each of which visits every series.
+const HEAD_LOOK: Duration = Duration::from_mins(1);
 
 /// Most blocks of one flush; what is younger then shares the last one.
 const BLOCKS_MAX: usize = 64;
@@ -93,6 +96,7 @@ impl Engine {
         let (cache_bytes, cache_entries) = self.reader.cache_level();
         self.metrics.selection_cache_bytes.set(cache_bytes as f64);
         self.metrics.selection_cache_entries.set(cache_entries as f64);
+        self.look_at_head();
         let cut_ms = self.due_cut_ms();
         let crossed = cut_ms > self.head.flushed_until_ms();
         let crowded = self.head.late_samples() >= self.options.late_samples_max;
@@ -104,6 +108,15 @@ impl Engine {
         done.expired_blocks = self.blocks.expire(self.settled_now_ms(), self.log.bytes(), forget)?;
         self.retire_tombstones()?;
         Ok(done)
+    }
+
+    /// Tells how large the head is, unless it did so lately.
+    fn look_at_head(&self) {
+        let mut looked_at = self.head_looked_at.lock();
+        if looked_at.is_none_or(|at| at.elapsed() >= HEAD_LOOK) {
+            self.metrics.head_bytes.set(self.head.chunk_bytes() as f64);
+            *looked_at = Some(Instant::now());
+        }
     }
 
     /// The end of the last span whose samples should be in a block by now.

@@ -29,6 +29,7 @@ use mytsdb_io::DiskLock;
 use mytsdb_model::{Labels, SeriesRef};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A store of series of floats and native histograms: head in memory, log and blocks on a disk.
 ///
@@ -59,6 +60,7 @@ pub struct Engine {
     /// Held for the whole of a flush, so that there is one at a time.
     flush_turn: Mutex<()>,
     flushing: Mutex<FlushState>,
+    head_looked_at: Mutex<Option<Instant>>,
     /// What blocks have at the times of late samples. Whoever commits has it, with the log's writer.
     stored_values: Mutex<StoredValues>,
     /// Closes the chunks that fill up while a group is applied.

@@ -102,7 +102,12 @@ impl Engine {
         let engine = Engine {
             clock,
             log: Log::new(wal, options.durability, options.staged_samples_max, metrics.clone()),
-            reader: Reader::new(head.clone(), manifest.clone(), options.selection_cache_bytes),
+            reader: Reader::new(
+                head.clone(),
+                manifest.clone(),
+                options.selection_cache_bytes,
+                metrics.selection_cache_asks.clone(),
+            ),
             manifest,
             stored_values: Mutex::new(blocks.stored_values()),
             head,
@@ -112,6 +117,7 @@ impl Engine {
             exemplars,
             flush_turn: Mutex::default(),
             flushing: Mutex::new(FlushState::new(log_from)),
+            head_looked_at: Mutex::default(),
             sealer: Mutex::default(),
             metrics,
             options,

@@ -206,11 +206,6 @@ impl Catalog {
         self.next_ref
     }
 
-    /// Every series, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<MemSeries>> {
-        self.by_labels.iter()
-    }
-
     /// What a list of series has to be compared with before it is used again.
     pub(crate) fn state(&self) -> CatalogState {
         CatalogState { removals: self.index.version().removals(), next_ref: self.next_ref }

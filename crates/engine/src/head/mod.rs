@@ -151,13 +151,21 @@ impl Head {
 
     fn find_idle(&self, is_idle: impl Fn(&MemSeries) -> bool) -> Vec<SeriesRef> {
         let mut idle = Vec::new();
+        self.in_turns(|series| {
+            if is_idle(series) {
+                idle.push(series.series);
+            }
+        });
+        idle
+    }
+
+    /// Looks at every series; others get the catalog between some and the next ones.
+    fn in_turns(&self, mut look: impl FnMut(&MemSeries)) {
         let end = self.catalog.read().next_ref();
         for from in (0..end).step_by(TURN_SERIES) {
             let catalog = self.catalog.read();
-            let some = catalog.range(from..end.min(from + TURN_SERIES as u64));
-            idle.extend(some.filter(|series| is_idle(series)).map(|series| series.series));
+            catalog.range(from..end.min(from + TURN_SERIES as u64)).for_each(|series| look(series));
         }
-        idle
     }
 
     /// The catalog, which nobody can change meanwhile. Only for what is short, or runs between two flushes anyway.
@@ -252,7 +260,9 @@ impl Head {
 
     /// Bytes of sample chunks. Cost: a visit to every series.
     pub(crate) fn chunk_bytes(&self) -> u64 {
-        self.catalog.read().iter().map(|s| s.chunk_bytes()).sum()
+        let mut bytes = 0;
+        self.in_turns(|series| bytes += series.chunk_bytes());
+        bytes
     }
 }
 

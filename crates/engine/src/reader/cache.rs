@@ -7,6 +7,7 @@ use super::findings::{Finding, Findings};
 use super::texts::Texts;
 use crate::source::{Asked, Known, Source, SourceId};
 use mytsdb_model::Matcher;
+use mytsdb_telemetry::Counter;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -110,12 +111,20 @@ struct State {
 pub(crate) struct SelectionCache {
     state: Mutex<State>,
     bytes_max: usize,
+    asked: Asks,
+}
+
+/// How often a list was there when it was asked for, and how often it was not.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asks {
+    pub(crate) hits: Counter,
+    pub(crate) misses: Counter,
 }
 
 impl SelectionCache {
     /// A cache of at most `bytes_max` bytes; 0 keeps nothing.
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { state: Mutex::default(), bytes_max }
+    pub(crate) fn new(bytes_max: usize, asked: Asks) -> Self {
+        Self { state: Mutex::default(), bytes_max, asked }
     }
 
     pub(super) fn listed(&self, question: &Question, source: SourceId) -> Option<Arc<Listed>> {
@@ -196,7 +205,13 @@ impl SelectionCache {
     fn get(&self, question: &Question, source: Option<SourceId>) -> Option<Found> {
         let state = &mut *self.state.lock();
         state.clock += 1;
-        let entry = state.entries.get_mut(&(question.clone(), source))?;
+        let entry = state.entries.get_mut(&(question.clone(), source));
+        if entry.is_some() {
+            self.asked.hits.inc();
+        } else {
+            self.asked.misses.inc();
+        }
+        let entry = entry?;
         entry.used = state.clock;
         Some(entry.found.clone())
     }
@@ -259,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_cache_stays_within_its_bytes_and_keeps_what_was_used_last() {
-        let cache = SelectionCache::new(8_000);
+        let cache = SelectionCache::new(8_000, Asks::default());
         for i in 0..1_000 {
             put(&cache, &question(i));
             assert!(cache.state.lock().bytes <= 8_000);
@@ -284,7 +299,7 @@ mod tests {
         assert_ne!(of("ab", "c"), of("a", "bc"));
         assert_ne!(of("a", "b"), Question::new(&[Matcher::equal("a", "b"), Matcher::equal("a", "b")]));
         assert_eq!(of("a", "b"), of("a", "b"));
-        let cache = SelectionCache::new(0);
+        let cache = SelectionCache::new(0, Asks::default());
         put(&cache, &of("a", "b"));
         assert!(!has(&cache, &of("a", "b")), "a cache of no bytes keeps nothing");
     }

@@ -14,6 +14,7 @@ pub use selection::Selection;
 
 use crate::EngineError;
 use crate::source::{Ask, Found, Lookup, Manifest, Source, SourceId};
+pub(crate) use cache::Asks;
 use cache::{Listed, Question, SelectionCache};
 use mytsdb_model::{Labels, TimeRange};
 use remarks::Remarks;
@@ -31,8 +32,8 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// A reader that remembers at most `cache_bytes`; 0 for nothing. What leaves `live` must be in the manifest by then.
-    pub(crate) fn new(live: Arc<dyn Source>, manifest: Arc<Manifest>, cache_bytes: usize) -> Self {
-        Self { live, manifest, cache: SelectionCache::new(cache_bytes), remarks: Remarks::default() }
+    pub(crate) fn new(live: Arc<dyn Source>, manifest: Arc<Manifest>, cache_bytes: usize, asked: Asks) -> Self {
+        Self { live, manifest, cache: SelectionCache::new(cache_bytes, asked), remarks: Remarks::default() }
     }
 
     /// Bytes and entries of what is remembered.
