@@ -666,8 +666,9 @@ fn the_order_of_values_decides_over_errors_where_all_steps_are_one() {
     let storage = storage(
         "load 1m\n a{x=\"1\",y=\"1\"} 1\n a{x=\"2\",y=\"1\"} 2\n a{x=\"1\",y=\"2\"} 4\n a{x=\"2\",y=\"2\"} 3\n b{x=\"1\"} 1\n b{x=\"2\"} 1\n",
     );
-    let plain = QueryOptions { optimisations: Optimisations::NONE, ..QueryOptions::default() };
-    for options in [QueryOptions::default(), plain] {
+    let no_passes = QueryOptions { optimisations: Optimisations::NONE, ..QueryOptions::default() };
+    let plain = QueryOptions { optimise: false, ..QueryOptions::default() };
+    for options in [QueryOptions::default(), no_passes, plain] {
         let error = |query| {
             let expr = parse(query).expect("the query is legal");
             let result = range(&storage, &expr, 0, 120_000, 60_000, &options, &Cancel::new());

@@ -123,6 +123,8 @@ pub(crate) fn plan(
     let whole = is_planned(&tree, root);
     if options.optimise && whole {
         mark(&mut tree, root, options, facts);
+    } else {
+        invariant::mark_once(&mut tree, root, true);
     }
     choose::choose(&mut tree, options.kernels());
     Ok(Planned { tree, root, facts, whole, rewrites })
