@@ -1,4 +1,8 @@
 //! Real scrapes, sent again by as many hosts as there are pods: a file of exposition text, with `##TS MS` before each scrape.
+//!
+//! A codec that finds repetitions must not be given any that a real host would not send. So hosts begin at different
+//! scrapes; who comes to the end of the file goes on one scrape further than the time before, so that no scrape comes twice
+//! until all of them were sent; and counters go on counting.
 
 use super::source::{Samples, Source, Span, Stored};
 use super::values::noise;
@@ -20,6 +24,49 @@ struct Series {
     labels: Vec<(String, String)>,
     /// A value for each scrape that had one.
     values: Vec<Option<f64>>,
+    /// What a counter has counted from the first scrape to the last; 0 for others.
+    counted: f64,
+    /// Ten to the number of decimals that all values have; none if they have more than nine.
+    scale: Option<f64>,
+}
+
+impl Series {
+    fn new(name: String, labels: Vec<(String, String)>) -> Self {
+        Self { name, labels, values: Vec::new(), counted: 0.0, scale: None }
+    }
+
+    fn kind(&self) -> Kind {
+        if self.name.ends_with("_total") { Kind::Counter } else { Kind::Gauge }
+    }
+
+    /// Says how the series goes on after the last scrape.
+    fn end(&mut self, scrapes: usize) {
+        self.values.resize(scrapes, None);
+        let mut known = self.values.iter().flatten();
+        if let (Kind::Counter, Some(first)) = (self.kind(), known.next()) {
+            self.counted = (known.next_back().unwrap_or(first) - first).max(0.0);
+        }
+        let fits = |scale: &f64| self.values.iter().flatten().all(|value| (value * scale).round() / scale == *value);
+        self.scale = (0..=9).map(|decimals| 10f64.powi(decimals)).find(fits);
+    }
+
+    /// The value of a scrape, after so many times all of them.
+    fn value(&self, Place { lap, scrape }: Place) -> Option<f64> {
+        let value = self.values[scrape]?;
+        if lap == 0 || self.counted == 0.0 {
+            return Some(value);
+        }
+        let value = value + lap as f64 * self.counted;
+        // A sum of decimal numbers has no more decimals than they.
+        Some(self.scale.map_or(value, |scale| (value * scale).round() / scale))
+    }
+}
+
+/// A scrape of the file, which was gone through `lap` times before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    lap: u64,
+    scrape: usize,
 }
 
 /// The scrapes of a file, over and over.
@@ -62,7 +109,7 @@ impl Replay {
                 } else {
                     let (name, labels) = identity(text).with_context(|| format!("line {}", number + 1))?;
                     known.insert(text.to_owned(), series.len());
-                    series.push(Series { name, labels, values: Vec::new() });
+                    series.push(Series::new(name, labels));
                     series.len() - 1
                 };
                 ensure!(series.len() <= SERIES_MAX, "more than {SERIES_MAX} series");
@@ -74,7 +121,7 @@ impl Replay {
         ensure!(!series.is_empty(), "no samples");
         let scrapes = times_ms.len();
         for series in &mut series {
-            series.values.resize(scrapes, None);
+            series.end(scrapes);
         }
         series.sort_by(|a, b| a.name.cmp(&b.name));
         let bound = span.interval_ms / 4;
@@ -91,8 +138,12 @@ impl Replay {
         })
     }
 
-    fn scrape(&self, tick: u64) -> usize {
-        (tick * self.stride % self.samples.len() as u64) as usize
+    fn place(&self, unit: usize, tick: u64) -> Place {
+        let scrapes = self.samples.len() as u64;
+        let sent = noise(unit as u64, 4) % scrapes + tick * self.stride;
+        // One further each time, as long as strides meet the same scrapes again.
+        let at = if scrapes.is_multiple_of(self.stride) { sent + sent / scrapes } else { sent };
+        Place { lap: at / scrapes, scrape: (at % scrapes) as usize }
     }
 
     fn offset_ms(&self, unit: usize) -> i64 {
@@ -110,7 +161,7 @@ impl Source for Replay {
     }
 
     fn time_ms(&self, unit: usize, tick: u64) -> i64 {
-        let jitter_ms = self.jitter_ms[self.scrape(tick)];
+        let jitter_ms = self.jitter_ms[self.place(unit, tick).scrape];
         self.span.start_ms
             + self.span.interval_ms / 4
             + self.offset_ms(unit)
@@ -132,18 +183,17 @@ impl Source for Replay {
         let describe = |series: &Series| {
             let mut labels = series.labels.clone();
             labels.extend(own.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-            let kind = if series.name.ends_with("_total") { Kind::Counter } else { Kind::Gauge };
-            Described { name: series.name.clone(), kind, labels }
+            Described { name: series.name.clone(), kind: series.kind(), labels }
         };
         self.series.iter().map(describe).collect()
     }
 
-    fn datum(&self, _: usize, row: usize, tick: u64) -> Option<Datum> {
-        self.series[row].values[self.scrape(tick)].map(Datum::Number)
+    fn datum(&self, unit: usize, row: usize, tick: u64) -> Option<Datum> {
+        self.series[row].value(self.place(unit, tick)).map(Datum::Number)
     }
 
-    fn samples(&self, _: usize, tick: u64) -> Samples {
-        self.samples[self.scrape(tick)]
+    fn samples(&self, unit: usize, tick: u64) -> Samples {
+        self.samples[self.place(unit, tick).scrape]
     }
 
     fn stored(&self) -> Vec<Stored> {
@@ -211,10 +261,16 @@ mod tests {
         assert_eq!(described.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["a", "b", "c_total"]);
         assert_eq!(described[0].labels[0], ("x".to_owned(), "1\"2".to_owned()));
         assert_eq!(described[2].kind, Kind::Counter);
-        // Every second scrape: the first, the third, the second.
-        let b = |tick| replay.datum(0, 1, tick);
-        assert_eq!((b(0), b(2), b(3)), (Some(Datum::Number(2.0)), Some(Datum::Number(300.0)), b(0)));
-        assert!((0..3).map(|tick| replay.samples(0, tick).all).eq([2, 2, 1]));
+        for unit in 0..2 {
+            let at = |tick: u64| replay.place(unit, tick).scrape;
+            // Every second scrape of three.
+            assert!((0..10).all(|tick| (at(tick) + 2) % 3 == at(tick + 1)));
+            for tick in 0..10 {
+                let Some(Datum::Number(b)) = replay.datum(unit, 1, tick) else { panic!("b is in every scrape") };
+                assert_eq!(b.to_bits(), [2.0, 300.0, f64::NAN][at(tick)].to_bits());
+                assert_eq!(replay.samples(unit, tick).all, [2, 1, 2][at(tick)]);
+            }
+        }
         assert_eq!(replay.stored()[1], Stored { name: "b".to_owned(), series: 2, is_number: true });
         for unit in 0..2 {
             let times: Vec<i64> = (0..replay.ticks(unit)).map(|tick| replay.time_ms(unit, tick)).collect();
@@ -223,6 +279,30 @@ mod tests {
                 "{times:?}"
             );
         }
+    }
+
+    #[test]
+    fn no_scrape_comes_twice_before_all_were_sent_and_counters_go_on() {
+        let scrape = |scrape| format!("##TS {scrape}000\na_total {}.25\nb {scrape}\n", 10 * scrape);
+        let text: String = (0..12).map(scrape).collect();
+        let span = Span { interval_ms: 3_000, ..SPAN };
+        let replay = Replay::parse(text.as_bytes(), span, 5).unwrap();
+        for unit in 0..5 {
+            let places: Vec<Place> = (0..13).map(|tick| replay.place(unit, tick)).collect();
+            let scrapes: std::collections::BTreeSet<usize> = places[..12].iter().map(|place| place.scrape).collect();
+            assert!(scrapes.len() >= 11, "{places:?}");
+            let counter = |tick| match replay.datum(unit, 0, tick) {
+                Some(Datum::Number(value)) => value,
+                other => panic!("{other:?}"),
+            };
+            for tick in 0..40 {
+                let (before, after) = (counter(tick), counter(tick + 1));
+                assert!(before < after || replay.place(unit, tick + 1).lap > replay.place(unit, tick).lap);
+                assert!(before <= after, "{before} {after}");
+                assert_eq!(after.fract(), 0.25);
+            }
+        }
+        assert!((0..5).any(|unit| replay.place(unit, 0) != replay.place(0, 0)));
     }
 
     #[test]
