@@ -6,7 +6,7 @@
 
 mod beside;
 
-use beside::{Failure, HOUR_MS, ROWS, START_MS, beside, block_bytes};
+use beside::{Appends, Failure, HOUR_MS, ROWS, START_MS, beside, block_bytes};
 use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Durability, Engine, EngineError, EngineOptions, Lookup, ManualClock};
 use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef, TimeRange};
@@ -83,26 +83,27 @@ fn main() -> Result<(), Failure> {
     }
     drop(found);
 
-    let mut from_ms = START_MS + rounds * STEP_MS;
-    clock.set(from_ms);
-    let until_ms = from_ms - 1;
+    let end_ms = START_MS + rounds * STEP_MS;
+    clock.set(end_ms);
+    let until_ms = end_ms - 1;
+    let mut appends = Appends::from(end_ms);
     let of = (&engine, &refs[..]);
     println!("{series} series, {hours} h; an append of {ROWS} samples waits: median, 99 %, longest, in ms");
-    beside(of, &mut from_ms, "alone", || {
+    beside(of, &mut appends, "alone", || {
         std::thread::sleep(ALONE);
         Ok(())
     })?;
     let before = block_bytes(&dir)?;
     let tenth = Matcher::equal("tenth", "3");
     let begun = Instant::now();
-    let took = beside(of, &mut from_ms, "beside the deletion", || {
+    let took = beside(of, &mut appends, "beside the deletion", || {
         let begun = Instant::now();
         engine.delete_series(&[vec![tenth.clone()]], TimeRange::new(START_MS, until_ms))?;
         Ok(begun.elapsed())
     })?;
     assert_eq!(count(&engine, tenth.clone(), until_ms)?, 0, "hidden");
     println!("hidden after {:.0} ms; asked for after {:.1} s", took.as_secs_f64() * 1e3, begun.elapsed().as_secs_f64());
-    let cleaned = beside(of, &mut from_ms, "beside the cleaning", || {
+    let cleaned = beside(of, &mut appends, "beside the cleaning", || {
         let begun = Instant::now();
         engine.clean_tombstones(StopSign::NEVER, &mut |_| ())?;
         Ok(begun.elapsed())

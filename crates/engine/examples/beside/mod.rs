@@ -16,11 +16,25 @@ pub const START_MS: i64 = 19_675 * 24 * HOUR_MS;
 /// Samples of an append that is timed.
 pub const ROWS: usize = 1_000;
 
+/// What is appended next, and how much has been.
+pub struct Appends {
+    /// The time of the next samples; of all series in turn, then a second later.
+    pub time_ms: i64,
+    /// Samples so far.
+    pub count: u64,
+}
+
+impl Appends {
+    pub fn from(time_ms: i64) -> Self {
+        Self { time_ms, count: 0 }
+    }
+}
+
 /// Appends until told to stop; tells how long each took, ascending.
 fn append(
     engine: &Engine,
     refs: &[SeriesRef],
-    from_ms: &mut i64,
+    appends: &mut Appends,
     stop: &AtomicBool,
 ) -> Result<Vec<Duration>, EngineError> {
     let mut waits = Vec::new();
@@ -28,26 +42,27 @@ fn append(
         for some in refs.chunks(ROWS) {
             let mut batch = Batch::with_capacity(ROWS);
             for &series in some {
-                batch.push(series, *from_ms, 1.0);
+                batch.push(series, appends.time_ms, 1.0);
             }
             let begun = Instant::now();
             assert_eq!(engine.append(batch)?.stored as usize, some.len(), "every sample is stored");
             waits.push(begun.elapsed());
+            appends.count += some.len() as u64;
             // Relaxed, as below: a flag that orders nothing.
             if stop.load(Ordering::Relaxed) {
-                *from_ms += 1_000;
+                appends.time_ms += 1_000;
                 waits.sort_unstable();
                 return Ok(waits);
             }
         }
-        *from_ms += 1_000;
+        appends.time_ms += 1_000;
     }
 }
 
 /// Does something while samples are appended from a time on, one batch after the other; prints how long these waited, and the most memory.
 pub fn beside<T: Send>(
     (engine, refs): (&Engine, &[SeriesRef]),
-    from_ms: &mut i64,
+    appends: &mut Appends,
     what: &str,
     work: impl FnOnce() -> Result<T, EngineError> + Send,
 ) -> Result<T, Failure> {
@@ -66,7 +81,7 @@ pub fn beside<T: Send>(
                 std::thread::sleep(Duration::from_millis(10));
             }
         });
-        let waits = append(engine, refs, from_ms, &stop);
+        let waits = append(engine, refs, appends, &stop);
         stop.store(true, Ordering::Relaxed);
         (working.join().expect("the work does not panic"), waits)
     });
