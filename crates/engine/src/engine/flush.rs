@@ -219,10 +219,14 @@ impl Engine {
         let mut sealer = Sealer::default();
         let mut rest_ms: Option<i64> = None;
         for (series, part) in &frozen.series {
-            columns.clear();
-            let rest = series.frozen_samples(*part, range, &mut columns).map_err(|e| chunk_error(series, e))?;
-            rest_ms = rest.map_or(rest_ms, |rest| Some(rest_ms.map_or(rest, |first| first.min(rest))));
-            let chunks = sealer.seal(&columns, CHUNK_SAMPLES).map_err(|e| chunk_error(series, e))?;
+            let chunks = if let Some(only) = series.only_frozen_chunk(*part, range) {
+                vec![only]
+            } else {
+                columns.clear();
+                let rest = series.frozen_samples(*part, range, &mut columns).map_err(|e| chunk_error(series, e))?;
+                rest_ms = rest.map_or(rest_ms, |rest| Some(rest_ms.map_or(rest, |first| first.min(rest))));
+                sealer.seal(&columns, CHUNK_SAMPLES).map_err(|e| chunk_error(series, e))?
+            };
             let chunks = chunks.iter().map(|c| ChunkRef {
                 range: c.range,
                 sample_count: c.sample_count,

@@ -225,6 +225,14 @@ impl MemSeries {
         Ok(state.chunks(frozen).map(|chunk| chunk.range.mint).min().map(|first_ms| (frozen, first_ms)))
     }
 
+    /// The chunk that is all of what is frozen, if it is one and lies in a range: it can be kept as it is.
+    pub(crate) fn only_frozen_chunk(&self, frozen: Frozen, range: TimeRange) -> Option<SealedChunk> {
+        let state = self.state.lock();
+        let mut chunks = state.chunks(frozen);
+        let only = chunks.next().filter(|chunk| range.encloses(chunk.range))?;
+        chunks.next().is_none().then(|| only.clone())
+    }
+
     /// Puts the samples of what is frozen in a range, in order, into the columns, which are empty. Tells what of the rest is the first from
     /// the end of the range on: a time that no sample is before, which may be no sample's; `None` if there is none.
     pub(crate) fn frozen_samples(
