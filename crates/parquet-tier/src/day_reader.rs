@@ -31,6 +31,20 @@ impl Series {
         &self.0.labels
     }
 
+    /// Takes equal labels that are in memory already in place of its own.
+    ///
+    /// # Panics
+    /// If they are not equal.
+    pub fn share_labels(&mut self, labels: &Labels) {
+        assert_eq!(self.0.labels, *labels, "labels of another series");
+        self.0.labels = labels.clone();
+    }
+
+    /// How many histograms it has there.
+    pub fn histogram_count(&self) -> u64 {
+        self.0.histograms.count
+    }
+
     /// How many samples of both kinds it has there.
     pub fn sample_count(&self) -> u64 {
         self.0.samples.count + self.0.histograms.count
@@ -85,6 +99,14 @@ impl DayReader {
     /// Names of all labels in the files, ascending. Asks nobody.
     pub fn label_names(&self) -> BTreeSet<String> {
         self.table.label_names()
+    }
+
+    /// Values of a label of all series, ascending. Reads one column of the labels file.
+    ///
+    /// # Errors
+    /// Those of the store; [`TierError::Corrupt`].
+    pub async fn label_values(&self, name: &str) -> Result<BTreeSet<String>> {
+        self.table.label_values(name).await
     }
 
     /// The series that satisfy all matchers and have samples in `range`, in the order of

@@ -48,6 +48,8 @@ pub struct WrittenDay<W> {
     pub histograms: u64,
     /// Times of the first and the last sample.
     pub range: TimeRange,
+    /// All samples are floats without start times.
+    pub plain: bool,
 }
 
 /// Writes one day of series that come in the order of [`compare_series`].
@@ -65,6 +67,7 @@ pub struct DayWriter<W: Write + Send> {
     last: Option<Labels>,
     series: i32,
     range: TimeRange,
+    plain: bool,
 }
 
 impl<W: Write + Send> std::fmt::Debug for DayWriter<W> {
@@ -99,6 +102,7 @@ impl<W: Write + Send> DayWriter<W> {
             last: None,
             series: 0,
             range: TimeRange::EMPTY,
+            plain: true,
         })
     }
 
@@ -147,6 +151,7 @@ impl<W: Write + Send> DayWriter<W> {
             row.histograms = Place { first_row, count, range: TimeRange::new(*first, *last) };
             writer.push(&self.names, labels, series_id, samples)?;
         }
+        self.plain &= times.is_empty() && samples.start_timestamps_ms.iter().all(|start| *start == 0);
         self.range = self.range.cover(row.samples.range).cover(row.histograms.range);
         self.labels.push(&self.names, row)?;
         self.last = Some(labels.clone());
@@ -212,6 +217,7 @@ impl<W: Write + Send> DayWriter<W> {
         }
         let (sink, digest) = self.labels.finish(&self.names)?;
         files.push((FileKind::Labels, sink, digest));
-        Ok(WrittenDay { day: self.day, files, series: self.series as u64, samples, histograms, range: self.range })
+        let (day, series, range, plain) = (self.day, self.series as u64, self.range, self.plain);
+        Ok(WrittenDay { day, files, series, samples, histograms, range, plain })
     }
 }

@@ -27,6 +27,10 @@ pub struct LiveDay {
     pub histograms: u64,
     /// Times of the first and the last sample.
     pub range: TimeRange,
+    /// Place in the order of writing of whoever wrote it, 0 if that does not count: see [`Uploaded::numbered`](crate::Uploaded::numbered).
+    pub number: u64,
+    /// All samples are floats without start times; `false` if that is not known.
+    pub plain: bool,
     /// The files, with length and checksum.
     pub files: Vec<(FileKind, FileDigest)>,
 }
@@ -139,6 +143,10 @@ struct DayJson {
     histograms: u64,
     min_t: i64,
     max_t: i64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    number: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    plain: bool,
     files: Vec<FileJson>,
 }
 
@@ -169,6 +177,8 @@ impl DayJson {
             histograms: day.histograms,
             min_t: day.range.mint,
             max_t: day.range.maxt,
+            number: day.number,
+            plain: day.plain,
             files: files.collect(),
         }
     }
@@ -204,9 +214,17 @@ impl DayJson {
                 self.samples, self.histograms
             ));
         }
+        if self.plain && self.histograms > 0 {
+            return Err(format!("{id} has histograms, and is said to have none"));
+        }
         let (series, samples, histograms) = (self.series, self.samples, self.histograms);
-        Ok(LiveDay { day, id, series, samples, histograms, range, files })
+        let (number, plain) = (self.number, self.plain);
+        Ok(LiveDay { day, id, series, samples, histograms, range, number, plain, files })
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Eight lower-case hexadecimal digits.
@@ -233,6 +251,8 @@ mod tests {
             samples,
             histograms,
             range: TimeRange::new(at, at + 5),
+            number: samples,
+            plain: histograms == 0,
             files: [(FileKind::Samples, samples), (FileKind::Histograms, histograms), (FileKind::Labels, 1)]
                 .into_iter()
                 .filter(|(_, rows)| *rows > 0)
@@ -263,6 +283,8 @@ mod tests {
             ("00000181", "0000018A"),
             ("\"tail_bytes\": 5", "\"tail_bytes\": 51"),
             ("\"created_ms\": 9", "\"created_ms\": -9"),
+            ("\"number\": 5", "\"number\": -5"),
+            ("\"histograms\": 4,", "\"histograms\": 4, \"plain\": true,"),
         ] {
             let changed = text.replacen(from, to, 1);
             assert_ne!(changed, text, "{from} does not occur");

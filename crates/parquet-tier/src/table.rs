@@ -53,6 +53,27 @@ impl Table {
         self.labels.iter().map(|(name, _)| name.clone()).collect()
     }
 
+    /// Values of a label, ascending.
+    pub async fn label_values(&self, name: &str) -> Result<BTreeSet<String>> {
+        let mut values = BTreeSet::new();
+        let Some(column) = self.place(name) else { return Ok(values) };
+        for group in 0..self.file.footer().num_row_groups() {
+            let all = self.file.group_rows(group);
+            let rows = all.end - all.start;
+            let fetched = self.file.fetch(group, &[column], std::slice::from_ref(&(0..rows))).await?;
+            // Neighbours mostly have the same value.
+            let mut last: &[u8] = &[];
+            let texts = texts(&fetched, column, rows)?;
+            for value in texts.iter() {
+                if !value.is_empty() && value != last {
+                    values.insert(self.text(value)?.to_owned());
+                    last = value;
+                }
+            }
+        }
+        Ok(values)
+    }
+
     fn place(&self, label: &str) -> Option<usize> {
         self.labels.iter().find(|(name, _)| name == label).map(|(_, place)| *place)
     }

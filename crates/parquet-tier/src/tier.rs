@@ -21,6 +21,13 @@ impl Uploaded {
     pub fn day(&self) -> &LiveDay {
         &self.0
     }
+
+    /// The same with a place in an order of writing, which the manifest keeps; 0 for none. What it is good for, the writer knows.
+    #[must_use]
+    pub fn numbered(mut self, number: u64) -> Self {
+        self.0.number = number;
+        self
+    }
 }
 
 /// A tier under a prefix that has one writer. Readers may be many, also on other machines.
@@ -108,6 +115,8 @@ impl Tier {
             samples: written.samples,
             histograms: written.histograms,
             range: written.range,
+            number: 0,
+            plain: written.plain,
             files: Vec::new(),
         };
         let folder = live.folder();
