@@ -29,6 +29,14 @@ pub enum EngineError {
         /// Why not.
         reason: String,
     },
+    /// A source of samples cannot be asked now, and an answer without it is not wanted. Again, later, helps.
+    #[error("{what} cannot be read: {reason}")]
+    Incomplete {
+        /// The source.
+        what: String,
+        /// Why not.
+        reason: String,
+    },
     /// The disk has hardly any room left. Sending again, later, helps; queries go on.
     #[error(
         "{free_bytes} bytes are free on the disk of the data folder, the floor is {floor_bytes} (--disk-floor-bytes): \

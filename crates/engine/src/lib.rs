@@ -44,7 +44,7 @@ mod room;
 mod source;
 mod value;
 
-pub use blocks::{CompactionDone, Scrubbed};
+pub use blocks::{BlockSeries, CompactionDone, Scrubbed, StoredBlock, TakenOut};
 pub use clock::{Clock, ManualClock};
 pub use engine::{Engine, Maintenance, Recovery};
 pub use error::EngineError;

@@ -3,12 +3,14 @@
 //! It knows neither the head nor the log: who flushes hands finished blocks over, who deletes says by a tombstone what is
 //! hidden. [`Blocks`] is the whole of it. A list of blocks, once taken, never changes and stays readable.
 //!
-//! Locks, in the order in which they are taken: the merge, the deletions, the ids, the retired blocks.
+//! Locks, in the order in which they are taken: the merge, the deletions, the ids, the retired blocks. Sources outside of the
+//! engine come and go under the lock of the deletions.
 
 mod compact;
 mod damage;
 mod deletions;
 mod open;
+mod outside;
 mod remove;
 mod retention;
 mod scrub;
@@ -22,12 +24,14 @@ mod tests;
 pub use compact::CompactionDone;
 pub(crate) use compact::Wanted;
 pub(crate) use deletions::Deletions;
+pub use outside::{BlockSeries, StoredBlock, TakenOut};
 pub use scrub::Scrubbed;
 pub(crate) use served::Served;
 pub(crate) use set::BlockList;
 pub(crate) use stored::StoredValues;
 
 use crate::metrics::Metrics;
+use crate::source::Source;
 use crate::{EngineError, EngineOptions};
 use compact::{CompactState, Grid, Retired};
 use damage::Damages;
@@ -51,6 +55,11 @@ impl Ids {
     /// No block has this id or a higher one.
     pub(crate) fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Gives no id up to this one again.
+    pub(crate) fn pass(&mut self, id: u64) {
+        self.next = self.next.max(id.saturating_add(1));
     }
 
     /// The first of `count` ids that nobody else gets.
@@ -144,7 +153,9 @@ impl Blocks {
         for block in self.list().iter() {
             hit.extend(block.without(tombstone)?.map(Arc::new));
         }
-        Ok(Hiding { blocks: self, hit, _retired: retired })
+        // The caller has the deletions: no source outside comes or goes meanwhile.
+        let hit_outside = self.set.outside().iter().filter_map(|source| source.without(tombstone)).collect();
+        Ok(Hiding { blocks: self, hit, hit_outside, _retired: retired })
     }
 
     /// Removes the tombstones that hide nothing any more: no block has anything of theirs, and the log, as `is_behind` tells,
@@ -157,9 +168,12 @@ impl Blocks {
         deletions: &mut Deletions,
         is_behind: impl Fn(&Tombstone) -> bool,
     ) -> Result<(), EngineError> {
-        let blocks = self.list();
-        let is_done =
-            |tombstone: &Tombstone| is_behind(tombstone) && !blocks.iter().any(|block| block.is_hit_by(tombstone.id));
+        let (blocks, outside) = (self.list(), self.set.outside());
+        let is_done = |tombstone: &Tombstone| {
+            is_behind(tombstone)
+                && !blocks.iter().any(|block| block.is_hit_by(tombstone.id))
+                && !outside.iter().any(|source| source.is_hit_by(tombstone.id))
+        };
         // A merge that has been decided on keeps blocks on the disk until its record is gone.
         self.finish_retired()?;
         while let Some(at) = deletions.tombstones.iter().position(is_done) {
@@ -219,13 +233,16 @@ impl Drop for UnfinishedFlush<'_> {
 pub(crate) struct Hiding<'a> {
     blocks: &'a Blocks,
     hit: Vec<Arc<Served>>,
+    hit_outside: Vec<Arc<dyn Source>>,
     _retired: MutexGuard<'a, Retired>,
 }
 
 impl Hiding<'_> {
-    /// Serves the blocks without what is deleted, in one step for whoever lists them.
+    /// Serves blocks and sources outside without what is deleted, in one step for whoever lists them.
     pub(crate) fn hide(self) {
         let ids: Vec<u64> = self.hit.iter().map(|block| block.meta().id).collect();
-        self.blocks.set.exchange(|block| ids.binary_search(&block.meta().id).is_ok(), self.hit);
+        let is_hit = |block: &Served| ids.binary_search(&block.meta().id).is_ok();
+        let numbers = outside::numbers(&self.hit_outside);
+        self.blocks.set.exchange_all((is_hit, self.hit), (&numbers, self.hit_outside));
     }
 }

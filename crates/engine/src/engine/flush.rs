@@ -125,8 +125,9 @@ impl Engine {
         settled.div_euclid(self.options.block_ms).saturating_mul(self.options.block_ms)
     }
 
-    /// The clock alone must not decide: if it jumps ahead, samples that are not old would be flushed and deleted.
-    fn settled_now_ms(&self) -> i64 {
+    /// Now, or the time of the newest sample if that is earlier. The clock alone must not decide: if it jumps ahead, samples that
+    /// are not old would be flushed and deleted.
+    pub fn settled_now_ms(&self) -> i64 {
         self.clock.now_ms().min(self.head.newest_ms())
     }
 

@@ -8,6 +8,7 @@ mod describe;
 mod flush;
 mod judge;
 mod merge;
+mod outside;
 mod read;
 mod recovery;
 
@@ -22,7 +23,6 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::reader::Reader;
 use crate::room::Room;
-use crate::source::Manifest;
 use crate::{Batch, Clock, Done, EngineError, EngineOptions, Outcome};
 use flush::FlushState;
 use mytsdb_io::DiskLock;
@@ -52,7 +52,6 @@ pub struct Engine {
     log: Log,
     head: Arc<Head>,
     blocks: Arc<Blocks>,
-    manifest: Arc<Manifest>,
     reader: Reader,
     room: Room,
     families: Families,

@@ -1,10 +1,8 @@
 //! What can be asked of the engine. The reader answers; here is what it costs and promises.
 
 use super::Engine;
-use crate::source::{Source, SourceId};
 use crate::{EngineError, Lookup, Selection};
 use mytsdb_model::{Matcher, TimeRange};
-use std::sync::Arc;
 
 impl Engine {
     /// Finds the series that satisfy the matchers and have chunks that overlap the range, ascending by labels. Samples
@@ -74,28 +72,5 @@ impl Engine {
     /// asked after the samples were read, which may find more. At most 11 sentences on blocks. Cost: next to nothing as long as all is well.
     pub fn warnings(&self, range: TimeRange) -> Vec<String> {
         self.reader.warnings(range)
-    }
-
-    /// Serves a source that is no part of the engine: queries that begin from now on read it too. What has its id is no longer
-    /// served, in the same step.
-    ///
-    /// # Panics
-    /// If its id is one of those that belong to the engine.
-    pub fn serve(&self, source: Arc<dyn Source>) {
-        let id = source.id();
-        assert!(matches!(id, SourceId::Outside(_)), "{id:?} is a part of the engine");
-        if !source.is_plain() {
-            self.head.note_other_than_plain();
-        }
-        self.manifest.exchange(|other| other == id, [source]);
-        self.reader.forget(id);
-    }
-
-    /// Serves a source no longer that [`serve`](Engine::serve) was called with; queries under way keep it.
-    pub fn withdraw(&self, source: SourceId) {
-        if matches!(source, SourceId::Outside(_)) {
-            self.manifest.exchange(|other| other == source, []);
-            self.reader.forget(source);
-        }
     }
 }

@@ -104,11 +104,10 @@ impl Engine {
             log: Log::new(wal, options.durability, options.staged_samples_max, metrics.clone()),
             reader: Reader::new(
                 head.clone(),
-                manifest.clone(),
+                manifest,
                 options.selection_cache_bytes,
                 metrics.selection_cache_asks.clone(),
             ),
-            manifest,
             stored_values: Mutex::new(blocks.stored_values()),
             head,
             blocks,

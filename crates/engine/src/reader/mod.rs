@@ -18,7 +18,7 @@ pub(crate) use cache::Asks;
 use cache::{Listed, Question, SelectionCache};
 use mytsdb_model::{Labels, TimeRange};
 use remarks::Remarks;
-use selection::Part;
+use selection::{Newest, Part};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -93,7 +93,7 @@ impl Reader {
         }
         let by_reference = parts.is_empty() && lookup.any_order;
         parts.extend(live);
-        let newest = listed.last().map(|source| source.id());
+        let newest = Newest::of(&listed);
         let mut selection = Selection::new(self, (newest, moved_out), parts, question);
         if !by_reference {
             selection.merge(lookup.stop)?;

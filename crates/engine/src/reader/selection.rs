@@ -32,6 +32,27 @@ pub(super) struct Part {
     pub(super) listed: Arc<Listed>,
 }
 
+/// The highest ids of fixed sources: of all, and of those outside of the engine, which may take over what came later.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Newest {
+    all: Option<SourceId>,
+    outside: Option<SourceId>,
+}
+
+impl Newest {
+    /// Those of a list in ascending order.
+    pub(super) fn of(sources: &[Arc<dyn Source>]) -> Self {
+        let is_outside = |id: &SourceId| matches!(id, SourceId::Outside(_));
+        let all = sources.last().map(|source| source.id());
+        Self { all, outside: sources.iter().map(|source| source.id()).take_while(is_outside).last() }
+    }
+
+    /// Whether a source has come since the list.
+    fn is_before(self, id: SourceId) -> bool {
+        Some(id) > if matches!(id, SourceId::Outside(_)) { self.outside } else { self.all }
+    }
+}
+
 /// A source, and one series of it.
 type Later = (Arc<dyn Source>, Arc<dyn SourceSeries>);
 
@@ -46,8 +67,8 @@ pub struct Selection<'a> {
     /// The last part is the live source.
     is_live: bool,
     rows: Rows,
-    /// The highest id of all fixed sources there were, and what the live source had counted.
-    newest: Option<SourceId>,
+    /// Which fixed sources there were, and what the live source had counted.
+    newest: Newest,
     moved_out: u64,
     question: Question,
 }
@@ -65,7 +86,7 @@ enum Rows {
 impl<'a> Selection<'a> {
     pub(super) fn new(
         reader: &'a Reader,
-        (newest, moved_out): (Option<SourceId>, u64),
+        (newest, moved_out): (Newest, u64),
         parts: Vec<Part>,
         question: Question,
     ) -> Self {
@@ -180,7 +201,7 @@ impl<'a> Selection<'a> {
     /// The sources that have been served since the selection's were listed and have a series in a range, each with that series alone.
     fn later(&self, labels: &Labels, range: TimeRange) -> impl Iterator<Item = Result<Later, EngineError>> {
         let sources = self.reader.manifest.list();
-        let is_later = |source: &&Arc<dyn Source>| Some(source.id()) > self.newest && source.range().overlaps(range);
+        let is_later = |source: &&Arc<dyn Source>| self.newest.is_before(source.id()) && source.range().overlaps(range);
         let later: Vec<Arc<dyn Source>> = sources.iter().filter(is_later).cloned().collect();
         later.into_iter().filter_map(|source| {
             let found = self.confine(&*source, source.clone().find(labels));

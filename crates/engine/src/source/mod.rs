@@ -7,6 +7,7 @@ mod manifest;
 pub(crate) use manifest::Manifest;
 
 use crate::EngineError;
+use mytsdb_blocks::Tombstone;
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_index::TextList;
 use mytsdb_model::{Labels, Matcher, TimeRange};
@@ -37,7 +38,7 @@ impl<'a> Lookup<'a> {
 /// Who a source is. Of two samples with one time, that of the lower id stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SourceId {
-    /// One that is no part of the engine, by a number that no other has had.
+    /// One that is no part of the engine, by a number that no other has had; those that are served later have higher ones.
     Outside(u64),
     /// What cannot be read of blocks.
     Damage,
@@ -170,6 +171,18 @@ pub trait Source: Send + Sync {
     /// What [`Ask::share`] does, for others.
     fn share(&self, labels: &mut [Labels]) -> usize {
         labels.iter().map(|labels| labels.as_bytes().len() + 2 * size_of::<usize>()).sum()
+    }
+
+    /// The same source without what a deletion hides of it; `None` if that is nothing. Asked of sources outside of the engine only.
+    fn without(&self, deletion: &Tombstone) -> Option<Arc<dyn Source>> {
+        let _ = deletion;
+        None
+    }
+
+    /// Whether it may have samples that the deletion of this id hides: as long as that is so the deletion is kept.
+    fn is_hit_by(&self, deletion: u64) -> bool {
+        let _ = deletion;
+        false
     }
 
     /// Sentences that every answer over a range must carry, in bounds. Asked after the samples were read.
