@@ -1,0 +1,264 @@
+//! The cold tier: what is served of it, and what happens at each step.
+
+use crate::error::{ColdError, Result};
+use crate::metrics::Metrics;
+use crate::options::ColdOptions;
+use crate::remote::{NoAnswer, Remote};
+use crate::source::{DayFiles, DaySource};
+use crate::state::{State, StateFile};
+use crate::unknown::{UNKNOWN, Unknown};
+use mytsdb_engine::{Clock, Engine, Source};
+use mytsdb_io::Disk;
+use mytsdb_model::TimeRange;
+use mytsdb_parquet_tier::{FileId, Manifest, Store, Tier};
+use mytsdb_stop::StopSign;
+use mytsdb_telemetry::Registry;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a step did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Done {
+    /// Blocks that were replaced.
+    pub demoted_blocks: usize,
+    /// Their samples.
+    pub demoted_samples: u64,
+    /// Files that were uploaded, of how many bytes.
+    pub files_written: usize,
+    /// Their size.
+    pub bytes_written: u64,
+    /// Files of days that are not live any more because the retention had passed.
+    pub expired_days: usize,
+    /// Files that were deleted from the store.
+    pub files_deleted: u64,
+}
+
+/// The cold tier of an engine. It runs nothing by itself but requests to its store.
+pub struct Cold {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: ColdOptions,
+    pub(crate) metrics: Metrics,
+    pub(crate) remote: Arc<Remote>,
+    unknown: Arc<Unknown>,
+    job: Mutex<Job>,
+}
+
+/// What steps know. One step at a time.
+pub(crate) struct Job {
+    pub state: State,
+    pub file: StateFile,
+    /// `None` until the store has answered.
+    pub tier: Option<Arc<Tier>>,
+    pub served: BTreeMap<FileId, Arc<DayFiles>>,
+    /// Blocks whose demotion failed for good.
+    pub failed: HashSet<u64>,
+    pub collected_ms: Option<u64>,
+}
+
+impl Cold {
+    /// Serves what is in a store beside the engine, which must not have been written to yet since it was opened, unless this
+    /// is the first time. Waits for the store for a while; if it does not answer by then, the next [`step`](Self::step) asks again, and answers
+    /// over the times of the tier say meanwhile that samples may be missing.
+    ///
+    /// # Errors
+    /// [`ColdError::State`] and [`ColdError::Io`] if the data folder cannot be read or written, [`ColdError::Threads`].
+    pub fn open(
+        engine: Arc<Engine>,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        store: &Store,
+        options: ColdOptions,
+        registry: &Registry,
+    ) -> Result<Self> {
+        let file = StateFile::new(&engine.options().data_dir);
+        let state = if let Some(state) = file.read(&*disk)? {
+            state
+        } else {
+            let state = State { node: format!("{:016x}", random()), ..State::default() };
+            // Before anything is uploaded: the prefix must be found again.
+            file.write(&*disk, &state)?;
+            state
+        };
+        engine.pass_number(state.number);
+        let remote = Arc::new(Remote::new(store.below(&format!("v1/tenant=default/node={}", state.node))?)?);
+        let unknown = Unknown::new(state.range(), options.unreachable, "the store has not answered yet");
+        let unknown = Arc::new(unknown);
+        if state.seq > 0 || state.pending.is_some() {
+            engine.serve(unknown.clone());
+        }
+        let metrics = Metrics::new(registry);
+        let (served, failed) = (BTreeMap::new(), HashSet::new());
+        let job = Mutex::new(Job { state, file, tier: None, served, failed, collected_ms: None });
+        let cold = Self { engine, disk, clock, options, metrics, remote, unknown, job };
+        let (begun, wait) = (Instant::now(), Duration::from_millis(cold.options.open_wait_ms));
+        let go_on = || begun.elapsed() < wait;
+        // What fails now is tried again by the next step, which reports it.
+        let reached = cold.connect(&mut cold.job.lock(), StopSign::new(&go_on));
+        cold.metrics.reachable.set(if reached.is_ok() { 1.0 } else { 0.0 });
+        match reached {
+            Err(error @ (ColdError::Io { .. } | ColdError::Foreign { .. })) => Err(error),
+            _ => Ok(cold),
+        }
+    }
+
+    /// What is live, if that is known.
+    pub fn manifest(&self) -> Option<Arc<Manifest>> {
+        self.job.lock().tier.as_ref().map(|tier| tier.manifest())
+    }
+
+    /// Does what is due: finishes what was begun, takes out what has expired, demotes the oldest blocks that are old enough,
+    /// deletes what no manifest names any more. To be called again at once as long as it demotes something.
+    ///
+    /// # Errors
+    /// Those of the store and the engine; nothing is lost then, and the next call goes on. [`ColdError::is_canceled`].
+    pub fn step(&self, stop: StopSign<'_>) -> Result<Done> {
+        self.watched(|job| {
+            self.connect(job, stop)?;
+            let mut done = Done { expired_days: self.expire(job)?, ..Done::default() };
+            self.demote(job, stop, &mut done)?;
+            self.collect(job, stop, &mut done)?;
+            Ok(done)
+        })
+    }
+
+    /// Writes all days anew of which something is deleted; tells how many files that took. What is deleted is gone from the store an hour
+    /// (`grace_ms`) later.
+    ///
+    /// # Errors
+    /// As for [`step`](Self::step).
+    pub fn clean_tombstones(&self, stop: StopSign<'_>) -> Result<usize> {
+        self.watched(|job| {
+            self.connect(job, stop)?;
+            self.clean(job, stop)
+        })
+    }
+
+    /// Reads all live files and compares them with the manifest.
+    ///
+    /// # Errors
+    /// As for [`step`](Self::step); the first file that differs.
+    pub fn verify(&self, stop: StopSign<'_>) -> Result<()> {
+        let tier = {
+            let mut job = self.job.lock();
+            self.connect(&mut job, stop)?
+        };
+        self.remote.ask(stop, async move { tier.verify().await }).map_err(NoAnswer::into_cold)
+    }
+
+    fn watched<T>(&self, work: impl FnOnce(&mut Job) -> Result<T>) -> Result<T> {
+        let mut job = self.job.lock();
+        let result = work(&mut job);
+        if let Err(error) = &result
+            && !error.is_canceled()
+        {
+            self.metrics.failures.inc();
+            self.unknown.note(error.to_string());
+        }
+        self.metrics.reachable.set(if job.tier.is_some() && result.is_ok() { 1.0 } else { 0.0 });
+        result
+    }
+
+    /// The tier; asks for its manifest first if that is not known, and finishes what was begun.
+    pub(crate) fn connect(&self, job: &mut Job, stop: StopSign<'_>) -> Result<Arc<Tier>> {
+        let tier = if let Some(tier) = &job.tier {
+            tier.clone()
+        } else {
+            let (store, seq_min) = (self.remote.store().clone(), job.state.seq);
+            let work = async move { Tier::open(store, seq_min).await };
+            let tier = Arc::new(self.remote.ask(stop, work).map_err(NoAnswer::into_cold)?);
+            self.settle(job, &tier.manifest())?;
+            job.tier = Some(tier.clone());
+            return Ok(tier);
+        };
+        if job.state.pending.is_some() {
+            // Whether it counts was not known.
+            let asked = tier.clone();
+            let manifest = self.remote.ask(stop, async move { asked.refresh().await }).map_err(NoAnswer::into_cold)?;
+            self.settle(job, &manifest)?;
+        }
+        Ok(tier)
+    }
+
+    /// Serves what a manifest says, and finishes a demotion, if it counts, or forgets it.
+    pub(crate) fn settle(&self, job: &mut Job, manifest: &Manifest) -> Result<()> {
+        let live: BTreeMap<FileId, u64> = manifest.days.iter().map(|day| (day.id, day.number)).collect();
+        let numbers: HashSet<u64> = live.values().copied().collect();
+        if numbers.len() != live.len() || numbers.iter().any(|n| *n == UNKNOWN || *n > job.state.number) {
+            let reason =
+                format!("numbers of manifest {} are not among those given until {}", manifest.seq, job.state.number);
+            return Err(ColdError::Foreign { reason });
+        }
+        let pending = job.state.pending.clone();
+        let counts = |files: &[String]| files.iter().all(|file| file.parse().is_ok_and(|id| live.contains_key(&id)));
+        let finished = pending.filter(|pending| manifest.seq >= pending.seq && counts(&pending.files));
+        let blocks = finished.map(|pending| pending.blocks).unwrap_or_default();
+        self.serve(job, manifest, &blocks);
+        let range = manifest.days.iter().fold(TimeRange::EMPTY, |range, day| range.cover(day.range));
+        job.state.seq = manifest.seq;
+        job.state.set_range(range);
+        if blocks.is_empty() {
+            job.state.pending = None;
+        }
+        // Before the last local copy goes, the data folder knows where it is now.
+        job.file.write(&*self.disk, &job.state)?;
+        if !blocks.is_empty() {
+            self.engine.remove_handed_out(&blocks)?;
+            job.state.pending = None;
+            job.file.write(&*self.disk, &job.state)?;
+        }
+        Ok(())
+    }
+
+    /// Serves the files of a manifest instead of what was served and of some blocks, in one step.
+    fn serve(&self, job: &mut Job, manifest: &Manifest, blocks: &[u64]) {
+        let live: HashSet<FileId> = manifest.days.iter().map(|day| day.id).collect();
+        let mut gone = vec![UNKNOWN];
+        job.served.retain(|id, files| {
+            let stays = live.contains(id);
+            if !stays {
+                gone.push(files.number());
+            }
+            stays
+        });
+        let mut new: Vec<Arc<dyn Source>> = Vec::new();
+        for day in &manifest.days {
+            if job.served.contains_key(&day.id) {
+                continue;
+            }
+            let (remote, metrics) = (self.remote.clone(), self.metrics.clone());
+            let files = DayFiles::new(day.clone(), day.number, remote, self.options.unreachable, metrics);
+            let files = Arc::new(files);
+            files.begin_to_read_names();
+            job.served.insert(day.id, files.clone());
+            new.push(Arc::new(DaySource::new(files)));
+        }
+        self.engine.hand_out(blocks, &gone, new);
+        self.metrics.report(manifest);
+    }
+
+    /// Now, by the clock.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.clock.now_ms()).unwrap_or(0)
+    }
+
+    /// A name for files that nobody else has.
+    pub(crate) fn new_id(&self) -> FileId {
+        FileId::new(self.now_ms(), u128::from(random()) << 64 | u128::from(random()))
+    }
+}
+
+impl std::fmt::Debug for Cold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cold").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}

@@ -1,0 +1,207 @@
+//! What changes the tier: demotion, expiry, deletion by writing anew, and the removal of files that nobody needs.
+//!
+//! Each change is one commit of the tier's manifest. `docs/cold-tier.md` has the order, and what a crash leaves.
+
+use crate::cold::{Cold, Done, Job};
+use crate::error::{ColdError, Result};
+use crate::input::DayInput;
+use crate::plan::{Plan, Situation};
+use crate::remote::NoAnswer;
+use crate::source::DayFiles;
+use crate::state::Pending;
+use crate::write::Writing;
+use mytsdb_blocks::{BlockError, Tombstone};
+use mytsdb_engine::{EngineError, StoredBlock, TakenOut};
+use mytsdb_parquet_tier::{Day, FileId, LiveDay, TierError, Uploaded};
+use mytsdb_stop::StopSign;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+impl Cold {
+    /// Demotes the oldest blocks, if they are old enough.
+    pub(crate) fn demote(&self, job: &mut Job, stop: StopSign<'_>, done: &mut Done) -> Result<()> {
+        if self.plan(job, &self.engine.stored_blocks()).is_none() {
+            return Ok(());
+        }
+        let mut plan = None;
+        let taken = self.engine.take_out(|blocks| {
+            plan = self.plan(job, blocks);
+            plan.as_ref().map(|plan| plan.blocks.clone()).unwrap_or_default()
+        });
+        let Some(plan) = plan else { return Ok(()) };
+        let samples = |stored: &[StoredBlock]| {
+            stored.iter().filter(|block| plan.blocks.contains(&block.id)).map(|block| block.samples).sum()
+        };
+        let demoted_samples = samples(&self.engine.stored_blocks());
+        let mut numbers = taken.numbers();
+        let written = self.write_days(job, &plan.days, &taken, &mut numbers, stop);
+        let written = written.inspect_err(|error| {
+            if is_lasting(error) {
+                job.failed.extend(&plan.blocks);
+            }
+        })?;
+        done.files_written = written.iter().map(|added| added.day().files.len()).sum();
+        done.bytes_written = written.iter().map(|added| added.day().bytes()).sum();
+        self.commit(job, written, &plan.days, &plan.blocks, &taken)?;
+        self.metrics.demotions.inc();
+        self.metrics.demoted.add(demoted_samples);
+        (done.demoted_blocks, done.demoted_samples) = (plan.blocks.len(), demoted_samples);
+        Ok(())
+    }
+
+    fn plan(&self, job: &Job, blocks: &[StoredBlock]) -> Option<Plan> {
+        let after_ms = self.options.after_ms.max(crate::ColdOptions::AFTER_MS_MIN);
+        let mut written_ms: BTreeMap<Day, u64> = BTreeMap::new();
+        for files in job.served.values() {
+            let written = written_ms.entry(files.live.day).or_default();
+            *written = (*written).max(files.live.id.time_ms());
+        }
+        let situation = Situation {
+            blocks,
+            written_ms: &written_ms,
+            before_ms: self.engine.settled_now_ms().saturating_sub(after_ms),
+            quiet_since_ms: self.now_ms().saturating_sub(after_ms.unsigned_abs()),
+            failed: &job.failed,
+        };
+        situation.plan()
+    }
+
+    /// Writes days from blocks and the files that they have, and uploads what came of it.
+    fn write_days(
+        &self,
+        job: &Job,
+        days: &[Day],
+        taken: &TakenOut,
+        numbers: &mut std::ops::Range<u64>,
+        stop: StopSign<'_>,
+    ) -> Result<Vec<Uploaded>> {
+        let tier = job.tier.as_ref().ok_or(EngineError::Canceled)?;
+        let live: Vec<LiveDay> = tier.manifest().days.clone();
+        let spool = &self.options.spool;
+        self.make_spool()?;
+        let label_columns_max = self.options.label_columns_max;
+        let writing = Writing { engine: &self.engine, tier, remote: &self.remote, spool, label_columns_max, stop };
+        let mut uploaded = Vec::new();
+        for day in days {
+            let input = DayInput::open(*day, taken, &live, &self.remote, stop)?;
+            for added in writing.day(&input, || self.new_id())? {
+                let number = numbers.next().ok_or(TierError::TooMuch {
+                    what: "files of one demotion",
+                    found: 4_097,
+                    limit: 4_096,
+                })?;
+                self.metrics.written.add(added.day().bytes());
+                uploaded.push(added.numbered(number));
+            }
+        }
+        Ok(uploaded)
+    }
+
+    /// Files without a name are no part of what the data folder is, and go to the real disk whatever holds that.
+    #[expect(clippy::disallowed_methods, reason = "the files in it are written by the system's own calls too")]
+    fn make_spool(&self) -> Result<()> {
+        let spool = &self.options.spool;
+        std::fs::create_dir_all(spool).map_err(ColdError::io("create folder", spool))
+    }
+
+    /// Makes files live, and those not that the days had, and drops the blocks.
+    fn commit(&self, job: &mut Job, add: Vec<Uploaded>, days: &[Day], blocks: &[u64], taken: &TakenOut) -> Result<()> {
+        let gone: Vec<FileId> =
+            job.served.values().filter(|files| days.contains(&files.live.day)).map(|files| files.live.id).collect();
+        job.state.number = job.state.number.max(taken.numbers().end - 1);
+        self.commit_files(job, add, gone, blocks)
+    }
+
+    fn commit_files(&self, job: &mut Job, add: Vec<Uploaded>, gone: Vec<FileId>, blocks: &[u64]) -> Result<()> {
+        let tier = job.tier.clone().ok_or(EngineError::Canceled)?;
+        let files = add.iter().map(|added| added.day().id.to_string()).collect();
+        // From here on a start knows that files with these numbers may be live.
+        job.state.pending = Some(Pending { seq: tier.manifest().seq + 1, blocks: blocks.to_vec(), files });
+        job.file.write(&*self.disk, &job.state)?;
+        let now_ms = self.now_ms();
+        let work = async move { tier.commit(add, &gone, now_ms).await };
+        // Not to be stopped: it is one small object, and then its outcome is known.
+        let manifest = self.remote.ask(StopSign::NEVER, work).map_err(NoAnswer::into_cold)?;
+        self.settle(job, &manifest)
+    }
+
+    /// Takes out days that hold nothing within the retention.
+    pub(crate) fn expire(&self, job: &mut Job) -> Result<usize> {
+        let oldest_ms = self.engine.settled_now_ms().saturating_sub(self.engine.options().retention_ms);
+        let expired = job.served.values().filter(|files| files.live.range.maxt < oldest_ms);
+        let gone: Vec<FileId> = expired.map(|files| files.live.id).collect();
+        let count = gone.len();
+        if count > 0 {
+            self.commit_files(job, Vec::new(), gone, &[])?;
+            self.metrics.expired.add(count as u64);
+        }
+        Ok(count)
+    }
+
+    /// Deletes files that no manifest names any more, now and then.
+    pub(crate) fn collect(&self, job: &mut Job, stop: StopSign<'_>, done: &mut Done) -> Result<()> {
+        let (now_ms, grace_ms) = (self.now_ms(), self.options.grace_ms);
+        if job.collected_ms.is_some_and(|last| now_ms.saturating_sub(last) < grace_ms) {
+            return Ok(());
+        }
+        let Some(tier) = job.tier.clone() else { return Ok(()) };
+        let manifests_min = self.options.manifests_min;
+        let work = async move { tier.collect(now_ms, grace_ms, manifests_min).await };
+        let collected = self.remote.ask(stop, work).map_err(NoAnswer::into_cold)?;
+        job.collected_ms = Some(now_ms);
+        done.files_deleted = collected.files;
+        self.metrics.deleted.add(collected.files);
+        Ok(())
+    }
+
+    /// Writes days anew of which something is deleted.
+    pub(crate) fn clean(&self, job: &mut Job, stop: StopSign<'_>) -> Result<usize> {
+        let mut count = 0;
+        let taken = self.engine.take_out(|_| Vec::new());
+        let mut numbers = taken.numbers();
+        let days: BTreeSet<Day> = job.served.values().map(|files| files.live.day).collect();
+        for day in days {
+            let mut is_hit = false;
+            let of_day: Vec<Arc<DayFiles>> = job.served.values().filter(|f| f.live.day == day).cloned().collect();
+            for files in &of_day {
+                for deletion in taken.deletions().iter().filter(|deletion| files.may_be_hit(deletion)) {
+                    if hides_any(files, deletion, stop)? {
+                        is_hit = true;
+                    } else {
+                        files.note_harmless(deletion.id);
+                    }
+                }
+            }
+            if is_hit {
+                let written = self.write_days(job, &[day], &taken, &mut numbers, stop)?;
+                count += written.len();
+                self.commit(job, written, &[day], &[], &taken)?;
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// Whether files have series with samples that a deletion is about.
+fn hides_any(files: &DayFiles, deletion: &Tombstone, stop: StopSign<'_>) -> Result<bool> {
+    for selector in &deletion.selectors {
+        let (matchers, range) = (selector.clone(), deletion.range);
+        let found = files.read(stop, move |reader| async move { reader.select(&matchers, range).await })?;
+        if !found.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the same demotion would fail again.
+fn is_lasting(error: &ColdError) -> bool {
+    match error {
+        ColdError::Engine(EngineError::Block(error)) => !matches!(**error, BlockError::Io { .. }),
+        ColdError::Tier(error) => !matches!(
+            error,
+            TierError::Store { .. } | TierError::Timeout { .. } | TierError::Io { .. } | TierError::Unverified { .. }
+        ),
+        _ => false,
+    }
+}

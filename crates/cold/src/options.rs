@@ -1,0 +1,50 @@
+//! Settings of the cold tier.
+
+use std::path::PathBuf;
+
+/// What an answer is over times of files that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreachable {
+    /// What there is elsewhere, with a warning.
+    Warn,
+    /// An error.
+    Error,
+}
+
+/// How the cold tier works.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ColdOptions {
+    /// Days whose last sample is older than this, in ms, are demoted; 24 h unless set, at least [`AFTER_MS_MIN`](Self::AFTER_MS_MIN).
+    pub after_ms: i64,
+    /// What an answer is while the store cannot be reached, [`Unreachable::Warn`] unless set.
+    pub unreachable: Unreachable,
+    /// Folder on the local disk for files that are not uploaded yet. They have no names: a crash leaves nothing of them.
+    pub spool: PathBuf,
+    /// Files that are not live any more are deleted from the store when they are older than this, in ms; one hour unless set.
+    pub grace_ms: u64,
+    /// Manifests that are kept at least, 8 unless set.
+    pub manifests_min: u64,
+    /// Label columns of a file, 500 unless set, which is the most; series with more labels go to another file of the day.
+    pub label_columns_max: usize,
+    /// How long [`Cold::open`](crate::Cold::open) waits for the store, in ms; 5 s unless set. Afterwards the next step tries again.
+    pub open_wait_ms: u64,
+}
+
+impl ColdOptions {
+    /// The least [`after_ms`](Self::after_ms): by then a flush has passed all that is not late.
+    pub const AFTER_MS_MIN: i64 = 4 * 3_600_000;
+
+    /// The defaults, with a folder for files that are not uploaded yet.
+    pub fn new(spool: impl Into<PathBuf>) -> Self {
+        Self {
+            after_ms: 24 * 3_600_000,
+            unreachable: Unreachable::Warn,
+            spool: spool.into(),
+            grace_ms: 3_600_000,
+            manifests_min: 8,
+            label_columns_max: 500,
+            open_wait_ms: 5_000,
+        }
+    }
+}
