@@ -5,61 +5,19 @@
 #![expect(clippy::disallowed_methods, reason = "it measures and removes the folder that it had the engine fill")]
 
 mod beside;
+#[path = "beside/counters.rs"]
+mod counters;
 
 use beside::{Appends, Failure, HOUR_MS, ROWS, START_MS, beside, block_bytes};
-use mytsdb_columns::Columns;
-use mytsdb_engine::{Batch, Durability, Engine, EngineError, EngineOptions, Lookup, ManualClock};
-use mytsdb_model::{Labels, MatchOp, Matcher, SeriesRef, TimeRange};
+use counters::{STEP_MS, count, fill, references};
+use mytsdb_engine::{Durability, Engine, EngineOptions, ManualClock};
+use mytsdb_model::{MatchOp, Matcher, TimeRange};
 use mytsdb_stop::StopSign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const STEP_MS: i64 = 15_000;
-
 /// How long appends are timed by themselves.
 const ALONE: Duration = Duration::from_secs(3);
-
-/// Fills an engine; the last two hours are in the head.
-fn fill(engine: &Engine, clock: &ManualClock, series: usize, rounds: i64) -> Result<Vec<SeriesRef>, EngineError> {
-    let resolve = |i: usize| {
-        let instance = format!("10.{}.{}:8080", i / 250, i % 250);
-        let tenth = (i % 10).to_string();
-        engine.resolve(&Labels::from_pairs([
-            ("__name__", "requests_total"),
-            ("instance", &instance),
-            ("tenth", &tenth),
-        ]))
-    };
-    let mut refs: Vec<SeriesRef> = (0..series).map(resolve).collect::<Result<_, _>>()?;
-    for round in 0..rounds {
-        let time = START_MS + round * STEP_MS;
-        clock.set(time);
-        let mut batch = Batch::with_capacity(series);
-        for (i, &series) in refs.iter().enumerate() {
-            batch.push(series, time, (round * (3 + i as i64 % 97) + i as i64 * round % 11) as f64);
-        }
-        engine.append(batch)?;
-        if round % 240 == 0 {
-            engine.maintain()?;
-            refs = (0..series).map(resolve).collect::<Result<_, _>>()?;
-        }
-    }
-    while engine.compact(StopSign::NEVER, &mut |_| ())?.is_some() {}
-    Ok(refs)
-}
-
-/// Samples of all series that satisfy a matcher, before a time.
-fn count(engine: &Engine, matcher: Matcher, until_ms: i64) -> Result<usize, EngineError> {
-    let range = TimeRange::new(START_MS, until_ms);
-    let found = engine.candidates(&Lookup::new(range, &[matcher]))?;
-    let (mut columns, mut count) = (Columns::default(), 0);
-    for index in 0..found.len() {
-        columns.clear();
-        found.read(index, range, &mut columns)?;
-        count += columns.len();
-    }
-    Ok(count)
-}
 
 fn main() -> Result<(), Failure> {
     let mut numbers = std::env::args().skip(1).map_while(|n| n.parse::<usize>().ok());
@@ -75,13 +33,7 @@ fn main() -> Result<(), Failure> {
     drop(engine);
     let options = EngineOptions { durability: Durability::Fsync, ..options };
     let (engine, _) = Engine::open(disk, clock.clone(), options, &registry())?;
-    let mut refs = Vec::with_capacity(series);
-    let found = engine.candidates(&Lookup::new(TimeRange::ALL, &[Matcher::metric("requests_total")]))?;
-    assert_eq!(found.len(), series);
-    for index in 0..series {
-        refs.push(engine.resolve(found.labels(index))?);
-    }
-    drop(found);
+    let refs = references(&engine, series)?;
 
     let end_ms = START_MS + rounds * STEP_MS;
     clock.set(end_ms);
