@@ -168,6 +168,12 @@ impl Wal {
         }
     }
 
+    /// Bytes that the current segment takes before a commit begins the next one, which syncs; 0 if the next one does so anyway.
+    pub fn segment_bytes_left(&self) -> u64 {
+        let bytes = self.segments.last().map_or(0, |segment| segment.bytes);
+        if self.must_switch { 0 } else { self.options.segment_bytes_max.saturating_sub(bytes) }
+    }
+
     /// Bytes in the pending group.
     pub fn pending_bytes(&self) -> usize {
         self.series.len() + self.samples.len()

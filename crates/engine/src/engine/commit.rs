@@ -6,11 +6,12 @@ use super::judge::Judge;
 use crate::blocks::StoredValues;
 use crate::exemplars::Evicted;
 use crate::head::chunk_error;
-use crate::log::Staged;
+use crate::log::{Log, Staged, Writer};
 use crate::value::Row;
 use crate::{Batch, Done, EngineError, Outcome, Refusal};
 use mytsdb_model::{Exemplar, Labels, SeriesRef, TimeRange};
 use mytsdb_wal::Wal;
+use parking_lot::MutexGuard;
 use std::time::Instant;
 
 /// A staged batch without the rows that are not to be logged.
@@ -68,12 +69,31 @@ impl Admitted {
     }
 }
 
+/// A group that is under way: if it ends by a panic, nothing is taken after it.
+struct Begun<'a>(&'a Log);
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("a commit panicked, what became of its samples is not known");
+        }
+    }
+}
+
+/// How many rows ahead of the one that is applied the series is asked for, so that it is in the caches by then.
+const AHEAD: usize = 6;
+
 impl Engine {
     /// Commits everything staged, in one group; tells whether there was anything.
     ///
     /// Blocks for one write and, with [`Durability::Fsync`](crate::Durability::Fsync), one sync.
     pub fn commit_pending(&self) -> bool {
-        let mut writer = self.log.writer();
+        self.commit(self.log.writer())
+    }
+
+    /// The same for who has the writer.
+    pub(super) fn commit(&self, mut writer: MutexGuard<'_, Writer>) -> bool {
+        let _begun = Begun(&self.log);
         let staged = self.log.take(&mut writer);
         if staged.is_empty() {
             return false;
@@ -227,6 +247,9 @@ impl Engine {
                 evicted.get_or_insert_with(Evicted::default).add(made);
             }
             for row in 0..batch.len() {
+                if let Some(ahead) = batch.refs.get(row + AHEAD).and_then(|ahead| catalog.get(*ahead)) {
+                    ahead.prefetch();
+                }
                 let Some(series) = catalog.get(batch.refs[row]) else {
                     failed = Some(EngineError::UnknownSeries);
                     continue;

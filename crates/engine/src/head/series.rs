@@ -17,7 +17,7 @@ use crate::value::{Row, RowValue, Value};
 use mytsdb_codec::{ChunkEncoding, CodecError, XorAppender};
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{Labels, Sample, SeriesRef, TimeRange};
-use mytsdb_sync::Stamp;
+use mytsdb_sync::{Stamp, prefetch};
 use parking_lot::Mutex;
 
 /// Samples after which an open chunk is sealed, as in Prometheus.
@@ -94,6 +94,12 @@ impl MemSeries {
     /// Whether nobody has asked for the series in an epoch that has just been opened, nor in the one before.
     pub(crate) fn is_idle(&self, epoch: u64) -> bool {
         self.stamp.is_idle(epoch)
+    }
+
+    /// Asks for the state to be in the caches soon.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.state);
     }
 
     /// Adds a sample whose time is free.

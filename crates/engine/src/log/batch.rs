@@ -341,5 +341,5 @@ pub struct Outcome {
 
 /// Called once, with the outcome, when the batch is durable and visible to queries, or has failed as a whole.
 ///
-/// Runs on the committer's thread: it must be short and must not call back into the engine.
+/// Runs on the thread that commits, which may be the one that submits: it must be short and must not call back into the engine.
 pub type Done = Box<dyn FnOnce(Result<Outcome, crate::EngineError>) + Send>;

@@ -27,6 +27,13 @@ use std::time::{Duration, Instant};
 /// How long log bytes stay unsynced in [`Durability::Interval`].
 const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 
+/// What a thread that has other things to do commits at most: some 2 ms of work.
+const HERE_SAMPLES_MAX: usize = 4_096;
+
+/// Bytes that must be left in the segment for it: more than such samples and some definitions take, so that the next segment is not
+/// begun, which syncs.
+const HERE_SEGMENT_BYTES_MIN: u64 = 1 << 20;
+
 /// A batch on its way to the log.
 pub(crate) struct Staged {
     pub(crate) batch: Batch,
@@ -84,22 +91,24 @@ impl Log {
         self.definitions.push((series, labels.clone())).map_err(|_| EngineError::Stopped).map(drop)
     }
 
-    /// Stages a batch. Its `done` hears [`EngineError::Overloaded`] if too many samples wait, [`EngineError::Stopped`] after
+    /// Stages a batch, and tells whether the caller has to see to it that it is committed, by [`wake`](Log::wake) if in no other
+    /// way. Its `done` hears [`EngineError::Overloaded`] if too many samples wait, [`EngineError::Stopped`] after
     /// [`close`](Log::close).
-    pub(crate) fn submit(&self, batch: Batch, done: Done) {
+    pub(crate) fn submit(&self, batch: Batch, done: Done) -> bool {
         let sample_count = batch.len();
         // Relaxed: a bound on memory, not a promise about order.
         let before = self.staged_samples.fetch_add(sample_count, Ordering::Relaxed);
         if before > 0 && before + sample_count > self.staged_samples_max {
             self.release(sample_count);
-            return done(Err(EngineError::Overloaded { limit: self.staged_samples_max }));
+            done(Err(EngineError::Overloaded { limit: self.staged_samples_max }));
+            return false;
         }
         match self.batches.push(Staged { batch, done }) {
-            Ok(Pushed::ToEmpty) => self.wake(),
-            Ok(Pushed::BehindOthers) => {}
+            Ok(pushed) => pushed == Pushed::ToEmpty,
             Err(staged) => {
                 self.release(sample_count);
                 (staged.done)(Err(EngineError::Stopped));
+                false
             }
         }
     }
@@ -116,6 +125,16 @@ impl Log {
         let writer = self.writer.lock();
         self.metrics.writer_wait_seconds.observe(begun.elapsed().as_secs_f64());
         writer
+    }
+
+    /// The writer, if it is free and a group of all that is staged is soon written: it is small, and nothing is synced with it.
+    /// There must be a thread that [runs](Log::run), which syncs later and sees to what is staged meanwhile.
+    pub(crate) fn free_writer(&self) -> Option<MutexGuard<'_, Writer>> {
+        let is_small = self.staged_samples.load(Ordering::Relaxed) <= HERE_SAMPLES_MAX; // see `submit`
+        if !is_small || self.durability == Durability::Fsync || self.thread.lock().is_none() {
+            return None;
+        }
+        self.writer.try_lock().filter(|writer| writer.wal.segment_bytes_left() >= HERE_SEGMENT_BYTES_MIN)
     }
 
     /// Takes everything staged for the next group. Definitions stay pending in the writer until a commit succeeds, so no
@@ -222,6 +241,12 @@ impl Log {
                 std::thread::park_timeout(SYNC_INTERVAL / 2);
             }
         }
+    }
+
+    /// Takes nothing more, for a reason that is not the disk's: what the last group has become is not known.
+    pub(crate) fn fail(&self, reason: &str) {
+        self.poisoned.get_or_init(|| reason.to_owned());
+        self.close();
     }
 
     /// Takes no more batches; those that are staged stay so.
