@@ -13,6 +13,9 @@ use std::sync::{Mutex, MutexGuard};
 
 const SHARD_COUNT: usize = 16;
 
+/// Fingerprints that are sorted by shard at once, on the stack.
+const TOGETHER: usize = 256;
+
 /// A bounded map from fingerprints to series references; shared by all requests.
 #[derive(Debug)]
 pub struct SeriesCache {
@@ -86,7 +89,36 @@ impl SeriesCache {
 
     /// The shard of a resource, or of a series by itself, locked.
     pub fn shard(&self, fingerprint: u128) -> MutexGuard<'_, Shard> {
-        self.lock((fingerprint >> 64) as usize % SHARD_COUNT)
+        self.lock(shard_index(fingerprint))
+    }
+
+    /// Looks up points that have one reference each: `found` gets, in the order of `keys`, the references that are of this epoch.
+    ///
+    /// Cost: each shard is locked once for some 250 keys, not once for each, while others do the same.
+    pub fn find_singles(&self, keys: &[u128], epoch: u32, found: &mut Vec<Option<SeriesRef>>) {
+        const NONE: u16 = u16::MAX;
+        found.clear();
+        found.resize(keys.len(), None);
+        for (keys, found) in keys.chunks(TOGETHER).zip(found.chunks_mut(TOGETHER)) {
+            // One list a shard of what is in it: the first, and behind each one the next.
+            let (mut firsts, mut lasts) = ([NONE; SHARD_COUNT], [NONE; SHARD_COUNT]);
+            let mut next = [NONE; TOGETHER];
+            for (at, key) in keys.iter().enumerate() {
+                let shard = shard_index(*key);
+                let before = std::mem::replace(&mut lasts[shard], at as u16);
+                *next.get_mut(usize::from(before)).unwrap_or(&mut firsts[shard]) = at as u16;
+            }
+            for (index, first) in firsts.into_iter().enumerate().filter(|(_, first)| *first != NONE) {
+                let mut shard = self.lock(index);
+                let mut at = first;
+                while at != NONE {
+                    if let Found::Current(slot) = shard.find(keys[usize::from(at)], epoch) {
+                        found[usize::from(at)] = Some(shard.single(slot));
+                    }
+                    at = next[usize::from(at)];
+                }
+            }
+        }
     }
 
     fn lock(&self, index: usize) -> MutexGuard<'_, Shard> {
@@ -120,6 +152,11 @@ impl SeriesCache {
         shard.slots.insert_unique(key as u64, slot as u32, |&i| entries[i as usize].key as u64);
         shard.guess = slot + 1;
     }
+}
+
+#[inline]
+fn shard_index(fingerprint: u128) -> usize {
+    (fingerprint >> 64) as usize % SHARD_COUNT
 }
 
 impl Shard {
@@ -225,6 +262,23 @@ mod tests {
         }
         drop(shard);
         assert_eq!(cache.len(), 1 + 1 + 4);
+    }
+
+    #[test]
+    fn many_are_looked_up_at_once_as_they_would_be_one_by_one() {
+        let cache = SeriesCache::new(10_000);
+        // Two thirds are known, some of them from an earlier epoch, in no order of shards.
+        let keys: Vec<u128> = (0..1_000u128).map(|i| (i * 7_919) << 64 | i).collect();
+        let known = |i: usize| i % 3 != 1;
+        for (i, &key) in keys.iter().enumerate().filter(|(i, _)| known(*i)) {
+            cache.insert(&mut cache.shard(key), key, &refs(&[i as u64]), u32::from(i % 5 != 0));
+        }
+        let mut found = vec![Some(SeriesRef(7))];
+        for count in [0, 1, TOGETHER - 1, TOGETHER, TOGETHER + 1, keys.len()] {
+            cache.find_singles(&keys[..count], 1, &mut found);
+            let expected = |i: usize| (known(i) && !i.is_multiple_of(5)).then_some(SeriesRef(i as u64));
+            assert_eq!(found, (0..count).map(expected).collect::<Vec<_>>(), "{count}");
+        }
     }
 
     #[test]

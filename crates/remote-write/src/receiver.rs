@@ -26,6 +26,9 @@ const EXEMPLAR_BYTES: usize = 96;
 /// What a series costs: where its rows begin, and where it is in the request.
 const SERIES_BYTES: usize = 24;
 
+/// Series that are looked up together, so that a shard of the cache is locked once for several of them.
+const TOGETHER: usize = 256;
+
 /// Settings of a [`Receiver`].
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -85,6 +88,9 @@ impl Receiver {
             sink,
             written: Written::new(version),
             memory: 0,
+            waiting: Vec::new(),
+            keys: Vec::new(),
+            found: Vec::new(),
             refs: Vec::new(),
             scratch: Vec::new(),
         };
@@ -97,7 +103,7 @@ impl Receiver {
         while let Some(tag) = reader.tag()? {
             if tag == series {
                 let message = reader.bytes()?;
-                pass.series(message, reader.position())?;
+                pass.wait(message, reader.position())?;
             } else if Some(tag) == metadata {
                 record_v1(reader.bytes()?, &self.options.metadata)?;
                 pass.written.describes = true;
@@ -108,6 +114,7 @@ impl Receiver {
                 reader.skip(tag, known)?;
             }
         }
+        pass.work_off()?;
         Ok(pass.written)
     }
 }
@@ -124,13 +131,80 @@ struct Pass<'a, S> {
     written: Written,
     /// Bytes that the rows so far take.
     memory: usize,
+    /// Series whose turn comes when they have been looked up together, with the fingerprint of each and what was found.
+    waiting: Vec<Waiting<'a>>,
+    keys: Vec<u128>,
+    found: Vec<Option<SeriesRef>>,
     refs: Vec<u32>,
     /// What is hashed of a series, if it does not stand in the request as it is.
     scratch: Vec<u8>,
 }
 
+/// A series that was read and not worked on.
+struct Waiting<'a> {
+    message: &'a [u8],
+    /// Where the message ends in the request.
+    end: usize,
+    /// Where its samples begin in the message.
+    points_start: usize,
+    /// It has a fingerprint, by which it can be found with others.
+    has_key: bool,
+}
+
 impl<'a, S: Sink> Pass<'a, S> {
-    /// A series whose message ends at that offset of the request.
+    /// Takes a series whose message ends at that offset of the request.
+    fn wait(&mut self, message: &'a [u8], end: usize) -> Result<(), RemoteWriteError> {
+        let mut refs = std::mem::take(&mut self.refs);
+        refs.clear();
+        let parts = Parts::find(message, self.version, &mut refs, 2 * LABEL_COUNT_MAX)?;
+        let key = self.key(&parts, &refs);
+        self.refs = refs;
+        self.waiting.push(Waiting { message, end, points_start: parts.points_start, has_key: key.is_some() });
+        self.keys.push(key.unwrap_or_default());
+        if self.waiting.len() == TOGETHER { self.work_off() } else { Ok(()) }
+    }
+
+    /// The fingerprint of a series that has samples and labels as senders have them; others are worked on one by one.
+    fn key(&mut self, parts: &Parts<'_>, refs: &[u32]) -> Option<u128> {
+        if parts.scattered || parts.sample_count + parts.histogram_count == 0 {
+            return None;
+        }
+        let Some(symbols) = &self.symbols else { return Some(chain(self.parent, parts.label_run)) };
+        self.scratch.clear();
+        for number in refs {
+            self.scratch.extend_from_slice(&symbols.fingerprint(*number)?.to_le_bytes());
+        }
+        (refs.len().is_multiple_of(2) && refs.len() <= 2 * LABEL_COUNT_MAX).then(|| chain(self.parent, &self.scratch))
+    }
+
+    /// Works on the series that wait, in their order.
+    fn work_off(&mut self) -> Result<(), RemoteWriteError> {
+        self.options.cache.find_singles(&self.keys, self.epoch, &mut self.found);
+        self.keys.clear();
+        let (mut waiting, found) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.found));
+        for (Waiting { message, end, points_start, has_key }, found) in waiting.drain(..).zip(&found) {
+            match *found {
+                Some(series) if has_key => self.known((message, end), points_start, series)?,
+                _ => self.series(message, end)?,
+            }
+        }
+        (self.waiting, self.found) = (waiting, found);
+        Ok(())
+    }
+
+    /// The samples of a series that is known, which begin at `points_start` of its message.
+    fn known(
+        &mut self,
+        (message, end): (&[u8], usize),
+        points_start: usize,
+        series: SeriesRef,
+    ) -> Result<(), RemoteWriteError> {
+        self.take_memory(SERIES_BYTES)?;
+        self.written.begin_series(end - message.len(), end);
+        self.samples((message, points_start), series)
+    }
+
+    /// A series whose message ends at that offset of the request, which is looked up by itself.
     fn series(&mut self, message: &'a [u8], end: usize) -> Result<(), RemoteWriteError> {
         let mut refs = std::mem::take(&mut self.refs);
         refs.clear();
@@ -143,11 +217,7 @@ impl<'a, S: Sink> Pass<'a, S> {
         };
         self.refs = refs;
         match found {
-            Ok(Some(series)) => {
-                self.take_memory(SERIES_BYTES)?;
-                self.written.begin_series(end - message.len(), end);
-                self.samples(message, series)
-            }
+            Ok(Some(series)) => self.known((message, end), parts.points_start, series),
             Ok(None) => Ok(()),
             Err(LabelsError::Malformed(error)) => Err(error.into()),
             Err(LabelsError::Refused(refused)) => {
@@ -245,11 +315,11 @@ impl<'a, S: Sink> Pass<'a, S> {
         Ok(series)
     }
 
-    /// Hands the samples and histograms of a series on.
-    fn samples(&mut self, message: &[u8], series: SeriesRef) -> Result<(), RemoteWriteError> {
+    /// Hands the samples and histograms of a series on, which begin at `points_start` of its message.
+    fn samples(&mut self, (message, points_start): (&[u8], usize), series: SeriesRef) -> Result<(), RemoteWriteError> {
         let fields = Fields::of(self.version);
         let mut name = None;
-        let mut reader = Reader::new(message);
+        let mut reader = Reader::new(&message[points_start..]);
         while let Some(tag) = reader.tag()? {
             if tag == fields.samples {
                 let sample = Sample::parse(reader.bytes()?)?;

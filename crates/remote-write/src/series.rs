@@ -18,6 +18,7 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
+    #[inline]
     pub const fn of(version: Version) -> Self {
         match version {
             Version::V1 => Self {
@@ -47,6 +48,8 @@ pub(crate) struct Parts<'a> {
     pub label_run: &'a [u8],
     /// Other fields stand between label fields, so that the run lacks some: see [`gather_labels`].
     pub scattered: bool,
+    /// Where the first sample, histogram or exemplar begins; at the end if there is none.
+    pub points_start: usize,
     pub sample_count: u64,
     pub histogram_count: u64,
     pub exemplar_count: u64,
@@ -61,9 +64,17 @@ impl<'a> Parts<'a> {
         refs: &mut Vec<u32>,
         refs_max: usize,
     ) -> Result<Self, ProtobufError> {
+        match version {
+            Version::V1 => Self::find_in::<false>(message, refs, refs_max),
+            Version::V2 => Self::find_in::<true>(message, refs, refs_max),
+        }
+    }
+
+    /// For one version, so that its tags are constants.
+    fn find_in<const V2: bool>(message: &'a [u8], refs: &mut Vec<u32>, refs_max: usize) -> Result<Self, ProtobufError> {
         const REF: u32 = varint(1);
-        let fields = Fields::of(version);
-        let mut parts = Self::default();
+        let fields = const { Fields::of(if V2 { Version::V2 } else { Version::V1 }) };
+        let mut parts = Self { points_start: message.len(), ..Self::default() };
         let (mut run_start, mut run_end) = (usize::MAX, 0);
         let mut reader = Reader::new(message);
         loop {
@@ -71,7 +82,7 @@ impl<'a> Parts<'a> {
             let Some(tag) = reader.tag()? else { break };
             if tag == fields.labels {
                 let content = reader.bytes()?;
-                if version == Version::V2 {
+                if V2 {
                     read_refs(content, refs, refs_max)?;
                 } else if run_start == usize::MAX {
                     (run_start, run_end) = (start, reader.position());
@@ -83,15 +94,18 @@ impl<'a> Parts<'a> {
             } else if tag == fields.samples {
                 reader.bytes()?;
                 parts.sample_count += 1;
+                parts.points_start = parts.points_start.min(start);
             } else if tag == fields.histograms {
                 reader.bytes()?;
                 parts.histogram_count += 1;
+                parts.points_start = parts.points_start.min(start);
             } else if tag == fields.exemplars {
                 reader.bytes()?;
                 parts.exemplar_count += 1;
+                parts.points_start = parts.points_start.min(start);
             } else if tag == fields.metadata {
                 parts.metadata = Some(reader.bytes()?);
-            } else if tag == REF && version == Version::V2 {
+            } else if V2 && tag == REF {
                 push_ref(reader.varint()?, refs, refs_max);
             } else {
                 reader.skip(tag, fields.known)?;
