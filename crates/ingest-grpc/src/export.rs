@@ -32,7 +32,7 @@ impl<A: Appender> Exporter<A> {
             let prefix = frames.prefix(encoding).await?;
             self.ingest.check_length(prefix.length, prefix.encoding)?;
             let room = self.ingest.admit(prefix.length, &self.metrics).await?;
-            let message = frames.message(prefix.length).await?;
+            let message = frames.message(prefix.length, self.ingest.buffers()).await?;
             Ok::<_, Refusal>((prefix, message, room))
         };
         let slow = |_| Refusal::slow_body(timeout);

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use mytsdb_ingest::{BodyPace, Encoding, Refusal, Unavailable};
+use mytsdb_ingest::{BodyPace, Buffers, Encoding, Refusal, Unavailable};
 use std::pin::Pin;
 use tonic::body::Body;
 
@@ -73,11 +73,11 @@ impl FrameReader {
     }
 
     /// Reads the message and the end of the body. A message that arrived in one piece is not copied.
-    pub async fn message(mut self, length: usize) -> Result<Bytes, Refusal> {
+    pub async fn message(mut self, length: usize, buffers: &Buffers) -> Result<Bytes, Refusal> {
         let message = if self.pending.len() >= length {
             self.pending.split_to(length)
         } else {
-            let mut all = BytesMut::with_capacity(length.min(RESERVE_BYTES_MAX));
+            let mut all = buffers.take(length.min(RESERVE_BYTES_MAX));
             all.extend_from_slice(&self.pending);
             self.pending = Bytes::new();
             while all.len() < length {

@@ -2,11 +2,11 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header;
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use mytsdb_ingest::{Appender, BodyPace, Encoding, Ingest, IngestMetrics, Refusal, Room, Unavailable};
+use mytsdb_ingest::{Appender, BodyPace, Buffer, Encoding, Ingest, IngestMetrics, Refusal, Room, Unavailable};
 
 /// Room that is taken at first for a body that does not say how long it is; then it doubles.
 const ROOM_BYTES: usize = 64 << 10;
@@ -64,27 +64,27 @@ async fn read<A: Appender>(
         ingest.check_length(length, encoding)?;
     }
     let mut room = ingest.admit(declared.unwrap_or(ROOM_BYTES), metrics).await?;
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
+    let mut only = Bytes::new();
+    let mut all: Option<Buffer> = None;
     while let Some(piece) = piece(body, pace).await? {
-        let length = first.len() + all.len() + piece.len();
+        let length = all.as_ref().map_or(only.len(), Buffer::len) + piece.len();
         ingest.check_length(length, encoding)?;
         if length > room.bytes() {
             let more = (length - room.bytes()).max(room.bytes());
             ingest.enlarge(&mut room, more).await?;
         }
-        if first.is_empty() && all.is_empty() {
+        if length == piece.len() && declared.is_none_or(|declared| declared <= length) {
             // A body that arrives in one piece is not copied.
-            first = piece;
+            only = piece;
             continue;
         }
-        if all.is_empty() {
-            all.reserve(declared.unwrap_or(length).min(RESERVE_BYTES_MAX));
-            all.extend_from_slice(&std::mem::take(&mut first));
-        }
+        // Others are copied piece by piece, so that the connection can read into the same memory again.
+        let reserved = declared.unwrap_or(length).min(RESERVE_BYTES_MAX);
+        let all = all.get_or_insert_with(|| ingest.buffers().take(reserved));
+        all.extend_from_slice(&std::mem::take(&mut only));
         all.extend_from_slice(&piece);
     }
-    Ok((if all.is_empty() { first } else { all.freeze() }, room))
+    Ok((all.map_or(only, Buffer::freeze), room))
 }
 
 /// Reads the rest of a body that is not wanted and keeps nothing of it, so that the sender comes to read the answer

@@ -5,7 +5,7 @@ use crate::batch_sink::{PointRows, RefusedRows};
 use crate::gzip::gunzip_plain;
 use crate::inflate::{Cap, declared_bytes, inflate};
 use crate::pace::Pace;
-use crate::{Appender, BatchSink, Encoding, IngestMetrics, IngestOptions, Refusal, Room, Unavailable};
+use crate::{Appender, BatchSink, Buffers, Encoding, IngestMetrics, IngestOptions, Refusal, Room, Unavailable};
 use bytes::Bytes;
 use mytsdb_engine::{Batch, EngineError, Outcome};
 use mytsdb_model::SeriesRef;
@@ -29,6 +29,7 @@ pub struct Ingest<A> {
     options: IngestOptions,
     admission: Admission,
     pace: Pace,
+    buffers: Buffers,
 }
 
 impl<A: Appender> Ingest<A> {
@@ -36,7 +37,7 @@ impl<A: Appender> Ingest<A> {
     pub fn new(appender: Arc<A>, translator: Arc<Translator>, options: IngestOptions) -> Self {
         let admission = Admission::new(&options);
         let pace = Pace::new(options.max_new_series_per_second, options.max_new_series_burst);
-        Self { appender, translator, options, admission, pace }
+        Self { appender, translator, options, admission, pace, buffers: Buffers::default() }
     }
 
     pub(crate) fn translator(&self) -> &Translator {
@@ -46,6 +47,11 @@ impl<A: Appender> Ingest<A> {
     /// The bounds.
     pub fn options(&self) -> &IngestOptions {
         &self.options
+    }
+
+    /// Memory for requests on their way in.
+    pub fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 
     /// Checks the length of a request as it arrives, to be called before anything is made ready for it.
@@ -99,13 +105,13 @@ impl<A: Appender> Ingest<A> {
         let declared = declared_bytes(&message, encoding, cap)?;
         self.enlarge(room, declared).await?;
         if encoding == Encoding::Gzip {
-            if let Some(inflated) = gunzip_plain(&message, declared) {
+            if let Some(inflated) = gunzip_plain(&message, declared, &self.buffers) {
                 return Ok(inflated);
             }
             // The trailer was of no use: there are several members, or it is wrong.
             self.enlarge(room, cap.bytes - declared).await?;
         }
-        inflate(&message, encoding, cap)
+        inflate(&message, encoding, cap, &self.buffers)
     }
 
     /// Stores the points of an encoded `ExportMetricsServiceRequest`, and waits until they are durable.

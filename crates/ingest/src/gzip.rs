@@ -1,5 +1,6 @@
 //! The fast way through gzip: one member, inflated whole.
 
+use crate::Buffers;
 use bytes::Bytes;
 use libdeflater::{DecompressionError, Decompressor};
 use std::cell::RefCell;
@@ -10,7 +11,7 @@ const GZIP_TRAILER_BYTES: usize = 8;
 
 /// Inflates what senders send: a single member with a plain header. `None` sends everything else, damage included, to
 /// the general reader, whose word is final.
-pub(crate) fn gunzip_plain(message: &[u8], bytes_max: usize) -> Option<Bytes> {
+pub(crate) fn gunzip_plain(message: &[u8], bytes_max: usize, buffers: &Buffers) -> Option<Bytes> {
     thread_local! {
         static DECOMPRESSOR: RefCell<Decompressor> = RefCell::new(Decompressor::new());
     }
@@ -21,10 +22,11 @@ pub(crate) fn gunzip_plain(message: &[u8], bytes_max: usize) -> Option<Bytes> {
     if size > bytes_max || may_hold_a_member(deflated) {
         return None;
     }
-    let mut out = vec![0; size];
-    let inflated = DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.deflate_decompress(deflated, &mut out));
+    let mut buffer = buffers.take(size);
+    let out = buffer.set_len(size);
+    let inflated = DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.deflate_decompress(deflated, out));
     match inflated {
-        Ok(written) if written == size && libdeflater::crc32(&out) == u32::from_le_bytes(*crc) => Some(out.into()),
+        Ok(written) if written == size && libdeflater::crc32(out) == u32::from_le_bytes(*crc) => Some(buffer.freeze()),
         Ok(_) | Err(DecompressionError::BadData | DecompressionError::InsufficientSpace) => None,
     }
 }

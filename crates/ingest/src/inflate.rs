@@ -1,6 +1,6 @@
 //! Undoes a request's compression, never past the limit.
 
-use crate::{Encoding, IngestOptions, Refusal};
+use crate::{Buffers, Encoding, IngestOptions, Refusal};
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 use std::io::Read;
@@ -77,7 +77,7 @@ pub(crate) fn declared_bytes(message: &[u8], encoding: Encoding, cap: Cap) -> Re
 ///
 /// # Errors
 /// [`Refusal::Malformed`] if the bytes are damaged, [`Refusal::TooLarge`] if they unpack to more than allowed.
-pub(crate) fn inflate(message: &[u8], encoding: Encoding, cap: Cap) -> Result<Bytes, Refusal> {
+pub(crate) fn inflate(message: &[u8], encoding: Encoding, cap: Cap, buffers: &Buffers) -> Result<Bytes, Refusal> {
     match encoding {
         Encoding::Identity => Ok(Bytes::copy_from_slice(message)),
         Encoding::Gzip => read_capped(flate2::read::MultiGzDecoder::new(message), "gzip", cap),
@@ -90,7 +90,7 @@ pub(crate) fn inflate(message: &[u8], encoding: Encoding, cap: Cap) -> Result<By
         Encoding::Snappy if is_snappy_frames(message) => {
             read_capped(snap::read::FrameDecoder::new(message), "snappy", cap)
         }
-        Encoding::Snappy | Encoding::SnappyBlock => inflate_block(message, cap),
+        Encoding::Snappy | Encoding::SnappyBlock => inflate_block(message, cap, buffers),
         Encoding::Deflate => inflate_deflate(message, cap),
     }
 }
@@ -121,15 +121,16 @@ fn broken_block(error: &snap::Error) -> Refusal {
     Refusal::malformed(error.to_string())
 }
 
-fn inflate_block(message: &[u8], cap: Cap) -> Result<Bytes, Refusal> {
+fn inflate_block(message: &[u8], cap: Cap, buffers: &Buffers) -> Result<Bytes, Refusal> {
     let length = block_bytes(message)?;
     if length > cap.bytes {
         return Err(cap.exceeded());
     }
-    let mut out = vec![0; length];
-    let written = snap::raw::Decoder::new().decompress(message, &mut out).map_err(|error| broken_block(&error))?;
-    out.truncate(written);
-    Ok(out.into())
+    let mut out = buffers.take(length);
+    let decompressed = snap::raw::Decoder::new().decompress(message, out.set_len(length));
+    let written = decompressed.map_err(|error| broken_block(&error))?;
+    out.set_len(written);
+    Ok(out.freeze())
 }
 
 /// No bytes are no frames, but never a block.
@@ -199,7 +200,7 @@ mod tests {
 
     fn undo(packed: &[u8], encoding: Encoding) -> Result<Bytes, Refusal> {
         declared_bytes(packed, encoding, cap(packed))?;
-        inflate(packed, encoding, cap(packed))
+        inflate(packed, encoding, cap(packed), &Buffers::default())
     }
 
     /// The data in every form that there is a way to undo.
@@ -227,7 +228,7 @@ mod tests {
         for size in [0, 1, 1000, 1 << 20] {
             let data: Vec<u8> = (0..size).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
             let packed = gzip(&data);
-            assert!(gunzip_plain(&packed, cap(&packed).bytes).is_some(), "the fast way");
+            assert!(gunzip_plain(&packed, cap(&packed).bytes, &Buffers::default()).is_some(), "the fast way");
             for (packed, encoding) in packings(&data) {
                 assert_eq!(undo(&packed, encoding).unwrap(), data, "{encoding:?}");
             }
@@ -262,7 +263,7 @@ mod tests {
             if let Ok(data) = undo(&damaged, Encoding::Gzip) {
                 assert_eq!(data, [b'x'; 5000][..], "flipped at {at}");
             }
-            if let Some(data) = gunzip_plain(&damaged, cap(&damaged).bytes) {
+            if let Some(data) = gunzip_plain(&damaged, cap(&damaged).bytes, &Buffers::default()) {
                 assert_eq!(data, [b'x'; 5000][..], "flipped at {at}");
             }
         }
@@ -281,20 +282,26 @@ mod tests {
         };
         for (packed, encoding) in packings(&zeros) {
             let ratio = Cap { bytes: 1 << 20, limit: 200, flag: "--max-compression-ratio" };
-            too_much(&inflate(&packed, encoding, ratio).unwrap_err(), "--max-compression-ratio");
+            too_much(&inflate(&packed, encoding, ratio, &Buffers::default()).unwrap_err(), "--max-compression-ratio");
             let by_size = Cap::new(packed.len(), &roomy);
             if packed.len() < RATIO_FREE_BYTES / roomy.max_compression_ratio {
-                too_much(&inflate(&packed, encoding, by_size).unwrap_err(), "--max-compression-ratio");
+                too_much(
+                    &inflate(&packed, encoding, by_size, &Buffers::default()).unwrap_err(),
+                    "--max-compression-ratio",
+                );
             }
             too_much(&undo(&packed, encoding).unwrap_err(), "--max-request-bytes");
         }
         for (packed, encoding) in packings(&zeros[..RATIO_FREE_BYTES]) {
-            let whole = inflate(&packed, encoding, Cap::new(packed.len(), &roomy));
+            let whole = inflate(&packed, encoding, Cap::new(packed.len(), &roomy), &Buffers::default());
             assert_eq!(whole.unwrap().len(), RATIO_FREE_BYTES, "{encoding:?}: small enough for any ratio");
         }
         let noise: Vec<u8> = (0..5u32 << 17).flat_map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
         for (packed, encoding) in packings(&noise) {
-            too_much(&inflate(&packed, encoding, cap(&packed)).unwrap_err(), "--max-request-bytes");
+            too_much(
+                &inflate(&packed, encoding, cap(&packed), &Buffers::default()).unwrap_err(),
+                "--max-request-bytes",
+            );
             too_much(&undo(&packed, encoding).unwrap_err(), "--max-request-bytes");
         }
         // A trailer that lies about the size does not help.
@@ -302,7 +309,7 @@ mod tests {
         let end = lying.len();
         lying[end - 4..].copy_from_slice(&100u32.to_le_bytes());
         assert_eq!(declared_bytes(&lying, Encoding::Gzip, cap(&lying)).unwrap(), 100);
-        assert!(gunzip_plain(&lying, cap(&lying).bytes).is_none());
+        assert!(gunzip_plain(&lying, cap(&lying).bytes, &Buffers::default()).is_none());
         assert!(undo(&lying, Encoding::Gzip).is_err());
     }
 
