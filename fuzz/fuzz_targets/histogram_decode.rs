@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mytsdb_codec::{ChunkEncoding, HistogramEncoder, put_histogram, take_histogram};
-use mytsdb_columns::Columns;
+use mytsdb_codec::{ChunkEncoding, HistogramChunk, HistogramEncoder, put_histogram, take_histogram};
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_histogram::FloatHistogram;
 
 /// Every field as bits.
@@ -29,10 +29,17 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(bits(&again), bits(&histogram));
     }
 
+    let mut table = HistogramTable::default();
+    let is_table = HistogramChunk::parse(data).and_then(|chunk| chunk.decode_table(&mut table)).is_ok();
     let mut columns = Columns::default();
     if ChunkEncoding::Histogram.decode(data, &mut columns).is_err() {
-        assert!(columns.is_empty() && columns.histograms.is_empty());
+        assert!(columns.is_empty() && columns.histograms.is_empty() && !is_table);
         return;
+    }
+    // A negative count that belongs to no histogram is refused in tables only.
+    for (row, histogram) in columns.histograms.iter().enumerate().filter(|_| is_table) {
+        let counter_reset_hint = histogram.counter_reset_hint;
+        assert_eq!(bits(&FloatHistogram { counter_reset_hint, ..table.histogram(row) }), bits(histogram));
     }
     let (times, starts) = (&columns.histogram_timestamps_ms, &columns.histogram_start_timestamps_ms);
     assert!(times.is_sorted_by(|a, b| a < b) && times.len() == columns.histograms.len());

@@ -6,7 +6,7 @@ use crate::layout::{checked_version, claimed_version};
 use crate::v1::{self, BlockV1};
 use crate::v2::{self, BlockV2};
 use mytsdb_codec::{ChunkEncoding, CodecError};
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_index::{IndexError, TextList};
 use mytsdb_io::Disk;
 use mytsdb_model::{Labels, Matcher, TimeRange};
@@ -193,6 +193,28 @@ impl Block {
             return Err(damaged("other samples than the block says".to_owned()));
         }
         Ok(())
+    }
+
+    /// Appends the samples of a chunk of this block as rows of a table; tells whether it did. It does so for chunks of
+    /// histograms.
+    ///
+    /// # Errors
+    /// As [`read_samples`](Self::read_samples); then the table has no meaning.
+    pub fn read_table(&self, chunk: &ChunkMeta, out: &mut HistogramTable) -> Result<bool, BlockError> {
+        if !matches!(ChunkEncoding::from_number(chunk.encoding), Ok(ChunkEncoding::Histogram)) || self.is_plain() {
+            return Ok(false);
+        }
+        let data = self.read_chunk(chunk)?;
+        let damaged =
+            |reason: String| BlockError::DamagedChunk { path: self.path().to_owned(), offset: chunk.offset, reason };
+        let before = out.len();
+        data.histograms().and_then(|chunk| chunk.decode_table(out)).map_err(|error| damaged(error.to_string()))?;
+        let times = &out.timestamps_ms()[before..];
+        let ends = times.first().zip(times.last());
+        if ends != Some((&chunk.range.mint, &chunk.range.maxt)) || times.len() != chunk.sample_count as usize {
+            return Err(damaged("other samples than the block says".to_owned()));
+        }
+        Ok(true)
     }
 
     /// Appends the times of a chunk of this block, ascending, without decoding its values; tells whether it did. It does not

@@ -1,6 +1,6 @@
 //! Chunks as a writer takes them, as a block describes them, and as it hands them out.
 
-use mytsdb_codec::{ChunkEncoding, CodecError, DxChunk};
+use mytsdb_codec::{ChunkEncoding, CodecError, DxChunk, HistogramChunk};
 use mytsdb_columns::Columns;
 use mytsdb_model::TimeRange;
 
@@ -88,6 +88,13 @@ impl ChunkData<'_> {
     /// [`CodecError`], also for an encoding that is not known; then `out` has the samples that it had.
     pub(crate) fn decode(&self, out: &mut Columns) -> Result<(), CodecError> {
         ChunkEncoding::from_number(self.encoding)?.decode_columns(self.times, self.bytes, out)
+    }
+
+    pub(crate) fn histograms(&self) -> Result<HistogramChunk<'_>, CodecError> {
+        match self.times {
+            Some(times) => HistogramChunk::from_columns(times, self.bytes),
+            None => HistogramChunk::parse(self.bytes),
+        }
     }
 
     pub(crate) fn dx(&self) -> Result<DxChunk<'_>, CodecError> {

@@ -45,6 +45,7 @@ pub use encoding::ChunkEncoding;
 pub use error::CodecError;
 pub use histogram::{
     HISTOGRAM_PARTS_MAX, HISTOGRAM_SAMPLES_MAX, HistogramChunk, HistogramEncoder, put_histogram, take_histogram,
+    take_singles,
 };
 pub use xor::{XorAppender, XorChunk, decode};
 

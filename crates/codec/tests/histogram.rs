@@ -2,9 +2,9 @@
 
 use mytsdb_codec::{
     ChunkEncoding, CodecError, HISTOGRAM_PARTS_MAX, HISTOGRAM_SAMPLES_MAX, HistogramChunk, HistogramEncoder,
-    put_histogram, take_histogram,
+    put_histogram, take_histogram, take_singles,
 };
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable, Mark};
 use mytsdb_histogram::{CUSTOM_SCHEMA, CounterResetHint, FloatHistogram, HistogramError, Span};
 use mytsdb_model::stale_nan;
 use mytsdb_testkit::{Random, seed, setting};
@@ -43,6 +43,38 @@ fn compare_singles(times: &[i64], starts: &[i64], histograms: &[Arc<FloatHistogr
     is_done
 }
 
+/// Reads chunks, and single histograms if they are plain enough, into tables, and compares with the samples of the chunks.
+fn compare_tables(chunks: &[Vec<u8>], columns: &mut Columns) {
+    let singles: Vec<Vec<u8>> = columns.histograms.iter().map(|histogram| single(histogram)).collect();
+    let singles: Vec<&[u8]> = singles.iter().map(Vec::as_slice).collect();
+    let times = &columns.histogram_timestamps_ms;
+    let mut starts = columns.histogram_start_timestamps_ms.clone();
+    starts.resize(times.len(), 0);
+    let (mut table, mut of_singles) = (HistogramTable::default(), HistogramTable::default());
+    for chunk in chunks {
+        HistogramChunk::parse(chunk).and_then(|chunk| chunk.decode_table(&mut table)).expect("just encoded");
+    }
+    let is_read = take_singles(times, &starts, &singles, &mut of_singles).expect("just written");
+    columns.settle_hints(Mark::default());
+    for table in [Some(table), is_read.then_some(of_singles)].into_iter().flatten() {
+        assert_eq!(
+            (table.timestamps_ms(), table.start_timestamps_ms()),
+            (&columns.histogram_timestamps_ms[..], &starts[..])
+        );
+        for (row, histogram) in columns.histograms.iter().enumerate() {
+            let read = FloatHistogram { counter_reset_hint: table.settled_hint(row), ..table.histogram(row) };
+            assert_eq!(bits(&read), bits(histogram), "row {row}");
+        }
+        let mut left = table;
+        left.drop_stale();
+        let kept = columns.histograms.iter().filter(|histogram| !histogram.is_stale());
+        assert_eq!(
+            left.sums().iter().map(|sum| sum.to_bits()).collect::<Vec<_>>(),
+            kept.map(|h| h.sum.to_bits()).collect::<Vec<_>>()
+        );
+    }
+}
+
 fn single(histogram: &FloatHistogram) -> Vec<u8> {
     let mut bytes = Vec::new();
     put_histogram(histogram, &mut bytes).expect("a valid histogram");
@@ -52,6 +84,14 @@ fn single(histogram: &FloatHistogram) -> Vec<u8> {
 /// Encodes all samples, as many chunks as it takes, and compares what comes back; returns the chunks.
 #[track_caller]
 fn round_trip(times: &[i64], starts: &[i64], histograms: &[Arc<FloatHistogram>]) -> Vec<Vec<u8>> {
+    let (chunks, mut columns) = round_trip_of_columns(times, starts, histograms);
+    compare_tables(&chunks, &mut columns);
+    chunks
+}
+
+/// The same without tables; also returns what came back.
+#[track_caller]
+fn round_trip_of_columns(times: &[i64], starts: &[i64], histograms: &[Arc<FloatHistogram>]) -> (Vec<Vec<u8>>, Columns) {
     let mut encoder = HistogramEncoder::default();
     let (mut chunks, mut at, mut columns) = (Vec::new(), 0, Columns::default());
     while at < times.len() {
@@ -72,7 +112,7 @@ fn round_trip(times: &[i64], starts: &[i64], histograms: &[Arc<FloatHistogram>])
     }
     let known = starts.iter().any(|&start| start != 0);
     assert_eq!(columns.histogram_start_timestamps_ms, if known { starts } else { &[] });
-    chunks
+    (chunks, columns)
 }
 
 fn times(count: usize) -> Vec<i64> {
@@ -202,6 +242,10 @@ fn survives(bytes: &[u8]) -> bool {
     let mut columns = Columns::default();
     columns.push_histogram(i64::MIN, Arc::default());
     let read = ChunkEncoding::Histogram.decode(bytes, &mut columns);
+    let table = HistogramChunk::parse(bytes).and_then(|chunk| chunk.decode_table(&mut HistogramTable::default()));
+    // A negative count that belongs to no histogram is refused in tables only.
+    let is_strict = table == Err(CodecError::Damaged { reason: "a negative count" });
+    assert!(table.is_ok() == read.is_ok() || is_strict, "{table:?}, {read:?}");
     if read.is_err() {
         assert_eq!((columns.len(), columns.histograms.len()), (1, 1));
         return false;
@@ -209,7 +253,7 @@ fn survives(bytes: &[u8]) -> bool {
     let (times, histograms) = (&columns.histogram_timestamps_ms[1..], &columns.histograms[1..]);
     assert!(histograms.iter().all(|histogram| histogram.validate().is_ok()));
     let starts = columns.histogram_start_timestamps_ms.get(1..).unwrap_or_default();
-    round_trip(times, starts, histograms);
+    round_trip_of_columns(times, starts, histograms);
     true
 }
 

@@ -8,5 +8,7 @@
 
 mod columns;
 mod order;
+mod table;
 
 pub use columns::{Columns, Mark};
+pub use table::{HistogramRows, HistogramRun, HistogramTable};

@@ -157,14 +157,17 @@ fn add_in_place(sum: &mut FloatHistogram, other: &FloatHistogram, compensation: 
         && sum.positive_buckets.len() == other.positive_buckets.len()
         && sum.negative_buckets.len() == other.negative_buckets.len();
     if same {
-        let counts = sum.positive_buckets.iter_mut().chain(&mut sum.negative_buckets);
-        let lost = compensation.positive_buckets.iter_mut().chain(&mut compensation.negative_buckets);
-        let theirs = other.positive_buckets.iter().chain(&other.negative_buckets);
-        for ((count, lost), &increment) in counts.zip(lost).zip(theirs) {
-            kahan_step(increment, count, lost);
-        }
+        add_side(&mut sum.positive_buckets, &other.positive_buckets, &mut compensation.positive_buckets);
+        add_side(&mut sum.negative_buckets, &other.negative_buckets, &mut compensation.negative_buckets);
     }
     same
+}
+
+/// A loop of its own, without branches, so that the compiler can add several counts at once.
+fn add_side(counts: &mut [f64], increments: &[f64], lost: &mut [f64]) {
+    for ((count, lost), &increment) in counts.iter_mut().zip(lost).zip(increments) {
+        kahan_step(increment, count, lost);
+    }
 }
 
 /// Applies `step` to the positive and the negative buckets of the sum and its compensation.
@@ -187,14 +190,12 @@ fn for_each_side(
 }
 
 /// Adds `increment` to `sum` and what was rounded away to `compensation`, which is void once the sum is infinite.
+#[inline]
 fn kahan_step(increment: f64, sum: &mut f64, compensation: &mut f64) {
     let total = *sum + increment;
-    if total.is_infinite() {
-        *compensation = 0.0;
-    } else if sum.abs() >= increment.abs() {
-        *compensation += (*sum - total) + increment;
-    } else {
-        *compensation += (increment - total) + *sum;
-    }
+    let is_larger = sum.abs() >= increment.abs();
+    let (large, small) = (if is_larger { *sum } else { increment }, if is_larger { increment } else { *sum });
+    let rest = *compensation + ((large - total) + small);
+    *compensation = if total.is_infinite() { 0.0 } else { rest };
     *sum = total;
 }

@@ -5,7 +5,7 @@
 //! starts at another time.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, Finding, QueryOptions, QueryValue, SelectHints, SeriesSet, Storage, StorageError, instant, range,
@@ -62,6 +62,10 @@ impl SeriesSet for Set<'_> {
     }
 
     fn remember(&self, _: &[u8], _: Finding, _: usize) {}
+
+    fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
 }
 
 impl Storage for Memory {

@@ -4,7 +4,7 @@
 //! handle, on one thread and with a pool. Ended: cancelled at many moments, with all memory given back.
 #![expect(clippy::unwrap_used, reason = "an example that cannot go on stops")]
 
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, Finding, QueryOptions, SelectHints, SeriesSet, Storage, StorageError, WorkerPool, instant, range,
@@ -48,6 +48,10 @@ impl SeriesSet for &Many {
     }
 
     fn remember(&self, _: &[u8], _: Finding, _: usize) {}
+
+    fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
 }
 
 impl Storage for Many {

@@ -2,7 +2,7 @@
 
 use crate::error::StorageError;
 use crate::options::Cancel;
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use std::any::Any;
 use std::sync::Arc;
@@ -118,4 +118,21 @@ pub trait SeriesSet: Send + Sync {
     /// # Errors
     /// Whatever keeps the storage from answering completely.
     fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError>;
+
+    /// Puts the samples of series `index` in `range` into a table, which is empty, if they are nothing but histograms and the
+    /// storage can do that. Else `false`, which is always right: the samples are [read](SeriesSet::read) then, and the table
+    /// has no meaning. Samples outside the range may come with it, stale markers are among them.
+    ///
+    /// With `with_hints` the hints that the table tells of rows in the range are those that `read` gives; else they may be
+    /// of less use.
+    ///
+    /// # Errors
+    /// Whatever keeps the storage from answering completely.
+    fn read_table(
+        &self,
+        index: usize,
+        range: TimeRange,
+        with_hints: bool,
+        out: &mut HistogramTable,
+    ) -> Result<bool, StorageError>;
 }

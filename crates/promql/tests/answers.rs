@@ -109,6 +109,16 @@ impl SeriesSet for NoSeries {
     }
 
     fn remember(&self, _: &[u8], _: Finding, _: usize) {}
+
+    fn read_table(
+        &self,
+        _: usize,
+        _: TimeRange,
+        _: bool,
+        _: &mut mytsdb_columns::HistogramTable,
+    ) -> Result<bool, StorageError> {
+        Ok(false)
+    }
 }
 
 impl Storage for Listening {

@@ -1,7 +1,7 @@
 //! Groups that the storage remembers are those that would be found anew.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, Finding, QueryOptions, QueryValue, SelectHints, SeriesSet, Storage, StorageError, instant, range,
@@ -69,6 +69,10 @@ impl SeriesSet for Set<'_> {
 
     fn may_have_label(&self, _: &str) -> bool {
         true
+    }
+
+    fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What several threads must not change: which error comes back, remarks, panics, cancelling.
 
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, EvalError, Finding, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, SeriesSink, SeriesView,
@@ -61,6 +61,10 @@ impl SeriesSet for First<'_> {
     }
 
     fn remember(&self, _: &[u8], _: Finding, _: usize) {}
+
+    fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
 }
 
 impl Storage for Alone<'_> {
@@ -96,6 +100,10 @@ impl<F: Fn(usize) -> Result<(), StorageError> + Send + Sync> SeriesSet for Set<'
     }
 
     fn remember(&self, _: &[u8], _: Finding, _: usize) {}
+
+    fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
 }
 
 impl<F: Fn(usize) -> Result<(), StorageError> + Send + Sync> Storage for Moody<F> {

@@ -1,6 +1,6 @@
 //! The engine behind PromQL's storage trait.
 
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_engine::{Engine, Lookup, Selection};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{Cancel, Finding, LabelStorage, SelectHints, SeriesSet, Storage, StorageError};
@@ -136,6 +136,16 @@ impl SeriesSet for EngineSeriesSet<'_> {
 
     fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), StorageError> {
         self.selection.read(index, range, out).map_err(StorageError::from_error)
+    }
+
+    fn read_table(
+        &self,
+        index: usize,
+        range: TimeRange,
+        with_hints: bool,
+        out: &mut HistogramTable,
+    ) -> Result<bool, StorageError> {
+        self.selection.read_table(index, range, with_hints, out).map_err(StorageError::from_error)
     }
 }
 

@@ -20,7 +20,7 @@ pub use chunk::DxChunk;
 pub(crate) use encode::ColumnWriter;
 pub use encode::DxEncoder;
 pub(crate) use integers::take_count;
-pub(crate) use read_columns::{take_integers, take_values};
+pub(crate) use read_columns::{take_counts, take_integers, take_values};
 pub use starts::DxStartsEncoder;
 pub(crate) use starts::decode_with_starts;
 

@@ -32,3 +32,39 @@ pub(crate) fn take_values(rest: &mut &[u8], count: usize, out: &mut Vec<f64>) ->
     *rest = values::decode_front(rest, count, Kernel::best(), out)?;
     Ok(())
 }
+
+/// Appends as many integers as there are `sums` as floats, and adds each to its sum. Returns a negative number if any integer
+/// is negative.
+///
+/// # Errors
+/// As [`take_integers`].
+#[inline]
+pub(crate) fn take_counts(rest: &mut &[u8], sums: &mut [i64], out: &mut Vec<f64>) -> Result<i64, CodecError> {
+    let (column, kernel) = (IntegerColumn::parse_front(rest, sums.len())?, Kernel::best());
+    let mut signs = 0;
+    if let Some((start, step)) = column.exact_line() {
+        let mut integer = start;
+        out.extend(sums.iter_mut().map(|sum| {
+            let own = integer;
+            integer = integer.wrapping_add(step);
+            *sum = sum.wrapping_add(own);
+            signs |= own;
+            own as f64
+        }));
+        *rest = column.behind_front();
+        return Ok(signs);
+    }
+    let mut sums = sums;
+    *rest = column.walk_blocks(kernel, |lanes, count| {
+        let (own, others) = std::mem::take(&mut sums).split_at_mut(count);
+        sums = others;
+        for (sum, &integer) in own.iter_mut().zip(&lanes.0) {
+            *sum = sum.wrapping_add(integer);
+            signs |= integer;
+        }
+        kernel.quotients(count, 1.0, lanes);
+        out.extend(lanes.0[..count].iter().map(|&bits| f64::from_bits(bits as u64)));
+        Ok(())
+    })?;
+    Ok(signs)
+}

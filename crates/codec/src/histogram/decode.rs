@@ -10,10 +10,10 @@ use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use std::sync::Arc;
 
 /// A column is at least a mode and a number.
-const COLUMN_BYTES_MIN: usize = 2;
+pub(super) const COLUMN_BYTES_MIN: usize = 2;
 
 /// The columns of a run beside those of its buckets: count, zero count, sum.
-const FIELD_COLUMNS: usize = 3;
+pub(super) const FIELD_COLUMNS: usize = 3;
 
 /// The bytes of a histogram chunk whose front was read and checked.
 ///
@@ -104,13 +104,7 @@ impl<'a> HistogramChunk<'a> {
 
     fn decode_some(&self, out: &mut Columns) -> Result<(), CodecError> {
         let (mut times, mut starts) = (Vec::new(), Vec::new());
-        self.decode_times(&mut times)?;
-        let mut rest = self.histogram_columns();
-        match take_array::<1>(&mut rest, "flags")? {
-            [0] => starts.resize(times.len(), 0),
-            [HAS_STARTS] => take_integers(&mut rest, times.len(), &mut starts)?,
-            _ => return Err(CodecError::Damaged { reason: "unknown flag of the chunk" }),
-        }
+        let mut rest = self.take_times(&mut times, &mut starts)?;
         let mut times = times.into_iter().zip(starts);
         let mut first = 0;
         let mut cells_left = CHUNK_CELLS_MAX;
@@ -122,22 +116,34 @@ impl<'a> HistogramChunk<'a> {
         }
         if rest.is_empty() { Ok(()) } else { Err(CodecError::Damaged { reason: "bytes behind the last run" }) }
     }
+
+    /// Appends the times and as many start times; returns what follows them: the runs.
+    pub(super) fn take_times(&self, times: &mut Vec<i64>, starts: &mut Vec<i64>) -> Result<&'a [u8], CodecError> {
+        self.decode_times(times)?;
+        let mut rest = self.histogram_columns();
+        match take_array::<1>(&mut rest, "flags")? {
+            [0] => starts.resize(times.len(), 0),
+            [HAS_STARTS] => take_integers(&mut rest, times.len(), starts)?,
+            _ => return Err(CodecError::Damaged { reason: "unknown flag of the chunk" }),
+        }
+        Ok(rest)
+    }
 }
 
 /// What a run says before its columns.
-struct RunFront {
-    flags: u8,
+pub(super) struct RunFront {
+    pub(super) flags: u8,
     schema: i32,
     bounds: Vec<f64>,
     zero_threshold: f64,
-    layouts: Vec<Layout>,
-    columns: RunColumns,
-    shapes: Vec<i64>,
+    pub(super) layouts: Vec<Layout>,
+    pub(super) columns: RunColumns,
+    pub(super) shapes: Vec<i64>,
 }
 
 impl RunFront {
     /// A front that was checked against the bounds; `rows_left` is at least 1.
-    fn take(rest: &mut &[u8], rows_left: usize, cells_left: &mut usize) -> Result<Self, CodecError> {
+    pub(super) fn take(rest: &mut &[u8], rows_left: usize, cells_left: &mut usize) -> Result<Self, CodecError> {
         let rows = take_count(rest, rows_left - 1, "rows of a run")? + 1;
         let [flags] = take_array::<1>(rest, "flags of a run")?;
         if flags & !(flag::VALUES | flag::CUSTOM) != 0 {
@@ -245,7 +251,7 @@ impl RunFront {
     }
 
     /// What all rows of a layout share.
-    fn frame(&self, counter_reset_hint: CounterResetHint, layout: &Layout) -> FloatHistogram {
+    pub(super) fn frame(&self, counter_reset_hint: CounterResetHint, layout: &Layout) -> FloatHistogram {
         FloatHistogram {
             counter_reset_hint,
             schema: self.schema,
@@ -279,7 +285,7 @@ impl<T: Copy> Entries<T> {
 }
 
 /// Distance from one column to the next, in entries. It avoids multiples of many cache lines: such columns would compete for the same cache sets.
-fn stride_of(rows: usize) -> usize {
+pub(super) fn stride_of(rows: usize) -> usize {
     if rows.is_multiple_of(64) { rows + 8 } else { rows }
 }
 

@@ -1,7 +1,8 @@
 //! Native histograms to bytes and back: chunks in columns, and single ones for logs.
 //!
 //! Layout: `docs/format/histogram-chunk.md`. `plan` cuts samples into runs, `encode` writes and `decode` reads a chunk;
-//! `parts` are the fields that chunks and single histograms share; `single` is the form without columns.
+//! `table` reads
+//! without building histograms; `parts` are the fields that chunks and single histograms share; `single` is the form without columns.
 
 mod decode;
 mod encode;
@@ -9,10 +10,12 @@ mod parts;
 mod plan;
 mod single;
 mod singles;
+mod table;
 
 pub use decode::HistogramChunk;
 pub use encode::HistogramEncoder;
 pub use single::{put_histogram, take_histogram};
+pub use singles::take_singles;
 
 /// The largest number of samples in a histogram chunk.
 pub const HISTOGRAM_SAMPLES_MAX: usize = 1_024;

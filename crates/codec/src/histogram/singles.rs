@@ -1,9 +1,13 @@
-//! Writes a chunk of histograms that are in single form and alike, without building the histograms.
+//! Histograms that are in single form and alike, made a chunk or rows of a table without building the histograms.
 
-use super::parts::{INTEGER_MAX, Layout, take_array, take_f64, take_schema, take_threshold};
+use super::decode::stride_of;
+use super::parts::{INTEGER_MAX, Layout, hint_of, marker, take_array, take_f64, take_schema, take_threshold};
 use super::{HISTOGRAM_SAMPLES_MAX, HistogramEncoder, RUN_CELLS_MAX, flag};
 use crate::CodecError;
 use crate::varint::{put_uvarint, take_uvarint, take_varint};
+use mytsdb_columns::{HistogramRows, HistogramTable};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram, Span};
+use mytsdb_model::is_stale_nan;
 
 /// Rows that are read before their buckets are put into columns: a cache line of each column.
 const ROWS: usize = 8;
@@ -17,6 +21,8 @@ pub(super) struct Rows {
     sums: Vec<f64>,
     /// Some rows, one behind the other.
     buckets: Vec<i64>,
+    /// Counts and then zero counts.
+    float_counts: Vec<f64>,
 }
 
 impl HistogramEncoder {
@@ -94,6 +100,133 @@ impl HistogramEncoder {
     }
 }
 
+/// Appends histograms, each in the form that [`put_histogram`](crate::put_histogram) gives and with its time and start time, as
+/// rows of a table, if they are integers and have no bounds of their own. Else `false`, and `out` has no meaning.
+///
+/// # Errors
+/// [`CodecError::Truncated`], [`CodecError::Damaged`] or [`CodecError::Histogram`]; then `out` has no meaning.
+///
+/// # Panics
+/// If there are not as many times and start times as histograms.
+pub fn take_singles(
+    timestamps_ms: &[i64],
+    start_timestamps_ms: &[i64],
+    singles: &[&[u8]],
+    out: &mut HistogramTable,
+) -> Result<bool, CodecError> {
+    let mut rows = Rows::default();
+    let mut first = 0;
+    while let Some(&single) = singles.get(first) {
+        let taken = if single == [flag::STALE] {
+            rows.clear();
+            rows.push_marker();
+            out.push_run(marker(), Vec::new(), &rows.of_table(&timestamps_ms[first..], &start_timestamps_ms[first..]));
+            1
+        } else {
+            let Some(front) = Front::of(single)? else { return Ok(false) };
+            let count = singles[first..].iter().take_while(|single| front.is_of(single)).count();
+            if !front.push_run(
+                &singles[first..first + count],
+                (&timestamps_ms[first..], &start_timestamps_ms[first..]),
+                &mut rows,
+                out,
+            )? {
+                return Ok(false);
+            }
+            count
+        };
+        first += taken;
+    }
+    Ok(true)
+}
+
+/// What histograms in single form have in common, if they are plain and their bytes begin alike.
+struct Front<'a> {
+    hint: CounterResetHint,
+    schema: i32,
+    zero_threshold: f64,
+    layout: Layout,
+    /// All between the flags and the sum.
+    bytes: &'a [u8],
+}
+
+impl<'a> Front<'a> {
+    fn of(single: &'a [u8]) -> Result<Option<Self>, CodecError> {
+        if !is_plain(single) {
+            return Ok(None);
+        }
+        let mut rest = &single[1..];
+        let schema = take_schema(&mut rest, false)?;
+        let zero_threshold = take_threshold(&mut rest)?;
+        let layout = Layout::take(&mut rest)?;
+        let bytes = &single[1..single.len() - rest.len()];
+        Ok(Some(Self { hint: gauge_or_not(single), schema, zero_threshold, layout, bytes }))
+    }
+
+    fn is_of(&self, single: &[u8]) -> bool {
+        is_plain(single) && gauge_or_not(single) == self.hint && single[1..].starts_with(self.bytes)
+    }
+
+    /// Appends histograms that all have this front; times and start times are as many or more.
+    fn push_run(
+        &self,
+        singles: &[&[u8]],
+        (timestamps_ms, starts_ms): (&[i64], &[i64]),
+        rows: &mut Rows,
+        out: &mut HistogramTable,
+    ) -> Result<bool, CodecError> {
+        rows.clear();
+        rows.buckets.clear();
+        for single in singles {
+            if !rows.take(single, 1 + self.bytes.len(), [self.layout.positive_count, self.layout.negative_count])? {
+                return Ok(false);
+            }
+        }
+        if rows.sums.iter().any(|&sum| is_stale_nan(sum)) {
+            return Ok(false);
+        }
+        let (base, stride, columns) = (out.cells_len(), stride_of(singles.len()), self.layout.bucket_count());
+        let cells = out.cells_mut();
+        cells.resize(base + columns * stride, 0.0);
+        // Some rows at a time, so that what is read and written stays in the cache.
+        for (part, some) in rows.buckets.chunks(ROWS * columns.max(1)).enumerate() {
+            for (column, entries) in cells[base..].chunks_exact_mut(stride).enumerate() {
+                let of_column = some[column..].iter().step_by(columns);
+                for (entry, &bucket) in entries[part * ROWS..].iter_mut().zip(of_column) {
+                    *entry = bucket as f64;
+                }
+            }
+        }
+        let spans = |spans: &[Span]| spans.to_vec();
+        let frame = FloatHistogram {
+            counter_reset_hint: self.hint,
+            schema: self.schema,
+            zero_threshold: self.zero_threshold,
+            positive_spans: spans(&self.layout.positive),
+            negative_spans: spans(&self.layout.negative),
+            ..FloatHistogram::default()
+        };
+        let (first, places) = (out.len(), (0..columns).map(|column| (base + column * stride) as u32).collect());
+        out.push_run(frame, places, &rows.of_table(timestamps_ms, starts_ms));
+        for (place, single) in singles.iter().enumerate() {
+            if hint_of(single[0] >> flag::HINT_SHIFT) == CounterResetHint::CounterReset {
+                out.note_reset(first + place);
+            }
+        }
+        let checked = out.histogram(first).validate();
+        checked.map_err(|source| CodecError::Histogram { sample: first, source })?;
+        Ok(true)
+    }
+}
+
+/// The hint as far as it tells gauges.
+fn gauge_or_not(single: &[u8]) -> CounterResetHint {
+    match hint_of(single[0] >> flag::HINT_SHIFT) {
+        CounterResetHint::Gauge => CounterResetHint::Gauge,
+        _ => CounterResetHint::Unknown,
+    }
+}
+
 /// Whether bytes are of a histogram of integers without bounds of its own, as far as the flags tell.
 fn is_plain(single: &[u8]) -> bool {
     single.first().is_some_and(|flags| flags & !(flag::HINT_BITS << flag::HINT_SHIFT) == 0)
@@ -105,6 +238,29 @@ impl Rows {
         self.counts.clear();
         self.zero_counts.clear();
         self.sums.clear();
+    }
+
+    /// Adds the row of a stale marker.
+    fn push_marker(&mut self) {
+        let FloatHistogram { count, zero_count, sum, .. } = marker();
+        self.counts.push(count as i64);
+        self.zero_counts.push(zero_count as i64);
+        self.sums.push(sum);
+    }
+
+    /// The rows as those of a table, at the first of some times.
+    fn of_table<'a>(&'a mut self, timestamps_ms: &'a [i64], starts_ms: &'a [i64]) -> HistogramRows<'a> {
+        let count = self.sums.len();
+        self.float_counts.clear();
+        self.float_counts.extend(self.counts.iter().chain(&self.zero_counts).map(|&count| count as f64));
+        let (counts, zero_counts) = self.float_counts.split_at(count);
+        HistogramRows {
+            timestamps_ms: &timestamps_ms[..count],
+            start_timestamps_ms: &starts_ms[..count],
+            counts,
+            zero_counts,
+            sums: &self.sums,
+        }
     }
 
     /// Adds a row whose columns begin at an offset; false if a count is none that a column of integers may have.

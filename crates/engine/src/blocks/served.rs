@@ -7,7 +7,7 @@
 use super::damage::Damages;
 use crate::EngineError;
 use mytsdb_blocks::{Block, BlockError, BlockMeta, ChunkMeta, Tombstone, keep};
-use mytsdb_columns::{Columns, Mark};
+use mytsdb_columns::{Columns, HistogramTable, Mark};
 use mytsdb_index::TextList;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_stop::StopSign;
@@ -221,6 +221,25 @@ impl Served {
             ordered &= out.continues_at(at, from);
         }
         Ok(ordered)
+    }
+
+    /// Appends what [`read`](Self::read) would give to a table, if that is nothing but histograms, none of them hidden, in order behind
+    /// those that the table holds. Else `false`, and the table has no meaning: also if anything is damaged, which `read` then meets.
+    pub(crate) fn read_table(&self, ordinal: u32, range: TimeRange, out: &mut HistogramTable) -> bool {
+        if self.block.is_plain() || self.hidden.iter().any(|hidden| hidden.ordinals.binary_search(&ordinal).is_ok()) {
+            return false;
+        }
+        let mut chunks = Vec::new();
+        if self.block.chunks_into(ordinal, range, &mut chunks).is_err() {
+            return false;
+        }
+        for chunk in &chunks {
+            let is_behind = out.timestamps_ms().last().is_none_or(|&last_ms| last_ms < chunk.range.mint);
+            if !is_behind || !self.block.read_table(chunk, out).unwrap_or(false) {
+                return false;
+            }
+        }
+        true
     }
 
     /// The time of the newest sample of a series that is not hidden. `chunks` lends its memory.

@@ -3,7 +3,7 @@
 use super::served::Served;
 use crate::EngineError;
 use crate::source::{Ask, Asked, Found, Known, Lookup, Moment, Source, SourceId, SourceSeries};
-use mytsdb_columns::{Columns, Mark};
+use mytsdb_columns::{Columns, HistogramTable, Mark};
 use mytsdb_index::TextList;
 use mytsdb_model::{Labels, TimeRange};
 use mytsdb_stop::StopSign;
@@ -154,5 +154,9 @@ impl SourceSeries for BlockSeries {
 
     fn read(&self, place: u32, _: u32, range: TimeRange, out: &mut Columns, from: Mark) -> Result<bool, EngineError> {
         self.block.read(self.list.ordinals[place as usize], range, out, from)
+    }
+
+    fn read_table(&self, place: u32, range: TimeRange, out: &mut HistogramTable) -> Result<bool, EngineError> {
+        Ok(self.block.read_table(self.list.ordinals[place as usize], range, out))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::value::{self, Encoded};
 use mytsdb_codec::CodecError;
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_model::TimeRange;
 use std::sync::Arc;
 
@@ -94,6 +94,20 @@ impl Run {
     pub(super) fn heap_bytes(&self) -> usize {
         self.bytes + self.entries.len() * size_of::<Entry>()
     }
+}
+
+/// The time of the first.
+pub(super) fn first_ms(entries: &[Entry]) -> Option<i64> {
+    entries.first().map(|entry| entry.timestamp_ms)
+}
+
+/// Appends histograms to a table, if they are such that it can be done without building them; else `false`, and the table has no
+/// meaning.
+pub(super) fn decode_table(entries: &[Entry], out: &mut HistogramTable) -> Result<bool, CodecError> {
+    let times: Vec<i64> = entries.iter().map(|entry| entry.timestamp_ms).collect();
+    let starts: Vec<i64> = entries.iter().map(|entry| entry.start_ms).collect();
+    let singles: Vec<&[u8]> = entries.iter().map(|entry| &*entry.bytes).collect();
+    mytsdb_codec::take_singles(&times, &starts, &singles, out)
 }
 
 /// Appends histograms to the columns.

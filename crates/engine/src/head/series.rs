@@ -14,8 +14,8 @@ use super::late::{Late, Open};
 use super::recent::Recent;
 use super::run::{self, Run};
 use crate::value::{Row, RowValue, Value};
-use mytsdb_codec::{ChunkEncoding, CodecError, XorAppender};
-use mytsdb_columns::{Columns, Mark};
+use mytsdb_codec::{ChunkEncoding, CodecError, HistogramChunk, XorAppender};
+use mytsdb_columns::{Columns, HistogramTable, Mark};
 use mytsdb_model::{Labels, Sample, SeriesRef, TimeRange};
 use mytsdb_sync::{Stamp, prefetch};
 use parking_lot::Mutex;
@@ -206,6 +206,39 @@ impl MemSeries {
             open.decode(out)?;
         }
         Ok(ordered)
+    }
+
+    /// Appends what [`read`](Self::read) would give to a table, if that is nothing but histograms, none of them late, behind those that the
+    /// table holds. Else `false`, and the table has no meaning.
+    pub(crate) fn read_table(&self, range: TimeRange, out: &mut HistogramTable) -> Result<bool, CodecError> {
+        let (mut chunks, mut histograms) = (Vec::new(), Vec::new());
+        {
+            // Only references are copied under the lock.
+            let state = self.state.lock();
+            let has_late = state.late.as_ref().is_some_and(|late| late.range().overlaps(range));
+            if has_late || state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
+                return Ok(false);
+            }
+            let from = state.sealed.partition_point(|c| c.range.maxt < range.mint);
+            for chunk in state.sealed[from..].iter().take_while(|c| c.range.mint <= range.maxt) {
+                if chunk.encoding != ChunkEncoding::Histogram {
+                    return Ok(false);
+                }
+                chunks.push(chunk.clone());
+            }
+            if let Some(more) = &state.more {
+                more.run.collect(range, &mut histograms);
+            }
+        }
+        // The rows of one series are in order among themselves.
+        let first_ms = chunks.first().map(|chunk| chunk.range.mint).or_else(|| run::first_ms(&histograms));
+        if first_ms.is_some_and(|first_ms| out.timestamps_ms().last().is_some_and(|&last_ms| first_ms <= last_ms)) {
+            return Ok(false);
+        }
+        for chunk in &chunks {
+            HistogramChunk::parse(&chunk.bytes)?.decode_table(out)?;
+        }
+        run::decode_table(&histograms, out)
     }
 
     /// Prepares everything before `cut_ms` for blocks: tells how much it is, and the time of the first sample; `None` if there is nothing. The

@@ -3,7 +3,7 @@
 use super::{CatalogState, Head, MemSeries, TURN_SERIES, chunk_error};
 use crate::EngineError;
 use crate::source::{Ask, Asked, Found, Known, Lookup, Moment, Source, SourceId, SourceSeries};
-use mytsdb_columns::{Columns, Mark};
+use mytsdb_columns::{Columns, HistogramTable, Mark};
 use mytsdb_index::TextList;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_stop::StopSign;
@@ -182,5 +182,10 @@ impl SourceSeries for HeadSeries {
         let at = out.mark();
         let ordered = series.read(range, out).map_err(|source| chunk_error(series, source))?;
         Ok(ordered && out.continues_at(at, from))
+    }
+
+    fn read_table(&self, place: u32, range: TimeRange, out: &mut HistogramTable) -> Result<bool, EngineError> {
+        let series = &self.series[place as usize];
+        series.read_table(range, out).map_err(|source| chunk_error(series, source))
     }
 }

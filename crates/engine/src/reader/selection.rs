@@ -5,7 +5,7 @@ use super::cache::{Listed, Question};
 use super::findings::Finding;
 use crate::EngineError;
 use crate::source::{Source, SourceId, SourceSeries};
-use mytsdb_columns::{Columns, Mark};
+use mytsdb_columns::{Columns, HistogramTable, Mark};
 use mytsdb_model::{Labels, TimeRange};
 use mytsdb_stop::StopSign;
 use std::cmp::Ordering as Order;
@@ -311,6 +311,42 @@ impl<'a> Selection<'a> {
         }
         out.clip(from, range);
         Ok(())
+    }
+
+    /// Puts the samples of a series in a range into a table, which is empty, if they are nothing but histograms that no source has out of
+    /// order. Else `false`, which is always right: the samples have to be [read](Self::read) then, and the table has no meaning.
+    ///
+    /// Samples outside the range may come with it. With `with_hints` what the table says of the hints of rows in the range is what `read`
+    /// gives.
+    ///
+    /// # Errors
+    /// None: what cannot be read this way is left to `read`, which tells why.
+    ///
+    /// # Panics
+    /// If `index` is not below [`len`](Selection::len).
+    pub fn read_table(
+        &self,
+        index: usize,
+        range: TimeRange,
+        with_hints: bool,
+        out: &mut HistogramTable,
+    ) -> Result<bool, EngineError> {
+        if self.reader.is_plain() {
+            return Ok(false);
+        }
+        let before_ms = if with_hints { HINT_LOOKBACK_MS } else { 0 };
+        let range = TimeRange::new(range.mint.saturating_sub(before_ms), range.maxt);
+        for (part, place) in self.fixed(index) {
+            if !part.series.read_table(place, range, out).unwrap_or(false) {
+                return Ok(false);
+            }
+        }
+        if let Some((live, place)) = self.live(index) {
+            let is_read = live.series.read_table(place, range, out).unwrap_or(false);
+            // As in `gather`: samples that have moved to a source that is not in the list are not in the table.
+            return Ok(is_read && self.reader.live.moved_out() == self.moved_out);
+        }
+        Ok(true)
     }
 
     /// Sets the hints of histograms, of which the first in the range may depend on a sample before it.

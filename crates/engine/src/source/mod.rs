@@ -8,7 +8,7 @@ pub(crate) use manifest::Manifest;
 
 use crate::EngineError;
 use mytsdb_blocks::Tombstone;
-use mytsdb_columns::{Columns, Mark};
+use mytsdb_columns::{Columns, HistogramTable, Mark};
 use mytsdb_index::TextList;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_stop::StopSign;
@@ -233,6 +233,17 @@ pub trait SourceSeries: Send + Sync {
         out: &mut Columns,
         from: Mark,
     ) -> Result<bool, EngineError>;
+
+    /// Appends what there is of a series in a range to a table, if that is nothing but histograms, in order and behind those that the
+    /// table holds. Else `false`, which is always right: the series has to be [read](SourceSeries::read) then, and the table has no
+    /// meaning. Samples outside the range may come with it.
+    ///
+    /// # Errors
+    /// As [`Source::select`]; the table has no meaning then, either.
+    fn read_table(&self, place: u32, range: TimeRange, out: &mut HistogramTable) -> Result<bool, EngineError> {
+        let _ = (place, range, out);
+        Ok(false)
+    }
 }
 
 /// The series of a source that has none.

@@ -1,7 +1,7 @@
 //! Lists of series and counts over them stay within the memory of queries, and stop when they are told to.
 
 use crate::server::Server;
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_http_api::ApiOptions;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
@@ -63,6 +63,10 @@ impl SeriesSet for SameSet {
 
     fn read(&self, _: usize, _: TimeRange, _: &mut Columns) -> Result<(), StorageError> {
         Ok(())
+    }
+
+    fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
     }
 }
 

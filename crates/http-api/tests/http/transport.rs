@@ -1,7 +1,7 @@
 //! Methods, headers, compression, probes, limits, panics, timeouts, disconnects and shutdown.
 
 use crate::server::{Server, read_answer, samples};
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_http_api::ApiOptions;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
@@ -291,6 +291,10 @@ impl SeriesSet for OddSet<'_> {
     }
 
     fn remember(&self, _: &[u8], _: Finding, _: usize) {}
+
+    fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
 }
 
 #[test]

@@ -174,7 +174,12 @@ impl Cells {
 
 /// Samples that one histogram counts for.
 pub(crate) fn weight(histogram: &FloatHistogram) -> u64 {
-    (histogram.size() as u64 + 8) / 16
+    weight_of(histogram.size())
+}
+
+/// The same of a histogram of that size.
+pub(crate) fn weight_of(size: usize) -> u64 {
+    (size as u64 + 8) / 16
 }
 
 /// A series of an intermediate result.

@@ -17,5 +17,6 @@ pub(crate) mod remarks;
 pub(crate) mod scalar;
 pub(crate) mod sliding;
 pub(crate) mod summaries;
+pub(crate) mod tables;
 pub(crate) mod window;
 pub(crate) mod window_table;

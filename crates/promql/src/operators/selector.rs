@@ -3,6 +3,7 @@
 use super::reference::latest::Latest;
 use super::sample_field::SampleField;
 use crate::error::EvalError;
+use crate::error::StorageError;
 use crate::kernels::cells::{Cell, Cells};
 use crate::kernels::extended::interpolate_instant;
 use crate::kernels::grid::Grid;
@@ -16,11 +17,12 @@ use crate::rows::meter::Meter;
 use crate::rows::range_vector::{RangeVector, Samples};
 use crate::rows::vector::{Rows, Vector};
 use crate::storage::{SelectHints, SeriesSet};
-use mytsdb_columns::Columns;
-use mytsdb_histogram::CounterResetHint;
+use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
 use mytsdb_promql_syntax::PosRange;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Which series are selected, and what of their samples.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +94,7 @@ struct SelectedRows<'a> {
     field: SampleField,
     range: TimeRange,
     summarised: bool,
+    tables: Tables,
     pos: PosRange,
 }
 
@@ -134,6 +137,7 @@ pub(crate) fn select_instant<'a>(
         field,
         range,
         summarised: selector.summarised,
+        tables: Tables::default(),
         pos: selector.pos,
     })))
 }
@@ -168,6 +172,18 @@ impl Rows for SelectedRows<'_> {
     }
 
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
+        if self.reads_tables() {
+            let mut table = scratch.take_table();
+            let is_read = self.tables.read(|| self.set.read_table(index, self.range, true, &mut table))?;
+            if is_read {
+                self.context.note_table(&mut table, self.range, scratch)?;
+                self.latest_histograms(&table, out);
+            }
+            scratch.give_table(table);
+            if is_read {
+                return Ok(());
+            }
+        }
         let mut columns = scratch.take_columns();
         self.set.read(index, self.range, &mut columns)?;
         self.context.note_read(&mut columns, scratch)?;
@@ -213,6 +229,38 @@ impl Rows for SelectedRows<'_> {
 }
 
 impl SelectedRows<'_> {
+    /// Whether values can be taken out of a table of histograms.
+    fn reads_tables(&self) -> bool {
+        self.context.kernels == Kernels::Columnar
+            && self.field == SampleField::Value
+            && !self.smoothed
+            && !self.summarised
+    }
+
+    /// For each step the latest histogram that is younger than the lookback and not a stale marker.
+    fn latest_histograms(&self, table: &HistogramTable, out: &mut Cells) {
+        let steps = if self.fixed { 1 } else { self.grid.count };
+        out.reset(steps);
+        let (times, mut stride) = (table.timestamps_ms(), Stride::default());
+        let mut made: Option<(usize, Arc<FloatHistogram>)> = None;
+        for step in 0..steps {
+            let at = self.first_ms + self.grid.step_ms * step as i64;
+            let Some(row) = stride.count(times, at).checked_sub(1) else { continue };
+            if times[row] <= at - self.context.options.lookback_ms || is_stale_nan(table.sums()[row]) {
+                continue;
+            }
+            let known = made.take().filter(|(made, _)| *made == row).map(|(_, histogram)| histogram);
+            let histogram = known.unwrap_or_else(|| {
+                Arc::new(FloatHistogram { counter_reset_hint: table.settled_hint(row), ..table.histogram(row) })
+            });
+            out.set_histogram(step, Arc::clone(&histogram));
+            made = Some((row, histogram));
+        }
+        if steps < self.grid.count {
+            out.broadcast(self.grid.count);
+        }
+    }
+
     fn smoothed(&self, columns: &mut Columns, steps: usize, out: &mut Cells, remarks: &mut Remarks<'_>) {
         drop_stale(columns);
         for step in 0..steps {
@@ -249,6 +297,34 @@ struct SelectedSamples<'a> {
     range: TimeRange,
     /// If only counts and sums of histograms are looked at: when.
     summarised: Option<Lookbacks>,
+    tables: Tables,
+}
+
+/// Whether to ask for tables of histograms: series of one selection are mostly of one kind.
+#[derive(Default)]
+struct Tables {
+    /// How many series in a row could not be read that way.
+    refused: AtomicU32,
+}
+
+impl Tables {
+    /// Refusals after which nobody asks again.
+    const REFUSALS_MAX: u32 = 8;
+
+    /// Reads a series by way of `read`, which tells whether it could.
+    fn read(&self, read: impl FnOnce() -> Result<bool, StorageError>) -> Result<bool, StorageError> {
+        // Only a guess depends on this, so no ordering is needed.
+        if self.refused.load(Ordering::Relaxed) >= Self::REFUSALS_MAX {
+            return Ok(false);
+        }
+        let is_read = read()?;
+        if is_read {
+            self.refused.store(0, Ordering::Relaxed);
+        } else {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(is_read)
+    }
 }
 
 impl Samples for SelectedSamples<'_> {
@@ -284,6 +360,15 @@ impl Samples for SelectedSamples<'_> {
         }
         drop_stale(out);
         Ok(())
+    }
+
+    fn read_table(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut HistogramTable) -> Result<bool, EvalError> {
+        if self.summarised.is_some() || !self.tables.read(|| self.set.read_table(index, self.range, false, out))? {
+            return Ok(false);
+        }
+        self.context.note_table(out, self.range, scratch)?;
+        out.drop_stale();
+        Ok(true)
     }
 }
 
@@ -323,6 +408,7 @@ pub(crate) fn select_range<'a>(
             set,
             range,
             summarised: selector.summarised.then_some(lookbacks),
+            tables: Tables::default(),
         }),
         grid,
         range_ms: width.range_ms,

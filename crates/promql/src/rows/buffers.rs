@@ -1,6 +1,7 @@
 //! Memory of the kernels over columns.
 
 use crate::kernels::columns::KnownFactor;
+use crate::kernels::tables::TableWindow;
 
 /// Memory of the kernels over columns, reused from row to row.
 #[derive(Debug, Default)]
@@ -9,4 +10,5 @@ pub(crate) struct KernelBuffers {
     pub numbers: Vec<f64>,
     pub prefix: Vec<(f64, f64)>,
     pub known_factor: KnownFactor,
+    pub table_windows: Vec<TableWindow>,
 }

@@ -13,7 +13,7 @@ use crate::options::{Cancel, Kernels, QueryOptions};
 use crate::storage::{SelectHints, SeriesSet, Storage};
 use crate::value::QueryStats;
 use crate::worker_pool::WorkerPool;
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramRun, HistogramTable};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql_syntax::PosRange;
 use mytsdb_stop::{Canceled, Looks, StopSign};
@@ -255,7 +255,10 @@ impl<'a> Context<'a> {
             columns.histogram_start_timestamps_ms.clear();
         }
         let histograms: u64 = columns.histograms.iter().map(|h| crate::kernels::cells::weight(h)).sum();
-        let samples = columns.timestamps_ms.len() as u64 + histograms;
+        self.note_samples(columns.timestamps_ms.len() as u64 + histograms, scratch)
+    }
+
+    fn note_samples(&self, samples: u64, scratch: &mut Scratch<'_>) -> Result<(), EvalError> {
         scratch.samples_read += samples;
         scratch.series_read += 1;
         let held = self.counters.held.load(Ordering::Relaxed) + samples;
@@ -263,11 +266,31 @@ impl<'a> Context<'a> {
         self.check_held(held)
     }
 
+    /// The same for samples that were read into a table, of which those in `range` count.
+    pub fn note_table(
+        &self,
+        table: &mut HistogramTable,
+        range: TimeRange,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), EvalError> {
+        if !self.options.use_start_timestamps {
+            table.forget_starts();
+        }
+        let asked = table.rows_in(range);
+        let of_run = |run: &HistogramRun| {
+            let rows = run.rows().start.max(asked.start)..run.rows().end.min(asked.end);
+            crate::kernels::cells::weight_of(run.size()) * rows.len() as u64
+        };
+        let samples = table.runs().iter().map(of_run).sum();
+        self.note_samples(samples, scratch)
+    }
+
     pub fn scratch(&self) -> Scratch<'_> {
         Scratch {
             annotations: Annotations::default(),
             tables: WindowTables::default(),
             buffers: KernelBuffers::default(),
+            table: HistogramTable::default(),
             columns: Vec::new(),
             cells: Vec::new(),
             samples_read: 0,
@@ -351,6 +374,7 @@ pub(crate) struct Scratch<'c> {
     /// Windows of the last columns; see invariant T there.
     pub tables: WindowTables,
     pub buffers: KernelBuffers,
+    table: HistogramTable,
     columns: Vec<Columns>,
     cells: Vec<Cells>,
     /// What was read and not yet counted.
@@ -370,6 +394,17 @@ impl Scratch<'_> {
 
     pub fn give_columns(&mut self, columns: Columns) {
         self.columns.push(columns);
+    }
+
+    /// The one table; who takes it gives it back before another row is read.
+    pub fn take_table(&mut self) -> HistogramTable {
+        let mut table = std::mem::take(&mut self.table);
+        table.clear();
+        table
+    }
+
+    pub fn give_table(&mut self, table: HistogramTable) {
+        self.table = table;
     }
 
     pub fn take_cells(&mut self) -> Cells {

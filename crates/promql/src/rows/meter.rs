@@ -2,7 +2,7 @@
 
 use crate::error::StorageError;
 use crate::storage::{Finding, SeriesSet};
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_model::{Labels, TimeRange};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -89,6 +89,20 @@ impl SeriesSet for MeteredSet<'_> {
         Ok(())
     }
 
+    fn read_table(
+        &self,
+        index: usize,
+        range: TimeRange,
+        with_hints: bool,
+        out: &mut HistogramTable,
+    ) -> Result<bool, StorageError> {
+        let is_read = self.inner.read_table(index, range, with_hints, out)?;
+        if is_read {
+            self.meter.samples.fetch_add(out.rows_in(range).len() as u64, Ordering::Relaxed);
+        }
+        Ok(is_read)
+    }
+
     fn may_have_label(&self, name: &str) -> bool {
         self.inner.may_have_label(name)
     }
@@ -124,6 +138,10 @@ mod tests {
             out.timestamps_ms.push(range.mint + index as i64);
             out.values.push(1.0);
             Ok(())
+        }
+
+        fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+            Ok(false)
         }
     }
 

@@ -7,7 +7,7 @@ use crate::kernels::grid::Grid;
 use crate::kernels::window::{Extension, Remarks, Window};
 use crate::options::Cancel;
 use crate::storage::SeriesSet;
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_model::Labels;
 use mytsdb_promql_syntax::PosRange;
 
@@ -33,6 +33,12 @@ pub(crate) trait Samples: Sync {
     fn drop_name(&self, index: usize) -> bool;
     /// Fills `out`, which is empty, with the samples of series `index`, stale markers left out.
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Columns) -> Result<(), EvalError>;
+    /// Fills a table, which is empty, with the same samples, if they are nothing but histograms and it can be done. Else
+    /// `false`: the table has no meaning then.
+    fn read_table(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut HistogramTable) -> Result<bool, EvalError> {
+        let _ = (index, scratch, out);
+        Ok(false)
+    }
 }
 
 /// A range vector: series, and one window per step.

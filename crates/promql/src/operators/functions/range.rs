@@ -8,6 +8,7 @@ use crate::kernels::kernel::Kernel;
 use crate::kernels::remarks;
 use crate::kernels::scalar::Scalar;
 use crate::kernels::sliding;
+use crate::kernels::tables;
 use crate::kernels::window::{Extension, Remarks};
 use crate::kernels::window_table::{TABLE_SAMPLES_MAX, WindowTables, Windows};
 use crate::names::is_counter_name;
@@ -19,7 +20,7 @@ use crate::rows::context::{Context, Scratch};
 use crate::rows::range_vector::RangeVector;
 use crate::rows::vector::{Rows, Vector};
 use crate::storage::SeriesSet;
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_model::Labels;
 use mytsdb_promql_syntax::{Function, LabelUse, PosRange};
 
@@ -153,14 +154,20 @@ impl Rows for RangeRows<'_> {
     }
 
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Cells) -> Result<(), EvalError> {
+        if self.has_table_kernel() {
+            let mut table = scratch.take_table();
+            let is_read = self.vector.samples.read_table(index, scratch, &mut table)?;
+            if is_read {
+                self.compute_table(index, &table, scratch, out);
+            }
+            scratch.give_table(table);
+            if is_read {
+                return Ok(());
+            }
+        }
         let mut columns = scratch.take_columns();
         self.vector.samples.read(index, scratch, &mut columns)?;
-        let samples = &self.vector.samples;
-        let metric = match &self.metric {
-            Some(metric) => metric,
-            None if samples.nameless() => "",
-            None => samples.labels(index).metric_name(),
-        };
+        let metric = self.metric_of(index);
         let (pos, told_by) = (self.vector.pos, self.vector.told_by);
         let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos, told_by };
         if !self.compute_column(&mut columns, &mut scratch.tables, &mut scratch.buffers, out) {
@@ -216,6 +223,42 @@ impl RangeRows<'_> {
         }
     }
 
+    /// The windows of all steps, unless all have the same.
+    fn windows(&self) -> Windows {
+        let v = &self.vector;
+        Windows { first_end_ms: v.first_end_ms, step_ms: v.grid.step_ms, range_ms: v.range_ms, steps: v.grid.count }
+    }
+
+    /// The metric name of a series, for remarks.
+    fn metric_of(&self, index: usize) -> &str {
+        let samples = &self.vector.samples;
+        match &self.metric {
+            Some(metric) => metric,
+            None if samples.nameless() => "",
+            None => samples.labels(index).metric_name(),
+        }
+    }
+
+    /// Whether there is a kernel over tables of histograms for this one.
+    fn has_table_kernel(&self) -> bool {
+        self.optimise
+            && matches!(self.kernel, Kernel::Increase { .. })
+            && self.vector.extension == Extension::None
+            && !self.vector.fixed
+    }
+
+    /// Computes a row of nothing but histograms, which are in a table.
+    fn compute_table(&self, index: usize, table: &HistogramTable, scratch: &mut Scratch<'_>, out: &mut Cells) {
+        let Kernel::Increase { counter, rate } = self.kernel else { return };
+        let (pos, told_by) = (self.vector.pos, self.vector.told_by);
+        let metric = self.metric_of(index);
+        let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos, told_by };
+        let KernelBuffers { table_windows, numbers, .. } = &mut scratch.buffers;
+        let (windows, cancel) = (self.windows(), self.vector.cancel);
+        tables::extrapolated((windows, cancel), table, (counter, rate), (table_windows, numbers), out, &mut remarks);
+        // No floats come out, of which a name could be doubtful.
+    }
+
     /// Whether there is a kernel over whole columns for this one.
     fn has_column_kernel(&self, columns: &Columns) -> bool {
         match self.kernel {
@@ -248,13 +291,7 @@ impl RangeRows<'_> {
         buffers: &mut KernelBuffers,
         out: &mut Cells,
     ) -> bool {
-        let v = &self.vector;
-        let windows = Windows {
-            first_end_ms: v.first_end_ms,
-            step_ms: v.grid.step_ms,
-            range_ms: v.range_ms,
-            steps: v.grid.count,
-        };
+        let (v, windows) = (&self.vector, self.windows());
         if !self.optimise {
             return false;
         }
