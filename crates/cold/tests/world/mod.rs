@@ -200,3 +200,8 @@ impl World {
         assert!(expected.is_empty() || names.contains(&"series".to_owned()), "{context}: {names:?}");
     }
 }
+
+/// Paths of all objects of the store.
+pub fn faulty_paths(store: &Faulty) -> Vec<String> {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.paths())
+}
