@@ -39,7 +39,7 @@ const PAGES: [(&str, &str, &str); 6] = [
         "disk",
         "Disk",
         "A node_exporter's scrapes, 1 s apart and with the jitter of a real one, sent as 12 hosts' scrapes at 15 s, which end six hours \
-         ago. Then the server is\nkilled and started again, a sample of now is sent, and when blocks are written and merged and files do not \
+         ago. Hosts\nbegin at different scrapes, none sends one twice, and counters go on counting. Then the server is\nkilled and started again, a sample of now is sent, and when blocks are written and merged and files do not \
          change any more, they are\nmeasured, and all samples counted again. VictoriaMetrics is not killed, and is asked for a merge.",
     ),
     (
