@@ -9,7 +9,6 @@ use mytsdb_engine::{
 use mytsdb_index::TextList;
 use mytsdb_io::SimDisk;
 use mytsdb_model::{Labels, Matcher, TimeRange};
-use mytsdb_stop::StopSign;
 use mytsdb_telemetry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -109,16 +108,6 @@ impl Source for Far {
         Ok((list, None))
     }
 
-    fn texts_since(
-        &self,
-        _: Moment,
-        _: Asked<'_>,
-        _: &Lookup<'_>,
-        _: &dyn Fn(&str) -> bool,
-    ) -> Result<Option<(TextList, Moment)>, EngineError> {
-        Ok(None)
-    }
-
     fn has_label_name(&self, name: &str) -> Result<bool, EngineError> {
         Ok(self.samples.lock().unwrap().keys().any(|labels| labels.get(name).is_some()))
     }
@@ -127,10 +116,6 @@ impl Source for Far {
 impl SourceSeries for FarSeries {
     fn len(&self) -> usize {
         self.1.len()
-    }
-
-    fn by_labels(&self, _: StopSign<'_>) -> Result<Option<&Arc<Vec<u32>>>, EngineError> {
-        Ok(None)
     }
 
     fn labels(&self, place: u32, _: [u32; 2]) -> &Labels {

@@ -6,7 +6,6 @@ use crate::source::{Ask, Asked, Found, Known, Lookup, Moment, Source, SourceId, 
 use mytsdb_columns::{Columns, HistogramTable, Mark};
 use mytsdb_index::TextList;
 use mytsdb_model::{Labels, TimeRange};
-use mytsdb_stop::StopSign;
 use std::sync::Arc;
 
 /// Series whose labels are read between two looks at the stop sign.
@@ -74,16 +73,6 @@ impl Source for Served {
         Ok((list?, None))
     }
 
-    fn texts_since(
-        &self,
-        _: Moment,
-        _: Asked<'_>,
-        _: &Lookup<'_>,
-        _: &dyn Fn(&str) -> bool,
-    ) -> Result<Option<(TextList, Moment)>, EngineError> {
-        Ok(None)
-    }
-
     fn has_label_name(&self, name: &str) -> Result<bool, EngineError> {
         self.has_name(name)
     }
@@ -137,10 +126,6 @@ struct BlockSeries {
 impl SourceSeries for BlockSeries {
     fn len(&self) -> usize {
         self.list.ordinals.len()
-    }
-
-    fn by_labels(&self, _: StopSign<'_>) -> Result<Option<&Arc<Vec<u32>>>, EngineError> {
-        Ok(None)
     }
 
     #[inline]

@@ -145,17 +145,20 @@ pub trait Source: Send + Sync {
     ) -> Result<(TextList, Option<Moment>), EngineError>;
 
     /// The texts that [`texts`](Source::texts) would list now and did not at that moment: those of which `is_new` holds; ascending. `None` if
-    /// it cannot tell.
+    /// it cannot tell, as a source that gives no moments.
     ///
     /// # Errors
     /// As [`select`](Source::select).
+    #[expect(unused_variables, reason = "a source that gives no moments is not asked about one")]
     fn texts_since(
         &self,
         moment: Moment,
         asked: Asked<'_>,
         lookup: &Lookup<'_>,
         is_new: &dyn Fn(&str) -> bool,
-    ) -> Result<Option<(TextList, Moment)>, EngineError>;
+    ) -> Result<Option<(TextList, Moment)>, EngineError> {
+        Ok(None)
+    }
 
     /// Whether any series may have a label of this name; `false` only if none has.
     ///
@@ -202,11 +205,14 @@ pub trait SourceSeries: Send + Sync {
         self.len() == 0
     }
 
-    /// The places in the order of labels; `None` if they are in that order.
+    /// The places in the order of labels; `None` if they are in that order, as those of most sources.
     ///
     /// # Errors
     /// [`EngineError::Canceled`].
-    fn by_labels(&self, stop: StopSign<'_>) -> Result<Option<&Arc<Vec<u32>>>, EngineError>;
+    fn by_labels(&self, stop: StopSign<'_>) -> Result<Option<&Arc<Vec<u32>>>, EngineError> {
+        let _ = stop;
+        Ok(None)
+    }
 
     /// The labels of a series. `ahead` are places, or none, whose labels will be asked for soon and later.
     ///
@@ -214,11 +220,14 @@ pub trait SourceSeries: Send + Sync {
     /// If there is no such place.
     fn labels(&self, place: u32, ahead: [u32; 2]) -> &Labels;
 
-    /// Whether a series has chunks in a range. `false` is certain.
+    /// Whether a series may have samples in a range. `false` is certain, `true` always right.
     ///
     /// # Errors
     /// As [`Source::select`].
-    fn has(&self, place: u32, range: TimeRange) -> Result<bool, EngineError>;
+    fn has(&self, place: u32, range: TimeRange) -> Result<bool, EngineError> {
+        let _ = (place, range);
+        Ok(true)
+    }
 
     /// Decodes what there is of a series in a range behind what the columns hold; tells whether that, with what they hold from `from` on, is
     /// in order. Samples outside the range may come with it. `ahead` is a place, or none, that will be read soon.
@@ -254,16 +263,8 @@ impl SourceSeries for NoSeries {
         0
     }
 
-    fn by_labels(&self, _: StopSign<'_>) -> Result<Option<&Arc<Vec<u32>>>, EngineError> {
-        Ok(None)
-    }
-
     fn labels(&self, place: u32, _: [u32; 2]) -> &Labels {
         unreachable!("place {place} of no series")
-    }
-
-    fn has(&self, _: u32, _: TimeRange) -> Result<bool, EngineError> {
-        Ok(false)
     }
 
     fn read(&self, _: u32, _: u32, _: TimeRange, _: &mut Columns, _: Mark) -> Result<bool, EngineError> {
