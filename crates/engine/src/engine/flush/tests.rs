@@ -20,8 +20,12 @@ const NOW_MS: i64 = 100 * BLOCK_MS;
 type Samples = BTreeMap<(usize, i64), u64>;
 
 fn open(disk: Arc<dyn Disk>) -> Engine {
-    let options = EngineOptions { block_ms: BLOCK_MS, flush_part_bytes: 1, ..EngineOptions::new("/data") };
-    let clock = Arc::new(ManualClock::new(NOW_MS));
+    open_at(NOW_MS, disk, EngineOptions::new("/data"))
+}
+
+fn open_at(now_ms: i64, disk: Arc<dyn Disk>, options: EngineOptions) -> Engine {
+    let options = EngineOptions { block_ms: BLOCK_MS, flush_part_bytes: 1, ..options };
+    let clock = Arc::new(ManualClock::new(now_ms));
     let (engine, recovery) = Engine::open(disk, clock, options, &Registry::new()).unwrap();
     assert_eq!((recovery.quarantined.len(), recovery.unknown_samples), (0, 0));
     engine
@@ -128,6 +132,34 @@ fn merges_leave_the_parts_of_a_flush_alone_until_it_is_done() {
     let done = merge().unwrap();
     assert_eq!((done.blocks_in, done.blocks_out), (4, 1));
     assert_eq!(read(&engine), samples);
+}
+
+#[test]
+fn fifteen_days_of_flushes_in_parts_and_late_samples_are_at_most_thirty_blocks() {
+    const DAY_MS: i64 = 12 * BLOCK_MS;
+    const RETENTION_MS: i64 = 15 * DAY_MS;
+    let disk = SimDisk::new();
+    let options = EngineOptions { retention_ms: RETENTION_MS, ..EngineOptions::new("/data") };
+    let engine = open_at(RETENTION_MS, Arc::new(disk.clone()), options);
+    let mut random = mytsdb_testkit::Random::new(3);
+    let (mut samples, mut most) = (Samples::new(), 0);
+    for from_ms in (0..RETENTION_MS).step_by(BLOCK_MS as usize) {
+        store(&engine, &mut samples, of_all(from_ms, 1));
+        if random.one_in(10) {
+            // Late samples of any day, at times that no other has.
+            let time = random.below(from_ms as u64 / 2 + 1) as i64 * 2 + 1;
+            let late = of_all(time, 2).filter(|(series, time, _)| !samples.contains_key(&(*series, *time)));
+            let late: Vec<_> = late.collect();
+            store(&engine, &mut samples, late);
+        }
+        engine.flush_before(from_ms + BLOCK_MS).unwrap();
+        while engine.compact(StopSign::NEVER, &mut |_| ()).unwrap().is_some() {}
+        most = most.max(block_count(&disk));
+    }
+    assert!((16..=30).contains(&most), "{most} blocks");
+    assert_eq!(read(&engine), samples);
+    drop(engine);
+    assert_eq!(read(&open(Arc::new(disk))), samples);
 }
 
 #[test]
