@@ -304,6 +304,22 @@ impl HistogramTable {
         self.runs = kept;
     }
 
+    /// Takes the buckets, the zero bucket and the bounds away, if all rows are alike and none is below the one before: then
+    /// nothing but them told of resets, of which there are none. Else `false`, and nothing is changed.
+    pub fn summarise(&mut self) -> bool {
+        let is_one_group = self.runs.first().map(|run| run.group) == self.runs.last().map(|run| run.group);
+        if !is_one_group || !self.falls.is_empty() {
+            return false;
+        }
+        for run in &mut self.runs {
+            let FloatHistogram { schema, counter_reset_hint, .. } = run.frame;
+            run.frame = FloatHistogram { schema, counter_reset_hint, ..FloatHistogram::default() };
+            run.columns.clear();
+        }
+        self.zero_counts.fill(0.0);
+        true
+    }
+
     /// Takes rows out of all columns but those of the buckets.
     fn remove_rows(&mut self, rows: &Range<usize>) {
         self.timestamps_ms.drain(rows.clone());

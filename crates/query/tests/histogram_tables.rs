@@ -17,7 +17,7 @@ const HOUR_MS: i64 = 3_600_000;
 const BEGIN_MS: i64 = 100 * HOUR_MS;
 const SPAN_MS: i64 = 3 * HOUR_MS;
 
-const QUERIES: [&str; 24] = [
+const QUERIES: [&str; 28] = [
     "rate(m[5m])",
     "increase(m[3m])",
     "delta(m[5m])",
@@ -40,6 +40,10 @@ const QUERIES: [&str; 24] = [
     "m offset 7m",
     "sum by (kind) (m)",
     "count(m) + count(rate(m[2m]))",
+    "histogram_count(rate(m[5m]))",
+    "histogram_avg(m)",
+    "sum by (kind) (histogram_sum(m))",
+    "histogram_count(sum by (kind) (increase(m[3m])))",
     "rate(m[10m] smoothed)",
     "increase(m[10m] anchored)",
 ];

@@ -24,6 +24,9 @@ pub(crate) struct TableWindow {
     last: usize,
 }
 
+/// Buckets that fit into a cache line.
+const LINE_BUCKETS: usize = 8;
+
 /// Rows that are looked at between two looks at the cancel flag.
 const CANCEL_ROWS: usize = 1 << 12;
 
@@ -120,11 +123,18 @@ impl Group<'_> {
         let (count, first_row, last_row) = (run.bucket_count(), first_run.rows().start, run.rows().start);
         self.differences.clear();
         self.differences.resize(windows.len() * count, 0.0);
-        for bucket in 0..count {
-            let (firsts, lasts) = (self.table.column(first_run, bucket), self.table.column(run, bucket));
-            let of_bucket = self.differences[bucket..].iter_mut().step_by(count);
-            for (difference, window) in of_bucket.zip(windows) {
-                *difference = lasts[window.last - last_row] - firsts[window.first - first_row];
+        // A cache line of each result at a time.
+        for from in (0..count).step_by(LINE_BUCKETS) {
+            let to = count.min(from + LINE_BUCKETS);
+            let columns: [(&[f64], &[f64]); LINE_BUCKETS] = std::array::from_fn(|place| {
+                let bucket = (from + place).min(to - 1);
+                (self.table.column(first_run, bucket), self.table.column(run, bucket))
+            });
+            for (differences, window) in self.differences.chunks_exact_mut(count).zip(windows) {
+                let (first, last) = (window.first - first_row, window.last - last_row);
+                for (difference, (firsts, lasts)) in differences[from..to].iter_mut().zip(&columns) {
+                    *difference = lasts[last] - firsts[first];
+                }
             }
         }
         let frame = compacted(run);

@@ -4,7 +4,7 @@ use super::reference::latest::Latest;
 use super::sample_field::SampleField;
 use crate::error::EvalError;
 use crate::error::StorageError;
-use crate::kernels::cells::{Cell, Cells};
+use crate::kernels::cells::{Cell, Cells, weight_of};
 use crate::kernels::extended::interpolate_instant;
 use crate::kernels::grid::Grid;
 use crate::kernels::summaries::{Lookbacks, summarise};
@@ -17,7 +17,7 @@ use crate::rows::meter::Meter;
 use crate::rows::range_vector::{RangeVector, Samples};
 use crate::rows::vector::{Rows, Vector};
 use crate::storage::{SelectHints, SeriesSet};
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramRun, HistogramTable};
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
 use mytsdb_promql_syntax::PosRange;
@@ -175,8 +175,11 @@ impl Rows for SelectedRows<'_> {
         if self.reads_tables() {
             let mut table = scratch.take_table();
             let is_read = self.tables.read(|| self.set.read_table(index, self.range, true, &mut table))?;
+            let weight = if is_read { table_weight(&table, self.range) } else { 0 };
+            // What the samples count for does not depend on what is looked at.
+            let is_read = is_read && (!self.summarised || table.summarise());
             if is_read {
-                self.context.note_table(&mut table, self.range, scratch)?;
+                self.context.note_table(&mut table, weight, scratch)?;
                 self.latest_histograms(&table, out);
             }
             scratch.give_table(table);
@@ -231,10 +234,7 @@ impl Rows for SelectedRows<'_> {
 impl SelectedRows<'_> {
     /// Whether values can be taken out of a table of histograms.
     fn reads_tables(&self) -> bool {
-        self.context.kernels == Kernels::Columnar
-            && self.field == SampleField::Value
-            && !self.smoothed
-            && !self.summarised
+        self.context.kernels == Kernels::Columnar && self.field == SampleField::Value && !self.smoothed
     }
 
     /// For each step the latest histogram that is younger than the lookback and not a stale marker.
@@ -307,6 +307,16 @@ struct Tables {
     refused: AtomicU32,
 }
 
+/// What the samples of a table in a range count for.
+fn table_weight(table: &HistogramTable, range: TimeRange) -> u64 {
+    let asked = table.rows_in(range);
+    let of_run = |run: &HistogramRun| {
+        let rows = run.rows().start.max(asked.start)..run.rows().end.min(asked.end);
+        weight_of(run.size()) * rows.len() as u64
+    };
+    table.runs().iter().map(of_run).sum()
+}
+
 impl Tables {
     /// Refusals after which nobody asks again.
     const REFUSALS_MAX: u32 = 8;
@@ -363,10 +373,15 @@ impl Samples for SelectedSamples<'_> {
     }
 
     fn read_table(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut HistogramTable) -> Result<bool, EvalError> {
-        if self.summarised.is_some() || !self.tables.read(|| self.set.read_table(index, self.range, false, out))? {
+        if !self.tables.read(|| self.set.read_table(index, self.range, false, out))? {
             return Ok(false);
         }
-        self.context.note_table(out, self.range, scratch)?;
+        // What the samples count for does not depend on what is looked at.
+        let weight = table_weight(out, self.range);
+        if self.summarised.is_some() && !out.summarise() {
+            return Ok(false);
+        }
+        self.context.note_table(out, weight, scratch)?;
         out.drop_stale();
         Ok(true)
     }

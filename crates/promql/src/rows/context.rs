@@ -13,7 +13,7 @@ use crate::options::{Cancel, Kernels, QueryOptions};
 use crate::storage::{SelectHints, SeriesSet, Storage};
 use crate::value::QueryStats;
 use crate::worker_pool::WorkerPool;
-use mytsdb_columns::{Columns, HistogramRun, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql_syntax::PosRange;
 use mytsdb_stop::{Canceled, Looks, StopSign};
@@ -266,23 +266,17 @@ impl<'a> Context<'a> {
         self.check_held(held)
     }
 
-    /// The same for samples that were read into a table, of which those in `range` count.
+    /// The same for samples that were read into a table and count for `weight` samples.
     pub fn note_table(
         &self,
         table: &mut HistogramTable,
-        range: TimeRange,
+        weight: u64,
         scratch: &mut Scratch<'_>,
     ) -> Result<(), EvalError> {
         if !self.options.use_start_timestamps {
             table.forget_starts();
         }
-        let asked = table.rows_in(range);
-        let of_run = |run: &HistogramRun| {
-            let rows = run.rows().start.max(asked.start)..run.rows().end.min(asked.end);
-            crate::kernels::cells::weight_of(run.size()) * rows.len() as u64
-        };
-        let samples = table.runs().iter().map(of_run).sum();
-        self.note_samples(samples, scratch)
+        self.note_samples(weight, scratch)
     }
 
     pub fn scratch(&self) -> Scratch<'_> {

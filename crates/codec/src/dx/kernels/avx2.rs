@@ -1,14 +1,14 @@
 //! The kernels with vectors of 256 bits.
 
 use super::scalar::whole_groups;
-use super::tables::{PAIR_BYTES, SHIFTS, mask};
+use super::tables::{EXPAND_FROM, EXPAND_MASKS, PAIR_BYTES, SHIFTS, mask};
 use super::{Lanes, Work};
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi64, _mm256_add_pd, _mm256_and_si256, _mm256_blend_epi32,
     _mm256_castpd_si256, _mm256_castsi128_si256, _mm256_castsi256_pd, _mm256_div_pd, _mm256_inserti128_si256,
-    _mm256_loadu_si256, _mm256_permute4x64_epi64, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_setr_epi64x,
-    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_si256, _mm256_srli_epi64, _mm256_srlv_epi64,
-    _mm256_storeu_si256, _mm256_sub_pd, _mm256_xor_si256,
+    _mm256_loadu_si256, _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32, _mm256_set1_epi64x, _mm256_set1_pd,
+    _mm256_setr_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_si256, _mm256_srli_epi64,
+    _mm256_srlv_epi64, _mm256_storeu_si256, _mm256_sub_pd, _mm256_xor_si256,
 };
 
 /// Bytes from an even entry's first byte on that are read for it and the next.
@@ -63,10 +63,26 @@ fn unpack_groups(bytes: &[u8], width: u32, base: i64, lanes: &mut [i64]) {
     }
 }
 
-/// AVX2 has no instruction that helps here, so the scalar kernel does it.
-#[target_feature(enable = "avx2")]
+/// Four places at a time: the next stored entries are moved to the places that their four bits mark.
+#[target_feature(enable = "avx2,popcnt")]
 pub(super) fn expand(bitmap: &[u8], stored: &Lanes, out: &mut Lanes) {
-    super::scalar::expand(bitmap, stored, out);
+    let mut next = 0;
+    for (byte, places) in bitmap.iter().zip(out.0.as_chunks_mut::<8>().0) {
+        for (half, places) in places.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            let bits = usize::from(byte >> (4 * half) & 15);
+            // Behind the last entries there may not be four, of which none is taken then.
+            let own = stored.0.get(next..).and_then(|rest| rest.first_chunk::<4>());
+            let own = own.copied().unwrap_or_else(|| {
+                let mut padded = [0; 4];
+                let rest = &stored.0[next.min(stored.0.len())..];
+                padded[..rest.len()].copy_from_slice(rest);
+                padded
+            });
+            let moved = _mm256_permutevar8x32_epi32(load(&own), load(&EXPAND_FROM[bits]));
+            store(places, _mm256_and_si256(moved, load(&EXPAND_MASKS[bits])));
+            next += bits.count_ones() as usize;
+        }
+    }
 }
 
 #[target_feature(enable = "avx2")]

@@ -9,6 +9,14 @@ pub(super) static SHIFTS: [[i64; 8]; WIDTH_MAX + 1] = shifts();
 #[cfg(target_arch = "x86_64")]
 pub(super) static PAIR_BYTES: [[[u8; 16]; 4]; WIDTH_MAX + 1] = pair_bytes();
 
+/// For four bits: which of four entries goes to each place, as the numbers of its two halves of 32 bits.
+#[cfg(target_arch = "x86_64")]
+pub(super) static EXPAND_FROM: [[i64; 4]; 16] = expansions(false);
+
+/// For four bits: all bits of the places that are set.
+#[cfg(target_arch = "x86_64")]
+pub(super) static EXPAND_MASKS: [[i64; 4]; 16] = expansions(true);
+
 /// The low `width` bits.
 #[inline]
 pub(super) fn mask(width: u32) -> u64 {
@@ -48,6 +56,24 @@ const fn pair_bytes() -> [[[u8; 16]; 4]; WIDTH_MAX + 1] {
             entry += 1;
         }
         width += 1;
+    }
+    table
+}
+
+#[cfg(target_arch = "x86_64")]
+const fn expansions(masks: bool) -> [[i64; 4]; 16] {
+    let mut table = [[0; 4]; 16];
+    let mut bits = 0;
+    while bits < 16 {
+        let (mut place, mut next) = (0, 0);
+        while place < 4 {
+            if bits >> place & 1 == 1 {
+                table[bits][place] = if masks { -1 } else { (2 * next) | ((2 * next + 1) << 32) };
+                next += 1;
+            }
+            place += 1;
+        }
+        bits += 1;
     }
     table
 }
