@@ -78,13 +78,11 @@ fn before(act: Act) -> (World, Node) {
 }
 
 fn play(act: Act, node: &Node) -> Result<(), mytsdb_cold::ColdError> {
-    match act {
-        Act::Clean => node.cold.clean_tombstones(StopSign::NEVER).map(drop),
-        _ => {
-            while node.cold.step(StopSign::NEVER)?.demoted_blocks > 0 {}
-            Ok(())
-        }
+    if act == Act::Clean {
+        return node.cold.clean_tombstones(StopSign::NEVER).map(drop);
     }
+    while node.cold.step(StopSign::NEVER)?.demoted_blocks > 0 {}
+    Ok(())
 }
 
 /// Plays an act until a cut, restarts, and compares; tells whether the cut came before the end of the act.
