@@ -14,8 +14,16 @@ use std::sync::Arc;
 const CHECKPOINT_ROWS: usize = 16_384;
 
 impl Engine {
-    /// Writes what the head still has, so that the log before `first_segment` can go.
-    pub(super) fn checkpoint(&self, first_segment: SegmentId, all: &[Arc<MemSeries>]) -> Result<(), EngineError> {
+    /// Writes what the head still has, so that the log before `first_segment` can go. `halfway` is called when it has all samples.
+    ///
+    /// Deletions may come meanwhile: their tombstones name a later segment, so they hide samples that the checkpoint has. What
+    /// is appended after them is in the log behind `first_segment`, too.
+    pub(super) fn checkpoint(
+        &self,
+        first_segment: SegmentId,
+        all: &[Arc<MemSeries>],
+        halfway: impl FnOnce(),
+    ) -> Result<(), EngineError> {
         let mut writer = self.log.with(|wal| wal.checkpoint(first_segment))?;
         let mut columns = Columns::default();
         let mut refs = Vec::with_capacity(CHECKPOINT_ROWS);
@@ -38,6 +46,7 @@ impl Engine {
             }
         }
         writer.log_samples(&refs, &columns.timestamps_ms, &columns.values)?;
+        halfway();
         self.families.checkpoint(&mut writer)?;
         // The clock alone must not decide: see `due_cut_ms`.
         let now_ms = self.clock.now_ms().min(self.head.newest_ms());

@@ -26,8 +26,8 @@ impl Engine {
     /// appended later is stored, whatever was there. Space is freed by [`compact`](Engine::compact) or
     /// [`clean_tombstones`](Engine::clean_tombstones).
     ///
-    /// Cost: a sync, a selection in every block, and some microseconds for a series that has samples in the head. Waits for a flush that
-    /// is under way. Commits wait for the log to begin a new segment, and for those of their own series that are to be cut.
+    /// Cost: a sync, a selection in every block, and some microseconds for a series that has samples in the head. Waits for the
+    /// part of a flush that is being written. Commits wait for the log to begin a new segment, and for those of their own series that are to be cut.
     ///
     /// # Errors
     /// [`EngineError::Deletions`] if there are too many; [`EngineError::Block`], [`EngineError::Wal`]: nothing is deleted,

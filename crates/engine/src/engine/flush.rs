@@ -36,8 +36,8 @@ const HEAD_LOOK: Duration = Duration::from_mins(1);
 /// Most blocks of one flush; what is younger then shares the last one.
 const BLOCKS_MAX: usize = 64;
 
-/// What the flush remembers from one time to the next. Locked while a part is flushed and a checkpoint is written, before the
-/// ids of blocks.
+/// What the flush remembers from one time to the next. Locked while a part is flushed and while series leave the head, before
+/// the ids of blocks.
 #[derive(Debug, Default)]
 pub(super) struct FlushState {
     /// The last checkpoint, which stands for all segments of lower ids.
@@ -139,9 +139,9 @@ impl Engine {
         self.flush_in_parts(cut_ms, || ())
     }
 
-    /// The same; `between` is called after each part, and whoever waits for the flush gets its turn then.
+    /// The same; `between` is called after each part and in the middle of the checkpoint: where others may have the state of the flush.
     fn flush_in_parts(&self, cut_ms: i64, mut between: impl FnMut()) -> Result<(u64, usize), EngineError> {
-        // A deletion may come between two parts, another flush may not.
+        // A deletion may come between two parts and beside the checkpoint, another flush may not.
         let _turn = self.flush_turn.lock();
         let start = Instant::now();
         let mut state = self.flushing.lock();
@@ -157,11 +157,10 @@ impl Engine {
             MutexGuard::unlocked_fair(&mut state, &mut between);
         }
         drop(unfinished);
-        self.checkpoint(first_segment, &all)?;
+        MutexGuard::unlocked_fair(&mut state, || self.checkpoint(first_segment, &all, between))?;
         state.log_from = first_segment.0;
-        // Of a deletion that came between two parts the log behind the cut still has samples.
+        // Of a deletion that came meanwhile the log behind the cut still has samples.
         state.checkpointed_tombstone = youngest_tombstone;
-        drop(state);
         self.head.note_flushed(cut_ms);
         let removed = self.head.remove_idle();
         if removed > 0 {
