@@ -49,14 +49,43 @@ impl<'a> Reader<'a> {
     /// [`ProtobufError::CutShort`], [`ProtobufError::VarintTooLong`].
     #[inline]
     pub fn varint(&mut self) -> Result<u64, ProtobufError> {
-        let byte = *self.bytes.get(self.at).ok_or(ProtobufError::CutShort)?;
-        self.at += 1;
-        if byte < 0x80 { Ok(u64::from(byte)) } else { self.long_varint(byte) }
+        // Most are numbers of fields, lengths of texts and of points: one byte or two.
+        match *self.bytes.get(self.at..).unwrap_or_default() {
+            [byte @ ..0x80, ..] => {
+                self.at += 1;
+                Ok(u64::from(byte))
+            }
+            [low, high @ ..0x80, ..] => {
+                self.at += 2;
+                Ok(u64::from(low & 0x7f) | u64::from(high) << 7)
+            }
+            _ => self.long_varint(),
+        }
     }
 
-    fn long_varint(&mut self, first: u8) -> Result<u64, ProtobufError> {
-        let mut value = u64::from(first & 0x7f);
-        for shift in (7..=63).step_by(7) {
+    /// Times and counts have five bytes or six: those of eight at most are put together without a loop.
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, ProtobufError> {
+        const LAST_BITS: u64 = 0x8080_8080_8080_8080;
+        let Some(eight) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) else {
+            return self.varint_by_bytes();
+        };
+        let eight = u64::from_le_bytes(*eight);
+        // The first byte whose highest bit is not set is the last one.
+        let end_bits = (!eight & LAST_BITS).trailing_zeros();
+        if end_bits == u64::BITS {
+            return self.varint_by_bytes();
+        }
+        self.at += end_bits as usize / 8 + 1;
+        let sevens = eight & (u64::MAX >> (u64::BITS - 1 - end_bits)) & !LAST_BITS;
+        let fourteens = sevens & 0x007f_007f_007f_007f | (sevens & 0x7f00_7f00_7f00_7f00) >> 1;
+        let twenty_eights = fourteens & 0x0000_3fff_0000_3fff | (fourteens & 0x3fff_0000_3fff_0000) >> 2;
+        Ok(twenty_eights & 0x0fff_ffff | (twenty_eights & 0x0fff_ffff_0000_0000) >> 4)
+    }
+
+    fn varint_by_bytes(&mut self) -> Result<u64, ProtobufError> {
+        let mut value = 0;
+        for shift in (0..=63).step_by(7) {
             let byte = *self.bytes.get(self.at).ok_or(ProtobufError::CutShort)?;
             self.at += 1;
             if shift == 63 && byte > 1 {
@@ -178,6 +207,30 @@ mod tests {
         assert_eq!(read(&[0x80; 11]), Err(ProtobufError::VarintTooLong));
         assert_eq!(read(&[0x80, 0x80]), Err(ProtobufError::CutShort));
         assert_eq!(read(&[0x80, 0x00]), Ok(0), "over-long forms of small numbers are legal");
+    }
+
+    #[test]
+    fn varints_of_every_length_are_read_wherever_the_message_ends() {
+        for bits in 0..64 {
+            for value in [1u64 << bits, (1 << bits) - 1, u64::MAX >> bits, 0xa5a5_a5a5_a5a5_a5a5 >> bits] {
+                let mut bytes = Vec::new();
+                let mut rest = value;
+                while rest >= 0x80 {
+                    bytes.push(rest as u8 | 0x80);
+                    rest >>= 7;
+                }
+                bytes.push(rest as u8);
+                for length in 0..bytes.len() {
+                    assert_eq!(Reader::new(&bytes[..length]).varint(), Err(ProtobufError::CutShort), "{value} cut");
+                }
+                let length = bytes.len();
+                for behind in [0, 1, 7, 20] {
+                    bytes.resize(length + behind, 0xff);
+                    let mut reader = Reader::new(&bytes);
+                    assert_eq!((reader.varint(), reader.position()), (Ok(value), length), "{behind} bytes behind it");
+                }
+            }
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub struct Repeated<'a> {
 
 impl<'a> Repeated<'a> {
     /// Field `field` of the message `bytes`.
+    #[inline]
     pub fn new(bytes: &'a [u8], field: u32) -> Self {
         Self { reader: Reader::new(bytes), tag: bytes_tag(field) }
     }
@@ -48,6 +49,7 @@ pub fn resource_metrics(request: &[u8]) -> Repeated<'_> {
 }
 
 /// Adds another occurrence of an embedded message of singular kind: protobuf merges them.
+#[inline]
 fn merge<'a>(message: &mut Cow<'a, [u8]>, next: &'a [u8]) {
     if message.is_empty() {
         *message = Cow::Borrowed(next);
@@ -83,6 +85,7 @@ impl<'a> ResourceMetrics<'a> {
     }
 
     /// The `ScopeMetrics`, each still encoded.
+    #[inline]
     pub fn scope_metrics(&self) -> Repeated<'a> {
         Repeated::new(self.bytes, 2)
     }
@@ -130,6 +133,7 @@ impl<'a> ScopeMetrics<'a> {
     }
 
     /// The `Metric`s, each still encoded.
+    #[inline]
     pub fn metrics(&self) -> Repeated<'a> {
         Repeated::new(self.bytes, 2)
     }
@@ -229,6 +233,7 @@ impl<'a> Metric<'a> {
     ///
     /// # Errors
     /// If the message is malformed at this level or at that of its data.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, OtlpError> {
         let mut reader = Reader::new(bytes);
         let (mut name, mut description, mut unit) = (&[][..], &[][..], &[][..]);
@@ -268,12 +273,14 @@ impl<'a> Metric<'a> {
     }
 
     /// The data points, each still encoded.
+    #[inline]
     pub fn points(&self) -> Repeated<'_> {
         Repeated::new(&self.points, 1)
     }
 }
 
 /// Reads `aggregation_temporality` and, for a sum, `is_monotonic`.
+#[inline]
 fn data_header(bytes: &[u8], is_sum: bool) -> Result<(Temporality, bool), OtlpError> {
     let mut reader = Reader::new(bytes);
     let (mut temporality, mut monotonic) = (Temporality::Unspecified, false);
