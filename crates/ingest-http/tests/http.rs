@@ -257,6 +257,22 @@ async fn refused_points_are_counted_in_the_form_of_the_request() {
 }
 
 #[tokio::test]
+async fn an_attribute_that_nests_too_deep_costs_its_point_and_no_other() {
+    for levels in [65, 100, 20_000] {
+        let server = Server::new(IngestOptions::default());
+        let deep = [r#"{"arrayValue":{"values":["#, "]}}"].map(|part| part.repeat(levels)).join("");
+        let good = json(1..=3);
+        let bad = format!(r#"{{"asInt":"7","timeUnixNano":"9","attributes":[{{"key":"deep","value":{deep}}}]}},"#);
+        let both = good.replacen(r#""dataPoints":["#, &format!(r#""dataPoints":[{bad}"#), 1);
+        let answer = server.post(JSON, None, both).await;
+        assert_eq!((answer.status, server.sample_count()), (StatusCode::OK, 3), "{levels}: {answer:?}");
+        let partial = &tree(&answer.body)["partialSuccess"];
+        assert_eq!(text(&partial["rejectedDataPoints"]), "1");
+        assert!(text(&partial["errorMessage"]).contains("--max-attribute-nesting"), "{partial}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_dropped_in_its_own_form() {
     let server = Server::new(IngestOptions::default());
     let (protobuf, text) = (request(1..9), json(1..9));

@@ -4,6 +4,9 @@ use crate::error::{JsonError, Problem};
 use crate::number::number_length;
 use std::borrow::Cow;
 
+/// Arrays and objects inside each other that are passed over; each takes a byte of memory meanwhile.
+const SKIPPED_DEPTH_MAX: usize = 1 << 20;
+
 /// A place in a text that is known to be UTF-8.
 #[derive(Debug)]
 pub(crate) struct Cursor<'a> {
@@ -152,34 +155,46 @@ impl<'a> Cursor<'a> {
         Some(&rest[..length])
     }
 
-    /// Passes over any value; `depth` arrays and objects are open around it.
-    pub fn skip(&mut self, depth: usize, depth_max: usize) -> Result<(), JsonError> {
-        let close = match self.peek() {
-            Some(b'"') => return self.string("a string").map(drop),
-            Some(b'{') => b'}',
-            Some(b'[') => b']',
-            _ if self.take_word("null") || self.take_word("true") || self.take_word("false") => return Ok(()),
-            _ if self.number().is_some() => return Ok(()),
-            _ => return Err(self.unexpected("a value")),
-        };
-        if depth == depth_max {
-            return Err(self.error(Problem::Nesting { limit: depth_max }));
-        }
-        self.at += 1;
-        if self.take(close) {
-            return Ok(());
-        }
+    /// Passes over any value, at most [`SKIPPED_DEPTH_MAX`] arrays and objects inside each other.
+    pub fn skip(&mut self) -> Result<(), JsonError> {
+        // How each array and object that is open closes. No recursion: this goes deeper than the stack may.
+        let mut open: Vec<u8> = Vec::new();
         loop {
-            if close == b'}' {
-                self.string("a name")?;
-                self.expect(b':', "a colon")?;
+            let close = match self.peek() {
+                Some(b'"') => self.string("a string").map(|_| None)?,
+                Some(b'{') => Some(b'}'),
+                Some(b'[') => Some(b']'),
+                _ if self.take_word("null") || self.take_word("true") || self.take_word("false") => None,
+                _ if self.number().is_some() => None,
+                _ => return Err(self.unexpected("a value")),
+            };
+            if let Some(close) = close {
+                if open.len() == SKIPPED_DEPTH_MAX {
+                    return Err(self.error(Problem::Nesting { limit: SKIPPED_DEPTH_MAX }));
+                }
+                self.at += 1;
+                if !self.take(close) {
+                    open.push(close);
+                    self.name_before_value(close)?;
+                    continue;
+                }
             }
-            self.skip(depth + 1, depth_max)?;
-            if self.take(close) {
-                return Ok(());
+            while open.last().is_some_and(|close| self.take(*close)) {
+                open.pop();
             }
+            let Some(&close) = open.last() else { return Ok(()) };
             self.expect(b',', "a comma or the end of the array or object")?;
+            self.name_before_value(close)?;
         }
+    }
+
+    /// What stands before a value in what ends by `close`: in an object its name.
+    fn name_before_value(&mut self, close: u8) -> Result<(), JsonError> {
+        if close == b'}' {
+            self.string("a name")?;
+            self.expect(b':', "a colon")?;
+        }
+        Ok(())
     }
 }
 
@@ -228,16 +243,17 @@ mod tests {
     fn whole_values_are_skipped_and_broken_ones_are_not() {
         for text in ["{}", "[]", " [1, -2.5e+3, {\"a\" : [ ]}, null , true,false] ", "{\"a\":{\"a\":\"}\"}}", "0"] {
             let mut cursor = Cursor::new(text);
-            cursor.skip(0, 10).unwrap();
+            cursor.skip().unwrap();
             assert_eq!(cursor.peek(), None, "{text}");
         }
         for text in
             ["{", "[", "[1", "[1,", "[1,]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{1:2}", "nul", "-", "[1 2]", "]"]
         {
-            assert!(Cursor::new(text).skip(0, 10).is_err(), "{text}");
+            assert!(Cursor::new(text).skip().is_err(), "{text}");
         }
-        assert!(Cursor::new("[[[]]]").skip(0, 3).is_ok());
-        let nested = Cursor::new("[[[[]]]]").skip(0, 3).unwrap_err();
-        assert_eq!(nested.problem, Problem::Nesting { limit: 3 });
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(Cursor::new(&nested(SKIPPED_DEPTH_MAX)).skip().is_ok());
+        let error = Cursor::new(&nested(SKIPPED_DEPTH_MAX + 1)).skip().unwrap_err();
+        assert_eq!(error.problem, Problem::Nesting { limit: SKIPPED_DEPTH_MAX });
     }
 }

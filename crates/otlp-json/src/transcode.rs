@@ -9,7 +9,8 @@ use crate::wire::{Output, WireType};
 use std::borrow::Cow;
 
 /// Arrays and objects inside each other that are followed: 64 levels of attribute values, which take up to four each,
-/// and what is around them.
+/// and what is around them. Only attribute values nest so deep. What is deeper is passed over and left out, so that the value
+/// has more than 64 levels still: who reads no more than that refuses its point, and no other.
 pub const DEPTH_MAX: usize = 280;
 
 /// The bytes of the `ExportMetricsServiceRequest` that `json` stands for, at most `bytes_max`.
@@ -42,7 +43,9 @@ struct Transcoder<'a> {
 impl<'a> Transcoder<'a> {
     /// An object; `depth` arrays and objects are open around it.
     fn message(&mut self, message: &'static Message, depth: usize) -> Result<(), JsonError> {
-        self.check_depth(depth)?;
+        if depth >= DEPTH_MAX {
+            return self.cursor.skip();
+        }
         self.cursor.expect(b'{', "an object")?;
         if self.cursor.take(b'}') {
             return Ok(());
@@ -54,7 +57,7 @@ impl<'a> Transcoder<'a> {
             self.cursor.expect(b':', "a colon")?;
             let known = |field: &Field| *name == *field.name.as_bytes() || *name == *field.original.as_bytes();
             match message.fields.iter().position(known) {
-                None => self.cursor.skip(depth + 1, DEPTH_MAX)?,
+                None => self.cursor.skip()?,
                 Some(index) => {
                     let field = &message.fields[index];
                     self.cursor.field = field.name;
@@ -81,7 +84,9 @@ impl<'a> Transcoder<'a> {
     }
 
     fn array(&mut self, field: &'static Field, depth: usize) -> Result<(), JsonError> {
-        self.check_depth(depth)?;
+        if depth >= DEPTH_MAX {
+            return self.cursor.skip();
+        }
         self.cursor.expect(b'[', "an array")?;
         if self.cursor.take(b']') {
             return Ok(());
@@ -233,12 +238,5 @@ impl<'a> Transcoder<'a> {
             Some(text) => Ok(Cow::Borrowed(text)),
             None => Err(self.cursor.unexpected(what)),
         }
-    }
-
-    fn check_depth(&self, depth: usize) -> Result<(), JsonError> {
-        if depth >= DEPTH_MAX {
-            return Err(self.cursor.error(Problem::Nesting { limit: DEPTH_MAX }));
-        }
-        Ok(())
     }
 }

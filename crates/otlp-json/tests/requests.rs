@@ -354,17 +354,30 @@ fn enums_are_numbers_or_names() {
 }
 
 #[test]
-fn nesting_ends_at_the_limit_in_known_and_unknown_fields() {
+fn what_nests_too_deep_is_left_out_and_costs_nothing_else() {
     let unknown = |levels: usize| format!("{{\"x\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
-    assert!(transcode(unknown(DEPTH_MAX - 1).as_bytes(), 10).is_ok());
-    assert_eq!(refused(&unknown(DEPTH_MAX)), Problem::Nesting { limit: DEPTH_MAX });
-    let known = |levels: usize| {
-        let (open, close) = (r#"{"arrayValue":{"values":["#.repeat(levels), "]}}".repeat(levels));
-        format!(r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"value":{open}{close}}}]}}}}]}}"#)
-    };
-    assert!(transcode(known(64).as_bytes(), 1 << 20).is_ok(), "as deep as the reader of the protobuf form goes");
-    assert_eq!(refused(&known(100)), Problem::Nesting { limit: DEPTH_MAX });
-    assert_eq!(refused(&known(100_000)), Problem::Nesting { limit: DEPTH_MAX });
+    assert_eq!(transcode(unknown(100_000).as_bytes(), 10), Ok(Vec::new()));
+    assert!(matches!(refused(&unknown(2_000_000)), Problem::Nesting { .. }));
+    assert!(matches!(refused(&unknown(100_000).replace("]]", "]")), Problem::Expected(_)), "it is read as JSON");
+    for (open, close) in [
+        (r#"{"arrayValue":{"values":["#, "]}}"),
+        (r#"{"kvlistValue":{"values":[{"key":"k","value":"#, "}]}}"),
+        (r#"{"kvlistValue":{"values":[{"value":{"arrayValue":{"values":["#, "]}}}]}}"),
+    ] {
+        let request = |levels: usize| {
+            let value =
+                format!("{}{}", open.repeat(levels), close.repeat(levels)).replace("\"value\":}", "\"value\":{}}");
+            format!(
+                r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"key":"deep","value":{value}}},{{"key":"flat"}}]}}}}]}}"#
+            )
+        };
+        let read = |levels: usize| transcode(request(levels).as_bytes(), 1 << 20).unwrap();
+        // Two messages a level, each with a tag and a length of one byte at least.
+        assert!(read(100).len() > 4 * 65, "what is left shows that it was too deep");
+        assert_eq!(read(100), read(10_000));
+        assert!(read(10_000).ends_with(b"\x0a\x06\x0a\x04flat"), "what comes after it is there");
+    }
+    const { assert!(DEPTH_MAX > 4 * 64 + 20, "64 levels of values and what is around them") };
 }
 
 #[test]
