@@ -7,7 +7,7 @@ use std::io::Read;
 
 /// Decompressed bytes beyond which the ratio of sizes is bounded: small requests may be as repetitive as they like, for
 /// room is taken before it is filled.
-const RATIO_FREE_BYTES: usize = 8 << 20;
+const RATIO_FREE_BYTES: usize = 1 << 20;
 
 /// log2 of the largest window a zstd frame may ask for: 64 MiB, as large as a message.
 const ZSTD_WINDOW_LOG_MAX: u32 = 26;
@@ -284,13 +284,13 @@ mod tests {
             let ratio = Cap { bytes: 1 << 20, limit: 200, flag: "--max-compression-ratio" };
             too_much(&inflate(&packed, encoding, ratio, &Buffers::default()).unwrap_err(), "--max-compression-ratio");
             let by_size = Cap::new(packed.len(), &roomy);
-            if packed.len() < RATIO_FREE_BYTES / roomy.max_compression_ratio {
+            if by_size.bytes < zeros.len() {
                 too_much(
                     &inflate(&packed, encoding, by_size, &Buffers::default()).unwrap_err(),
                     "--max-compression-ratio",
                 );
             }
-            too_much(&undo(&packed, encoding).unwrap_err(), "--max-request-bytes");
+            too_much(&undo(&packed, encoding).unwrap_err(), cap(&packed).flag);
         }
         for (packed, encoding) in packings(&zeros[..RATIO_FREE_BYTES]) {
             let whole = inflate(&packed, encoding, Cap::new(packed.len(), &roomy), &Buffers::default());

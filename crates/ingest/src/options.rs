@@ -9,7 +9,7 @@ pub struct IngestOptions {
     pub max_message_bytes: usize,
     /// Bytes of a compressed request as it arrives (`--max-compressed-bytes`).
     pub max_compressed_bytes: usize,
-    /// Decompressed bytes per compressed byte, above the first 8 MiB (`--max-compression-ratio`).
+    /// Decompressed bytes per compressed byte, above the first MiB (`--max-compression-ratio`).
     pub max_compression_ratio: usize,
     /// Bytes of all requests that are being worked on (`--max-in-flight-bytes`); at least one request of the
     /// largest size always fits.
@@ -36,7 +36,9 @@ impl Default for IngestOptions {
             max_compression_ratio: 200,
             max_in_flight_bytes: 256 << 20,
             max_new_series_per_second: 10_000,
-            // As many as a large fleet has: what begins all at once when senders are pointed here for the first time.
+            // As many as a large fleet has: what begins all at once when senders are pointed here for the first time. A smaller
+            // burst would keep them waiting for as many seconds as they have tens of thousands of series, while `--max-series`
+            // bounds the memory in any case; the rate is against what goes on for hours.
             max_new_series_burst: 1_000_000,
             queue_timeout: Duration::from_secs(1),
             body_timeout: Duration::from_secs(30),

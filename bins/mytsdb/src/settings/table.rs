@@ -111,7 +111,7 @@ settings! {
         /// Largest compressed request of OTLP or remote write as it arrives, in bytes
         max_compressed_bytes: usize = "BYTES", Text("33554432"), { least: "1", formerly: "otlp_max_compressed_bytes" };
 
-        /// Most bytes that a byte of a compressed request may become, above the first 8 MiB
+        /// Most bytes that a byte of a compressed request may become, above the first MiB
         max_compression_ratio: usize = "RATIO", Text("200"), { least: "1", formerly: "otlp_max_compression_ratio" };
 
         /// Most bytes of write requests that are being worked on; past it senders wait, then come back
@@ -128,7 +128,7 @@ settings! {
         /// Most series a second that begin, on average; past it senders are told to come back; 0 for no limit
         max_new_series_per_second: u64 = "COUNT", Text("10000"), {};
 
-        /// Most series that begin at once, which max_new_series_per_second fills up again
+        /// Most series that begin at once, which max_new_series_per_second fills up again: those of a fleet that is first pointed here
         max_new_series_burst: u64 = "COUNT", Text("1000000"), { least: "1" };
     }
 
