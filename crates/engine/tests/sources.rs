@@ -275,3 +275,41 @@ fn a_source_that_cannot_be_asked_is_left_out_with_a_warning_over_its_times() {
         "what was left out is not remembered"
     );
 }
+
+#[test]
+fn blocks_are_handed_out_in_one_step_and_a_query_that_began_before_their_flush_finds_their_samples() {
+    let engine = open();
+    let before = read(&engine, TimeRange::ALL);
+    // Its head has what is in no block yet.
+    let found = engine.candidates(&Lookup::new(TimeRange::ALL, &[])).unwrap();
+    engine.flush_before(50_000).unwrap();
+    engine.delete_series(&[vec![Matcher::equal("series", "b")]], TimeRange::ALL).unwrap();
+    let taken = engine.take_out(|blocks| blocks.iter().map(|block| block.id).collect());
+    let mut samples: Vec<(String, Vec<(i64, f64)>)> = Vec::new();
+    for series in taken.series(&[], StopSign::NEVER).unwrap() {
+        let mut columns = Columns::default();
+        taken.read(&series, TimeRange::ALL, &mut columns).unwrap();
+        let read = columns.timestamps_ms.into_iter().zip(columns.values).collect();
+        samples.push((series.labels.get("series").unwrap().to_owned(), read));
+    }
+    assert_eq!(
+        samples,
+        [("a".to_owned(), before["a"].clone()), ("b".to_owned(), vec![])],
+        "what is deleted is left out"
+    );
+    engine.hand_out(&taken.ids(), &[], vec![far(taken.numbers().start, &[("a", &before["a"])])]);
+    engine.remove_handed_out(&taken.ids()).unwrap();
+    assert_eq!(engine.stored_blocks(), []);
+    assert_eq!(read(&engine, TimeRange::ALL), BTreeMap::from([("a".to_owned(), before["a"].clone())]));
+    let mut columns = Columns::default();
+    found.read(0, TimeRange::ALL, &mut columns).unwrap();
+    let late: Vec<_> = columns.timestamps_ms.into_iter().zip(columns.values).collect();
+    assert_eq!(late, before["a"], "by the query that began before");
+    // The next block is younger than what was handed out.
+    let reference = engine.resolve(&labels("a")).unwrap();
+    let mut batch = Batch::default();
+    batch.push(reference, 60_000, 1.0);
+    engine.append(batch).unwrap();
+    engine.flush_before(70_000).unwrap();
+    assert!(engine.stored_blocks()[0].id >= taken.numbers().end);
+}
