@@ -1,6 +1,7 @@
 //! The engine behind the API's endpoints that delete samples.
 
 use crate::compactor::Rate;
+use mytsdb_cold::Cold;
 use mytsdb_engine::{Engine, EngineError};
 use mytsdb_http_api::Admin;
 use mytsdb_model::{Matcher, TimeRange};
@@ -8,9 +9,14 @@ use mytsdb_stop::StopSign;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Something that is there once the data folder is open.
+pub(crate) type Later<T> = Arc<OnceLock<Arc<T>>>;
+
 /// Deletes from an engine, once there is one.
 pub(crate) struct EngineAdmin {
-    engine: Arc<OnceLock<Arc<Engine>>>,
+    engine: Later<Engine>,
+    /// The cold tier, if there is one.
+    cold: Later<Cold>,
     /// Bytes a second at which blocks are rewritten; 0 for no limit.
     bytes_per_second: u64,
     shutdown: Arc<Shutdown>,
@@ -49,8 +55,12 @@ impl Shutdown {
 }
 
 impl EngineAdmin {
-    pub(crate) fn new(engine: Arc<OnceLock<Arc<Engine>>>, bytes_per_second: u64, shutdown: Arc<Shutdown>) -> Self {
-        Self { engine, bytes_per_second, shutdown }
+    pub(crate) fn new(
+        (engine, cold): (Later<Engine>, Later<Cold>),
+        bytes_per_second: u64,
+        shutdown: Arc<Shutdown>,
+    ) -> Self {
+        Self { engine, cold, bytes_per_second, shutdown }
     }
 
     fn engine(&self) -> Result<&Engine, String> {
@@ -82,6 +92,15 @@ impl Admin for EngineAdmin {
             Err(error) => return Err(error.to_string()),
         };
         tracing::info!(blocks, "blocks were written anew without what is deleted");
+        if let Some(cold) = self.cold.get() {
+            match cold.clean_tombstones(StopSign::new(&go_on)) {
+                Ok(files) => tracing::info!(files, "days of the cold tier were written anew without what is deleted"),
+                Err(error) if error.is_canceled() => {
+                    return Err("the server is shutting down; what is left is cleaned later".to_owned());
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
         Ok(())
     }
 }
@@ -105,7 +124,7 @@ mod tests {
         engine.delete_series(&[vec![Matcher::equal("__name__", "m")]], TimeRange::new(0, 499)).unwrap();
         let (engine, shutdown) = (Arc::new(engine), Arc::new(Shutdown::default()));
         let cell = Arc::new(OnceLock::from(engine.clone()));
-        (EngineAdmin::new(cell, bytes_per_second, shutdown.clone()), engine, shutdown)
+        (EngineAdmin::new((cell, Arc::default()), bytes_per_second, shutdown.clone()), engine, shutdown)
     }
 
     fn is_hidden(engine: &Engine) -> bool {

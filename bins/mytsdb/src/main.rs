@@ -2,6 +2,7 @@
 
 mod admin;
 mod clock;
+mod cold;
 mod compactor;
 mod export;
 mod import;

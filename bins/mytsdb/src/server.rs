@@ -3,9 +3,10 @@
 use crate::clock::SystemClock;
 use crate::notes::EngineNotes;
 use crate::settings::{Config, Feature};
-use crate::{admin, compactor, logging, scrubber, self_metrics};
+use crate::{admin, cold, compactor, logging, scrubber, self_metrics};
 use anyhow::{Context, Result, bail};
 use mytsdb_access::Access;
+use mytsdb_cold::Cold;
 use mytsdb_engine::{Engine, EngineError, EngineOptions, Recovery};
 use mytsdb_http_api::{Administration, Api, ApiOptions, Exemplars, Fault};
 use mytsdb_ingest::{EngineMetadata, Ingest, IngestOptions};
@@ -125,7 +126,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
 
     // While the log is replayed, health checks are answered. Every other request is answered with "not ready".
     let storage = EngineStorage::default();
-    let engine_cell = Arc::new(OnceLock::new());
+    let (engine_cell, cold_cell) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
     let shutdown = Arc::new(admin::Shutdown::default());
     let notes = EngineNotes::new(engine_cell.clone());
     let api = Api::new(
@@ -136,7 +137,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         ApiOptions {
             listener,
             access: access.clone(),
-            admin: administration(config, &engine_cell, &shutdown),
+            admin: administration(config, (&engine_cell, &cold_cell), &shutdown),
             exemplars: Exemplars::of(Arc::new(notes)),
             caution: Fault::new({
                 let storage = storage.clone();
@@ -161,11 +162,14 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     let otlp_server =
         mytsdb_ingest_http::serve(otlp_http, otlp.router("/v1/metrics"), options, stopped(stopping.clone()));
     let otlp_server = tokio::spawn(otlp_server);
-    let engine = {
+    let (engine, cold) = {
         let (config, registry) = (config.clone(), registry.clone());
-        let opened = tokio::task::spawn_blocking(move || open_engine(&config, &registry));
-        Arc::new(opened.await.context("open the data folder")??)
+        let opened = tokio::task::spawn_blocking(move || cold::open_storage(&config, &registry));
+        opened.await.context("open the data folder")??
     };
+    if let Some(cold) = &cold {
+        cold_cell.get_or_init(|| cold.clone());
+    }
     storage.open(engine.clone());
     engine_cell.get_or_init(|| engine.clone());
     ready.store(true, Ordering::Release); // pairs with the Acquire of the readiness handler
@@ -195,6 +199,8 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
             move || scrubber::run(&engine, bytes_per_second, &scrubber_stopping)
         })?),
     };
+    let (stop_demoter, demoter_stopping) = mpsc::channel::<()>();
+    let demoter = cold.map(|cold| thread("demoter", move || cold::run(&cold, &demoter_stopping))).transpose()?;
     let (stop_self_metrics, self_metrics_stopping) = mpsc::channel::<()>();
     let self_metrics = match config.self_metrics_interval.duration() {
         Duration::ZERO => None,
@@ -241,10 +247,11 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         tracing::warn!("some requests did not finish within {DRAIN_MAX:?}");
     }
     watching.abort();
-    drop((stop_maintenance, stop_compactor, stop_scrubber, stop_self_metrics));
+    drop((stop_maintenance, stop_compactor, stop_scrubber, stop_demoter, stop_self_metrics));
     let stopped = tokio::task::spawn_blocking(move || {
         let stopped = engine.stop();
-        for worker in [Some(committer), Some(maintenance), compactor, scrubber, self_metrics].into_iter().flatten() {
+        let workers = [Some(committer), Some(maintenance), compactor, scrubber, demoter, self_metrics];
+        for worker in workers.into_iter().flatten() {
             if worker.join().is_err() {
                 tracing::error!("a worker thread had panicked");
             }
@@ -294,12 +301,12 @@ pub(crate) fn series_limits(config: &Config) -> mytsdb_otlp::Limits {
 /// Who deletes samples when a client asks for it, if that is allowed.
 fn administration(
     config: &Config,
-    engine: &Arc<OnceLock<Arc<Engine>>>,
+    (engine, cold): (&admin::Later<Engine>, &admin::Later<Cold>),
     shutdown: &Arc<admin::Shutdown>,
 ) -> Administration {
     if config.web_enable_admin_api {
         let rate = config.compaction_bytes_per_second;
-        Administration::by(Arc::new(admin::EngineAdmin::new(engine.clone(), rate, shutdown.clone())))
+        Administration::by(Arc::new(admin::EngineAdmin::new((engine.clone(), cold.clone()), rate, shutdown.clone())))
     } else {
         Administration::default()
     }

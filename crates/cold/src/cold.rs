@@ -2,7 +2,7 @@
 
 use crate::error::{ColdError, Result};
 use crate::metrics::Metrics;
-use crate::options::ColdOptions;
+use crate::options::{ColdOptions, Unreachable};
 use crate::remote::{NoAnswer, Remote};
 use crate::source::{DayFiles, DaySource};
 use crate::state::{State, StateFile};
@@ -105,6 +105,20 @@ impl Cold {
             Err(error @ (ColdError::Io { .. } | ColdError::Foreign { .. })) => Err(error),
             _ => Ok(cold),
         }
+    }
+
+    /// Stands for the tier where none is wanted: if the data folder has samples there, answers over their times say that they are missing,
+    /// or fail, and nothing that must stay in force for them is forgotten. Before the engine is written to.
+    ///
+    /// # Errors
+    /// [`ColdError::State`] and [`ColdError::Io`] if the data folder cannot be read.
+    pub fn none(engine: &Engine, disk: &dyn Disk, unreachable: Unreachable, reason: &str) -> Result<()> {
+        let Some(state) = StateFile::new(&engine.options().data_dir).read(disk)? else { return Ok(()) };
+        engine.pass_number(state.number);
+        if state.seq > 0 || state.pending.is_some() {
+            engine.serve(Arc::new(Unknown::new(state.range(), unreachable, reason)));
+        }
+        Ok(())
     }
 
     /// What is live, if that is known.
@@ -234,7 +248,7 @@ impl Cold {
             let (remote, metrics) = (self.remote.clone(), self.metrics.clone());
             let files = DayFiles::new(day.clone(), day.number, remote, self.options.unreachable, metrics);
             let files = Arc::new(files);
-            files.begin_to_read_names();
+            files.read_names_some_time();
             job.served.insert(day.id, files.clone());
             new.push(Arc::new(DaySource::new(files)));
         }

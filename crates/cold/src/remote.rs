@@ -14,14 +14,20 @@ use std::time::Duration;
 /// Days whose footers are kept in memory.
 const READERS_MAX: usize = 64;
 
-/// Between two looks at a stop sign.
+/// Days that are opened at a time for questions to come.
+const PATIENT_MAX: usize = 4;
+
+/// Between two looks at a stop sign, at first and later.
 const LOOK: Duration = Duration::from_micros(200);
+const LOOK_MAX: Duration = Duration::from_millis(10);
 
 /// A store, and threads of its own.
 pub(crate) struct Remote {
     /// `None` only while it is dropped.
     runtime: Option<tokio::runtime::Runtime>,
     store: Arc<Store>,
+    /// How many days are opened at a time that no query asks for.
+    patient: tokio::sync::Semaphore,
     readers: Mutex<VecDeque<(FileId, Arc<DayReader>)>>,
 }
 
@@ -53,7 +59,8 @@ impl Remote {
             .enable_all()
             .build()
             .map_err(ColdError::Threads)?;
-        Ok(Self { runtime: Some(runtime), store: Arc::new(store), readers: Mutex::default() })
+        let (patient, readers) = (tokio::sync::Semaphore::new(PATIENT_MAX), Mutex::default());
+        Ok(Self { runtime: Some(runtime), store: Arc::new(store), patient, readers })
     }
 
     /// The store.
@@ -70,6 +77,12 @@ impl Remote {
         drop(self.runtime().spawn(work));
     }
 
+    /// Waits until few others do what is not urgent.
+    pub async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        // Nobody closes it.
+        self.patient.acquire().await.ok()
+    }
+
     /// Waits for an answer of the store, on whichever thread. A stop ends the request too.
     pub fn ask<T: Send + 'static>(
         &self,
@@ -81,11 +94,13 @@ impl Remote {
             // Nobody hears it if the wait was stopped.
             drop(tell.send(work.await));
         });
+        let mut look = LOOK;
         loop {
-            match hear.recv_timeout(LOOK) {
+            match hear.recv_timeout(look) {
                 Ok(answer) => return answer.map_err(NoAnswer::Failed),
                 Err(RecvTimeoutError::Disconnected) => return Err(NoAnswer::Lost),
                 Err(RecvTimeoutError::Timeout) => {
+                    look = LOOK_MAX.min(look * 2);
                     if stop.check().is_err() {
                         task.abort();
                         return Err(NoAnswer::Canceled);

@@ -97,7 +97,18 @@ impl DayFiles {
     }
 
     /// Reads the names of its labels beside everything else, so that questions about them find them.
-    pub fn begin_to_read_names(self: &Arc<Self>) {
+    pub fn read_names_some_time(self: &Arc<Self>) {
+        let files = self.clone();
+        self.remote.spawn(async move {
+            let _turn = files.remote.turn().await;
+            if let Ok(reader) = files.remote.clone().reader(files.live.clone()).await {
+                files.names.get_or_init(|| reader.label_names());
+            }
+        });
+    }
+
+    /// Opens the files beside everything else, for a query that is about to ask.
+    pub fn begin_to_open(self: &Arc<Self>) {
         let files = self.clone();
         self.remote.spawn(async move {
             if let Ok(reader) = files.remote.clone().reader(files.live.clone()).await {
@@ -144,7 +155,7 @@ impl Source for DaySource {
 
     fn prepare(&self, _: &Lookup<'_>) {
         if self.files.remote.known_reader(&self.files.live).is_none() {
-            self.files.begin_to_read_names();
+            self.files.begin_to_open();
         }
     }
 

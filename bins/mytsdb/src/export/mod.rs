@@ -3,7 +3,7 @@
 mod json_lines;
 mod openmetrics;
 
-use crate::server::open_engine;
+use crate::cold::open_storage;
 use crate::settings;
 use anyhow::{Context, Result};
 use clap::builder::ValueParser;
@@ -90,7 +90,7 @@ pub(crate) fn run(mut matches: ArgMatches) -> Result<()> {
     let selectors: Vec<Vec<Matcher>> = texts.iter().map(parse).collect::<Result<_>>()?;
     let selectors = if selectors.is_empty() { vec![Vec::new()] } else { selectors };
     let config = settings::load(matches)?;
-    let engine = open_engine(&config, &Registry::new())?;
+    let (engine, _cold) = open_storage(&config, &Registry::new())?;
     let out: Box<dyn Write> = match &output {
         Some(path) => Box::new(std::fs::File::create(path).with_context(|| format!("create {}", path.display()))?),
         None => Box::new(std::io::stdout().lock()),
@@ -100,8 +100,8 @@ pub(crate) fn run(mut matches: ArgMatches) -> Result<()> {
         if jsonl { Box::new(json_lines::JsonLines) } else { Box::new(openmetrics::OpenMetrics::default()) };
     let missing = export(&engine, &selectors, range, &mut *writer, &mut out)?;
     out.flush().context("write")?;
-    if let Some(missing) = missing {
-        eprintln!("mytsdb: {missing}");
+    for warning in engine.warnings(range).into_iter().chain(missing) {
+        eprintln!("mytsdb: {warning}");
     }
     engine.stop().context("close the data folder")
 }

@@ -2,21 +2,26 @@
 
 use super::{SHOWN_MAX, Target, Totals, time_of};
 use crate::clock::SystemClock;
-use crate::server::{open_engine, series_limits};
+use crate::cold::open_storage;
+use crate::server::series_limits;
 use crate::settings::Config;
 use anyhow::{Context, Result};
+use mytsdb_cold::Cold;
 use mytsdb_engine::{Batch, Clock, Engine};
 use mytsdb_model::{Exemplar, FamilyKind, Labels, SeriesRef};
 use mytsdb_otlp::Limits;
 use mytsdb_telemetry::Registry;
 use mytsdb_text_format::{JsonLine, Line, Sample};
+use std::sync::Arc;
 
 /// Rows that are written together.
 const BATCH_ROWS: usize = 50_000;
 
 /// An open data folder and the samples that are not written yet.
 pub(super) struct FolderTarget {
-    engine: Engine,
+    engine: Arc<Engine>,
+    /// Says which days are elsewhere, and keeps their numbers from being given again.
+    _cold: Option<Arc<Cold>>,
     limits: Limits,
     /// As a person would write it.
     retention: String,
@@ -29,9 +34,10 @@ pub(super) struct FolderTarget {
 
 impl FolderTarget {
     pub(super) fn open(config: &Config) -> Result<Self> {
-        let engine = open_engine(config, &Registry::new())?;
+        let (engine, cold) = open_storage(config, &Registry::new())?;
         Ok(Self {
             engine,
+            _cold: cold,
             limits: series_limits(config),
             retention: mytsdb_promql_syntax::format_duration_ms(config.retention.ms()),
             batch: Batch::with_capacity(BATCH_ROWS),

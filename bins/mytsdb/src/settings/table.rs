@@ -7,6 +7,7 @@
 use super::row::Default::{Computed, Nothing, Text};
 use super::row::settings;
 use super::value::{Feature, LogFormat, Millis};
+use mytsdb_cold::Unreachable;
 use mytsdb_engine::Durability;
 use mytsdb_otlp::{DeltaMode, TranslationStrategy};
 use std::net::SocketAddr;
@@ -37,6 +38,21 @@ settings! {
 
         /// Most bytes a second that the scrub reads, which looks for damaged blocks; 0 turns it off
         scrub_bytes_per_second: u64 = "BYTES", Text("4194304"), {};
+
+        /// Where old days go as Parquet files: file:///FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX; none for nowhere
+        cold_url: String = "URL", Text("none"), {};
+
+        /// How old a day must be to go there
+        cold_after: Millis = "DURATION", Text("24h"), { least: "4h", because: "the time by which what is not late is in blocks" };
+
+        /// What an answer is over times of files there that cannot be read
+        cold_unreachable: Unreachable = "MODE", Text("warn"), {};
+
+        /// Most bytes a second that go to that store or come from it; 0 for no limit
+        cold_bytes_per_second: u64 = "BYTES", Text("0"), {};
+
+        /// File with settings of that store, KEY=VALUE a line, such as aws_endpoint; variables AWS_, GOOGLE_ and AZURE_ of the environment win over it
+        cold_config_file: Option<PathBuf> = "FILE", Nothing, {};
 
         /// How far ahead of this machine's clock a sample may be
         future_tolerance: Millis = "DURATION", Text("10m"), {};

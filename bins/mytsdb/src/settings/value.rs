@@ -1,6 +1,7 @@
 //! Types of settings: how each is read from text and shown.
 
 use anyhow::Context;
+use mytsdb_cold::Unreachable;
 use mytsdb_engine::Durability;
 use mytsdb_otlp::{DeltaMode, TranslationStrategy};
 use std::ffi::OsString;
@@ -362,6 +363,25 @@ impl Value for Vec<Feature> {
     fn show(&self) -> Vec<String> {
         let name = |feature| Feature::ALL.iter().zip(Self::CHOICES).find(|(known, _)| *known == feature);
         self.iter().filter_map(|feature| name(feature).map(|(_, choice)| choice.name.to_owned())).collect()
+    }
+}
+
+impl Value for Unreachable {
+    const CHOICES: &'static [Choice] = &[
+        Choice { name: "warn", help: "What there is elsewhere, with a warning" },
+        Choice { name: "error", help: "An error" },
+    ];
+
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        choose(given, Self::CHOICES, &[Unreachable::Warn, Unreachable::Error])
+    }
+
+    fn show(&self) -> Vec<String> {
+        let name = match self {
+            Unreachable::Warn => "warn",
+            Unreachable::Error => "error",
+        };
+        vec![name.to_owned()]
     }
 }
 

@@ -49,6 +49,47 @@ fn what_was_stored_survives_a_kill() {
 }
 
 #[test]
+fn a_day_that_is_old_moves_to_the_cold_tier_and_answers_stay() {
+    let (dir, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    let old_ms = now_ms - 3 * 86_400_000;
+    let server = Server::start(dir.path());
+    let text = format!("old_metric{{job=\"a\"}} 7 {old_ms}\nold_metric{{job=\"a\"}} 8 {now_ms}\n");
+    let sent = ureq::post(format!("{}/api/v1/import/prometheus", server.http)).send(&text).unwrap();
+    assert!(sent.status().is_success());
+    // The first maintenance puts what is old into a block.
+    eventually(&server, "/metrics", "\nmytsdb_engine_flushes_total 1");
+    drop(server);
+
+    let url = format!("file://{}", store.path().display());
+    let server = Server::start_with(dir.path(), &["--cold-url", &url]);
+    eventually(&server, "/metrics", "\nmytsdb_cold_demotions_total 1");
+    let asked = format!("/api/v1/query?query=old_metric&time={}", old_ms / 1_000 + 1);
+    assert!(server.get(&asked).contains("\"7\""), "{}", server.get(&asked));
+    assert!(server.get("/metrics").contains("\nmytsdb_cold_samples 1"));
+    let exported = |flags: &[&str]| {
+        let mut export = Command::new(env!("CARGO_BIN_EXE_mytsdb"));
+        export.args(["export", "--match", "old_metric", "--data-dir"]).arg(dir.path()).args(flags);
+        let output = export.output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    let (text, _) = exported(&["--cold-url", &url]);
+    assert_eq!(text.matches("old_metric{").count(), 2, "{text}");
+
+    // Without the tier that is said, and with it again all is there.
+    let (text, warning) = exported(&[]);
+    assert_eq!(text.matches("old_metric{").count(), 1, "{text}");
+    assert!(warning.contains("--cold-url"), "{warning}");
+    let server = Server::start(dir.path());
+    assert!(server.get(&asked).contains("samples may be missing"), "{}", server.get(&asked));
+    drop(server);
+    let server = Server::start_with(dir.path(), &["--cold-url", &url, "--cold-unreachable", "error"]);
+    assert!(server.get(&asked).contains("\"7\""));
+}
+
+#[test]
 fn otlp_over_http_is_taken_on_both_ports() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());

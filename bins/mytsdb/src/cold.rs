@@ -1,0 +1,146 @@
+//! The cold tier of the server: its store, how it is opened, and the thread that demotes.
+
+use crate::clock::SystemClock;
+use crate::server::open_engine;
+use crate::settings::Config;
+use anyhow::{Context, Result, bail};
+use mytsdb_cold::{Cold, ColdOptions};
+use mytsdb_engine::Engine;
+use mytsdb_parquet_tier::{Store, StoreOptions};
+use mytsdb_stop::StopSign;
+use mytsdb_telemetry::Registry;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+/// Time between two looks for days to demote.
+const INTERVAL: Duration = Duration::from_mins(1);
+
+/// Between two looks at whether the server stops.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Variables of the environment whose names begin so are settings of the store, under the same names.
+const PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+
+/// Opens the data folder that the settings name, and what of it is in the cold tier.
+pub(crate) fn open_storage(config: &Config, registry: &Registry) -> Result<(Arc<Engine>, Option<Arc<Cold>>)> {
+    let engine = Arc::new(open_engine(config, registry)?);
+    let disk = mytsdb_io::RealDisk;
+    if matches!(config.cold_url.as_str(), "" | "none") {
+        Cold::none(&engine, &disk, config.cold_unreachable, "there is none in the settings (--cold-url)")?;
+        return Ok((engine, None));
+    }
+    let store = store(config)?;
+    let mut options = ColdOptions::new(engine.options().data_dir.join("cold-spool"));
+    options.after_ms = config.cold_after.ms();
+    options.unreachable = config.cold_unreachable;
+    let cold = Cold::open(engine.clone(), Arc::new(disk), Arc::new(SystemClock), &store, options, registry)?;
+    if cold.manifest().is_none() {
+        tracing::warn!(
+            url = config.cold_url,
+            "the cold tier does not answer yet; answers over its times may be incomplete"
+        );
+    }
+    Ok((engine, Some(Arc::new(cold))))
+}
+
+/// The store that the settings name.
+fn store(config: &Config) -> Result<Store> {
+    let url = &config.cold_url;
+    let Some((scheme, _)) = url.split_once("://") else {
+        bail!("--cold-url {url}: expected file:///FOLDER, s3://BUCKET/PREFIX, gs://... or az://...")
+    };
+    if scheme != "file" {
+        // Whoever installed one before means the same.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+    let mut settings = match &config.cold_config_file {
+        Some(path) => read_settings(path).with_context(|| format!("--cold-config-file {}", path.display()))?,
+        None => Vec::new(),
+    };
+    let of_environment =
+        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    settings.extend(of_environment.filter(|(key, _)| PREFIXES.iter().any(|prefix| key.starts_with(prefix))));
+    let mut options = StoreOptions::default();
+    options.bytes_per_second = Some(config.cold_bytes_per_second).filter(|&bytes| bytes > 0);
+    Store::open(url, settings, options).context("--cold-url")
+}
+
+/// Reads lines `KEY=VALUE`; empty ones and those that begin with `#` are skipped.
+#[expect(clippy::disallowed_methods, reason = "a file of the operator, not stored data")]
+fn read_settings(path: &Path) -> Result<Vec<(String, String)>> {
+    let text = std::fs::read_to_string(path)?;
+    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|(at, line)| {
+            // The line itself may be a secret.
+            let (key, value) = line.split_once('=').with_context(|| format!("line {}: expected KEY=VALUE", at + 1))?;
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        })
+        .collect()
+}
+
+/// Demotes until the other end of `stopping` is dropped.
+pub(crate) fn run(cold: &Cold, stopping: &mpsc::Receiver<()>) {
+    let stop = AtomicBool::new(false);
+    let mut pause = Duration::ZERO;
+    while let Err(mpsc::RecvTimeoutError::Timeout) = stopping.recv_timeout(pause) {
+        // The step has no pace at which it could look at the channel: its waits look at the sign only.
+        let step = std::thread::scope(|scope| {
+            let (done, doing) = mpsc::channel::<()>();
+            let step = scope.spawn(|| {
+                let _done = done;
+                // Relaxed, here and below: nothing else is published with it.
+                cold.step(StopSign::new(&|| !stop.load(Ordering::Relaxed)))
+            });
+            while let Err(mpsc::RecvTimeoutError::Timeout) = doing.recv_timeout(LOOK) {
+                if matches!(stopping.try_recv(), Err(mpsc::TryRecvError::Disconnected)) {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+            step.join()
+        });
+        pause = match step {
+            Ok(Ok(done)) => {
+                if done.demoted_blocks > 0 || done.expired_days > 0 {
+                    tracing::info!(
+                        blocks = done.demoted_blocks,
+                        samples = done.demoted_samples,
+                        files = done.files_written,
+                        bytes = done.bytes_written,
+                        days_expired = done.expired_days,
+                        "demoted",
+                    );
+                }
+                if done.demoted_blocks > 0 { Duration::ZERO } else { INTERVAL }
+            }
+            Ok(Err(error)) if error.is_canceled() => INTERVAL,
+            Ok(Err(error)) => {
+                tracing::error!("the cold tier: {error}; it is tried again");
+                INTERVAL
+            }
+            Err(_) => {
+                tracing::error!("a step of the cold tier panicked; there will be no other");
+                return;
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a file of the operator, not stored data")]
+    fn settings_of_the_store_are_read_line_by_line_and_a_wrong_one_is_not_shown() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "# who we are\naws_region = eu-1\n\nAWS_SECRET_ACCESS_KEY=a=b\n").unwrap();
+        let expected = [("aws_region", "eu-1"), ("AWS_SECRET_ACCESS_KEY", "a=b")];
+        let read = read_settings(file.path()).unwrap();
+        assert_eq!(read, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        std::fs::write(file.path(), "a=b\nsecret\n").unwrap();
+        assert_eq!(read_settings(file.path()).unwrap_err().to_string(), "line 2: expected KEY=VALUE");
+    }
+}
