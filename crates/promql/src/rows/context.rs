@@ -45,6 +45,8 @@ pub(crate) struct Context<'a> {
     annotations: Mutex<Annotations>,
     /// What selectors have asked of the storage, each once.
     asked: Mutex<HashSet<(TimeRange, PosRange)>>,
+    /// Tables that nobody reads into now: their memory is used again.
+    spare_tables: Mutex<Vec<HistogramTable>>,
     counters: Counters,
 }
 
@@ -79,6 +81,7 @@ impl<'a> Context<'a> {
             charge: Charge::new(options.memory.clone()),
             annotations: Mutex::default(),
             asked: Mutex::default(),
+            spare_tables: Mutex::default(),
             counters: Counters::default(),
         }
     }
@@ -284,7 +287,8 @@ impl<'a> Context<'a> {
             annotations: Annotations::default(),
             tables: WindowTables::default(),
             buffers: KernelBuffers::default(),
-            table: HistogramTable::default(),
+            table: None,
+            spare_tables: &self.spare_tables,
             columns: Vec::new(),
             cells: Vec::new(),
             samples_read: 0,
@@ -358,8 +362,8 @@ pub(crate) fn drop_schema(labels: &Labels) -> Labels {
     labels.filter(|name| !is_schema(name))
 }
 
-fn lock(annotations: &Mutex<Annotations>) -> std::sync::MutexGuard<'_, Annotations> {
-    annotations.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Buffers that are reused from row to row, and the remarks of one reader.
@@ -368,7 +372,8 @@ pub(crate) struct Scratch<'c> {
     /// Windows of the last columns; see invariant T there.
     pub tables: WindowTables,
     pub buffers: KernelBuffers,
-    table: HistogramTable,
+    table: Option<HistogramTable>,
+    spare_tables: &'c Mutex<Vec<HistogramTable>>,
     columns: Vec<Columns>,
     cells: Vec<Cells>,
     /// What was read and not yet counted.
@@ -390,15 +395,16 @@ impl Scratch<'_> {
         self.columns.push(columns);
     }
 
-    /// The one table; who takes it gives it back before another row is read.
+    /// A table; who takes it gives it back when the row is read.
     pub fn take_table(&mut self) -> HistogramTable {
-        let mut table = std::mem::take(&mut self.table);
+        let known = self.table.take();
+        let mut table = known.or_else(|| lock(self.spare_tables).pop()).unwrap_or_default();
         table.clear();
         table
     }
 
     pub fn give_table(&mut self, table: HistogramTable) {
-        self.table = table;
+        self.table = Some(table);
     }
 
     pub fn take_cells(&mut self) -> Cells {
@@ -412,6 +418,9 @@ impl Scratch<'_> {
 
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
+        if let Some(table) = self.table.take() {
+            lock(self.spare_tables).push(table);
+        }
         if self.series_read > 0 {
             self.counters.samples_read.fetch_add(self.samples_read, Ordering::Relaxed);
             self.counters.series_read.fetch_add(self.series_read, Ordering::Relaxed);
