@@ -226,16 +226,6 @@ impl Source for DaySource {
         Ok((list, None))
     }
 
-    fn texts_since(
-        &self,
-        _: Moment,
-        _: Asked<'_>,
-        _: &Lookup<'_>,
-        _: &dyn Fn(&str) -> bool,
-    ) -> Result<Option<(TextList, Moment)>, EngineError> {
-        Ok(None)
-    }
-
     fn has_label_name(&self, name: &str) -> Result<bool, EngineError> {
         // Asked of every source by every query: the store is not.
         Ok(self.files.names.get().is_none_or(|names| names.contains(name)))

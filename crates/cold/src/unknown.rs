@@ -73,16 +73,6 @@ impl Source for Unknown {
         self.unavailable()
     }
 
-    fn texts_since(
-        &self,
-        _: Moment,
-        _: Asked<'_>,
-        _: &Lookup<'_>,
-        _: &dyn Fn(&str) -> bool,
-    ) -> Result<Option<(TextList, Moment)>, EngineError> {
-        Ok(None)
-    }
-
     fn has_label_name(&self, _: &str) -> Result<bool, EngineError> {
         Ok(true)
     }

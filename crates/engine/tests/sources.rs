@@ -9,6 +9,7 @@ use mytsdb_engine::{
 use mytsdb_index::TextList;
 use mytsdb_io::SimDisk;
 use mytsdb_model::{Labels, Matcher, TimeRange};
+use mytsdb_stop::StopSign;
 use mytsdb_telemetry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
