@@ -53,11 +53,8 @@ fn check(sample: &Sample) {
     if timestamp_ms == i64::MIN {
         return;
     }
-    let exemplar = sample.exemplar.as_ref().map(|sent| Exemplar {
-        timestamp_ms,
-        value: sent.value,
-        labels: sent.labels.clone(),
-    });
+    let exemplar =
+        sample.exemplar.as_ref().map(|sent| Exemplar { timestamp_ms, value: sent.value, labels: sent.labels.clone() });
     let mut line = String::new();
     write_sample(&mut line, &sample.labels, timestamp_ms, sample.value, exemplar.as_ref());
     let again = Parser::new(Format::OpenMetrics).line(line.trim_end_matches('\n').as_bytes());
