@@ -123,9 +123,13 @@ impl Blocks {
             // More of these are to come: merged now, they would be merged again.
             left_alone.to_mut().extend(from..ids.next);
         }
-        let Some(Plan { inputs, ranges }) = self.plan(wanted, &left_alone)? else { return Ok(None) };
+        let Some(Plan { inputs: planned, ranges }) = self.plan(wanted, &left_alone)? else { return Ok(None) };
         let blocks = self.list();
-        let inputs: Vec<Arc<Served>> = blocks.iter().filter(|b| inputs.contains(&b.meta().id)).cloned().collect();
+        let inputs: Vec<Arc<Served>> = blocks.iter().filter(|b| planned.contains(&b.meta().id)).cloned().collect();
+        if inputs.len() < planned.len() {
+            // Some have expired or moved to a tier since. The next look plans without them.
+            return Ok(None);
+        }
         let needed =
             inputs.iter().map(|b| b.meta().bytes).sum::<u64>().saturating_add(SPARE_BYTES.max(self.floor_bytes));
         let dir = self.dir();
