@@ -208,7 +208,11 @@ fn texts() -> Vec<(String, Vec<u8>)> {
     let open_metrics = "# TYPE a counter\n# UNIT a_seconds seconds\n# HELP a What \\\"it\\\" is.\n\
         a_total{x=\"1\\n\"} 7 1700000000.123 # {trace_id=\"ab\"} 0.5 1700000000\n{\"b.c\",\"d.e\"=\"f\"} NaN\n# EOF\n";
     let prometheus = b"# a comment\nup 1\nup{job=\"a\",} +Inf -5\n\nup{ 1\nup x\nup 1 2 3\n\xff 1\n";
-    vec![("openmetrics".to_owned(), open_metrics.as_bytes().to_vec()), ("prometheus".to_owned(), prometheus.to_vec())]
+    // In an exemplar the name is a label.
+    let name = b"s 0.123 # {__name__=\"ab\"} 0 1700000000\n# EOF\n";
+    [("openmetrics", open_metrics.as_bytes()), ("prometheus", prometheus), ("exemplar_name", name)]
+        .map(|(name, text)| (name.to_owned(), text.to_vec()))
+        .to_vec()
 }
 
 /// Points of an exponential histogram, each field of it as the target wraps them: two sides, and one without buckets.

@@ -36,7 +36,7 @@ pub fn write_sample(out: &mut String, labels: &Labels, timestamp_ms: i64, value:
         put_quoted(out, name);
         separator = ',';
     }
-    put_labels(out, separator, labels);
+    put_labels(out, separator, labels.iter().filter(|(name, _)| *name != LABEL_NAME));
     out.push(' ');
     write_float(out, value);
     out.push(' ');
@@ -46,7 +46,8 @@ pub fn write_sample(out: &mut String, labels: &Labels, timestamp_ms: i64, value:
         if exemplar.labels.is_empty() {
             out.push_str("{}");
         } else {
-            put_labels(out, '{', &exemplar.labels);
+            // In an exemplar `__name__` is a label as any other.
+            put_labels(out, '{', exemplar.labels.iter());
         }
         out.push(' ');
         write_float(out, exemplar.value);
@@ -56,10 +57,10 @@ pub fn write_sample(out: &mut String, labels: &Labels, timestamp_ms: i64, value:
     out.push('\n');
 }
 
-/// All but the name, and the closing brace if there is an opening one.
-fn put_labels(out: &mut String, first: char, labels: &Labels) {
+/// Some labels, and the closing brace if there is an opening one.
+fn put_labels<'a>(out: &mut String, first: char, labels: impl Iterator<Item = (&'a str, &'a str)>) {
     let mut separator = first;
-    for (name, value) in labels.iter().filter(|(name, _)| *name != LABEL_NAME) {
+    for (name, value) in labels {
         out.push(separator);
         separator = ',';
         put_name(out, name, false);

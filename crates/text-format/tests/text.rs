@@ -128,8 +128,11 @@ fn what_is_written_is_read_again() {
         let labels = Labels::from_pairs(pairs);
         let value = f64::from_bits(random.bits());
         let timestamp_ms = random.bits() as i64 >> random.below(60);
-        let of_exemplar =
-            if random.one_in(3) { Labels::empty() } else { Labels::from_pairs([(text(&mut random, false), "v")]) };
+        let of_exemplar = match random.below(4) {
+            0 => Labels::empty(),
+            1 => Labels::from_pairs([("__name__", "v")]),
+            _ => Labels::from_pairs([(text(&mut random, false), "v")]),
+        };
         let exemplar =
             random.one_in(2).then(|| Exemplar { timestamp_ms: -timestamp_ms / 2, value, labels: of_exemplar });
         let mut line = String::new();
