@@ -1,4 +1,4 @@
-//! `read`: raw samples for another Prometheus, as one sampled message or as a stream of XOR chunks.
+//! `read`: raw samples for another Prometheus, as one sampled message or as a stream of chunks.
 
 use crate::answer::{Frame, Outcome, Remarks, plain};
 use crate::encoding::Encoding;
@@ -31,9 +31,7 @@ pub(crate) async fn answer(State(queries): State<Arc<Queries>>, request: Request
         Err(problem) => return plain(StatusCode::BAD_REQUEST, format!("{problem}\n")),
     };
     let storage = Arc::clone(&queries.storage);
-    // Histograms have no chunks in a stream of ours: a client that takes samples too gets those.
-    let both = request.accepted.contains(&ResponseType::Samples);
-    let streams = request.accepted[0] == ResponseType::StreamedXorChunks && (!both || storage.is_plain());
+    let streams = request.accepted[0] == ResponseType::StreamedXorChunks;
     let (options, content_type) = (queries.options.clone(), if streams { STREAMED } else { SAMPLED });
     let work = move |run: &Run, out: &mut Chunks| {
         let mut hold = MemoryHold::new(&options);
@@ -81,10 +79,6 @@ impl Reading<'_> {
         for (index, query) in queries.iter().enumerate() {
             let stream = Streamed::new(index);
             self.each(query, &mut |labels, columns| {
-                if !columns.histograms.is_empty() {
-                    let reason = format!("{labels} has native histograms, which are answered as samples only");
-                    return Err(ApiError::new(ErrorKind::Execution, reason));
-                }
                 frames.clear();
                 let failed = |error| ApiError::new(ErrorKind::Internal, format!("{labels}: {error}"));
                 stream.series(labels, columns, &mut frames).map_err(failed)?;

@@ -1,4 +1,4 @@
-//! Prometheus remote read: requests to queries, samples to sampled answers or to streamed XOR chunks.
+//! Prometheus remote read: requests to queries, samples to sampled answers or to streamed chunks.
 //!
 //! Pure: bytes and columns come in, bytes go out. This crate is *not* a server: it undoes no compression, selects nothing, and
 //! leaves it to the caller how much is written. Every length of a request is checked before it is believed.

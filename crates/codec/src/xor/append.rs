@@ -11,13 +11,12 @@
 
 use super::COUNT_BYTES;
 use super::decode::Cursor;
+use super::window::Window;
 use crate::CodecError;
 use crate::bits::put_bits;
 use crate::varint::{VARINT_BYTES_MAX, put_uvarint, put_varint};
 use mytsdb_model::TimeRange;
 
-/// No window of significant bits has been written yet.
-const NO_WINDOW: u8 = 0xff;
 /// Spare bytes that make any push free of allocation: 68 + 77 bits and what `put_bits` writes and cuts again, or
 /// the front of a chunk.
 const SPARE_BYTES_MIN: usize = 32;
@@ -38,8 +37,7 @@ pub struct XorAppender {
     last_value: u64,
     last_delta: u64,
     count: u16,
-    leading: u8,
-    trailing: u8,
+    window: Window,
     free_bits: u8,
 }
 
@@ -58,8 +56,7 @@ impl XorAppender {
             last_value: 0,
             last_delta: 0,
             count: 0,
-            leading: NO_WINDOW,
-            trailing: 0,
+            window: Window::NONE,
             free_bits: 0,
         }
     }
@@ -80,8 +77,11 @@ impl XorAppender {
             last_value: cursor.value,
             last_delta: cursor.delta,
             count: cursor.count,
-            leading: if cursor.has_window { cursor.leading as u8 } else { NO_WINDOW },
-            trailing: if cursor.has_window { (64 - cursor.leading - cursor.significant) as u8 } else { 0 },
+            window: if cursor.has_window {
+                Window::of(cursor.leading, 64 - cursor.leading - cursor.significant)
+            } else {
+                Window::NONE
+            },
             free_bits: (bits_left % 8) as u8,
         };
         // A foreign writer may have left one empty byte at the end, which is where our next bits belong.
@@ -122,7 +122,7 @@ impl XorAppender {
                 self.put_dod(delta.wrapping_sub(self.last_delta) as i64);
             }
             self.last_delta = delta;
-            self.put_xor(value ^ self.last_value);
+            self.window.put(&mut self.bytes, &mut self.free_bits, value ^ self.last_value);
         }
         self.last_ms = timestamp_ms;
         self.last_value = value;
@@ -184,25 +184,6 @@ impl XorAppender {
                 self.put(dod as u64, 64);
             }
         }
-    }
-
-    #[inline]
-    fn put_xor(&mut self, xor: u64) {
-        if xor == 0 {
-            return self.put(0, 1);
-        }
-        let leading = xor.leading_zeros().min(31);
-        let trailing = xor.trailing_zeros();
-        if self.leading != NO_WINDOW && leading >= u32::from(self.leading) && trailing >= u32::from(self.trailing) {
-            let significant = 64 - u32::from(self.leading) - u32::from(self.trailing);
-            self.put(0b10, 2);
-            return self.put(xor >> self.trailing, significant);
-        }
-        let significant = 64 - leading - trailing;
-        self.leading = leading as u8;
-        self.trailing = trailing as u8;
-        self.put(0b11 << 11 | u64::from(leading) << 6 | u64::from(significant & 63), 13);
-        self.put(xor >> trailing, significant);
     }
 }
 
