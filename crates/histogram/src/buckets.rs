@@ -1,5 +1,6 @@
 //! Buckets with their bounds, in either direction.
 
+use super::spans::index_of;
 use super::{CUSTOM_SCHEMA, FloatHistogram, bucket_bound};
 
 /// One bucket: its count and the interval of values it holds.
@@ -22,21 +23,25 @@ pub struct Bucket {
 impl FloatHistogram {
     /// The positive (or custom) buckets that spans describe, empty ones included, ascending by value.
     pub fn iter_positive(&self) -> impl DoubleEndedIterator<Item = Bucket> + '_ {
-        self.positive().map(|(index, count)| {
-            let lower = bucket_bound(self.schema, index - 1, &self.custom_values);
-            let upper = bucket_bound(self.schema, index, &self.custom_values);
-            let lower_inclusive = self.schema == CUSTOM_SCHEMA && index == 0;
-            Bucket { lower, upper, lower_inclusive, upper_inclusive: true, count, index: narrow(index) }
-        })
+        self.positive().map(|(index, count)| self.positive_at(index, count))
+    }
+
+    fn positive_at(&self, index: i64, count: f64) -> Bucket {
+        let lower = bucket_bound(self.schema, index - 1, &self.custom_values);
+        let upper = bucket_bound(self.schema, index, &self.custom_values);
+        let lower_inclusive = self.schema == CUSTOM_SCHEMA && index == 0;
+        Bucket { lower, upper, lower_inclusive, upper_inclusive: true, count, index: narrow(index) }
     }
 
     /// The negative buckets that spans describe, empty ones included, from zero outwards: descending by value.
     pub fn iter_negative(&self) -> impl DoubleEndedIterator<Item = Bucket> + '_ {
-        self.negative().map(|(index, count)| {
-            let lower = -bucket_bound(self.schema, index, &self.custom_values);
-            let upper = -bucket_bound(self.schema, index - 1, &self.custom_values);
-            Bucket { lower, upper, lower_inclusive: true, upper_inclusive: false, count, index: narrow(index) }
-        })
+        self.negative().map(|(index, count)| self.negative_at(index, count))
+    }
+
+    fn negative_at(&self, index: i64, count: f64) -> Bucket {
+        let lower = -bucket_bound(self.schema, index, &self.custom_values);
+        let upper = -bucket_bound(self.schema, index - 1, &self.custom_values);
+        Bucket { lower, upper, lower_inclusive: true, upper_inclusive: false, count, index: narrow(index) }
     }
 
     /// All buckets ascending by value: negative ones, the zero bucket if its count is above zero, positive ones.
@@ -44,21 +49,28 @@ impl FloatHistogram {
     /// Bounds that lie inside the zero bucket are moved to its edge, so that no value belongs to two buckets.
     /// `.rev()` gives the descending order.
     pub fn iter_all(&self) -> impl DoubleEndedIterator<Item = Bucket> + '_ {
-        let edge = if self.uses_custom_buckets() { f64::NEG_INFINITY } else { self.zero_threshold };
-        let negative = self.iter_negative().rev().map(move |mut bucket| {
-            if bucket.upper > -edge {
-                bucket.upper = -edge;
-            }
-            bucket
-        });
-        let positive = self.iter_positive().map(move |mut bucket| {
-            if bucket.lower < edge {
-                bucket.lower = edge;
-            }
-            bucket
-        });
+        let edge = self.edge();
+        let negative = self.iter_negative().rev().map(move |bucket| below(bucket, edge));
+        let positive = self.iter_positive().map(move |bucket| above(bucket, edge));
         let zero = (self.zero_count > 0.0).then(|| self.zero_bucket());
         negative.chain(zero).chain(positive)
+    }
+
+    /// The positive bucket of that number as [`iter_all`](Self::iter_all) gives it. Cost: that of passing the spans before it.
+    pub(super) fn positive_bucket(&self, number: usize) -> Option<Bucket> {
+        let index = index_of(&self.positive_spans, number)?;
+        Some(above(self.positive_at(index, *self.positive_buckets.get(number)?), self.edge()))
+    }
+
+    /// The same of a negative one, counted from zero outwards.
+    pub(super) fn negative_bucket(&self, number: usize) -> Option<Bucket> {
+        let index = index_of(&self.negative_spans, number)?;
+        Some(below(self.negative_at(index, *self.negative_buckets.get(number)?), self.edge()))
+    }
+
+    /// Where the zero bucket ends, if there is one.
+    fn edge(&self) -> f64 {
+        if self.uses_custom_buckets() { f64::NEG_INFINITY } else { self.zero_threshold }
     }
 
     /// The zero bucket, whatever its count.
@@ -72,6 +84,22 @@ impl FloatHistogram {
             index: 0,
         }
     }
+}
+
+/// A negative bucket without what lies inside the zero bucket.
+fn below(mut bucket: Bucket, edge: f64) -> Bucket {
+    if bucket.upper > -edge {
+        bucket.upper = -edge;
+    }
+    bucket
+}
+
+/// A positive bucket without what lies inside the zero bucket.
+fn above(mut bucket: Bucket, edge: f64) -> Bucket {
+    if bucket.lower < edge {
+        bucket.lower = edge;
+    }
+    bucket
 }
 
 /// Indices outside of 32 bits come only from spans that validation refuses.

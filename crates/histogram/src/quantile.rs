@@ -24,7 +24,7 @@ impl FloatHistogram {
         // Walking from the nearer end keeps rounding errors small. NaN observations are above all buckets, but in none.
         let ascending = self.sum.is_nan() || q < 0.5;
         let rank = if ascending { q * self.count } else { (1.0 - q) * self.count };
-        let found = if ascending { reach(self.iter_all(), rank) } else { reach(self.iter_all().rev(), rank) };
+        let found = self.reach(rank, ascending);
         let count = found.as_ref().map_or(0.0, |(_, count)| *count).min(self.count);
         if count < rank && self.sum.is_nan() {
             return f64::NAN;
@@ -79,6 +79,30 @@ impl FloatHistogram {
         (rank(inside_upper, below_upper) - rank(inside_lower, below_lower)) / self.count
     }
 
+    /// The first populated bucket at which the counts, from the lowest bucket on or from the highest, reach `rank`, else the last, and the
+    /// count including it. Only counts are looked at until it is found.
+    pub(super) fn reach(&self, rank: f64, ascending: bool) -> Option<(Bucket, f64)> {
+        let negative = &self.negative_buckets[..self.negative().len()];
+        let positive = &self.positive_buckets[..self.positive().len()];
+        let zero = if self.zero_count > 0.0 { &[self.zero_count][..] } else { &[] };
+        let mut walk = Walk { rank, count: 0.0, seen: 0 };
+        let is_reached = if ascending {
+            walk.reaches(negative.iter().rev()) || walk.reaches(zero.iter()) || walk.reaches(positive.iter())
+        } else {
+            walk.reaches(positive.iter().rev()) || walk.reaches(zero.iter()) || walk.reaches(negative.iter())
+        };
+        debug_assert!(is_reached || walk.seen == negative.len() + zero.len() + positive.len());
+        let passed = walk.seen.checked_sub(1)?;
+        // From the lowest one on.
+        let place = if ascending { passed } else { negative.len() + zero.len() + positive.len() - walk.seen };
+        let bucket = match place.checked_sub(negative.len()) {
+            None => self.negative_bucket(negative.len() - 1 - place)?,
+            Some(0) if !zero.is_empty() => self.zero_bucket(),
+            Some(place) => self.positive_bucket(place - zero.len())?,
+        };
+        Some((bucket, walk.count))
+    }
+
     /// How the values of a bucket are assumed to be spread.
     pub(super) fn spread(&self, bucket: Bucket) -> Spread {
         let Bucket { mut lower, mut upper, .. } = bucket;
@@ -100,19 +124,25 @@ impl FloatHistogram {
     }
 }
 
-/// The first populated bucket at which the counts reach `rank`, else the last, and the count including it.
-fn reach(buckets: impl Iterator<Item = Bucket>, rank: f64) -> Option<(Bucket, f64)> {
-    let mut reached = None;
-    let mut count = 0.0;
-    for bucket in buckets {
-        count += bucket.count;
-        let empty = bucket.count == 0.0;
-        reached = Some((bucket, count));
-        if count >= rank && !empty {
-            break;
+/// Counts that are added up, bucket by bucket, until they reach a rank.
+struct Walk {
+    rank: f64,
+    count: f64,
+    seen: usize,
+}
+
+impl Walk {
+    /// Whether the rank is reached, in a bucket that is not empty.
+    fn reaches<'c>(&mut self, counts: impl Iterator<Item = &'c f64>) -> bool {
+        for &count in counts {
+            self.count += count;
+            self.seen += 1;
+            if self.count >= self.rank && count != 0.0 {
+                return true;
+            }
         }
+        false
     }
-    reached
 }
 
 /// An interval and the way values are assumed to lie in it: evenly, or evenly over the logarithm of the magnitude.

@@ -106,6 +106,20 @@ impl DoubleEndedIterator for IndexedBuckets<'_> {
 
 impl ExactSizeIterator for IndexedBuckets<'_> {}
 
+/// The index of the bucket of that number, if spans have so many.
+pub(super) fn index_of(spans: &[Span], number: usize) -> Option<i64> {
+    let (mut end, mut left) = (0i64, number as u64);
+    for span in spans {
+        let start = end + i64::from(span.offset);
+        if left < u64::from(span.length) {
+            return Some(start + left as i64);
+        }
+        left -= u64::from(span.length);
+        end = start + i64::from(span.length);
+    }
+    None
+}
+
 /// Builds spans and values from ascending pairs. Gaps of at most `gap_max` are filled with empty buckets.
 ///
 /// A distance outside of `i32` can only come from spans that validation refuses; it is cut to the range then.

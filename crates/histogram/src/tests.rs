@@ -227,6 +227,21 @@ fn bucket_total(h: &FloatHistogram) -> f64 {
     h.zero_count + h.positive_buckets.iter().chain(&h.negative_buckets).sum::<f64>()
 }
 
+/// What [`FloatHistogram::reach`] finds, bucket by bucket.
+fn reach(buckets: impl Iterator<Item = Bucket>, rank: f64) -> Option<(Bucket, f64)> {
+    let mut reached = None;
+    let mut count = 0.0;
+    for bucket in buckets {
+        count += bucket.count;
+        let empty = bucket.count == 0.0;
+        reached = Some((bucket, count));
+        if count >= rank && !empty {
+            break;
+        }
+    }
+    reached
+}
+
 proptest! {
     #[test]
     fn no_operation_panics_on_hostile_histograms(a in hostile(), b in hostile(), gap in 0..100u32, x in hostile_float()) {
@@ -249,6 +264,11 @@ proptest! {
         prop_assert!(a.quantile(x).is_nan() || a.count != 0.0 || !(0.0..=1.0).contains(&x));
         prop_assert!(a.fraction(x, 1.0).is_nan() || a.count != 0.0);
         prop_assert_eq!(a.iter_all().count(), a.iter_all().rev().count());
+        for rank in [x, a.count * 0.5, bucket_total(&a)] {
+            let expected = [reach(a.iter_all(), rank), reach(a.iter_all().rev(), rank)];
+            let found = [a.reach(rank, true), a.reach(rank, false)];
+            prop_assert_eq!(format!("{found:?}"), format!("{expected:?}"));
+        }
     }
 
     #[test]
