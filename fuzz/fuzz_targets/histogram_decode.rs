@@ -6,6 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use mytsdb_codec::{ChunkEncoding, HistogramChunk, HistogramEncoder, put_histogram, take_histogram};
 use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_histogram::FloatHistogram;
+use mytsdb_model::TimeRange;
 
 /// Every field as bits.
 fn bits(h: &FloatHistogram) -> Vec<u64> {
@@ -30,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
     }
 
     let mut table = HistogramTable::default();
-    let is_table = HistogramChunk::parse(data).and_then(|chunk| chunk.decode_table(&mut table)).is_ok();
+    let is_table = HistogramChunk::parse(data).and_then(|chunk| chunk.decode_table(TimeRange::ALL, &mut table)).is_ok();
     let mut columns = Columns::default();
     if ChunkEncoding::Histogram.decode(data, &mut columns).is_err() {
         assert!(columns.is_empty() && columns.histograms.is_empty() && !is_table);

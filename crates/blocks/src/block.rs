@@ -195,12 +195,17 @@ impl Block {
         Ok(())
     }
 
-    /// Appends the samples of a chunk of this block as rows of a table; tells whether it did. It does so for chunks of
+    /// Appends the samples of a chunk of this block that are in a range as rows of a table; tells whether it did. It does so for chunks of
     /// histograms.
     ///
     /// # Errors
     /// As [`read_samples`](Self::read_samples); then the table has no meaning.
-    pub fn read_table(&self, chunk: &ChunkMeta, out: &mut HistogramTable) -> Result<bool, BlockError> {
+    pub fn read_table(
+        &self,
+        chunk: &ChunkMeta,
+        range: TimeRange,
+        out: &mut HistogramTable,
+    ) -> Result<bool, BlockError> {
         if !matches!(ChunkEncoding::from_number(chunk.encoding), Ok(ChunkEncoding::Histogram)) || self.is_plain() {
             return Ok(false);
         }
@@ -208,10 +213,14 @@ impl Block {
         let damaged =
             |reason: String| BlockError::DamagedChunk { path: self.path().to_owned(), offset: chunk.offset, reason };
         let before = out.len();
-        data.histograms().and_then(|chunk| chunk.decode_table(out)).map_err(|error| damaged(error.to_string()))?;
+        let histograms = data.histograms().map_err(|error| damaged(error.to_string()))?;
+        histograms.decode_table(range, out).map_err(|error| damaged(error.to_string()))?;
         let times = &out.timestamps_ms()[before..];
-        let ends = times.first().zip(times.last());
-        if ends != Some((&chunk.range.mint, &chunk.range.maxt)) || times.len() != chunk.sample_count as usize {
+        let read = times.first().zip(times.last()).map(|(first, last)| TimeRange::new(*first, *last));
+        let is_whole = range.encloses(chunk.range);
+        let fits =
+            if is_whole { read == Some(chunk.range) } else { read.is_none_or(|read| chunk.range.encloses(read)) };
+        if !fits || histograms.sample_count() != chunk.sample_count as usize {
             return Err(damaged("other samples than the block says".to_owned()));
         }
         Ok(true)

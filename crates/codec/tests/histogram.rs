@@ -1,4 +1,5 @@
 //! Histogram chunks and single histograms: what goes in comes back bit for bit, damage is refused, bounds hold.
+//! It is long because every form that histograms are read in is compared with the others on the same samples.
 
 use mytsdb_codec::{
     ChunkEncoding, CodecError, HISTOGRAM_PARTS_MAX, HISTOGRAM_SAMPLES_MAX, HistogramChunk, HistogramEncoder,
@@ -6,7 +7,7 @@ use mytsdb_codec::{
 };
 use mytsdb_columns::{Columns, HistogramTable, Mark};
 use mytsdb_histogram::{CUSTOM_SCHEMA, CounterResetHint, FloatHistogram, HistogramError, Span};
-use mytsdb_model::stale_nan;
+use mytsdb_model::{TimeRange, stale_nan};
 use mytsdb_testkit::{Random, seed, setting};
 use std::sync::Arc;
 
@@ -52,9 +53,12 @@ fn compare_tables(chunks: &[Vec<u8>], columns: &mut Columns) {
     starts.resize(times.len(), 0);
     let (mut table, mut of_singles) = (HistogramTable::default(), HistogramTable::default());
     for chunk in chunks {
-        HistogramChunk::parse(chunk).and_then(|chunk| chunk.decode_table(&mut table)).expect("just encoded");
+        HistogramChunk::parse(chunk)
+            .and_then(|chunk| chunk.decode_table(TimeRange::ALL, &mut table))
+            .expect("just encoded");
     }
     let is_read = take_singles(times, &starts, &singles, &mut of_singles).expect("just written");
+    compare_ranges(chunks, &table);
     columns.settle_hints(Mark::default());
     for table in [Some(table), is_read.then_some(of_singles)].into_iter().flatten() {
         assert_eq!(
@@ -72,6 +76,40 @@ fn compare_tables(chunks: &[Vec<u8>], columns: &mut Columns) {
             left.sums().iter().map(|sum| sum.to_bits()).collect::<Vec<_>>(),
             kept.map(|h| h.sum.to_bits()).collect::<Vec<_>>()
         );
+    }
+}
+
+/// Reads parts of chunks into tables, and compares with all that they hold.
+fn compare_ranges(chunks: &[Vec<u8>], all: &HistogramTable) {
+    let times = all.timestamps_ms();
+    let places = [0, 1, times.len() / 3, times.len() / 2, times.len().saturating_sub(2), times.len() - 1];
+    let pairs = places.iter().flat_map(|&from| places.iter().map(move |&to| (from, to)));
+    for (from, to) in pairs.filter(|&(from, to)| from < times.len() && to < times.len()) {
+        // Beside the times, too; the end may be before the beginning.
+        let range = TimeRange::new(times[from].saturating_sub(1), times[to]);
+        let (mut part, mut rows, mut first) = (HistogramTable::default(), Vec::new(), 0);
+        for chunk in chunks {
+            let chunk = HistogramChunk::parse(chunk).expect("just encoded");
+            chunk.decode_table(range, &mut part).expect("just encoded");
+            let own = &times[first..first + chunk.sample_count()];
+            let end = own.partition_point(|&time| time <= range.maxt);
+            // With the one before.
+            let begin = own[..end].partition_point(|&time| time < range.mint).saturating_sub(1);
+            rows.extend(first + begin..first + end);
+            first += own.len();
+        }
+        assert_eq!(part.timestamps_ms(), rows.iter().map(|&row| times[row]).collect::<Vec<_>>());
+        let starts = rows.iter().map(|&row| all.start_timestamps_ms()[row]);
+        assert_eq!(part.start_timestamps_ms(), starts.collect::<Vec<_>>());
+        let some: Vec<usize> = (0..part.len()).step_by(2).collect();
+        for (histogram, &row) in part.histograms(&some).iter().zip(&some) {
+            assert_eq!(bits(histogram), bits(&part.histogram(row)));
+        }
+        for (row, &of_all) in rows.iter().enumerate() {
+            assert_eq!(bits(&part.histogram(row)), bits(&all.histogram(of_all)), "row {row} of {range:?}");
+            let is_next = row.checked_sub(1).is_some_and(|before| rows[before] + 1 == of_all);
+            assert!(!is_next || part.settled_hint(row) == all.settled_hint(of_all), "row {row} of {range:?}");
+        }
     }
 }
 
@@ -242,7 +280,8 @@ fn survives(bytes: &[u8]) -> bool {
     let mut columns = Columns::default();
     columns.push_histogram(i64::MIN, Arc::default());
     let read = ChunkEncoding::Histogram.decode(bytes, &mut columns);
-    let table = HistogramChunk::parse(bytes).and_then(|chunk| chunk.decode_table(&mut HistogramTable::default()));
+    let table = HistogramChunk::parse(bytes)
+        .and_then(|chunk| chunk.decode_table(TimeRange::ALL, &mut HistogramTable::default()));
     // A negative count that belongs to no histogram is refused in tables only.
     let is_strict = table == Err(CodecError::Damaged { reason: "a negative count" });
     assert!(table.is_ok() == read.is_ok() || is_strict, "{table:?}, {read:?}");

@@ -4,6 +4,7 @@ use super::kernels::{Kernel, Lanes};
 use super::{BLOCK_SAMPLES, NARROW_WIDTH_MAX, header, mode};
 use crate::CodecError;
 use crate::varint::{take_uvarint, take_varint};
+use std::ops::Range;
 
 /// A block of no entries is two bytes.
 const BLOCK_BYTES_MIN: usize = 2;
@@ -77,12 +78,31 @@ impl<'a> IntegerColumn<'a> {
         kernel: Kernel,
         mut sink: impl FnMut(&mut Lanes, usize) -> Result<(), CodecError>,
     ) -> Result<&'a [u8], CodecError> {
+        self.walk_blocks_with(0..self.count, kernel, |lanes, _, count| sink(lanes, count))
+    }
+
+    /// The same for the blocks that have integers of some numbers, and for those that have to be added up before; `sink` also hears the
+    /// number of the first integer of a block. Of the others only the length is looked at.
+    #[inline]
+    pub(super) fn walk_blocks_with(
+        &self,
+        numbers: Range<usize>,
+        kernel: Kernel,
+        mut sink: impl FnMut(&mut Lanes, usize, usize) -> Result<(), CodecError>,
+    ) -> Result<&'a [u8], CodecError> {
         let mut rest = self.blocks;
         let (mut start, mut slope) = (self.start, self.slope);
         let mut lanes = Lanes([0; BLOCK_SAMPLES]);
         let mut left = self.count;
         while left > 0 {
-            let count = left.min(BLOCK_SAMPLES);
+            let (first, count) = (self.count - left, left.min(BLOCK_SAMPLES));
+            left -= count;
+            let is_before = first + count <= numbers.start && matches!(self.mode, mode::PLAIN | mode::LINE);
+            if first >= numbers.end || is_before {
+                pass_block(&mut rest, count)?;
+                start = start.wrapping_add(slope.wrapping_mul(count as i64));
+                continue;
+            }
             take_block(&mut rest, count, kernel, &mut lanes)?;
             match self.mode {
                 mode::DELTAS => {
@@ -101,8 +121,7 @@ impl<'a> IntegerColumn<'a> {
                 }
                 _ => {}
             }
-            sink(&mut lanes, count)?;
-            left -= count;
+            sink(&mut lanes, first, count)?;
         }
         Ok(rest)
     }
@@ -113,9 +132,9 @@ impl<'a> IntegerColumn<'a> {
     }
 }
 
-/// Reads a block of `count` integers from the front of `rest`.
+/// The two bytes in front of a block: its width, whether it has a bitmap, and its flags.
 #[inline]
-fn take_block(rest: &mut &[u8], count: usize, kernel: Kernel, lanes: &mut Lanes) -> Result<(), CodecError> {
+fn take_header(rest: &mut &[u8]) -> Result<(u32, bool, u8), CodecError> {
     let [width_byte, flags] = *take_array::<2>(rest, "block")?;
     let width = u32::from(width_byte & header::WIDTH_BITS);
     if width > NARROW_WIDTH_MAX && width != 64 {
@@ -124,10 +143,42 @@ fn take_block(rest: &mut &[u8], count: usize, kernel: Kernel, lanes: &mut Lanes)
     if flags & !(header::BASE | header::PATCHES) != 0 {
         return Err(CodecError::Damaged { reason: "unknown block flag" });
     }
-    if width_byte & header::SPARSE == 0 {
-        return take_stored(rest, width, flags, count, kernel, lanes);
+    Ok((width, width_byte & header::SPARSE != 0, flags))
+}
+
+/// Reads a block of `count` integers from the front of `rest`.
+#[inline]
+fn take_block(rest: &mut &[u8], count: usize, kernel: Kernel, lanes: &mut Lanes) -> Result<(), CodecError> {
+    match take_header(rest)? {
+        (width, false, flags) => take_stored(rest, width, flags, count, kernel, lanes),
+        (width, true, flags) => take_sparse(rest, width, flags, count, kernel, lanes),
     }
-    take_sparse(rest, width, flags, count, kernel, lanes)
+}
+
+/// Passes a block of `count` integers.
+fn pass_block(rest: &mut &[u8], count: usize) -> Result<(), CodecError> {
+    let (width, is_sparse, flags) = take_header(rest)?;
+    let stored = if is_sparse { ones_of(take_bitmap(rest, count)?) } else { count };
+    if flags & header::BASE != 0 {
+        take_varint(rest, "base")?;
+    }
+    let packed_bytes = (stored * width as usize).div_ceil(8);
+    let Some((_, behind)) = rest.split_at_checked(packed_bytes) else {
+        return Err(CodecError::Truncated { field: "packed integers", bytes: rest.len() });
+    };
+    *rest = behind;
+    if flags & header::PATCHES != 0 {
+        let [patch_count] = *take_array::<1>(rest, "patch count")?;
+        for _ in 0..patch_count {
+            take_array::<1>(rest, "patch position")?;
+            take_varint(rest, "patch")?;
+        }
+    }
+    Ok(())
+}
+
+fn ones_of(bitmap: &[u8]) -> usize {
+    bitmap.iter().map(|byte| byte.count_ones() as usize).sum()
 }
 
 /// A function of its own: blocks without a bitmap then do not pay for the second buffer.
@@ -141,9 +192,8 @@ fn take_sparse(
     lanes: &mut Lanes,
 ) -> Result<(), CodecError> {
     let bitmap = take_bitmap(rest, count)?;
-    let stored_count = bitmap.iter().map(|byte| byte.count_ones() as usize).sum();
     let mut stored = Lanes([0; BLOCK_SAMPLES]);
-    take_stored(rest, width, flags, stored_count, kernel, &mut stored)?;
+    take_stored(rest, width, flags, ones_of(bitmap), kernel, &mut stored)?;
     kernel.expand(bitmap, &stored, lanes);
     Ok(())
 }

@@ -235,7 +235,7 @@ impl Served {
         }
         for chunk in &chunks {
             let is_behind = out.timestamps_ms().last().is_none_or(|&last_ms| last_ms < chunk.range.mint);
-            if !is_behind || !self.block.read_table(chunk, out).unwrap_or(false) {
+            if !is_behind || !self.block.read_table(chunk, range, out).unwrap_or(false) {
                 return false;
             }
         }

@@ -236,7 +236,7 @@ impl MemSeries {
             return Ok(false);
         }
         for chunk in &chunks {
-            HistogramChunk::parse(&chunk.bytes)?.decode_table(out)?;
+            HistogramChunk::parse(&chunk.bytes)?.decode_table(range, out)?;
         }
         run::decode_table(&histograms, out)
     }
