@@ -1,6 +1,6 @@
 //! One histogram in bytes, for the records of a log.
 
-use super::parts::{Layout, hint_number, hint_of, is_marker, marker, parts_of, put_schema, put_threshold};
+use super::parts::{INTEGER_MAX, Layout, hint_number, hint_of, is_marker, marker, parts_of, put_schema, put_threshold};
 use super::parts::{take_array, take_f64, take_schema, take_threshold, to_integer};
 use super::{HISTOGRAM_PARTS_MAX, flag};
 use crate::CodecError;
@@ -40,8 +40,8 @@ pub fn put_histogram(histogram: &FloatHistogram, out: &mut Vec<u8>) -> Result<()
     }
     histogram.validate().map_err(|source| CodecError::Histogram { sample: 0, source })?;
     let singles = [histogram.count, histogram.zero_count];
-    let mut counts = singles.iter().chain(&histogram.positive_buckets).chain(&histogram.negative_buckets);
-    let are_integers = counts.all(|&count| to_integer(count) >= 0);
+    let counts = [&singles[..], &histogram.positive_buckets, &histogram.negative_buckets];
+    let are_integers = counts.into_iter().all(are_integers);
     let is_custom = histogram.uses_custom_buckets();
 
     let kinds = if are_integers { 0 } else { flag::VALUES } | if is_custom { flag::CUSTOM } else { 0 };
@@ -71,14 +71,38 @@ pub fn put_histogram(histogram: &FloatHistogram, out: &mut Vec<u8>) -> Result<()
     Ok(())
 }
 
-/// Appends integers, each as its difference to the one before. Sizes of neighbours differ, so nothing branches on them but on
-/// those that are rare.
+/// From here on every float is an integer; added to a smaller one it leaves that as an integer in the lowest bits.
+const WHOLE: f64 = (1u64 << 52) as f64;
+
+/// Whether counts are integers from 0 to [`INTEGER_MAX`], bit for bit. Nothing branches on a count, so several are looked at at once.
+fn are_integers(counts: &[f64]) -> bool {
+    let (mut signs, mut all) = (0, 1);
+    for &count in counts {
+        signs |= count.to_bits();
+        let is_whole = u64::from(count >= WHOLE) | u64::from((count + WHOLE) - WHOLE == count);
+        all &= is_whole & u64::from(count <= INTEGER_MAX as f64);
+    }
+    all == 1 && signs >> 63 == 0
+}
+
+/// Appends integers, each as its difference to the one before.
 fn put_differences(counts: &[f64], out: &mut Vec<u8>) {
+    if counts.iter().filter(|&&count| count >= WHOLE).count() == 0 {
+        put_differences_of(counts, WHOLE.to_bits() as i64, |count| (count + WHOLE).to_bits() as i64, out);
+    } else {
+        put_differences_of(counts, 0, |count| count as i64, out);
+    }
+}
+
+/// Appends the differences between integers, the first of them to `before`. Sizes of neighbours differ, so nothing branches on them but on
+/// those that are rare.
+#[inline]
+fn put_differences_of(counts: &[f64], before: i64, to_integer: impl Fn(f64) -> i64, out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + counts.len() * VARINT_BYTES_MAX, 0);
-    let (mut at, mut before) = (start, 0);
+    let (mut at, mut before) = (start, before);
     for &count in counts {
-        let count = count as i64;
+        let count = to_integer(count);
         let value = zigzag(count - before);
         before = count;
         if value >= 1 << 28 {
@@ -169,4 +193,33 @@ fn take_integers(rest: &mut &[u8], count: usize) -> Result<Vec<f64>, CodecError>
         buckets.push(before as f64);
     }
     Ok(buckets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mytsdb_histogram::Span;
+
+    #[test]
+    fn integers_are_told_and_come_back_up_to_the_bound() {
+        let bound = INTEGER_MAX as f64;
+        let counts = [0.0, -0.0, 0.5, 1.0, 1.5, 127.0, WHOLE - 1.0, WHOLE - 0.5, WHOLE, WHOLE + 1.0];
+        let beyond = [bound - 1.0, bound, bound + 2.0, f64::MAX, f64::INFINITY, f64::NAN, f64::MIN_POSITIVE, -1.0];
+        for count in counts.into_iter().chain(beyond) {
+            assert_eq!(are_integers(&[3.0, count, 2.0]), to_integer(count) >= 0, "{count}");
+            let histogram = FloatHistogram {
+                positive_spans: vec![Span { offset: 0, length: 3 }],
+                positive_buckets: vec![3.0, count, 2.0],
+                ..FloatHistogram::default()
+            };
+            let mut bytes = Vec::new();
+            if put_histogram(&histogram, &mut bytes).is_err() {
+                assert!(count < 0.0, "{count}");
+                continue;
+            }
+            let read = take_histogram(&mut &bytes[..]).unwrap();
+            let bits = |buckets: &[f64]| buckets.iter().map(|count| count.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&read.positive_buckets), bits(&histogram.positive_buckets));
+        }
+    }
 }

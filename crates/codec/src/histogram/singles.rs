@@ -8,6 +8,7 @@ use crate::varint::{put_uvarint, take_uvarint, take_varint};
 use mytsdb_columns::{HistogramRows, HistogramTable};
 use mytsdb_histogram::{CounterResetHint, FloatHistogram, Span};
 use mytsdb_model::is_stale_nan;
+use mytsdb_varint::unzigzag;
 
 /// Rows that are read before their buckets are put into columns: a cache line of each column.
 const ROWS: usize = 8;
@@ -270,13 +271,8 @@ impl Rows {
         let (count, zero_count) = (take_uvarint(&mut rest, "count")?, take_uvarint(&mut rest, "zero count")?);
         let mut all = count.max(zero_count);
         for buckets in sides {
-            let mut before = 0i64;
-            for _ in 0..buckets {
-                before = before.wrapping_add(take_varint(&mut rest, "bucket")?);
-                // A negative count is a large number.
-                all |= before as u64;
-                self.buckets.push(before);
-            }
+            // A negative count is a large number.
+            all |= take_counts(&mut rest, buckets, &mut self.buckets)?;
         }
         if let Ok([_]) = take_array::<1>(&mut rest, "") {
             return Err(CodecError::Damaged { reason: "bytes behind a histogram" });
@@ -286,5 +282,77 @@ impl Rows {
         self.zero_counts.push(zero_count as i64);
         self.sums.push(sum);
         Ok(all < INTEGER_MAX as u64)
+    }
+}
+
+/// The bit of the last byte of an integer, in each of eight bytes.
+const LAST_BYTES: u64 = !u64::from_le_bytes([0x7f; 8]);
+
+/// Appends counts, each read as its difference to the one before; returns the bits of all of them. Sizes of neighbours differ, so nothing
+/// branches on them but on those that are rare: two at a time have mostly up to four bytes each.
+fn take_counts(rest: &mut &[u8], count: usize, out: &mut Vec<i64>) -> Result<u64, CodecError> {
+    let (mut before, mut all, mut left) = (0i64, 0, count);
+    out.reserve(count.min(rest.len()));
+    let mut push = |difference: i64| {
+        before = before.wrapping_add(difference);
+        all |= before as u64;
+        out.push(before);
+    };
+    while left > 0 {
+        if let Some(word) = rest.first_chunk::<8>().filter(|_| left >= 2) {
+            let word = u64::from_le_bytes(*word);
+            let ends = !word & LAST_BYTES;
+            // The last bits of the first and of the second integer.
+            let (first, second) = (ends.trailing_zeros(), (ends & ends.wrapping_sub(1)).trailing_zeros());
+            if first < 32 && second - first <= 32 && second < 64 {
+                push(unzigzag(in_four(word & (u64::MAX >> (63 - first)))));
+                push(unzigzag(in_four((word >> (first + 1)) & (u64::MAX >> (64 - (second - first))))));
+                *rest = &rest[(second as usize + 1) / 8..];
+                left -= 2;
+                continue;
+            }
+        }
+        push(take_varint(rest, "bucket")?);
+        left -= 1;
+    }
+    Ok(all)
+}
+
+/// The integer that is in at most four bytes, of seven bits each.
+#[inline]
+fn in_four(bytes: u64) -> u64 {
+    bytes & 0x7f | (bytes >> 1) & 0x3f80 | (bytes >> 2) & 0x001f_c000 | (bytes >> 3) & 0x0fe0_0000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::varint::put_varint;
+    use mytsdb_testkit::{Random, seed};
+
+    #[test]
+    fn counts_are_read_as_one_by_one_whatever_their_sizes_and_wherever_they_end() {
+        let mut random = Random::new(seed(1));
+        for case in 0..2_000 {
+            let (count, shift) = (random.index(20), random.below(64));
+            let mut bytes = Vec::new();
+            for _ in 0..count {
+                put_varint(&mut bytes, (random.bits() >> (shift + random.below(64 - shift))) as i64);
+            }
+            bytes.extend([0x80; 9].iter().take(random.index(10)));
+            for cut in [bytes.len(), random.index(bytes.len() + 1)] {
+                let (mut rest, mut slow) = (&bytes[..cut], &bytes[..cut]);
+                let (mut counts, mut expected, mut before) = (Vec::new(), Vec::new(), 0i64);
+                let read = take_counts(&mut rest, count, &mut counts);
+                let one_by_one = (0..count).try_for_each(|_| {
+                    before = before.wrapping_add(take_varint(&mut slow, "bucket")?);
+                    expected.push(before);
+                    Ok::<(), CodecError>(())
+                });
+                let all = expected.iter().fold(0, |all, &count| all | count as u64);
+                assert_eq!(read, one_by_one.map(|()| all), "case {case}");
+                assert_eq!((counts, rest), (expected, slow), "case {case}");
+            }
+        }
     }
 }
