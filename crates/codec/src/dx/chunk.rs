@@ -90,6 +90,23 @@ impl<'a> DxChunk<'a> {
         self.decode_times_by(Kernel::best(), out)
     }
 
+    /// Whether one of the times is this one. Cost: some ns if they are a line, else that of decoding them.
+    ///
+    /// # Errors
+    /// As [`decode_times`](Self::decode_times); not of a line that does not ascend.
+    pub fn has_time(&self, timestamp_ms: i64) -> Result<bool, CodecError> {
+        if let Some((start, step)) = self.times.exact_line() {
+            // Exact modulo 2^64, as both are.
+            let (behind, step) = (timestamp_ms.wrapping_sub(start) as u64, step as u64);
+            let is_on_line = if step == 0 { behind == 0 } else { behind.is_multiple_of(step) };
+            let steps = behind.checked_div(step).unwrap_or(0);
+            return Ok(timestamp_ms >= start && is_on_line && steps < self.sample_count as u64);
+        }
+        let mut times = Vec::new();
+        self.decode_times(&mut times)?;
+        Ok(times.binary_search(&timestamp_ms).is_ok())
+    }
+
     /// Appends the values, bit for bit as they were encoded.
     ///
     /// Allocates as [`decode_times`](Self::decode_times) does.

@@ -5,7 +5,8 @@
 //! run, and become a chunk of columns.
 
 use super::run::Run;
-use mytsdb_codec::{ChunkEncoding, CodecError, DxEncoder, DxStartsEncoder, HistogramEncoder, XorAppender};
+use crate::value::Value;
+use mytsdb_codec::{ChunkEncoding, CodecError, DxChunk, DxEncoder, DxStartsEncoder, HistogramEncoder, XorAppender};
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::TimeRange;
 use std::sync::Arc;
@@ -24,6 +25,16 @@ impl SealedChunk {
     pub(crate) fn decode(&self, out: &mut Columns) -> Result<(), CodecError> {
         self.encoding.decode(&self.bytes, out)
     }
+
+    /// Appends the times, ascending. No chunk of the head is an XOR chunk.
+    pub(super) fn times_ms(&self, out: &mut Vec<i64>) -> Result<(), CodecError> {
+        DxChunk::parse(&self.bytes)?.decode_times(out)
+    }
+
+    /// Whether a sample has a time. Cost: some ns if times are evenly spaced.
+    pub(super) fn has_time(&self, timestamp_ms: i64) -> Result<bool, CodecError> {
+        Ok(self.range.contains(timestamp_ms) && DxChunk::parse(&self.bytes)?.has_time(timestamp_ms)?)
+    }
 }
 
 /// Appends what an open chunk of floats holds, which has as many start times, or none.
@@ -35,6 +46,21 @@ pub(crate) fn decode_open(bytes: &[u8], starts_ms: &[i64], out: &mut Columns) ->
         out.start_timestamps_ms.extend_from_slice(starts_ms);
     }
     Ok(())
+}
+
+/// The value at a time in the first chunk that has it.
+pub(super) fn find_in(chunks: &[SealedChunk], timestamp_ms: i64) -> Result<Option<Value>, CodecError> {
+    for chunk in chunks {
+        if !chunk.has_time(timestamp_ms)? {
+            continue;
+        }
+        let mut columns = Columns::default();
+        chunk.decode(&mut columns)?;
+        if let Some(value) = Value::at(timestamp_ms, &columns) {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
 }
 
 /// Closes chunks; keeps memory from one to the next.

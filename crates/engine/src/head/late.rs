@@ -1,8 +1,7 @@
 //! Samples that came after a newer one of their series.
 
-use super::chunk::{SealedChunk, Sealer};
+use super::chunk::{SealedChunk, Sealer, find_in};
 use super::run::{Entry, Run};
-use super::series::find_in;
 use crate::value::{Row, RowValue, Value};
 use mytsdb_codec::CodecError;
 use mytsdb_columns::{Columns, Mark};
@@ -18,12 +17,15 @@ pub(super) struct Late {
     floats: Columns,
     histograms: Run,
     sealed: Vec<SealedChunk>,
+    /// Ascending; has the time of each sample of `sealed`, and maybe of others that were there: so what a time that is free costs does not
+    /// depend on how many runs lie over each other there.
+    sealed_ms: Vec<i64>,
     /// No sample is after this; `None` if there has been none.
     maxt_ms: Option<i64>,
 }
 
 impl Late {
-    /// The value stored at `timestamp_ms`. Cost: a binary search, and a decode per overlapping run.
+    /// The value stored at `timestamp_ms`. Cost: binary searches, and if there may be one, a decode of a run.
     pub(super) fn get(&self, timestamp_ms: i64) -> Result<Option<Value>, CodecError> {
         // Late samples mostly come in the order of their times: then one comparison tells that they are new.
         if self.maxt_ms.is_none_or(|maxt_ms| maxt_ms < timestamp_ms) {
@@ -33,7 +35,7 @@ impl Late {
             return Ok(Some(Value::Encoded(bytes.clone())));
         }
         match Value::at(timestamp_ms, &self.floats) {
-            None => find_in(&self.sealed, timestamp_ms),
+            None if self.sealed_ms.binary_search(&timestamp_ms).is_ok() => find_in(&self.sealed, timestamp_ms),
             found => Ok(found),
         }
     }
@@ -45,11 +47,7 @@ impl Late {
             RowValue::Float(value) => value,
             RowValue::Histogram(bytes) => {
                 self.histograms.insert(row.timestamp_ms, row.start_ms, bytes);
-                if self.histograms.is_full() {
-                    self.sealed.extend(sealer.seal_run(&self.histograms)?);
-                    self.histograms = Run::default();
-                }
-                return Ok(());
+                return if self.histograms.is_full() { self.seal_histograms(sealer) } else { Ok(()) };
             }
         };
         let floats = &mut self.floats;
@@ -62,10 +60,20 @@ impl Late {
         }
         floats.timestamps_ms.insert(at, row.timestamp_ms);
         floats.values.insert(at, value);
-        if floats.len() >= OPEN_SAMPLES_MAX {
-            self.sealed.extend(sealer.seal(floats, OPEN_SAMPLES_MAX)?);
-            floats.clear();
-        }
+        if floats.len() >= OPEN_SAMPLES_MAX { self.seal_floats(sealer) } else { Ok(()) }
+    }
+
+    fn seal_floats(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
+        self.sealed.extend(sealer.seal(&self.floats, OPEN_SAMPLES_MAX)?);
+        note(&mut self.sealed_ms, self.floats.timestamps_ms.iter().copied());
+        self.floats.clear();
+        Ok(())
+    }
+
+    fn seal_histograms(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
+        self.sealed.extend(sealer.seal_run(&self.histograms)?);
+        note(&mut self.sealed_ms, self.histograms.times_ms());
+        self.histograms = Run::default();
         Ok(())
     }
 
@@ -74,9 +82,11 @@ impl Late {
     pub(super) fn freeze_before(&mut self, cut_ms: i64, sealer: &mut Sealer) -> Result<usize, CodecError> {
         let older = self.floats.timestamps_ms.partition_point(|&time| time < cut_ms);
         let newer = self.floats.split_off(Mark { floats: older, histograms: 0 });
-        self.sealed.extend(sealer.seal(&self.floats, OPEN_SAMPLES_MAX)?);
+        self.seal_floats(sealer)?;
         self.floats = newer;
-        self.sealed.extend(sealer.seal_run(&self.histograms.take_before(cut_ms))?);
+        let newer = self.histograms.split_off(cut_ms);
+        self.seal_histograms(sealer)?;
+        self.histograms = newer;
         let mut parts = Vec::with_capacity(self.sealed.len());
         for chunk in std::mem::take(&mut self.sealed) {
             if chunk.range.mint < cut_ms && chunk.range.maxt >= cut_ms {
@@ -96,18 +106,20 @@ impl Late {
     }
 
     /// Late samples that are in these runs.
-    pub(super) fn of(sealed: Vec<SealedChunk>) -> Self {
+    pub(super) fn of(sealed: Vec<SealedChunk>) -> Result<Self, CodecError> {
         let maxt_ms = sealed.iter().map(|chunk| chunk.range.maxt).max();
-        Self { sealed, maxt_ms, ..Self::default() }
+        let mut sealed_ms = Vec::new();
+        for chunk in &sealed {
+            chunk.times_ms(&mut sealed_ms)?;
+        }
+        sealed_ms.sort_unstable();
+        Ok(Self { sealed, sealed_ms, maxt_ms, ..Self::default() })
     }
 
     /// Compresses everything that is not yet.
     pub(super) fn seal_all(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
-        self.sealed.extend(sealer.seal(&self.floats, OPEN_SAMPLES_MAX)?);
-        self.floats.clear();
-        self.sealed.extend(sealer.seal_run(&self.histograms)?);
-        self.histograms = Run::default();
-        Ok(())
+        self.seal_floats(sealer)?;
+        self.seal_histograms(sealer)
     }
 
     /// All sealed runs.
@@ -118,6 +130,9 @@ impl Late {
     /// Forgets the first `count` sealed runs: they are in a block now.
     pub(super) fn drop_sealed(&mut self, count: usize) {
         self.sealed.drain(..count);
+        let left = self.sealed.iter().fold(TimeRange::EMPTY, |left, chunk| left.cover(chunk.range));
+        self.sealed_ms.retain(|&time| left.contains(time));
+        self.sealed_ms.shrink_to_fit();
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -126,7 +141,8 @@ impl Late {
 
     pub(super) fn bytes(&self) -> u64 {
         let sealed = self.sealed.iter().map(|c| c.bytes.len()).sum::<usize>();
-        (sealed + self.floats.heap_bytes() + self.histograms.heap_bytes()) as u64
+        let times = self.sealed_ms.len() * size_of::<i64>();
+        (sealed + times + self.floats.heap_bytes() + self.histograms.heap_bytes()) as u64
     }
 
     pub(super) fn range(&self) -> TimeRange {
@@ -139,6 +155,17 @@ impl Late {
         runs.extend(self.sealed.iter().filter(|c| c.range.overlaps(range)).cloned());
         open.floats.extend_from(&self.floats, range);
         self.histograms.collect(range, &mut open.histograms);
+    }
+}
+
+/// Adds times that ascend to others that do.
+#[expect(clippy::stable_sort_primitive, reason = "the stable sort merges what is sorted in parts, in linear time")]
+fn note(sealed_ms: &mut Vec<i64>, times_ms: impl Iterator<Item = i64>) {
+    let before = sealed_ms.len();
+    sealed_ms.extend(times_ms);
+    // Late samples mostly come in the order of their times. If not, there are two ascending halves, which this sort finds and merges.
+    if sealed_ms[before.saturating_sub(1)..].get(..2).is_some_and(|pair| pair[0] > pair[1]) {
+        sealed_ms.sort();
     }
 }
 
@@ -158,5 +185,42 @@ impl Open {
     pub(super) fn decode(mut self, out: &mut Columns) -> Result<(), CodecError> {
         out.append(&mut self.floats);
         super::run::decode(&self.histograms, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(timestamp_ms: i64) -> Row<'static> {
+        Row { timestamp_ms, start_ms: 0, value: RowValue::Float(timestamp_ms as f64) }
+    }
+
+    #[test]
+    fn a_time_is_found_however_often_runs_went_over_it_and_after_some_are_dropped() {
+        let (mut late, mut sealer) = (Late::default(), Sealer::default());
+        // Ten passes over the same hour, each a little further.
+        for pass in 0..10 {
+            for at in 0..300 {
+                assert!(late.get(at * 100 + pass * 7).unwrap().is_none());
+                late.insert(row(at * 100 + pass * 7), &mut sealer).unwrap();
+            }
+        }
+        let check = |late: &Late, from: i64| {
+            for time in 0..30_100 {
+                let is_there = time >= from && time < 30_000 && time % 100 % 7 == 0 && time % 100 <= 63;
+                let found = late.get(time).unwrap();
+                assert_eq!(found.is_some(), is_there, "{time}");
+                assert!(found.is_none_or(|value| value.is(row(time).value).unwrap()));
+            }
+        };
+        check(&late, 0);
+        let frozen = late.freeze_before(12_345, &mut sealer).unwrap();
+        check(&late, 0);
+        late.drop_sealed(frozen);
+        check(&late, 12_345);
+        late.seal_all(&mut sealer).unwrap();
+        let late = Late::of(late.all_sealed().to_vec()).unwrap();
+        check(&late, 12_345);
     }
 }

@@ -56,13 +56,18 @@ impl Run {
         ends.map_or(TimeRange::EMPTY, |(first, last)| TimeRange::new(first.timestamp_ms, last.timestamp_ms))
     }
 
-    /// Takes what is before a time.
-    pub(super) fn take_before(&mut self, cut_ms: i64) -> Self {
+    /// Takes what is not before a time.
+    pub(super) fn split_off(&mut self, cut_ms: i64) -> Self {
         let older = self.entries.partition_point(|entry| entry.timestamp_ms < cut_ms);
-        let entries: Vec<Entry> = self.entries.drain(..older).collect();
+        let entries = self.entries.split_off(older);
         let bytes = entries.iter().map(|entry| entry.bytes.len()).sum();
         self.bytes -= bytes;
         Self { entries, bytes }
+    }
+
+    /// Times, ascending.
+    pub(super) fn times_ms(&self) -> impl Iterator<Item = i64> {
+        self.entries.iter().map(|entry| entry.timestamp_ms)
     }
 
     /// Appends the histograms in a range, and the one before it: it tells whether the first continues its counter.

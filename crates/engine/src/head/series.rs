@@ -9,7 +9,7 @@
 
 mod purge;
 
-use super::chunk::{SealedChunk, Sealer, decode_open};
+use super::chunk::{SealedChunk, Sealer, decode_open, find_in};
 use super::late::{Late, Open};
 use super::recent::Recent;
 use super::run::{self, Run};
@@ -473,18 +473,6 @@ impl State {
 #[inline]
 fn crosses(left_ms: i64, right_ms: i64, block_ms: i64) -> bool {
     left_ms.div_euclid(block_ms) != right_ms.div_euclid(block_ms)
-}
-
-/// The value at a time in the first chunk that has it.
-pub(super) fn find_in(chunks: &[SealedChunk], timestamp_ms: i64) -> Result<Option<Value>, CodecError> {
-    for chunk in chunks.iter().filter(|c| c.range.contains(timestamp_ms)) {
-        let mut columns = Columns::default();
-        chunk.decode(&mut columns)?;
-        if let Some(value) = Value::at(timestamp_ms, &columns) {
-            return Ok(Some(value));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

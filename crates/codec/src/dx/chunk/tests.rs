@@ -30,6 +30,13 @@ proptest! {
         }).collect::<Vec<_>>();
         prop_assert!(encoded.iter().all(|bytes| *bytes == encoded[0]));
 
+        let chunk = DxChunk::parse(&encoded[0]).unwrap();
+        for &time in times.iter().step_by(37).chain(times.last()) {
+            for other in [i64::MIN, time - 1, time, time + 1, time + 15_000, i64::MAX] {
+                prop_assert_eq!(chunk.has_time(other), Ok(times.binary_search(&other).is_ok()));
+            }
+        }
+
         let mut damaged = encoded[0].clone();
         let bit = flip % (damaged.len() * 8);
         damaged[bit / 8] ^= 1 << (bit % 8);

@@ -28,8 +28,9 @@ impl MemSeries {
         }
         let sealed = without(&state.sealed, range, sealer)?;
         let late = state.late.as_ref().map(|late| without(late.all_sealed(), range, sealer)).transpose()?;
+        let late = late.filter(|chunks| !chunks.is_empty()).map(Late::of).transpose()?;
         state.sealed = sealed;
-        state.late = late.filter(|chunks| !chunks.is_empty()).map(|chunks| Box::new(Late::of(chunks)));
+        state.late = late.map(Box::new);
         if forgets_newest {
             state.find_newest()?;
         }
