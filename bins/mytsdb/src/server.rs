@@ -178,6 +178,10 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         let engine = engine.clone();
         move || engine.run_committer()
     })?;
+    let sealer = thread("sealer", {
+        let engine = engine.clone();
+        move || engine.run_sealer(|error| tracing::error!("histograms stay unpacked: {error}"))
+    })?;
     let (stop_maintenance, maintenance_stopping) = mpsc::channel::<()>();
     let maintenance = thread("maintenance", {
         let engine = engine.clone();
@@ -250,7 +254,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     drop((stop_maintenance, stop_compactor, stop_scrubber, stop_demoter, stop_self_metrics));
     let stopped = tokio::task::spawn_blocking(move || {
         let stopped = engine.stop();
-        let workers = [Some(committer), Some(maintenance), compactor, scrubber, demoter, self_metrics];
+        let workers = [Some(committer), Some(sealer), Some(maintenance), compactor, scrubber, demoter, self_metrics];
         for worker in workers.into_iter().flatten() {
             if worker.join().is_err() {
                 tracing::error!("a worker thread had panicked");

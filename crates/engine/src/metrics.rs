@@ -47,6 +47,10 @@ const SELECTION_CACHE_REQUESTS: Description = Description::new(
 );
 const HEAD_BYTES: Description =
     Description::new("mytsdb_engine_head_bytes", "Size of the samples in memory, at the last look, once a minute.");
+const UNSEALED_BYTES: Description = Description::new(
+    "mytsdb_engine_unsealed_bytes",
+    "Size of the histograms that waited to be packed, at the last look for something to flush.",
+);
 const STAGED_SAMPLES: Description =
     Description::new("mytsdb_engine_staged_samples", "Samples that waited for the log when the last group was taken.");
 const WAL_BYTES: Description = Description::new("mytsdb_engine_wal_bytes", "Size of the write-ahead log.");
@@ -136,6 +140,7 @@ pub(crate) struct Metrics {
     pub(crate) selection_cache_entries: Gauge,
     pub(crate) selection_cache_asks: Asks,
     pub(crate) head_bytes: Gauge,
+    pub(crate) unsealed_bytes: Gauge,
     pub(crate) staged_samples: Gauge,
     pub(crate) wal_bytes: Gauge,
     pub(crate) blocks: Gauge,
@@ -206,6 +211,7 @@ impl Metrics {
                 misses: registry.counter(&SELECTION_CACHE_REQUESTS, &[("result", "miss")]),
             },
             head_bytes: registry.gauge(&HEAD_BYTES, &[]),
+            unsealed_bytes: registry.gauge(&UNSEALED_BYTES, &[]),
             staged_samples: registry.gauge(&STAGED_SAMPLES, &[]),
             wal_bytes: registry.gauge(&WAL_BYTES, &[]),
             blocks: registry.gauge(&BLOCKS, &[]),

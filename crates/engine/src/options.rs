@@ -37,6 +37,9 @@ pub struct EngineOptions {
     pub staged_samples_max: usize,
     /// Samples behind the last flush that the head collects before they are flushed on their own.
     pub late_samples_max: u64,
+    /// Bytes of histograms as they came that may wait in the head until [`Engine::run_sealer`](crate::Engine::run_sealer) or
+    /// [`Engine::maintain`](crate::Engine::maintain) packs them; past it whoever commits does. 0 lets none wait.
+    pub unsealed_bytes_max: usize,
     /// Size at which a log segment is closed, in bytes.
     pub segment_bytes_max: u64,
     /// Memory for remembering which series satisfy the matchers of earlier queries, in bytes; 0 turns it off.
@@ -73,6 +76,7 @@ impl EngineOptions {
             series_max: 2_000_000,
             staged_samples_max: 8_000_000,
             late_samples_max: 4_000_000,
+            unsealed_bytes_max: 256 << 20,
             segment_bytes_max: 64 << 20,
             selection_cache_bytes: 64 << 20,
             metadata_families_max: 50_000,

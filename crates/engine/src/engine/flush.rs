@@ -96,6 +96,8 @@ impl Engine {
         let (cache_bytes, cache_entries) = self.reader.cache_level();
         self.metrics.selection_cache_bytes.set(cache_bytes as f64);
         self.metrics.selection_cache_entries.set(cache_entries as f64);
+        self.metrics.unsealed_bytes.set(self.head.unsealed_bytes() as f64);
+        self.seal_waiting()?;
         self.look_at_head();
         let cut_ms = self.due_cut_ms();
         let crossed = cut_ms > self.head.flushed_until_ms();

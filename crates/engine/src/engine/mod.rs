@@ -35,7 +35,7 @@ use std::time::Instant;
 ///
 /// All methods take `&self` and may be called from any thread. Nothing runs on its own: somebody must call
 /// [`commit_pending`](Engine::commit_pending) and [`maintain`](Engine::maintain), or hand a thread to
-/// [`run_committer`](Engine::run_committer).
+/// [`run_committer`](Engine::run_committer) and one to [`run_sealer`](Engine::run_sealer).
 ///
 /// Invariant A: a batch is applied to the head only after its group is in the log; so what a query sees was
 /// written, and in [`Durability::Fsync`](crate::Durability::Fsync) synced, before.
@@ -62,7 +62,7 @@ pub struct Engine {
     head_looked_at: Mutex<Option<Instant>>,
     /// What blocks have at the times of late samples. Whoever commits has it, with the log's writer.
     stored_values: Mutex<StoredValues>,
-    /// Closes the chunks that fill up while a group is applied.
+    /// Closes the chunks that fill up while a group is applied; full runs of histograms wait for others to do so.
     sealer: Mutex<Sealer>,
     _lock: DiskLock,
 }
@@ -196,6 +196,7 @@ impl Engine {
         self.log.close();
         self.commit_pending();
         self.log.wake();
+        self.head.end_sealing();
         self.sync()
     }
 }

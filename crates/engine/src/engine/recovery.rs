@@ -93,7 +93,7 @@ impl Engine {
         let log_from = report.checkpoint.map_or(0, |checkpoint| checkpoint.0);
         recovery.wal = Some(report);
 
-        let head = Head::new(catalog, options.series_max, metrics.clone());
+        let head = Head::new(catalog, options.series_max, options.unsealed_bytes_max, metrics.clone());
         head.note_stored(newest_block_ms.max(newest_head_ms), 0);
         if !replayed.is_plain {
             head.note_other_than_plain();
@@ -109,6 +109,7 @@ impl Engine {
                 metrics.selection_cache_asks.clone(),
             ),
             stored_values: Mutex::new(blocks.stored_values()),
+            sealer: Mutex::new(head.sealer()),
             head,
             blocks,
             room,
@@ -117,7 +118,6 @@ impl Engine {
             flush_turn: Mutex::default(),
             flushing: Mutex::new(FlushState::new(log_from)),
             head_looked_at: Mutex::default(),
-            sealer: Mutex::default(),
             metrics,
             options,
             _lock: lock,

@@ -4,11 +4,12 @@
 //! closed is encoded anew as DX: a third of the size, and some five times faster to read. Histograms wait one by one in a
 //! run, and become a chunk of columns.
 
+use super::backlog::{Backlog, FullRun};
 use super::run::Run;
 use crate::value::Value;
 use mytsdb_codec::{ChunkEncoding, CodecError, DxChunk, DxEncoder, DxStartsEncoder, HistogramEncoder, XorAppender};
 use mytsdb_columns::{Columns, Mark};
-use mytsdb_model::TimeRange;
+use mytsdb_model::{SeriesRef, TimeRange};
 use std::sync::Arc;
 
 /// A chunk that does not change any more.
@@ -71,9 +72,48 @@ pub(crate) struct Sealer {
     histograms: HistogramEncoder,
     columns: Columns,
     bytes: Vec<u8>,
+    /// Where full runs may wait, if they may.
+    backlog: Option<Arc<Backlog>>,
+    /// The series whose samples are being stored.
+    series: Option<SeriesRef>,
+    /// The series of runs that were put off.
+    put_off: Vec<SeriesRef>,
 }
 
 impl Sealer {
+    /// A sealer that [puts runs off](Self::put_off) as long as there is room for them.
+    pub(super) fn with_backlog(backlog: Arc<Backlog>) -> Self {
+        Self { backlog: Some(backlog), ..Self::default() }
+    }
+
+    /// Tells whose samples are stored from here on.
+    #[inline]
+    pub(super) fn begin(&mut self, series: SeriesRef) {
+        self.series = Some(series);
+    }
+
+    /// How many histograms the first run of a span has: half of `samples_max` or more, not as many for each series, so that series that
+    /// began together do not fill their runs together.
+    pub(super) fn first_run_samples(&self, samples_max: usize) -> usize {
+        let number = self.series.map_or(0, |series| series.0 as usize);
+        samples_max - number % (samples_max / 2 + 1)
+    }
+
+    /// Leaves a run that is full to somebody else, or gives it back if it has to become a chunk now.
+    pub(super) fn put_off(&mut self, run: Run) -> Result<Arc<FullRun>, Run> {
+        let Some(backlog) = &self.backlog else { return Err(run) };
+        let put_off = backlog.take(run)?;
+        self.put_off.extend(self.series);
+        Ok(put_off)
+    }
+
+    /// Tells who works the backlog off of the runs that were put off.
+    pub(crate) fn hand_on(&mut self) {
+        if let Some(backlog) = &self.backlog {
+            backlog.note(&mut self.put_off);
+        }
+    }
+
     /// Chunks of samples that are in order, each of at most `samples_max`, ascending by their first times: one is enough for
     /// so many floats, and mostly for so many histograms.
     pub(crate) fn seal(&mut self, columns: &Columns, samples_max: usize) -> Result<Vec<SealedChunk>, CodecError> {

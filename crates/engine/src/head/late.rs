@@ -60,7 +60,12 @@ impl Late {
         }
         floats.timestamps_ms.insert(at, row.timestamp_ms);
         floats.values.insert(at, value);
-        if floats.len() >= OPEN_SAMPLES_MAX { self.seal_floats(sealer) } else { Ok(()) }
+        let is_full = match floats.len() {
+            len if len < OPEN_SAMPLES_MAX / 2 => false,
+            len if self.sealed.is_empty() => len >= sealer.first_run_samples(OPEN_SAMPLES_MAX),
+            len => len >= OPEN_SAMPLES_MAX,
+        };
+        if is_full { self.seal_floats(sealer) } else { Ok(()) }
     }
 
     fn seal_floats(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {

@@ -3,6 +3,7 @@
 //! It knows neither the log nor the blocks: who appends says what blocks have at a time, who freezes says when the samples are
 //! in a block. [`Head`] is the whole of it, [`MemSeries`] one series.
 
+mod backlog;
 mod catalog;
 mod chunk;
 mod cut;
@@ -25,6 +26,7 @@ use view::{HeadView, TURN_SERIES};
 
 use crate::EngineError;
 use crate::metrics::Metrics;
+use backlog::Backlog;
 use catalog::CatalogState;
 use cut::Cut;
 use mytsdb_index::IndexError;
@@ -61,12 +63,15 @@ pub(crate) struct Head {
     /// There has been no histogram, and no sample with a start time, since the head was made.
     is_plain: AtomicBool,
     cut: Cut,
+    /// Runs of histograms that are to become chunks.
+    backlog: Arc<Backlog>,
     metrics: Metrics,
 }
 
 impl Head {
-    /// A head of some series, of which new ones are refused from `series_max` on.
-    pub(crate) fn new(catalog: Catalog, series_max: usize, metrics: Metrics) -> Self {
+    /// A head of some series, of which new ones are refused from `series_max` on. Full runs of histograms wait to become chunks as long as
+    /// they have at most `unsealed_bytes_max` bytes.
+    pub(crate) fn new(catalog: Catalog, series_max: usize, unsealed_bytes_max: usize, metrics: Metrics) -> Self {
         metrics.series.set(catalog.len() as f64);
         Self {
             catalog: RwLock::new(catalog),
@@ -78,6 +83,7 @@ impl Head {
             late_samples: AtomicU64::new(0),
             is_plain: AtomicBool::new(true),
             cut: Cut::default(),
+            backlog: Arc::new(Backlog::new(unsealed_bytes_max)),
             metrics,
         }
     }

@@ -7,7 +7,7 @@ use mytsdb_model::TimeRange;
 use std::sync::Arc;
 
 /// Histograms after which a run becomes a chunk, as for floats.
-const RUN_SAMPLES_MAX: usize = 120;
+pub(super) const RUN_SAMPLES_MAX: usize = 120;
 
 /// Bytes after which it does: 120 histograms of some 400 buckets.
 const RUN_BYTES_MAX: usize = 64 << 10;
@@ -24,19 +24,31 @@ pub(crate) struct Entry {
 ///
 /// Holds at most [`RUN_SAMPLES_MAX`] entries and [`RUN_BYTES_MAX`] bytes and one histogram, if whoever appends asks
 /// [`is_full`](Self::is_full).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Run {
     entries: Vec<Entry>,
     bytes: usize,
+    samples_max: usize,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self::with_room(RUN_SAMPLES_MAX)
+    }
 }
 
 impl Run {
+    /// A run that is full when it has so many histograms.
+    pub(super) const fn with_room(samples_max: usize) -> Self {
+        Self { entries: Vec::new(), bytes: 0, samples_max }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.entries.len() >= RUN_SAMPLES_MAX || self.bytes >= RUN_BYTES_MAX
+        self.entries.len() >= self.samples_max || self.bytes >= RUN_BYTES_MAX
     }
 
     /// Adds a histogram whose time is not there yet. Cost: that of moving those behind it.
@@ -62,7 +74,7 @@ impl Run {
         let entries = self.entries.split_off(older);
         let bytes = entries.iter().map(|entry| entry.bytes.len()).sum();
         self.bytes -= bytes;
-        Self { entries, bytes }
+        Self { entries, bytes, samples_max: self.samples_max }
     }
 
     /// Times, ascending.

@@ -1,19 +1,22 @@
 //! One series in memory: an open chunk, sealed chunks, and whatever came late.
 //!
 //! Floats and histograms may take turns: a sample of the other kind closes what is open, so `sealed` has chunks of both.
+//! Runs of histograms that are full may wait to become chunks ([`Backlog`](super::Backlog)).
 //!
-//! Invariant K: only one of the open chunk of floats and the run of histograms has samples.
+//! Invariant K: only one of the open chunk of floats and the runs of histograms has samples.
 //!
-//! Invariant T: `sealed` then what is open is strictly ascending in time, and no timestamp of `late` occurs in
+//! Invariant T: `sealed`, then the full runs, then what is open is strictly ascending in time, and no timestamp of `late` occurs in
 //! them; so a timestamp is in a series' memory at most once.
 
+mod more;
 mod purge;
 
 use super::chunk::{SealedChunk, Sealer, decode_open, find_in};
 use super::late::{Late, Open};
 use super::recent::Recent;
-use super::run::{self, Run};
+use super::run::{self, RUN_SAMPLES_MAX, Run};
 use crate::value::{Row, RowValue, Value};
+use more::More;
 use mytsdb_codec::{ChunkEncoding, CodecError, HistogramChunk, XorAppender};
 use mytsdb_columns::{Columns, HistogramTable, Mark};
 use mytsdb_model::{Labels, Sample, SeriesRef, TimeRange};
@@ -63,15 +66,6 @@ struct State {
     late: Option<Box<Late>>,
 }
 
-/// Start times of the open chunk of floats, and histograms.
-#[derive(Debug, Default)]
-struct More {
-    /// As many as the open chunk of floats has samples, or none.
-    starts_ms: Vec<i64>,
-    run: Run,
-    newest_is_histogram: bool,
-}
-
 /// A series of the head. Shared by the catalog, the committer and queries; state behind one short lock.
 #[derive(Debug)]
 pub(crate) struct MemSeries {
@@ -104,7 +98,22 @@ impl MemSeries {
 
     /// Adds a sample whose time is free.
     pub(crate) fn store(&self, row: Row<'_>, block_ms: i64, sealer: &mut Sealer) -> Result<(), CodecError> {
+        sealer.begin(self.series);
         self.state.lock().store(row, block_ms, sealer)
+    }
+
+    /// Makes chunks of the runs that are full. They stay readable, and appends go on meanwhile.
+    pub(super) fn seal_full_runs(&self, sealer: &mut Sealer) -> Result<(), CodecError> {
+        loop {
+            let first = self.state.lock().more.as_ref().and_then(|more| more.first_full().cloned());
+            let Some(first) = first else { return Ok(()) };
+            let chunks = sealer.seal_run(&first.run)?;
+            let mut state = self.state.lock();
+            // A flush, a deletion or a float may have closed it meanwhile.
+            if state.more.as_mut().is_some_and(|more| more.take_first_full(&first)) {
+                state.sealed.extend(chunks);
+            }
+        }
     }
 
     /// Adds a sample unless its time is taken in the head; tells whether it did.
@@ -112,6 +121,7 @@ impl MemSeries {
         let mut state = self.state.lock();
         let is_taken = !state.is_newer(row.timestamp_ms) && state.get(row.timestamp_ms)?.is_some();
         if !is_taken {
+            sealer.begin(self.series);
             state.store(row, block_ms, sealer)?;
         }
         Ok(!is_taken)
@@ -173,7 +183,7 @@ impl MemSeries {
                 late.collect(range, &mut chunks, late_open.get_or_insert_with(Open::default));
             }
             if let Some(more) = &state.more {
-                more.run.collect(range, &mut histograms);
+                more.collect(range, &mut histograms);
             }
             if state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
                 if chunks.is_empty() && state.late.is_none() && state.starts_ms().is_empty() {
@@ -227,7 +237,7 @@ impl MemSeries {
                 chunks.push(chunk.clone());
             }
             if let Some(more) = &state.more {
-                more.run.collect(range, &mut histograms);
+                more.collect(range, &mut histograms);
             }
         }
         // The rows of one series are in order among themselves.
@@ -249,8 +259,8 @@ impl MemSeries {
             // A cut inside the open chunk leaves its second part behind as a short sealed one.
             state.seal_open(sealer)?;
         }
-        if state.more.as_ref().is_some_and(|more| more.run.range().mint < cut_ms) {
-            state.seal_run(sealer)?;
+        if state.more.as_ref().is_some_and(|more| more.histograms().mint < cut_ms) {
+            state.seal_runs(sealer)?;
         }
         let mut ordered = state.sealed.partition_point(|c| c.range.maxt < cut_ms);
         if let Some(across) = state.sealed.get(ordered).filter(|c| c.range.mint < cut_ms) {
@@ -326,8 +336,7 @@ impl MemSeries {
     pub(crate) fn chunk_bytes(&self) -> u64 {
         let state = self.state.lock();
         let late = state.late.as_ref().map_or(0, |late| late.bytes());
-        let more =
-            state.more.as_ref().map_or(0, |more| more.run.heap_bytes() + more.starts_ms.len() * size_of::<i64>());
+        let more = state.more.as_ref().map_or(0, |more| more.heap_bytes());
         let sealed = state.sealed.iter().map(|c| c.bytes.len()).sum::<usize>();
         (sealed + state.open.bytes().len() + more) as u64 + late
     }
@@ -346,7 +355,7 @@ impl State {
             range = range.cover(TimeRange::new(first.range.mint, last.range.maxt));
         }
         if let Some(more) = &self.more {
-            range = range.cover(more.run.range());
+            range = range.cover(more.histograms());
         }
         match &self.late {
             Some(late) => range.cover(late.range()),
@@ -383,7 +392,7 @@ impl State {
                 return Ok(Some(value));
             }
         }
-        if let Some(bytes) = self.more.as_ref().and_then(|more| more.run.get(timestamp_ms)) {
+        if let Some(bytes) = self.more.as_ref().and_then(|more| more.get(timestamp_ms)) {
             return Ok(Some(Value::Encoded(bytes.clone())));
         }
         if self.sealed.first().is_none_or(|first| timestamp_ms < first.range.mint) {
@@ -400,7 +409,7 @@ impl State {
     fn push(&mut self, row: Row<'_>, block_ms: i64, sealer: &mut Sealer) -> Result<(), CodecError> {
         let RowValue::Float(value) = row.value else { return self.push_histogram(row, block_ms, sealer) };
         if self.more.is_some() {
-            self.seal_run(sealer)?;
+            self.seal_runs(sealer)?;
         }
         if self.open.sample_count() > 0 {
             // A chunk never crosses the grid that blocks are cut on, so a flush moves chunks as they are.
@@ -436,9 +445,13 @@ impl State {
         }
         let run = &self.more.get_or_insert_default().run;
         if run.is_full() || !run.is_empty() && crosses(run.range().mint, row.timestamp_ms, block_ms) {
-            self.seal_run(sealer)?;
+            self.close_run(sealer)?;
         }
         let more = self.more.get_or_insert_default();
+        let begins_span = |newest: Sample| crosses(newest.timestamp_ms, row.timestamp_ms, block_ms);
+        if more.run.is_empty() && self.newest.is_none_or(begins_span) {
+            more.run = Run::with_room(sealer.first_run_samples(RUN_SAMPLES_MAX));
+        }
         more.run.insert(row.timestamp_ms, row.start_ms, bytes);
         more.newest_is_histogram = true;
         self.newest = Some(Sample { timestamp_ms: row.timestamp_ms, value: f64::NAN });
@@ -460,11 +473,21 @@ impl State {
         Ok(())
     }
 
-    fn seal_run(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
-        if let Some(more) = self.more.as_mut().filter(|more| !more.run.is_empty()) {
-            self.sealed.extend(sealer.seal_run(&more.run)?);
-            more.run = Run::default();
+    /// Closes the run, which is full: it waits, or becomes a chunk with those before it.
+    fn close_run(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
+        let is_put_off = self.more.as_mut().is_none_or(|more| more.put_off_run(sealer));
+        if is_put_off { Ok(()) } else { self.seal_runs(sealer) }
+    }
+
+    /// Makes chunks of all runs. After an error those that are left are as they were.
+    fn seal_runs(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
+        let Some(more) = &mut self.more else { return Ok(()) };
+        while let Some(first) = more.first_full().cloned() {
+            self.sealed.extend(sealer.seal_run(&first.run)?);
+            more.take_first_full(&first);
         }
+        self.sealed.extend(sealer.seal_run(&more.run)?);
+        more.run = Run::default();
         Ok(())
     }
 }

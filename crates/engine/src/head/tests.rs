@@ -3,11 +3,12 @@
 use super::*;
 use crate::value::{Row, RowValue};
 use mytsdb_blocks::Tombstone;
-use mytsdb_columns::Columns;
+use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Matcher, TimeRange};
 
 fn head(series_max: usize) -> Head {
-    Head::new(Catalog::new(), series_max, Metrics::new(&mytsdb_telemetry::Registry::new()))
+    Head::new(Catalog::new(), series_max, 1 << 20, Metrics::new(&mytsdb_telemetry::Registry::new()))
 }
 
 fn labels(name: &str) -> Labels {
@@ -94,4 +95,110 @@ fn a_deletion_cuts_what_was_there_when_it_began_and_before_the_next_append() {
     head.cut_before_append(|| -> std::iter::Empty<SeriesRef> { unreachable!("there is nothing to cut") });
     let found: Vec<_> = head.all().unwrap().iter().map(|series| times(series)).collect();
     assert_eq!(found, [vec![0, 1, 2, 10], vec![0, 1, 2], vec![0, 1, 2], vec![6]]);
+}
+
+/// Times and counts.
+fn read_histograms(series: &MemSeries) -> Vec<(i64, f64)> {
+    let mut columns = Columns::default();
+    assert!(series.read(TimeRange::ALL, &mut columns).unwrap(), "in order");
+    let counts = columns.histograms.iter().map(|histogram| histogram.count);
+    columns.histogram_timestamps_ms.into_iter().zip(counts).collect()
+}
+
+/// The same, read by the table too; both must agree.
+fn histograms(series: &MemSeries) -> Vec<(i64, f64)> {
+    let read = read_histograms(series);
+    let mut table = HistogramTable::default();
+    assert!(series.read_table(TimeRange::ALL, &mut table).unwrap());
+    assert_eq!(table.timestamps_ms().iter().copied().zip(table.counts().iter().copied()).collect::<Vec<_>>(), read);
+    read
+}
+
+fn put_histogram(head: &Head, sealer: &mut Sealer, series: SeriesRef, timestamp_ms: i64) {
+    let mut bytes = Vec::new();
+    let histogram = FloatHistogram { count: timestamp_ms as f64, ..FloatHistogram::default() };
+    mytsdb_codec::put_histogram(&histogram, &mut bytes).unwrap();
+    let row = Row { timestamp_ms, start_ms: 0, value: RowValue::Histogram(&bytes.into()) };
+    head.catalog().get(series).unwrap().store(row, 1_000_000, sealer).unwrap();
+    sealer.hand_on();
+}
+
+fn counted(times: std::ops::Range<i64>) -> Vec<(i64, f64)> {
+    times.map(|time| (time, time as f64)).collect()
+}
+
+#[test]
+fn full_runs_wait_within_the_bound_and_are_read_as_they_are_before_and_after() {
+    let head = head(10);
+    let (series, mut sealer) = (create(&head, "m"), head.sealer());
+    let mem = head.catalog().get(series).unwrap().clone();
+    for time in 0..1_000 {
+        put_histogram(&head, &mut sealer, series, time);
+    }
+    let waiting = head.unsealed_bytes();
+    assert!(waiting > 0 && waiting < mem.chunk_bytes() as usize, "the open run is none of them");
+    assert_eq!(histograms(&mem), counted(0..1_000));
+    assert!(mem.judge(1, 130).unwrap().value.is_some(), "a time that waits is taken");
+    assert!(head.seal_next(&mut Sealer::default()).unwrap());
+    assert_eq!(head.unsealed_bytes(), 0);
+    assert!(mem.chunk_bytes() < waiting as u64 / 2);
+    assert_eq!(histograms(&mem), counted(0..1_000));
+    while head.seal_next(&mut Sealer::default()).unwrap() {}
+    // What a bound has no room for is packed by whoever appends.
+    let strict = Head::new(Catalog::new(), 10, 0, Metrics::new(&mytsdb_telemetry::Registry::new()));
+    let (series, mut sealer) = (create(&strict, "m"), strict.sealer());
+    for time in 0..1_000 {
+        put_histogram(&strict, &mut sealer, series, time);
+    }
+    assert_eq!(strict.unsealed_bytes(), 0);
+    assert_eq!(histograms(strict.catalog().get(series).unwrap()), counted(0..1_000));
+}
+
+#[test]
+fn a_flush_a_deletion_and_a_float_close_runs_that_wait() {
+    let head = head(10);
+    let mut sealer = head.sealer();
+    let series = ["flushed", "cut", "changed"].map(|name| create(&head, name));
+    for series in series {
+        (0..500).for_each(|time| put_histogram(&head, &mut sealer, series, time));
+    }
+    let [flushed, cut, changed] = series.map(|series| head.catalog().get(series).unwrap().clone());
+    let frozen = freeze_before(130, std::slice::from_ref(&flushed)).unwrap();
+    assert_eq!(histograms(&flushed), counted(0..500));
+    head.hand_over(frozen, || Ok(())).unwrap();
+    assert_eq!(histograms(&flushed), counted(130..500));
+    cut.delete(TimeRange::new(10, 400), &mut Sealer::default()).unwrap();
+    assert_eq!(histograms(&cut), [counted(0..10), counted(401..500)].concat());
+    put(&head, series[2], 500);
+    assert_eq!(head.unsealed_bytes(), 0, "all of them are chunks");
+    let mut columns = Columns::default();
+    changed.read(TimeRange::ALL, &mut columns).unwrap();
+    assert_eq!((columns.histograms.len(), columns.timestamps_ms), (500, vec![500]));
+    while head.seal_next(&mut Sealer::default()).unwrap() {}
+    assert_eq!(histograms(&flushed), counted(130..500));
+}
+
+#[test]
+fn a_thread_packs_what_waits_while_others_append_and_read() {
+    let head = head(10);
+    let series = create(&head, "m");
+    let mem = head.catalog().get(series).unwrap().clone();
+    std::thread::scope(|scope| {
+        scope.spawn(|| head.seal_until_ended(|error| panic!("{error}")));
+        scope.spawn(|| {
+            let mut sealer = head.sealer();
+            (0..20_000).for_each(|time| put_histogram(&head, &mut sealer, series, time));
+            while head.unsealed_bytes() > 0 {
+                std::thread::yield_now();
+            }
+            head.end_sealing();
+        });
+        let mut read = 0;
+        while read < 20_000 {
+            let all = read_histograms(&mem);
+            assert!(all.len() >= read && all == counted(0..all.len() as i64), "a hole, or one twice");
+            read = all.len();
+        }
+    });
+    assert_eq!(histograms(&mem), counted(0..20_000));
 }

@@ -68,7 +68,7 @@ pub(crate) fn write(shared: &Shared, writer: usize, mut random: Random) {
                         Err(error) => return shared.complain(format!("resolve: {error}")),
                     },
                 };
-                push(&mut batch, reference, time, value);
+                push(&mut batch, (series, reference), time, value);
                 sent.push(Sent { series, time, begin: shared.history.begin_append(series, time, value) });
                 if last.len() < 64 {
                     last.push((series, time, value));
@@ -93,9 +93,10 @@ pub(crate) fn write(shared: &Shared, writer: usize, mut random: Random) {
     }
 }
 
-/// Every sixth value is a histogram of so many observations, the others are floats: so a value is of one kind.
-fn push(batch: &mut Batch, series: SeriesRef, time: i64, value: u32) {
-    if !value.is_multiple_of(6) {
+/// Every sixth value is a histogram of so many observations, and every value of every fourth series, the others are floats: so a value of a
+/// series is of one kind.
+fn push(batch: &mut Batch, (number, series): (usize, SeriesRef), time: i64, value: u32) {
+    if !value.is_multiple_of(6) && number % 4 != 1 {
         return batch.push(series, time, f64::from(value));
     }
     let histogram = FloatHistogram {

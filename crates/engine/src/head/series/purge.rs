@@ -20,8 +20,8 @@ impl MemSeries {
         if state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
             state.seal_open(sealer)?;
         }
-        if state.more.as_ref().is_some_and(|more| more.run.range().overlaps(range)) {
-            state.seal_run(sealer)?;
+        if state.more.as_ref().is_some_and(|more| more.histograms().overlaps(range)) {
+            state.seal_runs(sealer)?;
         }
         if let Some(late) = &mut state.late {
             late.seal_all(sealer)?;
