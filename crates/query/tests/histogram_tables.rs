@@ -17,7 +17,7 @@ const HOUR_MS: i64 = 3_600_000;
 const BEGIN_MS: i64 = 100 * HOUR_MS;
 const SPAN_MS: i64 = 3 * HOUR_MS;
 
-const QUERIES: [&str; 28] = [
+const QUERIES: [&str; 32] = [
     "rate(m[5m])",
     "increase(m[3m])",
     "delta(m[5m])",
@@ -25,12 +25,16 @@ const QUERIES: [&str; 28] = [
     "increase(m[1h])",
     "rate(m[5m] @ 363000)",
     "irate(m[5m])",
+    "idelta(m[3m])",
     "resets(m[10m])",
     "sum(rate(m[5m]))",
     "sum by (kind) (increase(m[4m]))",
     "avg by (kind) (rate(m[5m]))",
     "histogram_quantile(0.9, sum by (kind) (rate(m[5m])))",
     "histogram_quantile(0.5, m)",
+    "histogram_quantile(0.99, rate(m[5m]))",
+    "histogram_fraction(0, 4, rate(m[5m]))",
+    "histogram_quantiles(rate(m[5m]), \"q\", 0.1, 0.9)",
     "histogram_count(m)",
     "histogram_sum(rate(m[5m]))",
     "histogram_avg(increase(m[5m]))",

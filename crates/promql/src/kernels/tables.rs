@@ -1,16 +1,19 @@
-//! `rate`, `increase` and `delta` of histograms that are in a table: bucket by bucket, over all windows at once.
+//! `rate`, `increase` and `delta` of histograms that are in a table: bucket by bucket, over all windows at once. `irate`, `idelta` and
+//! `resets`, of which few histograms have to be made.
 //!
 //! [`super::rate`] works on one window of whole histograms and defines the result, to the last bit. A window whose histograms
 //! have one layout, none of which is below the one before it, needs the first and the last of them alone. Any other window
 //! is handed to that code, with the histograms that it looks at.
 
 use super::cells::Cells;
+use super::over_time;
 use super::rate::{self, Extrapolation, extrapolation_factor};
 use super::window::{Remarks, Window};
 use super::window_table::Windows;
 use crate::options::Cancel;
 use mytsdb_columns::{Columns, HistogramRun, HistogramTable};
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A window with two rows or more of runs that are alike, and no reset between them.
@@ -40,27 +43,16 @@ pub(crate) fn extrapolated(
     remarks: &mut Remarks<'_>,
 ) {
     out.reset(windows.steps);
-    let (times, falls) = (table.timestamps_ms(), table.falls());
+    let falls = table.falls();
     let has_starts = counter && table.start_timestamps_ms().iter().any(|&start| start != 0);
     let mut spelled = Spelled::default();
-    let (mut low, mut high, mut looked_at) = (0, 0, 0);
     // The runs of the first and of the last row.
     let mut runs = [0, 0];
     fast.clear();
     let mut group = Group { table, runs, counter, rate, range_ms: windows.range_ms, differences: numbers };
+    let mut walk = Walk::over(windows, table);
     for step in 0..windows.steps {
-        let end_ms = windows.end_ms(step);
-        let start_ms = end_ms - windows.range_ms;
-        high += times[high..].partition_point(|&time| time <= end_ms);
-        low += times[low..high].partition_point(|&time| time <= start_ms);
-        looked_at += 1 + (high - low);
-        if looked_at > CANCEL_ROWS {
-            looked_at = 0;
-            if cancel.check().is_err() {
-                // The evaluation looks again before it uses the row.
-                return;
-            }
-        }
+        let Some((start_ms, end_ms, Range { start: low, end: high })) = walk.window(step, cancel) else { return };
         if high - low < if has_starts { 1 } else { 2 } {
             continue;
         }
@@ -72,17 +64,7 @@ pub(crate) fn extrapolated(
         let [first_group, last_group] = runs.map(|run| table.runs()[run].group());
         let next_fall = falls.get(falls.partition_point(|&row| row as usize <= low));
         if has_starts || first_group != last_group || next_fall.is_some_and(|&row| (row as usize) < high) {
-            let columns = spelled.with(table, low..high, has_starts);
-            let window = Window {
-                columns,
-                floats: 0..0,
-                histograms: low..high,
-                start_ms,
-                end_ms,
-                // Nothing depends on when it is evaluated.
-                eval_ms: end_ms,
-                range_ms: windows.range_ms,
-            };
+            let window = spelled.window(table, (start_ms, end_ms), low..high, has_starts);
             if let Some(cell) = rate::extrapolated(&window, counter, rate, remarks) {
                 out.set_cell(step, cell);
             }
@@ -96,6 +78,92 @@ pub(crate) fn extrapolated(
         fast.push(TableWindow { step, start_ms, end_ms, first: low, last: high - 1 });
     }
     group.compute(fast, out, remarks);
+}
+
+/// `irate` or `idelta` in every window, of the series that is in `table`, without stale markers.
+pub(crate) fn instantaneous(
+    (windows, cancel): (Windows, &Cancel),
+    table: &HistogramTable,
+    rate: bool,
+    out: &mut Cells,
+    remarks: &mut Remarks<'_>,
+) {
+    out.reset(windows.steps);
+    let has_starts = rate && table.start_timestamps_ms().iter().any(|&start| start != 0);
+    let (mut spelled, mut walk) = (Spelled::default(), Walk::over(windows, table));
+    for step in 0..windows.steps {
+        let Some((start_ms, end_ms, rows)) = walk.window(step, cancel) else { return };
+        // Without start times nothing but the last two is looked at.
+        let rows = if has_starts || rows.len() < 2 { rows } else { rows.end - 2..rows.end };
+        if rows.len() >= 2 {
+            let window = spelled.window(table, (start_ms, end_ms), rows, has_starts);
+            if let Some(cell) = rate::instantaneous(&window, rate, remarks) {
+                out.set_cell(step, cell);
+            }
+        }
+    }
+}
+
+/// `resets` in every window, of the series that is in `table`, without stale markers.
+pub(crate) fn resets((windows, cancel): (Windows, &Cancel), table: &HistogramTable, out: &mut Cells) {
+    out.reset(windows.steps);
+    let has_starts = table.start_timestamps_ms().iter().any(|&start| start != 0);
+    let resets = if has_starts { Vec::new() } else { reset_rows(table) };
+    let (mut spelled, mut walk) = (Spelled::default(), Walk::over(windows, table));
+    for step in 0..windows.steps {
+        let Some((start_ms, end_ms, rows)) = walk.window(step, cancel) else { return };
+        if rows.is_empty() {
+            continue;
+        }
+        let count = if has_starts {
+            over_time::resets(&spelled.window(table, (start_ms, end_ms), rows, true))
+        } else {
+            let before = |row: usize| resets.partition_point(|&reset| reset <= row);
+            (before(rows.end - 1) - before(rows.start)) as f64
+        };
+        out.set(step, count);
+    }
+}
+
+/// The rows that follow a reset, ascending. Only where a count falls, or histograms differ in more than counts, they have to be made.
+fn reset_rows(table: &HistogramTable) -> Vec<usize> {
+    let runs = table.runs().windows(2).filter(|pair| pair[0].group() != pair[1].group());
+    let mut rows: Vec<usize> = runs.map(|pair| pair[1].rows().start).collect();
+    rows.extend(table.falls().iter().map(|&row| row as usize).filter(|&row| row > 0));
+    rows.sort_unstable();
+    rows.dedup();
+    rows.retain(|&row| table.histogram(row).detect_reset(&table.histogram(row - 1)));
+    rows
+}
+
+/// The rows of each window.
+struct Walk<'t> {
+    windows: Windows,
+    times: &'t [i64],
+    rows: Range<usize>,
+    looked_at: usize,
+}
+
+impl<'t> Walk<'t> {
+    fn over(windows: Windows, table: &'t HistogramTable) -> Self {
+        Self { windows, times: table.timestamps_ms(), rows: 0..0, looked_at: 0 }
+    }
+
+    /// Start, end and rows of the window of a step, which is that after the one before; `None` if the query is canceled: the evaluation looks
+    /// again before it uses the row.
+    fn window(&mut self, step: usize, cancel: &Cancel) -> Option<(i64, i64, Range<usize>)> {
+        let end_ms = self.windows.end_ms(step);
+        let start_ms = end_ms - self.windows.range_ms;
+        let Range { start, end } = &mut self.rows;
+        *end += self.times[*end..].partition_point(|&time| time <= end_ms);
+        *start += self.times[*start..*end].partition_point(|&time| time <= start_ms);
+        self.looked_at += 1 + self.rows.len();
+        if self.looked_at > CANCEL_ROWS {
+            self.looked_at = 0;
+            cancel.check().ok()?;
+        }
+        Some((start_ms, end_ms, self.rows.clone()))
+    }
 }
 
 /// Windows that begin in one run and end in one, which are alike.
@@ -228,8 +296,29 @@ struct Spelled {
 }
 
 impl Spelled {
+    /// A window of these rows.
+    fn window<'w>(
+        &'w mut self,
+        table: &HistogramTable,
+        (start_ms, end_ms): (i64, i64),
+        rows: Range<usize>,
+        has_starts: bool,
+    ) -> Window<'w> {
+        let columns = self.with(table, rows.clone(), has_starts);
+        // Nothing depends on when it is evaluated.
+        Window {
+            columns,
+            floats: 0..0,
+            histograms: rows,
+            start_ms,
+            end_ms,
+            eval_ms: end_ms,
+            range_ms: end_ms - start_ms,
+        }
+    }
+
     /// The columns with these rows made; others may be anything.
-    fn with(&mut self, table: &HistogramTable, rows: std::ops::Range<usize>, has_starts: bool) -> &Columns {
+    fn with(&mut self, table: &HistogramTable, rows: Range<usize>, has_starts: bool) -> &Columns {
         if self.is_made.is_empty() {
             self.is_made.resize(table.len(), false);
             self.columns.histogram_timestamps_ms.extend_from_slice(table.timestamps_ms());

@@ -242,19 +242,24 @@ impl SelectedRows<'_> {
         let steps = if self.fixed { 1 } else { self.grid.count };
         out.reset(steps);
         let (times, mut stride) = (table.timestamps_ms(), Stride::default());
-        let mut made: Option<(usize, Arc<FloatHistogram>)> = None;
+        // The rows that are looked at, and which of them each step has.
+        let (mut rows, mut places) = (Vec::new(), Vec::with_capacity(steps));
         for step in 0..steps {
             let at = self.first_ms + self.grid.step_ms * step as i64;
-            let Some(row) = stride.count(times, at).checked_sub(1) else { continue };
-            if times[row] <= at - self.context.options.lookback_ms || is_stale_nan(table.sums()[row]) {
-                continue;
+            let latest = stride
+                .count(times, at)
+                .checked_sub(1)
+                .filter(|&row| times[row] > at - self.context.options.lookback_ms && !is_stale_nan(table.sums()[row]));
+            rows.extend(latest.filter(|row| rows.last() != Some(row)));
+            places.push(latest.map(|_| rows.len() - 1));
+        }
+        let settled =
+            |(histogram, &row)| Arc::new(FloatHistogram { counter_reset_hint: table.settled_hint(row), ..histogram });
+        let made: Vec<Arc<FloatHistogram>> = table.histograms(&rows).into_iter().zip(&rows).map(settled).collect();
+        for (step, place) in places.into_iter().enumerate() {
+            if let Some(place) = place {
+                out.set_histogram(step, Arc::clone(&made[place]));
             }
-            let known = made.take().filter(|(made, _)| *made == row).map(|(_, histogram)| histogram);
-            let histogram = known.unwrap_or_else(|| {
-                Arc::new(FloatHistogram { counter_reset_hint: table.settled_hint(row), ..table.histogram(row) })
-            });
-            out.set_histogram(step, Arc::clone(&histogram));
-            made = Some((row, histogram));
         }
         if steps < self.grid.count {
             out.broadcast(self.grid.count);

@@ -133,24 +133,40 @@ impl<'a> Vector<'a> {
 
     /// All rows that hold anything, in memory.
     pub fn keep(self, context: &Context<'a>) -> Result<Vec<Row>, EvalError> {
-        self.keep_each(context, |_| ())
+        self.keep_each(context, |_| (), |_, ()| ())
+    }
+
+    /// The same, each row as `change` leaves it on the thread that computes it, which must not make it blank; with what it returns.
+    pub fn keep_changed<T: Send>(
+        self,
+        context: &Context<'a>,
+        change: impl Fn(&mut Cells) -> T + Sync,
+    ) -> Result<(Vec<Row>, Vec<T>), EvalError> {
+        let mut tags = Vec::with_capacity(self.len());
+        let rows = self.keep_each(context, change, |_, tag| tags.push(tag))?;
+        Ok((rows, tags))
     }
 
     /// The same, and where in the vector each of them stood.
     pub fn keep_placed(self, context: &Context<'a>) -> Result<(Vec<Row>, Vec<usize>), EvalError> {
         let mut places = Vec::with_capacity(self.len());
-        let rows = self.keep_each(context, |index| places.push(index))?;
+        let rows = self.keep_each(context, |_| (), |index, ()| places.push(index))?;
         Ok((rows, places))
     }
 
-    fn keep_each(self, context: &Context<'a>, mut place: impl FnMut(usize)) -> Result<Vec<Row>, EvalError> {
+    fn keep_each<T: Send>(
+        self,
+        context: &Context<'a>,
+        change: impl Fn(&mut Cells) -> T + Sync,
+        mut place: impl FnMut(usize, T),
+    ) -> Result<Vec<Row>, EvalError> {
         if let Vector::Kept(mut rows) = self {
             context.stoppable(|looks| {
                 let mut kept = 0;
                 for at in 0..rows.len() {
                     looks.before(1)?;
                     if !rows[at].cells.is_blank() {
-                        place(at);
+                        place(at, change(&mut rows[at].cells));
                         rows.swap(kept, at);
                         kept += 1;
                     }
@@ -162,11 +178,11 @@ impl<'a> Vector<'a> {
         }
         // Memory that is not written to costs nothing; growing would copy all rows at once.
         let mut rows = Vec::with_capacity(self.len());
-        let labels = |index: usize, cells: &mut Cells| (!cells.is_blank()).then(|| self.labels(index));
-        self.each_tagged(context, labels, |index, labels, cells, _| {
-            if let Some(labels) = labels {
+        let tag = |index: usize, cells: &mut Cells| (!cells.is_blank()).then(|| (self.labels(index), change(cells)));
+        self.each_tagged(context, tag, |index, tag, cells, _| {
+            if let Some((labels, tag)) = tag {
                 context.hold_row(&labels, cells)?;
-                place(index);
+                place(index, tag);
                 rows.push(Row { labels, drop_name: self.drop_name(index), cells: std::mem::take(cells) });
             }
             Ok(())

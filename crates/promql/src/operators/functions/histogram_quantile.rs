@@ -6,6 +6,7 @@ use crate::kernels::cells::{Cells, EMPTY, FLOAT, HISTOGRAM, Row};
 use crate::kernels::grid::Grid;
 use crate::kernels::remarks;
 use crate::kernels::scalar::Scalar;
+use crate::options::Kernels;
 use crate::rows::context::Context;
 use crate::rows::label_key::LabelKey;
 use crate::rows::numbers::Numbers;
@@ -34,7 +35,15 @@ struct Group {
     drop_name: bool,
     /// Upper bound and row.
     buckets: Vec<(f64, usize)>,
-    native: Option<usize>,
+    native: Option<Native>,
+}
+
+/// The row of a native histogram.
+#[derive(Clone, Copy)]
+struct Native {
+    row: usize,
+    /// The row has what is asked of the histograms, and not them.
+    is_computed: bool,
 }
 
 /// One function over the histograms of a vector.
@@ -45,8 +54,17 @@ struct Input {
     pos: PosRange,
 }
 
-fn input<'a>(context: &'a Context<'a>, vector: Vector<'a>, pos: PosRange, grid: Grid) -> Result<Input, EvalError> {
-    let rows = vector.keep(context)?;
+/// Reads a vector. Of rows of nothing but histograms, `native` is asked at once, on the thread that computes the row, so that they need not
+/// be held; where it gives none at some step, because there is something to remark, the row stays as it is.
+fn input<'a>(
+    context: &'a Context<'a>,
+    (vector, pos): (Vector<'a>, PosRange),
+    grid: Grid,
+    native: impl Fn(&FloatHistogram, usize) -> Option<f64> + Sync,
+) -> Result<Input, EvalError> {
+    // Rows that are held already are counted as they are.
+    let at_once = context.kernels == Kernels::Columnar && matches!(vector, Vector::Lazy(_));
+    let (rows, computed) = vector.keep_changed(context, |cells| at_once && replace_histograms(cells, &native))?;
     let mut groups: Vec<Group> = Vec::with_capacity(rows.len());
     let mut numbers = Numbers::with_capacity(rows.len());
     let (all, bound) = (LabelKey::but(&[]), LabelKey::but(&["le"]));
@@ -61,11 +79,14 @@ fn input<'a>(context: &'a Context<'a>, vector: Vector<'a>, pos: PosRange, grid: 
         group
     };
     context.stoppable(|looks| {
-        for (at, row) in rows.iter().enumerate() {
+        for ((at, row), is_computed) in rows.iter().enumerate().zip(computed) {
             looks.before(4 + grid.count / 64)?;
-            if row.cells.kinds.contains(&HISTOGRAM) {
+            if is_computed || row.cells.kinds.contains(&HISTOGRAM) {
                 let group = group_of(&mut groups, row, &all);
-                groups[group].native = Some(at);
+                groups[group].native = Some(Native { row: at, is_computed });
+            }
+            if is_computed {
+                continue;
             }
             if row.cells.kinds.contains(&FLOAT) {
                 let le = row.labels.get("le").unwrap_or("");
@@ -80,6 +101,24 @@ fn input<'a>(context: &'a Context<'a>, vector: Vector<'a>, pos: PosRange, grid: 
         Ok(())
     })?;
     Ok(Input { rows, groups, pos })
+}
+
+/// Puts a number in the place of each histogram, if there is nothing else and each has one; tells whether it did.
+fn replace_histograms(cells: &mut Cells, native: impl Fn(&FloatHistogram, usize) -> Option<f64>) -> bool {
+    if !cells.has_histograms() || cells.kinds.contains(&FLOAT) {
+        return false;
+    }
+    for step in 0..cells.len() {
+        let Some(histogram) = cells.histogram(step) else { continue };
+        let Some(number) = native(histogram, step) else { return false };
+        cells.values[step] = number;
+    }
+    // Now that all of them are there.
+    for kind in &mut cells.kinds {
+        *kind = if *kind == HISTOGRAM { FLOAT } else { EMPTY };
+    }
+    cells.histograms.clear();
+    true
 }
 
 /// The name that remarks show: none if names are dropped at once.
@@ -110,6 +149,14 @@ fn each_histogram(
     for (at, group) in input.groups.iter().enumerate() {
         let metric = shown_name(context, &group.labels);
         let mut cells = Cells::empty(count);
+        if let (Some(Native { row, is_computed: true }), []) = (group.native, &group.buckets[..]) {
+            if at % CANCEL_ROWS == 0 {
+                context.cancel.check()?;
+            }
+            cells.copy_from(&input.rows[row].cells);
+            out.push(cells);
+            continue;
+        }
         for step in 0..count {
             // Thousands of buckets take a millisecond to sort.
             if group.buckets.len() >= BUCKETS_MANY || (step == 0 && (count >= CANCEL_ROWS || at % CANCEL_ROWS == 0)) {
@@ -122,10 +169,13 @@ fn each_histogram(
                     buckets.push(Classic { upper, count: cells.values[step] });
                 }
             }
-            let histogram = group.native.and_then(|row| input.rows[row].cells.histogram(step));
-            match (histogram, buckets.is_empty()) {
+            let found = group.native.and_then(|native| found(&input.rows[native.row].cells, native.is_computed, step));
+            match (found, buckets.is_empty()) {
                 (Some(_), false) => remarks::mixed_classic_native(&mut annotations, metric, input.pos),
-                (Some(histogram), true) => cells.set(step, native(histogram, step, &mut annotations, metric)),
+                (Some(Found::Number(number)), true) => cells.set(step, number),
+                (Some(Found::Histogram(histogram)), true) => {
+                    cells.set(step, native(histogram, step, &mut annotations, metric));
+                }
                 (None, false) => cells.set(step, classic(&mut buckets, step, &mut annotations, metric)),
                 (None, true) => {}
             }
@@ -134,6 +184,20 @@ fn each_histogram(
     }
     context.annotate(|a| a.merge(annotations));
     Ok(out)
+}
+
+/// What a step of a native histogram has.
+enum Found<'h> {
+    Histogram(&'h FloatHistogram),
+    /// What is asked of it.
+    Number(f64),
+}
+
+fn found(cells: &Cells, is_computed: bool, step: usize) -> Option<Found<'_>> {
+    if is_computed {
+        return (cells.kinds[step] == FLOAT).then(|| Found::Number(cells.values[step]));
+    }
+    cells.histogram(step).map(|histogram| Found::Histogram(histogram))
 }
 
 /// Buckets of one histogram that are worth a look at the stop sign.
@@ -173,7 +237,11 @@ pub(crate) fn quantile<'a>(
     q: &Scalar,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let input = input(context, vector, places.vector, grid)?;
+    let native = |histogram: &FloatHistogram, step| {
+        let q = q.at(step);
+        (!has_skewed_quantile(q, histogram)).then(|| histogram.quantile(q))
+    };
+    let input = input(context, (vector, places.vector), grid, native)?;
     note_invalid_quantiles(context, places, std::slice::from_ref(q), grid);
     let cells = quantile_cells(context, &input, grid.count, &[], q)?;
     rows(context, input, cells)
@@ -242,7 +310,7 @@ pub(crate) fn quantiles<'a>(
     quantiles: &[Scalar],
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let input = input(context, vector, places.vector, grid)?;
+    let input = input(context, (vector, places.vector), grid, |_, _| None)?;
     let mut out: Vec<Row> = Vec::new();
     for (at, q) in quantiles.iter().enumerate() {
         let all_cells = quantile_cells(context, &input, grid.count, &quantiles[..at], q)?;
@@ -283,7 +351,12 @@ pub(crate) fn fraction<'a>(
     (lower, upper): (&Scalar, &Scalar),
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let input = input(context, vector, places.vector, grid)?;
+    let has_nans =
+        |histogram: &FloatHistogram, step| lower.at(step) < upper.at(step) && has_nan_observations(histogram);
+    let native = |histogram: &FloatHistogram, step| {
+        (!has_nans(histogram, step)).then(|| histogram.fraction(lower.at(step), upper.at(step)))
+    };
+    let input = input(context, (vector, places.vector), grid, native)?;
     let pos = input.pos;
     let cells = each_histogram(
         context,
@@ -291,7 +364,7 @@ pub(crate) fn fraction<'a>(
         grid.count,
         |buckets, step, _, _| classic_fraction(lower.at(step), upper.at(step), buckets),
         |histogram, step, annotations, metric| {
-            if lower.at(step) < upper.at(step) && has_nan_observations(histogram) {
+            if has_nans(histogram, step) {
                 remarks::fraction_has_nans(annotations, metric, pos);
             }
             histogram.fraction(lower.at(step), upper.at(step))
@@ -428,6 +501,11 @@ fn has_nan_observations(histogram: &FloatHistogram) -> bool {
     histogram.sum.is_nan() && histogram.iter_all().map(|bucket| bucket.count).sum::<f64>() < histogram.count
 }
 
+/// Whether a quantile, if it is one, depends on observations of NaN.
+fn has_skewed_quantile(q: f64, histogram: &FloatHistogram) -> bool {
+    (0.0..=1.0).contains(&q) && has_nan_observations(histogram)
+}
+
 /// The codec's quantile, with remarks about observations of NaN, which are counted but in no bucket.
 fn native_quantile(
     q: f64,
@@ -437,7 +515,7 @@ fn native_quantile(
     pos: PosRange,
 ) -> f64 {
     let value = histogram.quantile(q);
-    if (0.0..=1.0).contains(&q) && has_nan_observations(histogram) {
+    if has_skewed_quantile(q, histogram) {
         if value.is_nan() {
             remarks::quantile_is_nan(annotations, metric, pos);
         } else {

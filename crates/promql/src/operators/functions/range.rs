@@ -242,21 +242,29 @@ impl RangeRows<'_> {
     /// Whether there is a kernel over tables of histograms for this one.
     fn has_table_kernel(&self) -> bool {
         self.optimise
-            && matches!(self.kernel, Kernel::Increase { .. })
+            && matches!(self.kernel, Kernel::Increase { .. } | Kernel::Instantaneous { .. } | Kernel::Resets)
             && self.vector.extension == Extension::None
             && !self.vector.fixed
     }
 
     /// Computes a row of nothing but histograms, which are in a table.
     fn compute_table(&self, index: usize, table: &HistogramTable, scratch: &mut Scratch<'_>, out: &mut Cells) {
-        let Kernel::Increase { counter, rate } = self.kernel else { return };
         let (pos, told_by) = (self.vector.pos, self.vector.told_by);
         let metric = self.metric_of(index);
         let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos, told_by };
         let KernelBuffers { table_windows, numbers, .. } = &mut scratch.buffers;
-        let (windows, cancel) = (self.windows(), self.vector.cancel);
-        tables::extrapolated((windows, cancel), table, (counter, rate), (table_windows, numbers), out, &mut remarks);
-        // No floats come out, of which a name could be doubtful.
+        let windows = (self.windows(), self.vector.cancel);
+        match self.kernel {
+            Kernel::Increase { counter, rate } => {
+                let buffers = (table_windows, numbers);
+                tables::extrapolated(windows, table, (counter, rate), buffers, out, &mut remarks);
+            }
+            Kernel::Instantaneous { rate } => tables::instantaneous(windows, table, rate, out, &mut remarks),
+            _ => tables::resets(windows, table, out),
+        }
+        if self.doubts_counters {
+            note_doubtful_counter(&mut remarks, out);
+        }
     }
 
     /// Whether there is a kernel over whole columns for this one.
