@@ -86,8 +86,7 @@ pub(crate) fn run(args: &QueryArgs) -> Result<()> {
     let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as i64;
     let end_ms = now_ms / 60_000 * 60_000;
     let loaded_s = load(args, &targets, end_ms)?;
-    // Background work of the load (flushes, merges) is not what is measured.
-    std::thread::sleep(Duration::from_secs(20));
+    rest(&targets)?;
     let mut found = ask_all(args, &asked, &mut targets, end_ms / 1_000)?;
     if let Some(path) = &args.json {
         found["load_seconds"] = json!(loaded_s);
@@ -124,6 +123,35 @@ fn load(args: &QueryArgs, targets: &[Target], end_ms: i64) -> Result<BTreeMap<&'
         }
         Ok(loaded_s)
     })
+}
+
+/// Waits until no server works any more, 2 minutes at the longest: background work of the load (flushes, merges) is not what is
+/// measured.
+fn rest(targets: &[Target]) -> Result<()> {
+    const SHORTEST: Duration = Duration::from_secs(20);
+    const LONGEST: Duration = Duration::from_mins(2);
+    const LOOK: Duration = Duration::from_secs(5);
+    /// Share of a core that a server at rest may use.
+    const RESTING: f64 = 0.05;
+    let begun = std::time::Instant::now();
+    std::thread::sleep(SHORTEST);
+    let used = || targets.iter().map(|target| Ok(target.usage()?.0)).collect::<Result<Vec<f64>>>();
+    let mut before = used()?;
+    loop {
+        std::thread::sleep(LOOK);
+        let now = used()?;
+        let working = targets.iter().zip(now.iter().zip(&before));
+        let working = working.filter(|(_, (now, before))| *now - *before > RESTING * LOOK.as_secs_f64());
+        let names: Vec<&str> = working.map(|(target, _)| target.name).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        if begun.elapsed() >= LONGEST {
+            println!("still at work beside the questions: {}", names.join(", "));
+            return Ok(());
+        }
+        before = now;
+    }
 }
 
 fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s: i64) -> Result<Value> {

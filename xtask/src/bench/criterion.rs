@@ -10,8 +10,8 @@ use super::budget::Budget;
 use crate::workspace::{cargo_with, shown, succeed, succeed_within, target_dir};
 
 /// Seconds that each bench warms up and is measured.
-const WARM_UP_SECONDS: f64 = 0.3;
-const MEASURE_SECONDS: f64 = 0.8;
+const WARM_UP_SECONDS: f64 = 0.2;
+const MEASURE_SECONDS: f64 = 0.5;
 
 /// A suite: its program, and the folder of its crate.
 #[derive(Debug, PartialEq, Eq)]
