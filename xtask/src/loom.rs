@@ -8,13 +8,15 @@ use anyhow::{Context, bail, ensure};
 use crate::workspace::{cargo_with, root, shown, succeed, target_dir};
 
 /// Weakenings that a model must notice: package, value of `MYTSDB_LOOM_WEAKEN` while it is compiled.
-const WEAKENINGS: [(&str, &str); 6] = [
+const WEAKENINGS: [(&str, &str); 8] = [
     ("mytsdb-sync", "publish"),
     ("mytsdb-sync", "take"),
     ("mytsdb-sync", "hand_over_publish"),
     ("mytsdb-sync", "hand_over_count"),
     ("mytsdb-sync", "epoch_open"),
     ("mytsdb-sync", "epoch_touch"),
+    ("mytsdb-sync", "stamp_fence"),
+    ("mytsdb-sync", "note_moment"),
 ];
 
 /// Runs all models, then the weakened ones.

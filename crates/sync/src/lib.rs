@@ -1,5 +1,5 @@
 //! The one place to import atomics, cells, locks and threads from: std, or loom under `cfg(mytsdb_loom)`; the lock-free [`Lane`],
-//! the protocols [`HandOver`] and [`Epochs`], and [`prefetch`].
+//! the protocols [`HandOver`], [`Epochs`] and [`Changes`], and [`prefetch`].
 //!
 //! Code that takes its atomics from here runs unchanged under the model checker: `cargo xtask loom` builds with
 //! `--cfg mytsdb_loom` and every name below then means loom's twin, which tries all the orders in which threads can run.
@@ -19,6 +19,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod changes;
 mod door;
 mod epochs;
 mod hand_over;
@@ -28,6 +29,7 @@ mod lane;
 mod prefetch;
 mod weaken;
 
+pub use changes::{Changes, Noted};
 pub use door::{Arc, Condvar, Mutex, MutexGuard, RwLock, atomic, cell, hint, thread};
 pub use epochs::{Epochs, Stamp};
 pub use hand_over::HandOver;
