@@ -30,6 +30,7 @@
 
 mod ballast;
 mod blocks;
+mod changes;
 mod clock;
 mod engine;
 mod error;
@@ -45,6 +46,7 @@ mod source;
 mod value;
 
 pub use blocks::{BlockSeries, CompactionDone, Scrubbed, StoredBlock, TakenOut};
+pub use changes::EngineStamp;
 pub use clock::{Clock, ManualClock};
 pub use engine::{Engine, Maintenance, Recovery};
 pub use error::EngineError;

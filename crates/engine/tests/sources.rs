@@ -314,3 +314,18 @@ fn blocks_are_handed_out_in_one_step_and_a_query_that_began_before_their_flush_f
     engine.flush_before(70_000).unwrap();
     assert!(engine.stored_blocks()[0].id >= taken.numbers().end);
 }
+
+#[test]
+fn times_that_a_source_outside_reaches_into_count_as_changed() {
+    let engine = open();
+    let stamp = engine.stamp();
+    let changed = |stamp, mint, maxt| engine.changed_since(stamp, "m", TimeRange::new(mint, maxt));
+    assert_eq!(changed(stamp, 0, 100), i64::MAX);
+    engine.serve(far(1, &[("a", &[(10, 1.0), (20, 2.0)])]));
+    assert_eq!([changed(stamp, 15, 30), changed(engine.stamp(), 15, 30)], [i64::MIN; 2]);
+    assert_eq!(changed(stamp, 21, 30), i64::MAX);
+    let stamp = engine.stamp();
+    engine.withdraw(SourceId::Outside(1));
+    assert_eq!([changed(stamp, 15, 30), changed(stamp, 21, 30)], [10, i64::MAX]);
+    assert_eq!(changed(engine.stamp(), 0, 100), i64::MAX);
+}

@@ -2,6 +2,7 @@
 //! no series, and warnings.
 
 use crate::EngineError;
+use crate::changes::MetricChanges;
 use crate::metrics::Metrics;
 use crate::source::{Ask, Asked, Found, Known, Lookup, Moment, Source, SourceId, SourceSeries};
 use mytsdb_blocks::BlockError;
@@ -31,12 +32,13 @@ pub(crate) struct Damages {
     known: Mutex<Vec<Damage>>,
     /// Lets answers from sound blocks take no lock.
     any: AtomicBool,
+    changes: Arc<MetricChanges>,
     metrics: Metrics,
 }
 
 impl Damages {
-    pub(super) fn new(metrics: Metrics) -> Self {
-        Self { known: Mutex::default(), any: AtomicBool::new(false), metrics }
+    pub(super) fn new(metrics: Metrics, changes: Arc<MetricChanges>) -> Self {
+        Self { known: Mutex::default(), any: AtomicBool::new(false), changes, metrics }
     }
 
     /// Notes a damage, once.
@@ -56,6 +58,7 @@ impl Damages {
         }
         // Release pairs with the Acquire in `warnings`.
         self.any.store(true, Ordering::Release);
+        self.changes.note_range(range);
     }
 
     /// Whether an error is a damage, which is noted then, of something that has samples in a range. Other errors are the
@@ -131,7 +134,7 @@ mod tests {
     use super::*;
 
     fn damages() -> Damages {
-        Damages::new(Metrics::new(&mytsdb_telemetry::Registry::new()))
+        Damages::new(Metrics::new(&mytsdb_telemetry::Registry::new()), Arc::new(MetricChanges::new()))
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub(crate) use served::Served;
 pub(crate) use set::BlockList;
 pub(crate) use stored::StoredValues;
 
+use crate::changes::MetricChanges;
 use crate::metrics::Metrics;
 use crate::source::Source;
 use crate::{EngineError, EngineOptions};
@@ -83,6 +84,7 @@ pub(crate) struct Blocks {
     /// Held while blocks are taken out of service.
     retired: Mutex<Retired>,
     damages: Arc<Damages>,
+    changes: Arc<MetricChanges>,
     metrics: Metrics,
 }
 

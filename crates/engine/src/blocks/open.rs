@@ -4,6 +4,7 @@ use super::compact::{self, set_aside};
 use super::damage::Damages;
 use super::set::BlockSet;
 use super::{Blocks, Deletions, Ids};
+use crate::changes::MetricChanges;
 use crate::metrics::Metrics;
 use crate::source::{Manifest, Source};
 use crate::{EngineError, EngineOptions};
@@ -19,7 +20,8 @@ pub(crate) type Quarantined = Vec<(PathBuf, String)>;
 
 impl Blocks {
     /// Opens the blocks of a data folder, whose sub-folders are there, and brings to an end what a merge was at. Damaged files
-    /// are moved to `quarantine/`. Merges leave `floor_bytes` free. What is served is in the manifest too.
+    /// are moved to `quarantine/`. Merges leave `floor_bytes` free. What is served is in the manifest too, and what goes is told to the
+    /// changes.
     ///
     /// # Errors
     /// [`EngineError::Io`] or [`EngineError::Block`] if the folder cannot be read or written.
@@ -27,12 +29,12 @@ impl Blocks {
         disk: Arc<dyn Disk>,
         options: EngineOptions,
         floor_bytes: u64,
-        manifest: Arc<Manifest>,
+        (manifest, changes): (Arc<Manifest>, Arc<MetricChanges>),
         metrics: Metrics,
     ) -> Result<(Self, Quarantined), EngineError> {
         let dir = options.data_dir.clone();
         let (blocks, quarantined) = open_blocks(&disk, &dir)?;
-        let damages = Arc::new(Damages::new(metrics.clone()));
+        let damages = Arc::new(Damages::new(metrics.clone(), changes.clone()));
         manifest.exchange(|_| false, [damages.clone() as Arc<dyn Source>]);
         note_set_aside(disk.as_ref(), &dir.join("quarantine"), &damages)?;
         let deletions = Deletions::new(Tombstone::read_all(disk.as_ref(), &dir.join("tombstones"))?);
@@ -47,6 +49,7 @@ impl Blocks {
             deletions: Mutex::new(deletions),
             retired: Mutex::default(),
             damages,
+            changes,
             disk,
             options,
             floor_bytes,

@@ -26,6 +26,7 @@ impl Blocks {
             let id = block.meta().id;
             remove_block_files(&*self.disk, &self.dir(), &[id])?;
             self.set.exchange(|b| b.meta().id == id, Vec::new());
+            self.changes.note_range(block.meta().range);
             gone(id);
             self.metrics.blocks_expired.inc();
         }

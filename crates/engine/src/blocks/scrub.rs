@@ -83,6 +83,7 @@ impl Blocks {
         note_one(&*self.disk, &to, &self.damages);
         let id = served.meta().id;
         self.set.exchange(|block| block.meta().id == id, Vec::new());
+        self.changes.note_range(served.meta().range);
         self.report();
         Ok(true)
     }

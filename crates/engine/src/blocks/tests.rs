@@ -19,12 +19,16 @@ fn options() -> EngineOptions {
     EngineOptions { retention_ms: 24 * HOUR_MS, ..EngineOptions::new("/data") }
 }
 
+fn shared() -> (Arc<Manifest>, Arc<MetricChanges>) {
+    (Arc::new(Manifest::new()), Arc::new(MetricChanges::new()))
+}
+
 fn open(disk: &Arc<SimDisk>) -> Blocks {
     for dir in ["/data/blocks", "/data/tombstones"] {
         disk.create_dir_all(Path::new(dir)).unwrap();
     }
     let metrics = Metrics::new(&mytsdb_telemetry::Registry::new());
-    let (blocks, quarantined) = Blocks::open(disk.clone(), options(), 0, Arc::new(Manifest::new()), metrics).unwrap();
+    let (blocks, quarantined) = Blocks::open(disk.clone(), options(), 0, shared(), metrics).unwrap();
     assert_eq!(quarantined, []);
     blocks
 }
@@ -161,14 +165,13 @@ fn what_a_later_release_wrote_is_refused_with_its_version_and_stays_where_it_is(
         drop(open(&disk));
         disk.create(&path).unwrap().append(&bytes).unwrap();
         let metrics = Metrics::new(&mytsdb_telemetry::Registry::new());
-        let error =
-            Blocks::open(disk.clone(), options(), 0, Arc::new(Manifest::new()), metrics).err().unwrap().to_string();
+        let error = Blocks::open(disk.clone(), options(), 0, shared(), metrics).err().unwrap().to_string();
         assert!(error.contains("version 9") && error.contains(path.to_str().unwrap()), "{error}");
         assert!(disk.exists(&path).unwrap() && !disk.exists(Path::new("/data/quarantine")).unwrap());
         // With a checksum that does not hold it is damage.
         disk.open(&path).unwrap().write_at(9, &[1]).unwrap();
         let metrics = Metrics::new(&mytsdb_telemetry::Registry::new());
-        let opened = Blocks::open(disk.clone(), options(), 0, Arc::new(Manifest::new()), metrics);
+        let opened = Blocks::open(disk.clone(), options(), 0, shared(), metrics);
         assert!(opened.err().is_none_or(|error| !error.to_string().contains("version")));
     }
 }

@@ -238,6 +238,7 @@ impl Engine {
         let mut newest_ms = i64::MIN;
         let mut late = 0u64;
         let mut answers = Vec::with_capacity(admitted.len());
+        let mut changes = self.changes.of_group();
         let mut evicted = None;
         for Admitted { batch, done, mut refused, known, mut failed, exemplars, exemplars_known, .. } in admitted {
             let exemplar_count = exemplars_known + exemplars.len() as u32;
@@ -255,6 +256,7 @@ impl Engine {
                     continue;
                 };
                 let timestamp_ms = batch.timestamps_ms[row];
+                changes.note(series.place, timestamp_ms);
                 let row = Row { timestamp_ms, start_ms: batch.start_ms(row), value: batch.value(row) };
                 match series.store(row, self.options.block_ms, &mut sealer) {
                     Ok(()) => {
@@ -272,6 +274,8 @@ impl Engine {
             answers.push((done, failed.map_or(Ok(outcome), Err)));
         }
         drop(catalog);
+        // Applied, and nobody has heard of it.
+        drop(changes);
         sealer.hand_on();
         if let Some(evicted) = evicted {
             self.report_exemplars(evicted);

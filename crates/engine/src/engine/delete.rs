@@ -59,6 +59,7 @@ impl Engine {
         drop(writer);
         // From here on the tombstone is in force, whatever fails.
         let cut = begun.and_then(|()| self.head.finish_cut());
+        self.changes.note_range(tombstone.range);
         self.exemplars.delete(&tombstone, next_exemplar);
         self.report_exemplars(Evicted::default());
         deletions.next_id += 1;

@@ -1,6 +1,7 @@
 //! The engine: it joins log, head, blocks and reader, and knows what must happen in which order between them.
 
 mod accumulate;
+mod changed;
 mod checkpoint;
 mod commit;
 mod delete;
@@ -16,6 +17,7 @@ pub use flush::Maintenance;
 pub use recovery::Recovery;
 
 use crate::blocks::{Blocks, StoredValues};
+use crate::changes::MetricChanges;
 use crate::exemplars::Exemplars;
 use crate::families::Families;
 use crate::head::{Head, Sealer};
@@ -53,6 +55,8 @@ pub struct Engine {
     head: Arc<Head>,
     blocks: Arc<Blocks>,
     reader: Reader,
+    /// What queries may see that they did not before.
+    changes: Arc<MetricChanges>,
     room: Room,
     families: Families,
     exemplars: Exemplars,

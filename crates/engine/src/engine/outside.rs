@@ -4,6 +4,7 @@ use super::Engine;
 use crate::EngineError;
 use crate::blocks::{StoredBlock, TakenOut};
 use crate::source::{Source, SourceId};
+use mytsdb_model::TimeRange;
 use std::sync::Arc;
 
 impl Engine {
@@ -56,7 +57,15 @@ impl Engine {
             }
         }
         let changed: Vec<SourceId> = new.iter().map(|source| source.id()).collect();
+        let ranges: Vec<TimeRange> = new.iter().map(|source| source.range()).collect();
+        let ranges = ranges.into_iter().chain(self.reader.ranges_of(|id| match id {
+            SourceId::Block(id) => blocks.contains(&id),
+            SourceId::Outside(number) => gone.contains(&number),
+            _ => false,
+        }));
+        let ranges = ranges.fold(TimeRange::EMPTY, TimeRange::cover);
         self.blocks.hand_out(blocks, gone, new);
+        self.changes.note_range(ranges);
         let gone = blocks.iter().map(|id| SourceId::Block(*id)).chain(gone.iter().map(|n| SourceId::Outside(*n)));
         gone.chain(changed).for_each(|id| self.reader.forget(id));
     }

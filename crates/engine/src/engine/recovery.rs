@@ -3,6 +3,7 @@
 use super::Engine;
 use super::flush::FlushState;
 use crate::blocks::Blocks;
+use crate::changes::MetricChanges;
 use crate::exemplars::{Evicted, Exemplars};
 use crate::families::Families;
 use crate::head::{Catalog, Head, Sealer};
@@ -68,9 +69,10 @@ impl Engine {
         let room =
             Room::new(disk.clone(), &dir, options.disk_floor_bytes, options.disk_ballast_bytes, metrics.clone())?;
         let mut recovery = Recovery::default();
-        let manifest = Arc::new(Manifest::new());
+        let (manifest, changes) = (Arc::new(Manifest::new()), Arc::new(MetricChanges::new()));
+        let shared = (manifest.clone(), changes.clone());
         let (blocks, quarantined) =
-            Blocks::open(disk.clone(), options.clone(), room.floor_bytes(), manifest.clone(), metrics.clone())?;
+            Blocks::open(disk.clone(), options.clone(), room.floor_bytes(), shared, metrics.clone())?;
         let listed = blocks.list();
         recovery.block_count = listed.len();
         recovery.quarantined = quarantined;
@@ -112,6 +114,7 @@ impl Engine {
             sealer: Mutex::new(head.sealer()),
             head,
             blocks,
+            changes,
             room,
             families,
             exemplars,

@@ -15,6 +15,7 @@ use super::chunk::{SealedChunk, Sealer, decode_open, find_in};
 use super::late::{Late, Open};
 use super::recent::Recent;
 use super::run::{self, RUN_SAMPLES_MAX, Run};
+use crate::changes::place_of;
 use crate::value::{Row, RowValue, Value};
 use more::More;
 use mytsdb_codec::{ChunkEncoding, CodecError, HistogramChunk, XorAppender};
@@ -71,13 +72,16 @@ struct State {
 pub(crate) struct MemSeries {
     pub(crate) series: SeriesRef,
     pub(crate) labels: Labels,
+    /// Where changes of its metric are noted.
+    pub(crate) place: u16,
     stamp: Stamp,
     state: Mutex<State>,
 }
 
 impl MemSeries {
     pub(crate) fn new(series: SeriesRef, labels: Labels, epoch: u64) -> Self {
-        Self { series, labels, stamp: Stamp::new(epoch), state: Mutex::default() }
+        let place = place_of(labels.metric_name());
+        Self { series, labels, place, stamp: Stamp::new(epoch), state: Mutex::default() }
     }
 
     /// Keeps the series in the head through `epoch`, samples or not.

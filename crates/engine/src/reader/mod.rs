@@ -54,6 +54,18 @@ impl Reader {
         warnings
     }
 
+    /// Whether a source outside of the engine may have samples in a range.
+    pub(crate) fn has_outside(&self, range: TimeRange) -> bool {
+        let is_outside = |id| matches!(id, SourceId::Outside(_));
+        self.manifest.list().iter().any(|source| is_outside(source.id()) && source.range().overlaps(range))
+    }
+
+    /// The times of some fixed sources.
+    pub(crate) fn ranges_of(&self, wanted: impl Fn(SourceId) -> bool) -> Vec<TimeRange> {
+        let sources = self.manifest.list();
+        sources.iter().filter(|source| wanted(source.id())).map(|source| source.range()).collect()
+    }
+
     /// Forgets what keeps removed series of the live source in memory.
     pub(crate) fn forget_live(&self) {
         self.cache.forget_live();
