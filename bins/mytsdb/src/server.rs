@@ -14,7 +14,7 @@ use mytsdb_ingest_grpc::GrpcOptions;
 use mytsdb_ingest_http::{HttpOptions, JsonImport, OtlpHttp, RemoteWrite, TextImport};
 use mytsdb_listener::{Acceptor, ListenerOptions, connections_within, raise_descriptor_limit};
 use mytsdb_otlp::Metadata;
-use mytsdb_promql::{MemoryBudget, QueryOptions, WorkerPool};
+use mytsdb_promql::{MemoryBudget, QueryOptions, ResultCache, WorkerPool};
 use mytsdb_promql_syntax::TextLimits;
 use mytsdb_query::EngineStorage;
 use mytsdb_telemetry::Registry;
@@ -385,6 +385,7 @@ fn api_options(config: &Config) -> Result<ApiOptions> {
             // A query that needs more than the whole budget is refused for good, not asked to come back.
             max_bytes: config.query_max_total_bytes.min(QueryOptions::default().max_bytes),
             memory: Some(MemoryBudget::new(config.query_max_total_bytes, "--query-max-total-bytes")),
+            results: (config.result_cache_bytes > 0).then(|| ResultCache::new(config.result_cache_bytes)),
             pool: query_pool()?,
             use_start_timestamps: enabled(Feature::UseStartTimestamps),
             delayed_name_removal: enabled(Feature::DelayedNameRemoval),

@@ -14,7 +14,7 @@ use crate::time::now_ms;
 use axum::body::Body;
 use axum::extract::State;
 use http::{HeaderMap, Response};
-use mytsdb_promql::{EvalError, Plan, QueryOptions, QueryResult, QueryStats, Summary};
+use mytsdb_promql::{EvalError, Plan, QueryOptions, QueryResult, QueryStats, ResultUse, Summary};
 use mytsdb_promql_syntax::Expr;
 use serde::Serialize;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ async fn answer(
         let parsed = began.elapsed();
         out.raw("{");
         let (summary, evaluated, truncated) = query.evaluate(&*storage, &expr, run, began, out)?;
-        let (samples_read, series_read) = (summary.stats.samples_read, summary.stats.series_read);
+        let QueryStats { samples_read, series_read, results, .. } = summary.stats;
         let mut remarks = Remarks::truncated(truncated);
         remarks.warnings.extend(summary.annotations.warnings(query.params.get("query"), 0));
         remarks.infos.extend(summary.annotations.infos(query.params.get("query"), 0));
@@ -130,6 +130,7 @@ async fn answer(
         out.raw("}");
         metrics.samples_read.add(samples_read);
         metrics.series_read.add(series_read);
+        metrics.observe_results(results, query.options.results.as_ref());
         metrics.observe(Stages {
             queue: run.queued,
             parse: parsed,
@@ -172,6 +173,9 @@ impl QueryRequest {
             _ => Stats::Deprecated,
         };
         options.profile = stats == Stats::All;
+        if matches!(params.get("nocache"), "1" | "true") {
+            options.results = None;
+        }
         if let Some(use_start_timestamps) = use_start_timestamps(&headers)? {
             options.use_start_timestamps = use_start_timestamps;
         }
@@ -237,6 +241,17 @@ struct SampleStats {
     peak_samples: u64,
 }
 
+/// Parts of the plan whose steps may be kept, and their steps.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResultCacheStats {
+    hits: u64,
+    partial: u64,
+    misses: u64,
+    steps_kept: u64,
+    steps_computed: u64,
+}
+
 /// `,"stats":{…}`. What the evaluator does not tell apart is counted once, under the name that comes nearest.
 fn write_stats(out: &mut Chunks, stats: QueryStats, timings: &Timings, plan: Option<&Plan>) {
     out.raw(",\"stats\":{\"timings\":");
@@ -255,6 +270,9 @@ fn write_stats(out: &mut Chunks, stats: QueryStats, timings: &Timings, plan: Opt
         peak_samples: stats.samples_peak,
     });
     if let Some(plan) = plan {
+        let ResultUse { hits, partial, misses, steps_kept, steps_computed } = stats.results;
+        out.raw(",\"resultCache\":");
+        out.data(&ResultCacheStats { hits, partial, misses, steps_kept, steps_computed });
         out.raw(",\"plan\":");
         write_plan(out, plan);
     }

@@ -29,6 +29,7 @@ mod operators;
 mod options;
 mod plan;
 mod query;
+mod result_cache;
 mod rows;
 mod storage;
 mod value;
@@ -40,9 +41,10 @@ pub use error::{EvalError, StorageError};
 pub use options::{Cancel, Optimisations, QueryOptions};
 pub use plan::{Plan, PlanNode};
 pub use query::{explain, instant, range, range_into};
-pub use storage::{Finding, LabelStorage, SelectHints, SeriesSet, Storage};
+pub use result_cache::{ResultCache, ResultCacheLevel};
+pub use storage::{Finding, LabelStorage, ReadStamp, SelectHints, SeriesSet, Storage};
 pub use value::{
-    QueryResult, QueryStats, QueryValue, SampleValue, Series, SeriesSink, SeriesView, Summary, VectorSample,
+    QueryResult, QueryStats, QueryValue, ResultUse, SampleValue, Series, SeriesSink, SeriesView, Summary, VectorSample,
 };
 pub use worker_pool::WorkerPool;
 

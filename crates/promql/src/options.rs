@@ -2,6 +2,7 @@
 
 use crate::budget::MemoryBudget;
 use crate::error::EvalError;
+use crate::result_cache::ResultCache;
 use crate::worker_pool::WorkerPool;
 use mytsdb_promql_syntax::TextLimits;
 use std::sync::Arc;
@@ -34,6 +35,9 @@ pub struct QueryOptions {
     pub optimisations: Optimisations,
     /// What all queries of the process may hold together, if there is a limit.
     pub memory: Option<MemoryBudget>,
+    /// Where range queries keep rows of steps and find those of earlier ones, if anywhere. No answer depends on it, but limits may be met
+    /// later.
+    pub results: Option<ResultCache>,
     /// Note in [`QueryResult::plan`](crate::QueryResult) how the query was evaluated and what each part took.
     pub profile: bool,
     /// How long texts may be: here the patterns of `label_replace`. [`ParseOptions::within`](mytsdb_promql_syntax::ParseOptions::within)
@@ -114,6 +118,7 @@ impl Default for QueryOptions {
             optimise: true,
             optimisations: Optimisations::ALL,
             memory: None,
+            results: None,
             profile: false,
             texts: TextLimits::DEFAULT,
         }

@@ -32,6 +32,15 @@ impl SelectHints {
     }
 }
 
+/// A moment of a storage, from which on it can tell what has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadStamp {
+    /// Which storage of this process, opened anew or not.
+    pub storage: u64,
+    /// The moment.
+    pub moment: u64,
+}
+
 /// Series and samples, addressed by matchers and time.
 pub trait Storage: Send + Sync {
     /// Series that satisfy all matchers and may have samples in `hints.range`, in ascending order of labels unless
@@ -51,6 +60,19 @@ pub trait Storage: Send + Sync {
     fn warnings(&self, range: TimeRange) -> Vec<String> {
         let _ = range;
         Vec::new()
+    }
+
+    /// A stamp for what is read from here on, for [`Storage::changed_since`]. `None` is always right: the storage cannot tell what changes.
+    fn stamp(&self) -> Option<ReadStamp> {
+        None
+    }
+
+    /// A time before which samples of series with this metric name are, within a range, as they were for who read after taking the stamp,
+    /// and that range has no warnings; `i64::MAX` if all of them are. Must take into account what was acknowledged or returned to anybody
+    /// before the call. Any earlier time is right too, and `i64::MIN` always.
+    fn changed_since(&self, stamp: ReadStamp, metric: &str, range: TimeRange) -> i64 {
+        let (_, _, _) = (stamp, metric, range);
+        i64::MIN
     }
 }
 

@@ -90,6 +90,23 @@ pub struct QueryStats {
     pub samples_peak: u64,
     /// Series read from the storage.
     pub series_read: u64,
+    /// What came from kept results.
+    pub results: ResultUse,
+}
+
+/// What an evaluation had of [`QueryOptions::results`](crate::QueryOptions), by parts of the plan that may be kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ResultUse {
+    /// Parts of which every step was kept and still exact.
+    pub hits: u64,
+    /// Parts of which some were.
+    pub partial: u64,
+    /// Parts of which none was.
+    pub misses: u64,
+    /// Steps that were kept.
+    pub steps_kept: u64,
+    /// Steps that were computed.
+    pub steps_computed: u64,
 }
 
 /// A value of one of the four types.

@@ -22,14 +22,14 @@ fn a_plan_tells_what_is_shared() {
         "#1 operate /: one side kept, rows of the other pass, paired by labels, rows made for the result (about 5 series)\n\
         \x20 #2 aggregate sum: kept for 2 places, streamed fold into groups (about 2 series)\n\
         \x20   #3 call rate: window kernel, streamed (about 2 series)\n\
-        \x20     #4 select a_total[5m]: series in any order (about 2 series)\n\
+        \x20     #4 select a_total[5m]: windows over each series (about 2 series)\n\
         \x20 #5 operate +: one side kept, rows of the other pass, paired by labels (about 3 series)\n\
         \x20   #6 aggregate sum: shared with #2, streamed fold into groups (about 2 series)\n\
         \x20     #7 call rate: window kernel, streamed (about 2 series)\n\
-        \x20       #8 select a_total[5m]: series in any order (about 2 series)\n\
+        \x20       #8 select a_total[5m]: windows over each series (about 2 series)\n\
         \x20   #9 aggregate sum: streamed fold into groups (about 1 series)\n\
         \x20     #10 call rate: window kernel, streamed (about 1 series)\n\
-        \x20       #11 select b_total[5m]: series in any order (about 1 series)\n"
+        \x20       #11 select b_total[5m]: windows over each series (about 1 series)\n"
     );
     for query in ["sum(a_total) + sum(b_total)", "max_over_time(sum(a_total)[5m:]) - sum(a_total)"] {
         assert!(!plan(query).contains("shared"), "{query}");

@@ -1,9 +1,9 @@
 //! The engine behind PromQL's storage trait.
 
 use mytsdb_columns::{Columns, HistogramTable};
-use mytsdb_engine::{Engine, Lookup, Selection};
+use mytsdb_engine::{Engine, EngineStamp, Lookup, Selection};
 use mytsdb_model::{Labels, Matcher, TimeRange};
-use mytsdb_promql::{Cancel, Finding, LabelStorage, SelectHints, SeriesSet, Storage, StorageError};
+use mytsdb_promql::{Cancel, Finding, LabelStorage, ReadStamp, SelectHints, SeriesSet, Storage, StorageError};
 use mytsdb_stop::StopSign;
 use std::sync::{Arc, OnceLock};
 
@@ -64,6 +64,17 @@ impl Storage for EngineStorage {
 
     fn warnings(&self, range: TimeRange) -> Vec<String> {
         self.engine.get().map_or_else(Vec::new, |engine| engine.warnings(range))
+    }
+
+    fn stamp(&self) -> Option<ReadStamp> {
+        let EngineStamp { engine: storage, moment } = self.engine.get()?.stamp();
+        Some(ReadStamp { storage, moment })
+    }
+
+    fn changed_since(&self, stamp: ReadStamp, metric: &str, range: TimeRange) -> i64 {
+        let ReadStamp { storage: engine, moment } = stamp;
+        let stamp = EngineStamp { engine, moment };
+        self.engine.get().map_or(i64::MIN, |engine| engine.changed_since(stamp, metric, range))
     }
 }
 

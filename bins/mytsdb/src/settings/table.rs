@@ -230,6 +230,9 @@ settings! {
         /// Most queries that run at the same time; others wait
         query_max_concurrency: usize = "COUNT", Text("20"), { least: "1" };
 
+        /// Memory for steps of range queries that are kept for later ones, as long as they are exact; 0 for none
+        result_cache_bytes: usize = "BYTES", Text("67108864"), {};
+
         /// Part of PromQL that is off by default; may be given more than once or with commas
         enable_feature: Vec<Feature> = "FEATURE", Nothing, {};
 

@@ -8,6 +8,7 @@ mod features;
 mod lookups;
 mod remote_read;
 mod requests;
+mod result_cache;
 mod server;
 mod store;
 mod transport;

@@ -2,9 +2,10 @@
 
 use super::{Run, eval_scalar, eval_vector};
 use crate::error::EvalError;
+use crate::kernels::cells::Row;
 use crate::kernels::grid::Grid;
 use crate::kernels::scalar::Scalar;
-use crate::operators::aggregate::{Aggregation, fold, quantile_by};
+use crate::operators::aggregate::{Aggregation, Firsts, fold, fold_with_firsts, quantile_by};
 use crate::operators::best::best;
 use crate::operators::count_values::{count_values, values_label};
 use crate::operators::groups::GroupBy;
@@ -20,11 +21,9 @@ pub(super) fn eval_aggregate<'a>(
     (op, by): (AggregateOp, &'a GroupBy),
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
-    let (context, node) = (&run.context, run.node(id));
+    let context = &run.context;
     let (param, operand) = (run.tree().param(id), run.tree().operand(id));
-    let place = |id: NodeId| run.node(id).pos;
-    let aggregation =
-        Aggregation { op, by, pos: node.pos, operand: place(operand), param: param.map_or(node.pos, place) };
+    let aggregation = aggregation(run, id, (op, by));
     let number = || parameter(run, param, operand, grid);
     let rows = || eval_vector(run, operand, grid);
     match operator {
@@ -57,6 +56,24 @@ pub(super) fn eval_aggregate<'a>(
         Operator::Fold => fold(context, &aggregation, rows()?, grid),
         _ => Err(EvalError::execution("expected an aggregation")),
     }
+}
+
+fn aggregation<'a>(run: &'a Run<'_>, id: NodeId, (op, by): (AggregateOp, &'a GroupBy)) -> Aggregation<'a> {
+    let (param, operand) = (run.tree().param(id), run.tree().operand(id));
+    let place = |id: NodeId| run.node(id).pos;
+    let pos = place(id);
+    Aggregation { op, by, pos, operand: place(operand), param: param.map_or(pos, place) }
+}
+
+/// Evaluates an aggregation that folds, with the series that come first.
+pub(super) fn eval_fold<'a>(
+    run: &'a Run<'a>,
+    id: NodeId,
+    (op, by): (AggregateOp, &'a GroupBy),
+    grid: Grid,
+) -> Result<(Vec<Row>, Firsts), EvalError> {
+    let rows = eval_vector(run, run.tree().operand(id), grid)?;
+    fold_with_firsts(&run.context, &aggregation(run, id, (op, by)), rows, grid)
 }
 
 /// The number before the operand. As in Prometheus, that of the first step for all of them if the operand is pinned to

@@ -5,6 +5,7 @@ mod calls;
 mod chain;
 mod kept;
 mod planned;
+mod results;
 
 use crate::error::EvalError;
 use crate::kernels::grid::Grid;

@@ -1,6 +1,7 @@
 //! What is noted about nodes, put into practice: once for all steps, once for all equal subtrees, with a meter.
 
 use super::kept::{Entry, Outcome};
+use super::results::eval_kept;
 use super::{Run, eval_node, eval_scalar_node};
 use crate::error::EvalError;
 use crate::kernels::grid::Grid;
@@ -62,7 +63,7 @@ pub(super) fn eval_planned_scalar<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) 
 }
 
 /// Evaluates a node and counts rows that no selector or aggregation has counted, like those of `vector(1)`.
-fn eval_counted<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result<Vector<'a>, EvalError> {
+pub(super) fn eval_counted<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result<Vector<'a>, EvalError> {
     let vector = eval_node(run, id, grid)?;
     if let (Vector::Kept(rows), Kind::Call(_)) = (&vector, &run.node(id).kind) {
         run.context.hold_bytes((rows.len() * grid.count) as u64 * CELL_BYTES)?;
@@ -86,6 +87,12 @@ pub(super) fn hold_scalar(context: &Context<'_>, scalar: &Scalar) -> Result<(), 
 }
 
 fn eval_once<'a>(run: &'a Run<'a>, id: NodeId, grid: Grid) -> Result<Vector<'a>, EvalError> {
+    if run.node(id).kept
+        && grid.count > 1
+        && let Some(results) = &run.context.options.results
+    {
+        return eval_kept(run, id, grid, results);
+    }
     if !run.node(id).once || grid.count < 2 {
         return eval_counted(run, id, grid);
     }

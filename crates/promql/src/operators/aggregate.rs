@@ -7,13 +7,14 @@ use super::quantiles;
 use super::reference::folds::{Folding, Notes, ReferenceFolds};
 use super::reference::quantiles::quantiles_by_step;
 use crate::error::EvalError;
-use crate::kernels::cells::{HISTOGRAM, Row};
+use crate::kernels::cells::{Cells, EMPTY, HISTOGRAM, Row};
 use crate::kernels::grid::Grid;
 use crate::kernels::remarks;
 use crate::kernels::scalar::Scalar;
 use crate::options::Kernels;
 use crate::rows::context::Context;
 use crate::rows::vector::Vector;
+use mytsdb_model::Labels;
 use mytsdb_promql_syntax::{AggregateOp, PosRange};
 
 /// An aggregation, and where it stands in a query.
@@ -28,6 +29,9 @@ pub(crate) struct Aggregation<'n> {
     pub param: PosRange,
 }
 
+/// For each row that a fold gives: steps, ascending, and the labels of the first series that has anything there and until the next one.
+pub(crate) type Firsts = Vec<Vec<(u32, Labels)>>;
+
 /// `sum`, `avg` and the others that make one number of each group and step.
 pub(crate) fn fold<'a>(
     context: &'a Context<'a>,
@@ -35,6 +39,70 @@ pub(crate) fn fold<'a>(
     vector: Vector<'a>,
     grid: Grid,
 ) -> Result<Vector<'a>, EvalError> {
+    fold_noting(context, aggregate, vector, grid, None).map(|(rows, _)| Vector::Kept(rows))
+}
+
+/// The same, with the series that come first: rows come in the order of those of all steps.
+pub(crate) fn fold_with_firsts<'a>(
+    context: &'a Context<'a>,
+    aggregate: &Aggregation<'_>,
+    vector: Vector<'a>,
+    grid: Grid,
+) -> Result<(Vec<Row>, Firsts), EvalError> {
+    fold_noting(context, aggregate, vector, grid, Some(FirstRows::default()))
+}
+
+/// The first row of each group and step.
+#[derive(Default)]
+struct FirstRows {
+    steps: usize,
+    /// `u32::MAX` where there is none yet.
+    first: Vec<u32>,
+    /// Steps of each group that have none.
+    open: Vec<usize>,
+}
+
+impl FirstRows {
+    fn begin(&mut self, groups: usize, steps: usize) {
+        *self = Self { steps, first: vec![u32::MAX; groups * steps], open: vec![steps; groups] };
+    }
+
+    fn note(&mut self, group: usize, row: usize, cells: &Cells) {
+        if self.open[group] == 0 {
+            return;
+        }
+        let first = &mut self.first[group * self.steps..(group + 1) * self.steps];
+        let mut found = 0;
+        for (first, &kind) in first.iter_mut().zip(&cells.kinds) {
+            if kind != EMPTY && *first == u32::MAX {
+                *first = row as u32;
+                found += 1;
+            }
+        }
+        self.open[group] -= found;
+    }
+
+    /// Where another series comes first.
+    fn of(&self, group: usize, labels: impl Fn(usize) -> Labels) -> Vec<(u32, Labels)> {
+        let mut last = u32::MAX;
+        let mut out = Vec::new();
+        for (step, &row) in self.first[group * self.steps..(group + 1) * self.steps].iter().enumerate() {
+            if row != u32::MAX && row != last {
+                last = row;
+                out.push((step as u32, labels(row as usize)));
+            }
+        }
+        out
+    }
+}
+
+fn fold_noting<'a>(
+    context: &'a Context<'a>,
+    aggregate: &Aggregation<'_>,
+    vector: Vector<'a>,
+    grid: Grid,
+    mut first_rows: Option<FirstRows>,
+) -> Result<(Vec<Row>, Firsts), EvalError> {
     let groups = Groups::new(context, &vector, aggregate.by)?;
     let cells = (groups.len() * grid.count) as u64;
     let _accumulators = context.hold_table(cells.saturating_mul(accumulator_bytes(aggregate.op)))?;
@@ -45,6 +113,11 @@ pub(crate) fn fold<'a>(
     let mut known = vec![false; groups.len()];
     let mut has_histograms = known.clone();
     let mut order = Vec::new();
+    let first_bytes = if first_rows.is_some() { cells.saturating_mul(size_of::<u32>() as u64) } else { 0 };
+    let _first_rows = context.hold_table(first_bytes)?;
+    if let Some(first_rows) = &mut first_rows {
+        first_rows.begin(groups.len(), grid.count);
+    }
     let delayed = context.options.delayed_name_removal;
     let mut folds: Box<dyn Folding> = if context.kernels == Kernels::Columnar {
         Box::new(Folds::new(op, groups.len(), grid.count))
@@ -59,6 +132,9 @@ pub(crate) fn fold<'a>(
         if !std::mem::replace(&mut known[group], true) {
             order.push(group);
         }
+        if let Some(first_rows) = &mut first_rows {
+            first_rows.note(group, row, cells);
+        }
         if cells.has_histograms() && !std::mem::replace(&mut has_histograms[group], true) {
             // Assumes that sums are about as large as the first of them.
             context.hold(cells.weight())?;
@@ -70,21 +146,35 @@ pub(crate) fn fold<'a>(
         folds.add(group, cells, &mut Notes { annotations: &mut scratch.annotations, pos, op, metric });
         Ok(())
     })?;
+    let mut noted = Firsts::new();
+    if let Some(first_rows) = &first_rows {
+        context.stoppable(|looks| {
+            for &group in &order {
+                looks.before(2 + grid.count / 16)?;
+                noted.push(first_rows.of(group, |row| vector.source_labels(row).clone()));
+            }
+            Ok(())
+        })?;
+    }
     vector.give_back(context)?;
     let mut scratch = context.scratch();
     let mut out = Vec::with_capacity(order.len());
     let mut labels = groups.into_labels();
+    let mut noted = noted.into_iter();
+    let mut firsts = Firsts::new();
     context.stoppable(|looks| {
         for group in order {
             looks.before(2 + grid.count / 16)?;
             let cells = folds.finish(group, &mut Notes { annotations: &mut scratch.annotations, pos, op, metric: "" });
+            let first = noted.next();
             if let Some(labels) = labels[group].take().filter(|_| !cells.is_blank()) {
                 out.push(Row { labels, drop_name: dropped[group], cells });
+                firsts.extend(first);
             }
         }
         Ok(())
     })?;
-    Ok(Vector::Kept(out))
+    Ok((out, firsts))
 }
 
 /// `quantile(φ, v)`: needs the values of a group together. `input` evaluates `v`.

@@ -99,10 +99,14 @@ struct SelectedRows<'a> {
 }
 
 /// Whether all series have the one name that the selector asks for, and nothing else that goes away with it.
-fn same_schema(selector: &Selector, set: &dyn SeriesSet) -> bool {
+fn same_schema(context: &Context<'_>, selector: &Selector, set: &dyn SeriesSet) -> bool {
     let named = |m: &Matcher| m.op() == MatchOp::Equal && m.name() == LABEL_NAME && !m.value().is_empty();
     let others = SCHEMA_LABELS.iter().filter(|name| **name != LABEL_NAME);
-    selector.matchers.iter().any(named) && !others.into_iter().any(|name| set.may_have_label(name))
+    let same = selector.matchers.iter().any(named) && !others.into_iter().any(|name| set.may_have_label(name));
+    if !same {
+        context.entangle();
+    }
+    same
 }
 
 /// Evaluates an instant selector over `grid`.
@@ -128,7 +132,7 @@ pub(crate) fn select_instant<'a>(
     let set = asked.select(context, range, (step_ms, 0))?;
     Ok(Vector::Lazy(Box::new(SelectedRows {
         context,
-        same_schema: same_schema(selector, &*set),
+        same_schema: same_schema(context, selector, &*set),
         set,
         grid,
         first_ms,
@@ -424,7 +428,7 @@ pub(crate) fn select_range<'a>(
     Ok(RangeVector {
         samples: Box::new(SelectedSamples {
             context,
-            same_schema: same_schema(selector, &*set),
+            same_schema: same_schema(context, selector, &*set),
             set,
             range,
             summarised: selector.summarised.then_some(lookbacks),

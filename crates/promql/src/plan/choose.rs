@@ -126,7 +126,7 @@ pub(crate) fn is_link(tree: &Tree, id: NodeId) -> bool {
         let before = &tree[tree.sides(id).0];
         matches!(before.kind, Kind::Binary(_)) && before.value == node.value
     };
-    follows && !node.once && node.share.is_none()
+    follows && !node.once && !node.kept && node.share.is_none()
 }
 
 fn aggregate(tree: &Tree, id: NodeId, op: AggregateOp, kernels: Kernels) -> Operator {

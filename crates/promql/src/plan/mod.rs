@@ -2,7 +2,8 @@
 //!
 //! Passes, in order, each with a switch in [`Optimisations`](crate::Optimisations): [`constants`] and idioms become
 //! simpler nodes, [`push`] hands matchers across binary operators, [`invariant`] finds what is the same at every step,
-//! [`shared`] finds subtrees that occur more than once, [`order`] finds selectors whose order does not matter. The
+//! [`shared`] finds subtrees that occur more than once, [`order`] finds selectors whose order does not matter, [`results`] finds what may be
+//! kept for later queries. The
 //! first three change the tree, the others set properties of nodes. None changes an answer. Then [`choose`] gives each
 //! node its operator.
 
@@ -13,6 +14,7 @@ mod explain;
 mod invariant;
 mod order;
 mod push;
+mod results;
 mod settle;
 mod shared;
 mod shift;
@@ -24,6 +26,7 @@ mod tree;
 pub(crate) use build::TIME_MS_MAX;
 pub(crate) use choose::{Operator, is_link};
 pub(crate) use explain::{estimated, plan_of};
+pub(crate) use results::{Reach, key, reaches};
 pub(crate) use shared::{Share, positions};
 pub(crate) use shift::shift;
 pub use shown::{Plan, PlanNode};
@@ -171,6 +174,9 @@ fn mark(tree: &mut Tree, root: NodeId, options: &QueryOptions, facts: Facts) {
     }
     if options.optimisations.any_order {
         order::mark_any_order(tree, root, !facts.instant);
+    }
+    if !facts.instant && !options.delayed_name_removal {
+        results::mark_kept(tree, root);
     }
 }
 

@@ -145,3 +145,69 @@ fn matchers_stay_where_somebody_could_notice() {
         pushes(plain, query, &parse(query).unwrap().to_string());
     }
 }
+
+/// The parts of a range query whose steps may be kept.
+#[track_caller]
+fn keeps(query: &str, expected: &[&str]) {
+    let mut tree = built(query);
+    let (root, options) = (tree.root(), QueryOptions::default());
+    rewrite(&mut tree, root, &options, facts(true));
+    traits::find(&mut tree);
+    mark(&mut tree, root, &options, facts(true));
+    let kept: Vec<String> = tree.ids().filter(|id| tree[*id].kept).map(|id| text::shortened(&tree, id)).collect();
+    assert_eq!(kept, expected, "{query}");
+    let of_kept = |id: NodeId| {
+        tree.any(id, |node| matches!(&node.kind, Kind::Select(s) | Kind::Range(s, _) if s.selector.any_order))
+    };
+    assert!(!tree.ids().any(|id| tree[id].kept && of_kept(id)), "{query}");
+}
+
+#[test]
+fn parts_are_kept_whose_steps_depend_on_their_windows_alone() {
+    for whole in [
+        "m",
+        "-m{job=\"a\"}",
+        "rate(m[5m])",
+        "m * 8 > bool 2",
+        "abs(delta(m[5m] offset 1m))",
+        "clamp(m, 0, 1)",
+        "quantile_over_time(0.5, m[5m])",
+        "predict_linear(m[5m], 60)",
+        "sum(m)",
+        "avg by (job) (rate(m[5m]) * 60)",
+        "stddev without (a) (m offset -5m)",
+    ] {
+        keeps(whole, &[whole]);
+    }
+    for not in [
+        "1",
+        "time()",
+        "{job=\"a\"}",
+        "sum({__name__=~\"m|n\"})",
+        "m @ 60",
+        "rate(m[5m] @ end())",
+        "sum(m @ 60)",
+        "rate(m[5m] smoothed)",
+        "avg_over_time(m[5m])",
+        "sum(sum_over_time(m[5m]))",
+        "max_over_time(rate(m[5m])[10m:1m])",
+        "double_exponential_smoothing(m[5m], 0.5, 0.5)",
+        "topk(3, m)",
+        "quantile(0.5, m)",
+        "count_values(\"v\", m)",
+        "absent(m)",
+        "m + n",
+        "m * time()",
+        "timestamp(m)",
+        "label_replace(m, \"a\", \"b\", \"c\", \"d\")",
+        "histogram_count(m)",
+    ] {
+        keeps(not, &[]);
+    }
+    keeps("sum(m) / sum(n)", &["sum(m)", "sum(n)"]);
+    keeps("sum(sum by (job) (m))", &["sum by (job) (m)"]);
+    keeps("topk(3, sum by (job) (m)) > scalar(sum(n))", &["sum by (job) (m)", "sum(n)"]);
+    keeps("histogram_quantile(0.9, sum by (le) (rate(m[5m])))", &["sum by (le) (rate(m[5m]))"]);
+    keeps("sum(m) + n", &["sum(m)"]);
+    keeps("max_over_time(sum(m)[10m:1m])", &["sum(m)"]);
+}

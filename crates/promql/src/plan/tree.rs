@@ -38,6 +38,8 @@ pub(crate) struct Node {
     pub traits: Traits,
     /// It is evaluated at the first step, for all steps.
     pub once: bool,
+    /// Its steps may be kept for later queries.
+    pub kept: bool,
     /// The result is kept for other nodes like it.
     pub share: Option<Share>,
     /// What computes it.
@@ -115,6 +117,7 @@ impl Tree {
             outer,
             traits,
             once: false,
+            kept: false,
             share: None,
             operator: Operator::Literal,
         });

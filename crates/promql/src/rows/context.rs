@@ -11,14 +11,14 @@ use crate::kernels::window_table::WindowTables;
 use crate::names::is_schema;
 use crate::options::{Cancel, Kernels, QueryOptions};
 use crate::storage::{SelectHints, SeriesSet, Storage};
-use crate::value::QueryStats;
+use crate::value::{QueryStats, ResultUse};
 use crate::worker_pool::WorkerPool;
 use mytsdb_columns::{Columns, HistogramTable};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql_syntax::PosRange;
 use mytsdb_stop::{Canceled, Looks, StopSign};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Bytes of one float cell with its kind.
@@ -45,6 +45,9 @@ pub(crate) struct Context<'a> {
     annotations: Mutex<Annotations>,
     /// What selectors have asked of the storage, each once.
     asked: Mutex<HashSet<(TimeRange, PosRange)>>,
+    /// Something was read whose steps depend on more than their windows. Relaxed: looked at when the rows are there.
+    entangled: AtomicBool,
+    results: Mutex<ResultUse>,
     /// Tables that nobody reads into now: their memory is used again.
     spare_tables: Mutex<Vec<HistogramTable>>,
     counters: Counters,
@@ -81,6 +84,8 @@ impl<'a> Context<'a> {
             charge: Charge::new(options.memory.clone()),
             annotations: Mutex::default(),
             asked: Mutex::default(),
+            entangled: AtomicBool::new(false),
+            results: Mutex::default(),
             spare_tables: Mutex::default(),
             counters: Counters::default(),
         }
@@ -173,6 +178,45 @@ impl<'a> Context<'a> {
         Ok((outcome?, found))
     }
 
+    /// Runs `f` aside: what is noticed meanwhile is given back, and nobody hears of it unless it is [noticed](Context::notice).
+    pub fn aside<T>(&self, f: impl FnOnce() -> T) -> (T, Noticed) {
+        let remarks_before = std::mem::take(&mut *lock(&self.annotations));
+        let asked_before = std::mem::take(&mut *lock(&self.asked));
+        let entangled_before = self.entangled.swap(false, Ordering::Relaxed);
+        let outcome = f();
+        let entangled = self.entangled.swap(entangled_before, Ordering::Relaxed);
+        let asked = std::mem::replace(&mut *lock(&self.asked), asked_before);
+        let remarks = std::mem::replace(&mut *lock(&self.annotations), remarks_before);
+        (outcome, Noticed { remarks, asked, entangled })
+    }
+
+    /// Takes in what was noticed aside.
+    pub fn notice(&self, noticed: Noticed) {
+        self.annotate(|all| all.merge(noticed.remarks));
+        lock(&self.asked).extend(noticed.asked);
+        if noticed.entangled {
+            self.entangle();
+        }
+    }
+
+    /// Notes that something was read whose steps depend on more than their windows: histograms, whose hints depend on those before; start
+    /// times; series that differ in labels that go away.
+    pub fn entangle(&self) {
+        if !self.entangled.load(Ordering::Relaxed) {
+            self.entangled.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes what a selector would have asked of the storage.
+    pub fn note_asked(&self, range: TimeRange, pos: PosRange) {
+        lock(&self.asked).insert((range, pos));
+    }
+
+    /// Counts what came from kept results.
+    pub fn count_results(&self, count: impl FnOnce(&mut ResultUse)) {
+        count(&mut lock(&self.results));
+    }
+
     /// The threads that help to compute rows, if any do.
     pub fn pool(&self) -> Option<&WorkerPool> {
         self.options.pool.as_ref().filter(|_| self.kernels == Kernels::Columnar)
@@ -257,6 +301,9 @@ impl<'a> Context<'a> {
             columns.start_timestamps_ms.clear();
             columns.histogram_start_timestamps_ms.clear();
         }
+        if !columns.histograms.is_empty() || !columns.start_timestamps_ms.is_empty() {
+            self.entangle();
+        }
         let histograms: u64 = columns.histograms.iter().map(|h| crate::kernels::cells::weight(h)).sum();
         self.note_samples(columns.timestamps_ms.len() as u64 + histograms, scratch)
     }
@@ -279,6 +326,7 @@ impl<'a> Context<'a> {
         if !self.options.use_start_timestamps {
             table.forget_starts();
         }
+        self.entangle();
         self.note_samples(weight, scratch)
     }
 
@@ -322,6 +370,7 @@ impl<'a> Context<'a> {
             samples_read: self.counters.samples_read.into_inner(),
             samples_peak: self.counters.peak.into_inner(),
             series_read: self.counters.series_read.into_inner(),
+            results: self.results.into_inner().unwrap_or_else(PoisonError::into_inner),
         };
         (self.annotations.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), stats)
     }
@@ -336,6 +385,20 @@ impl<'a> Context<'a> {
 fn row_bytes(labels: &Labels, cells: &Cells, samples: u64) -> u64 {
     let empty = (cells.len() as u64).saturating_sub(samples);
     empty * CELL_BYTES + labels.as_bytes().len() as u64 + ROW_BYTES
+}
+
+/// What was noticed by a part of an evaluation.
+pub(crate) struct Noticed {
+    remarks: Annotations,
+    asked: HashSet<(TimeRange, PosRange)>,
+    entangled: bool,
+}
+
+impl Noticed {
+    /// Whether there is nothing to remark, and each step depends on its windows alone.
+    pub fn is_clean(&self) -> bool {
+        self.remarks.is_empty() && !self.entangled
+    }
 }
 
 /// What a query held at some moment.
