@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use crate::workspace::{cargo_with, root, shown, succeed, target_dir};
 
 /// Weakenings that a model must notice: package, value of `MYTSDB_LOOM_WEAKEN` while it is compiled.
-const WEAKENINGS: [(&str, &str); 8] = [
+const WEAKENINGS: [(&str, &str); 10] = [
     ("mytsdb-sync", "publish"),
     ("mytsdb-sync", "take"),
     ("mytsdb-sync", "hand_over_publish"),
@@ -17,6 +17,8 @@ const WEAKENINGS: [(&str, &str); 8] = [
     ("mytsdb-sync", "epoch_touch"),
     ("mytsdb-sync", "stamp_fence"),
     ("mytsdb-sync", "note_moment"),
+    ("mytsdb-sync", "resident_unpin"),
+    ("mytsdb-sync", "resident_take"),
 ];
 
 /// Runs all models, then the weakened ones.

@@ -1,5 +1,5 @@
 //! The one place to import atomics, cells, locks and threads from: std, or loom under `cfg(mytsdb_loom)`; the lock-free [`Lane`],
-//! the protocols [`HandOver`], [`Epochs`] and [`Changes`], and [`prefetch`].
+//! the protocols [`HandOver`], [`Epochs`], [`Changes`] and [`Resident`], and [`prefetch`].
 //!
 //! Code that takes its atomics from here runs unchanged under the model checker: `cargo xtask loom` builds with
 //! `--cfg mytsdb_loom` and every name below then means loom's twin, which tries all the orders in which threads can run.
@@ -27,6 +27,8 @@ mod hand_over;
 mod lane;
 #[expect(unsafe_code, reason = "a hint to the processor is an intrinsic")]
 mod prefetch;
+#[expect(unsafe_code, reason = "a value that is read without a lock and taken by the last who reads it")]
+mod resident;
 mod weaken;
 
 pub use changes::{Changes, Noted};
@@ -35,6 +37,7 @@ pub use epochs::{Epochs, Stamp};
 pub use hand_over::HandOver;
 pub use lane::{Drain, Lane, Pushed};
 pub use prefetch::prefetch;
+pub use resident::{Resident, Spent};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,8 +1,9 @@
-//! Every interleaving of small programs over [`Lane`], [`HandOver`], [`Epochs`] and [`Changes`]; run with `cargo xtask loom`, which also builds
-//! each of these faults in and expects that a model fails: `publish` and `take` of the lane, relaxed; `hand_over_publish`, a drop
-//! ahead of the publishing; `hand_over_count`, a count behind the drop; `epoch_open`, an epoch opened behind the removal;
-//! `epoch_touch`, a stamp that is written over; `stamp_fence`, a stamp without its fence; `note_moment`, a moment that is read ahead of
-//! the lock.
+//! Every interleaving of small programs over [`Lane`], [`HandOver`], [`Epochs`], [`Changes`] and [`Resident`]; run with
+//! `cargo xtask loom`, which also builds each of these faults in and expects that a model fails: `publish` and `take` of the lane,
+//! relaxed; `hand_over_publish`, a drop ahead of the publishing; `hand_over_count`, a count behind the drop; `epoch_open`, an epoch
+//! opened behind the removal; `epoch_touch`, a stamp that is written over; `stamp_fence`, a stamp without its fence; `note_moment`, a
+//! moment that is read ahead of the lock; `resident_unpin` and `resident_take`, the Release of who has read a cached value and the
+//! Acquire of who gives its memory back, both relaxed.
 //!
 //! Each model says which outcomes its runs must come to, all of them and no other: a model that never reaches a case
 //! proves nothing about it. That is not idle care. loom 0.7 remembers one last access per atomic, so a thread's own load
@@ -14,7 +15,9 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use mytsdb_sync::atomic::{AtomicU64, Ordering};
-use mytsdb_sync::{Arc, Changes, Epochs, HandOver, Lane, Mutex, Noted, Pushed, RwLock, Stamp, thread};
+use mytsdb_sync::{
+    Arc, Changes, Epochs, HandOver, Lane, Mutex, Noted, Pushed, Resident, RwLock, Spent, Stamp, thread,
+};
 
 /// Runs `program` in every order and checks the set of its outcomes.
 #[track_caller]
@@ -384,5 +387,26 @@ fn a_result_without_the_second_of_two_samples_is_not_exact_once_that_is_acknowle
         let is_exact = stored.is_exact(stamp);
         assert!(seen == 2 || !is_exact, "a stale result counts as exact");
         (seen, is_exact)
+    });
+}
+
+/// The promise of a cache: what is put out while others read it is theirs until they are done, and is given back once.
+#[test]
+fn a_value_that_is_put_out_is_given_back_once_and_not_while_it_is_read() {
+    // Whether the reader had a hit, and whether who put the value out had it back at once.
+    check(&[(false, false), (false, true), (true, false), (true, true)], || {
+        // loom reports an Arc that is still alive at the end of a run.
+        let resident = Arc::new(Resident::new(Arc::new(7)));
+        let evictor = {
+            let resident = Arc::clone(&resident);
+            thread::spawn(move || match resident.spend(2) {
+                Spent::Out(value) => value.is_some(),
+                Spent::Stays => unreachable!("one use at most"),
+            })
+        };
+        let hit = resident.read(|value| assert_eq!(**value, 7)).is_some();
+        let is_back = evictor.join().expect("no panic");
+        assert!(resident.read(|_| ()).is_none(), "read after it was put out");
+        (hit, is_back)
     });
 }
