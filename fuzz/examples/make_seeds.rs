@@ -65,6 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let crates = fuzz.join("../crates");
     let all = [
         ("block_read", files(&crates.join("blocks/tests/golden"), "blk")?),
+        ("cache_segment", files(&crates.join("cache/tests/golden"), "seg")?),
         ("dx_decode", hex_files(&crates.join("codec/tests/golden"), "dx-")?),
         ("histogram_decode", hex_files(&crates.join("codec/tests/golden"), "histogram-")?),
         ("index_read", indexes()?),

@@ -35,6 +35,9 @@ pub(crate) fn open_storage(config: &Config, registry: &Registry) -> Result<(Arc<
     let mut options = ColdOptions::new(engine.options().data_dir.join("cold-spool"));
     options.after_ms = config.cold_after.ms();
     options.unreachable = config.cold_unreachable;
+    (options.cache_l1_bytes, options.cache_l2_bytes) = (config.cache_l1_bytes, config.cache_l2_bytes);
+    options.prefetch_windows = config.cache_prefetch_windows;
+    options.prefetch_bytes_per_second = config.cache_prefetch_bytes_per_second;
     let cold = Cold::open(engine.clone(), Arc::new(disk), Arc::new(SystemClock), &store, options, registry)?;
     if cold.manifest().is_none() {
         tracing::warn!(
@@ -126,6 +129,7 @@ pub(crate) fn run(cold: &Cold, stopping: &mpsc::Receiver<()>) {
             }
         };
     }
+    cold.persist_cache();
 }
 
 #[cfg(test)]

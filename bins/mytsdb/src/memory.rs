@@ -8,6 +8,9 @@ const QUERY_BYTES: std::ops::RangeInclusive<u64> = 64 << 20..=4 << 30;
 /// The same for requests that are being worked on.
 const IN_FLIGHT_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=256 << 20;
 
+/// The same for samples of the cold tier that are kept decoded.
+const CACHE_BYTES: std::ops::RangeInclusive<u64> = 16 << 20..=256 << 20;
+
 /// Memory for each series that there may be: about twice what one takes with its place in the index and some samples.
 const SERIES_BYTES: u64 = 3 << 10;
 
@@ -40,6 +43,11 @@ pub(crate) fn query_bytes_text() -> String {
 /// Bytes of all write requests that are being worked on, by default.
 pub(crate) fn in_flight_bytes_text() -> String {
     part(memory_bytes(), 10, &IN_FLIGHT_BYTES).to_string()
+}
+
+/// Bytes of decoded samples of the cold tier, by default.
+pub(crate) fn cache_l1_text() -> String {
+    part(memory_bytes(), 20, &CACHE_BYTES).to_string()
 }
 
 /// How many series there may be by default.

@@ -1,5 +1,6 @@
 //! The cold tier: what is served of it, and what happens at each step.
 
+use crate::ahead::Ahead;
 use crate::error::{ColdError, Result};
 use crate::metrics::Metrics;
 use crate::options::{ColdOptions, Unreachable};
@@ -7,6 +8,7 @@ use crate::remote::{NoAnswer, Remote};
 use crate::source::{DayFiles, DaySource};
 use crate::state::{State, StateFile};
 use crate::unknown::{UNKNOWN, Unknown};
+use mytsdb_cache::{CacheOptions, Caches};
 use mytsdb_engine::{Clock, Engine, Source};
 use mytsdb_io::Disk;
 use mytsdb_model::TimeRange;
@@ -45,6 +47,8 @@ pub struct Cold {
     pub(crate) options: ColdOptions,
     pub(crate) metrics: Metrics,
     pub(crate) remote: Arc<Remote>,
+    caches: Arc<Caches>,
+    ahead: Arc<Ahead>,
     unknown: Arc<Unknown>,
     job: Mutex<Job>,
 }
@@ -67,7 +71,8 @@ impl Cold {
     /// over the times of the tier say meanwhile that samples may be missing.
     ///
     /// # Errors
-    /// [`ColdError::State`] and [`ColdError::Io`] if the data folder cannot be read or written, [`ColdError::Threads`].
+    /// [`ColdError::State`], [`ColdError::Io`] and [`ColdError::Cache`] if the data folder cannot be read or written,
+    /// [`ColdError::Threads`].
     pub fn open(
         engine: Arc<Engine>,
         disk: Arc<dyn Disk>,
@@ -93,9 +98,12 @@ impl Cold {
             engine.serve(unknown.clone());
         }
         let metrics = Metrics::new(registry);
+        let caches = Arc::new(Caches::open(disk.clone(), &cache_options(&engine, &options), registry)?);
+        let depth = if caches.are_off() { 0 } else { options.prefetch_windows };
+        let ahead = Arc::new(Ahead::new(depth, options.prefetch_bytes_per_second));
         let (served, failed) = (BTreeMap::new(), HashSet::new());
         let job = Mutex::new(Job { state, file, tier: None, served, failed, collected_ms: None });
-        let cold = Self { engine, disk, clock, options, metrics, remote, unknown, job };
+        let cold = Self { engine, disk, clock, options, metrics, remote, caches, ahead, unknown, job };
         let (begun, wait) = (Instant::now(), Duration::from_millis(cold.options.open_wait_ms));
         let go_on = || begun.elapsed() < wait;
         // What fails now is tried again by the next step, which reports it.
@@ -241,19 +249,29 @@ impl Cold {
             stays
         });
         let mut new: Vec<Arc<dyn Source>> = Vec::new();
+        let mut new_files = Vec::new();
         for day in &manifest.days {
             if job.served.contains_key(&day.id) {
                 continue;
             }
-            let (remote, metrics) = (self.remote.clone(), self.metrics.clone());
-            let files = DayFiles::new(day.clone(), day.number, remote, self.options.unreachable, metrics);
+            let (remote, near) = (self.remote.clone(), (self.caches.clone(), self.ahead.clone()));
+            let files = DayFiles::new(day.clone(), remote, near, self.options.unreachable, self.metrics.clone());
             let files = Arc::new(files);
             files.read_names_some_time();
             job.served.insert(day.id, files.clone());
+            new_files.push(files.clone());
             new.push(Arc::new(DaySource::new(files)));
         }
+        // What was deleted is not to stay on the local disk either.
+        self.caches.keep_only(live.iter().map(|id| id.number()).collect());
         self.engine.hand_out(blocks, &gone, new);
+        self.ahead.serve(job.served.values().map(Arc::downgrade).collect(), &new_files);
         self.metrics.report(manifest);
+    }
+
+    /// Writes to the disk what was read from the store and is still in memory, so that the next start need not read it again.
+    pub fn persist_cache(&self) {
+        self.caches.persist();
     }
 
     /// Now, by the clock.
@@ -265,6 +283,15 @@ impl Cold {
     pub(crate) fn new_id(&self) -> FileId {
         FileId::new(self.now_ms(), u128::from(random()) << 64 | u128::from(random()))
     }
+}
+
+/// Where the caches are, and how large.
+fn cache_options(engine: &Engine, options: &ColdOptions) -> CacheOptions {
+    let mut cache = CacheOptions::new(engine.options().data_dir.join("cache"));
+    (cache.l1_bytes, cache.l2_bytes) = (options.cache_l1_bytes, options.cache_l2_bytes);
+    // Copies leave the disk well before writes are refused for want of room.
+    cache.disk_free_min = engine.options().disk_floor_bytes.unwrap_or(1 << 30).saturating_mul(2);
+    cache
 }
 
 impl std::fmt::Debug for Cold {

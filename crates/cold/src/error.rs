@@ -1,5 +1,6 @@
 //! What can go wrong with the cold tier behind the engine.
 
+use mytsdb_cache::CacheError;
 use mytsdb_engine::EngineError;
 use mytsdb_parquet_tier::TierError;
 use std::io;
@@ -33,6 +34,9 @@ pub enum ColdError {
         /// What the system said.
         source: io::Error,
     },
+    /// The folder of the cache.
+    #[error("cache of the cold tier: {0}")]
+    Cache(#[from] CacheError),
     /// Threads for the store could not be started.
     #[error("start threads for the cold tier: {0}")]
     Threads(io::Error),

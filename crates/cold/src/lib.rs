@@ -6,6 +6,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod ahead;
+mod cached;
 mod cold;
 mod demotion;
 mod error;

@@ -29,6 +29,14 @@ pub struct ColdOptions {
     pub label_columns_max: usize,
     /// How long [`Cold::open`](crate::Cold::open) waits for the store, in ms; 5 s unless set. Afterwards the next step tries again.
     pub open_wait_ms: u64,
+    /// Memory for decoded samples of the tier, in bytes, 0 (none) unless set.
+    pub cache_l1_bytes: usize,
+    /// Files with packed samples of the tier, in `cache/` of the data folder, in bytes, 0 (none) unless set.
+    pub cache_l2_bytes: u64,
+    /// How many refreshes of a dashboard ahead samples of the tier are put into these caches, 0 (none) unless set.
+    pub prefetch_windows: u32,
+    /// Bytes a second that are read for that at most, 8 MiB unless set.
+    pub prefetch_bytes_per_second: u64,
 }
 
 impl ColdOptions {
@@ -45,6 +53,10 @@ impl ColdOptions {
             manifests_min: 8,
             label_columns_max: 500,
             open_wait_ms: 5_000,
+            cache_l1_bytes: 0,
+            cache_l2_bytes: 0,
+            prefetch_windows: 0,
+            prefetch_bytes_per_second: 8 << 20,
         }
     }
 }

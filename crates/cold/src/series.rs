@@ -1,16 +1,18 @@
 //! Series of a day that were found, and their samples, which are read some series at a time.
 
+use crate::ahead::Question;
 use crate::source::DayFiles;
 use mytsdb_blocks::{Tombstone, keep};
+use mytsdb_cache::Origin;
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_engine::{EngineError, SourceSeries};
 use mytsdb_model::{Labels, TimeRange};
-use mytsdb_parquet_tier::{Series, TierError};
+use mytsdb_parquet_tier::{DayReader, Series, TierError};
 use mytsdb_stop::StopSign;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Samples that are read at once, unless one series has more. A histogram counts as [`HISTOGRAM_SAMPLES`].
 const GROUP_SAMPLES: u64 = 1 << 15;
@@ -90,8 +92,8 @@ impl Listed {
     }
 }
 
-/// The samples of a group, once they were read. Threads that want the same one wait for the first.
-type Slot = Arc<Mutex<Option<Arc<Vec<Columns>>>>>;
+/// The samples of a group that were read, by place in it. Threads that want the same group wait for the first.
+type Slot = Arc<Mutex<Vec<Option<Arc<Columns>>>>>;
 
 /// The same series, readable.
 pub(crate) struct DaySeries {
@@ -99,11 +101,21 @@ pub(crate) struct DaySeries {
     deletions: Arc<[Tombstone]>,
     list: Arc<Listed>,
     held: Mutex<VecDeque<(usize, Slot)>>,
+    /// What was asked, if others like it may come.
+    question: Option<Question>,
+    /// Set with the first samples that are read: who wants labels alone is no reason to read ahead.
+    is_told: OnceLock<()>,
 }
 
 impl DaySeries {
-    pub fn new(files: Arc<DayFiles>, deletions: Arc<[Tombstone]>, list: Arc<Listed>) -> Self {
-        Self { files, deletions, list, held: Mutex::default() }
+    /// `question` is what was asked, if others like it may come.
+    pub fn new(
+        files: Arc<DayFiles>,
+        deletions: Arc<[Tombstone]>,
+        list: Arc<Listed>,
+        question: Option<Question>,
+    ) -> Self {
+        Self { files, deletions, list, held: Mutex::default(), question, is_told: OnceLock::new() }
     }
 
     /// Times that are deleted of a series.
@@ -128,26 +140,51 @@ impl DaySeries {
         slot
     }
 
-    /// All samples of the series of a group.
-    fn group(&self, group: usize) -> Result<Arc<Vec<Columns>>, EngineError> {
+    /// All samples of a series that is not in the caches. What else of its group is not there is read with it.
+    fn fetch(&self, place: u32) -> Result<Arc<Columns>, EngineError> {
+        let group = self.list.group_of(place);
+        let places = self.list.group(group);
+        let (first, at) = (places.start, place as usize - places.start);
         let slot = self.slot(group);
-        let mut samples = slot.lock();
-        if let Some(samples) = &*samples {
+        let mut held = slot.lock();
+        held.resize(places.len(), None);
+        if let Some(samples) = &held[at] {
             return Ok(samples.clone());
         }
-        let (series, places, range) = (self.list.series.clone(), self.list.group(group), self.files.live.range);
+        let cached = &self.files.cached;
+        let is_wanted = |other: &usize| {
+            held[*other - first].is_none() && (*other == place as usize || !cached.has(&self.list.series[*other]))
+        };
+        let wanted: Vec<usize> = places.filter(is_wanted).collect();
+        let (list, asked, range) = (self.list.series.clone(), wanted.clone(), self.files.live.range);
         let read = self.files.read(StopSign::NEVER, move |reader| async move {
-            let mut all = Vec::with_capacity(places.len());
-            reader
-                .read(&series[places], range, |_, columns| {
-                    all.push(std::mem::take(columns));
-                    Ok::<(), TierError>(())
-                })
-                .await?;
-            Ok(all)
+            let series: Vec<Series> = asked.into_iter().map(|place| list[place].clone()).collect();
+            read_all(&reader, &series, range).await
         })?;
-        Ok(samples.insert(Arc::new(read)).clone())
+        for (place, samples) in wanted.into_iter().zip(read) {
+            cached.put(&self.list.series[place], &samples, Origin::Asked);
+            held[place - first] = Some(samples);
+        }
+        Ok(held[at].clone().expect("each series that is asked for is read"))
     }
+}
+
+/// Reads all samples of series, for whoever has the files.
+pub(crate) async fn read_all(
+    reader: &DayReader,
+    series: &[Series],
+    range: TimeRange,
+) -> Result<Vec<Arc<Columns>>, TierError> {
+    let mut all = Vec::with_capacity(series.len());
+    reader
+        .read(series, range, |_, columns| {
+            let mut columns = std::mem::take(columns);
+            columns.shrink_to_fit();
+            all.push(Arc::new(columns));
+            Ok::<(), TierError>(())
+        })
+        .await?;
+    Ok(all)
 }
 
 impl SourceSeries for DaySeries {
@@ -181,12 +218,18 @@ impl SourceSeries for DaySeries {
         if !series.range().overlaps(range) {
             return Ok(true);
         }
-        let group = self.list.group_of(place);
-        let samples = self.group(group)?;
-        let first = self.list.group(group).start;
+        self.is_told.get_or_init(|| {
+            if let Some(question) = &self.question {
+                self.files.ahead.asked(question);
+            }
+        });
         let at = out.mark();
         let mut hidden = self.hidden(series.labels());
-        keep(&samples[place as usize - first], range, &mut hidden, out);
+        let copied = self.files.cached.read(series, |samples| keep(samples, range, &mut hidden, out));
+        if copied.is_none() {
+            let samples = self.fetch(place)?;
+            keep(&samples, range, &mut hidden, out);
+        }
         Ok(out.continues_at(at, from))
     }
 }

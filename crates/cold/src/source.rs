@@ -1,10 +1,13 @@
 //! The files of a day as a source of the engine.
 
+use crate::ahead::Ahead;
+use crate::cached::Cached;
 use crate::metrics::Metrics;
 use crate::options::Unreachable;
 use crate::remote::{NoAnswer, Remote};
 use crate::series::{DaySeries, Listed};
 use mytsdb_blocks::Tombstone;
+use mytsdb_cache::Caches;
 use mytsdb_engine::{Ask, Asked, EngineError, Found, Known, Lookup, Moment, Source, SourceId, SourceSeries};
 use mytsdb_index::TextList;
 use mytsdb_model::{Labels, Matcher, TimeRange};
@@ -22,6 +25,10 @@ pub(crate) struct DayFiles {
     remote: Arc<Remote>,
     unreachable: Unreachable,
     metrics: Metrics,
+    /// What was read of it before, by anybody.
+    pub cached: Cached,
+    /// What may be asked of it next.
+    pub ahead: Arc<Ahead>,
     /// Names of its labels, once they were read.
     names: OnceLock<BTreeSet<String>>,
     /// Deletions that were found to be about none of its series.
@@ -36,14 +43,26 @@ pub(crate) struct DaySource {
 }
 
 impl DayFiles {
-    pub fn new(live: LiveDay, number: u64, remote: Arc<Remote>, unreachable: Unreachable, metrics: Metrics) -> Self {
+    pub fn new(
+        live: LiveDay,
+        remote: Arc<Remote>,
+        (caches, ahead): (Arc<Caches>, Arc<Ahead>),
+        unreachable: Unreachable,
+        metrics: Metrics,
+    ) -> Self {
+        let (number, cached) = (live.number, Cached::new(caches, &live));
         let (names, harmless) = (OnceLock::new(), Mutex::default());
-        Self { live: Arc::new(live), number, remote, unreachable, metrics, names, harmless }
+        Self { live: Arc::new(live), number, remote, unreachable, metrics, cached, ahead, names, harmless }
     }
 
     /// Its place in the order of writing.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Who asks the store for it.
+    pub fn remote(&self) -> &Arc<Remote> {
+        &self.remote
     }
 
     /// Says that a deletion is about none of its series.
@@ -171,18 +190,16 @@ impl Source for DaySource {
             Arc::new(list)
         };
         let known = Known { what: list.clone(), bytes: list.bytes() };
-        Ok(Found {
-            series: Arc::new(DaySeries::new(self.files.clone(), self.deletions.clone(), list)),
-            known,
-            same_series,
-        })
+        let question = self.files.ahead.question(ask.lookup);
+        let series = DaySeries::new(self.files.clone(), self.deletions.clone(), list, question);
+        Ok(Found { series: Arc::new(series), known, same_series })
     }
 
     fn find(self: Arc<Self>, labels: &Labels) -> Result<Option<Arc<dyn SourceSeries>>, EngineError> {
         let matchers: Vec<Matcher> = labels.iter().map(|(name, value)| Matcher::equal(name, value)).collect();
         let list = self.list(&Lookup::new(TimeRange::ALL, &matchers))?.only(labels);
         Ok(list.map(|list| {
-            let series = DaySeries::new(self.files.clone(), self.deletions.clone(), Arc::new(list));
+            let series = DaySeries::new(self.files.clone(), self.deletions.clone(), Arc::new(list), None);
             Arc::new(series) as Arc<dyn SourceSeries>
         }))
     }

@@ -170,6 +170,16 @@ impl Columns {
             .fold(TimeRange::EMPTY, TimeRange::cover)
     }
 
+    /// Gives back room that is not used.
+    pub fn shrink_to_fit(&mut self) {
+        self.timestamps_ms.shrink_to_fit();
+        self.values.shrink_to_fit();
+        self.histogram_timestamps_ms.shrink_to_fit();
+        self.histograms.shrink_to_fit();
+        self.start_timestamps_ms.shrink_to_fit();
+        self.histogram_start_timestamps_ms.shrink_to_fit();
+    }
+
     /// Bytes of the columns, unused room included. Histograms are shared: only the pointers to them count.
     pub fn heap_bytes(&self) -> usize {
         let words = self.timestamps_ms.capacity()

@@ -40,6 +40,13 @@ impl Series {
         self.0.labels = labels.clone();
     }
 
+    /// Where its samples are in the files of the day: no other series of these files has the same number.
+    pub fn row(&self) -> u64 {
+        // Parquet counts rows by an i64, so there is a bit left for the kind of file.
+        let SeriesRow { samples, histograms, .. } = &self.0;
+        if samples.count > 0 { samples.first_row << 1 } else { histograms.first_row << 1 | 1 }
+    }
+
     /// How many histograms it has there.
     pub fn histogram_count(&self) -> u64 {
         self.0.histograms.count

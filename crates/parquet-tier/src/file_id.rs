@@ -22,6 +22,11 @@ impl FileId {
         Self((u128::from(time_ms) << 80) | (random & ((1 << 80) - 1)))
     }
 
+    /// All 128 bits.
+    pub fn number(self) -> u128 {
+        self.0
+    }
+
     /// When it was made, in ms since the epoch.
     pub fn time_ms(self) -> u64 {
         (self.0 >> 80) as u64

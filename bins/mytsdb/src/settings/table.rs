@@ -54,6 +54,19 @@ settings! {
         /// File with settings of that store, KEY=VALUE a line, such as aws_endpoint; variables AWS_, GOOGLE_ and AZURE_ of the environment win over it
         cold_config_file: Option<PathBuf> = "FILE", Nothing, {};
 
+        /// Memory for samples that were read from that store, decoded; 0 for none
+        cache_l1_bytes: usize = "BYTES",
+            Computed { told: "a twentieth of the memory, at most 268435456", text: crate::memory::cache_l1_text }, {};
+
+        /// Most bytes of files in the data folder with samples that were read from that store; 0 for none
+        cache_l2_bytes: u64 = "BYTES", Text("1073741824"), {};
+
+        /// How many refreshes of a dashboard ahead samples of that store are put there; 0 for none
+        cache_prefetch_windows: u32 = "COUNT", Text("8"), { most: "1000", because: "which is ample" };
+
+        /// Most bytes a second that are read for that
+        cache_prefetch_bytes_per_second: u64 = "BYTES", Text("8388608"), {};
+
         /// How far ahead of this machine's clock a sample may be
         future_tolerance: Millis = "DURATION", Text("10m"), {};
 

@@ -16,6 +16,7 @@ use mytsdb_stop::StopSign;
 use mytsdb_telemetry::Registry;
 use mytsdb_testkit::Random;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,12 +40,44 @@ pub struct World {
 pub struct Node {
     pub engine: Arc<Engine>,
     pub cold: Cold,
+    pub registry: Registry,
 }
 
 impl Node {
     /// Does all that the tier has to do, until there is nothing left.
     pub fn settle(&self) {
         while self.cold.step(StopSign::NEVER).unwrap().demoted_blocks > 0 {}
+    }
+
+    /// The sum of a metric over its labels.
+    pub fn metric(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name == name).unwrap();
+        family.samples.iter().map(|sample| sample.value).sum()
+    }
+
+    /// All that can be read in a range, as a hash of all bits: labels, times, start times, values and histograms.
+    pub fn answer(&self, range: TimeRange) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let found = self.engine.select(range, &[]).unwrap();
+        let mut columns = mytsdb_columns::Columns::default();
+        for index in 0..found.len() {
+            columns.clear();
+            found.read(index, range, &mut columns).unwrap();
+            found.labels(index).as_bytes().hash(&mut hasher);
+            columns.timestamps_ms.hash(&mut hasher);
+            columns.histogram_timestamps_ms.hash(&mut hasher);
+            columns.values.iter().for_each(|value| value.to_bits().hash(&mut hasher));
+            for (starts, count) in [
+                (&columns.start_timestamps_ms, columns.timestamps_ms.len()),
+                (&columns.histogram_start_timestamps_ms, columns.histograms.len()),
+            ] {
+                // Not there is the same as 0: not known.
+                (0..count).for_each(|at| starts.get(at).copied().unwrap_or(0).hash(&mut hasher));
+            }
+            format!("{:?}", columns.histograms).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 }
 
@@ -68,6 +101,7 @@ impl World {
         let spool = tempfile::tempdir().unwrap();
         let mut options = ColdOptions::new(spool.path());
         options.label_columns_max = 4;
+        (options.cache_l1_bytes, options.cache_l2_bytes) = (1 << 20, 1 << 20);
         Self {
             disk: SimDisk::new(),
             store: Arc::new(Faulty::default()),
@@ -103,10 +137,9 @@ impl World {
         let mut options = StoreOptions::default();
         (options.retries, options.timeout) = (0, Duration::from_millis(500));
         let store = Store::new(self.store.clone(), "", options)?;
-        let disk = Arc::new(self.disk.clone());
-        let cold =
-            Cold::open(engine.clone(), disk, self.clock.clone(), &store, self.options.clone(), &Registry::new())?;
-        Ok(Node { engine, cold })
+        let (disk, registry) = (Arc::new(self.disk.clone()), Registry::new());
+        let cold = Cold::open(engine.clone(), disk, self.clock.clone(), &store, self.options.clone(), &registry)?;
+        Ok(Node { engine, cold, registry })
     }
 
     /// Appends samples of random series at times in a range of minutes; the model has what must be there afterwards.

@@ -1,8 +1,9 @@
 //! Memory maps of published files: the one unsafe call of this crate.
 //!
 //! Invariant M: only files that are published (written, synced, renamed into place) are mapped, and a
-//! published file is never written or truncated again, only renamed or removed. Writers hold
-//! [`DiskFile`](crate::DiskFile)s of unpublished files alone.
+//! published file is never written or truncated again, only renamed or removed. Files whose readers
+//! verify every byte, such as those of caches, need not be synced. Writers hold [`DiskFile`](crate::DiskFile)s of unpublished
+//! files alone.
 
 use crate::Mapped;
 use std::fs::File;
