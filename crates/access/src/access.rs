@@ -27,7 +27,10 @@ const RELOADS: Description = Description::new(
 
 /// Who may do what. A clone is the same; the default lets everybody do everything, without TLS.
 #[derive(Clone, Default)]
-pub struct Access(Option<Arc<Guarded>>);
+pub struct Access {
+    guarded: Option<Arc<Guarded>>,
+    only_reads: bool,
+}
 
 struct Guarded {
     path: PathBuf,
@@ -45,7 +48,8 @@ struct Guarded {
 impl fmt::Debug for Access {
     /// The path alone (invariant S).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Access").field(&self.0.as_ref().map(|guarded| &guarded.path)).finish()
+        let path = self.guarded.as_ref().map(|guarded| &guarded.path);
+        f.debug_struct("Access").field("path", &path).field("only_reads", &self.only_reads).finish()
     }
 }
 
@@ -58,7 +62,7 @@ impl Access {
         let (rules, fingerprint) = Rules::load(path);
         let denied = |reason| registry.counter(&DENIED, &[("reason", reason)]);
         let reloads = |result| registry.counter(&RELOADS, &[("result", result)]);
-        Ok(Self(Some(Arc::new(Guarded {
+        let guarded = Arc::new(Guarded {
             path: path.to_owned(),
             rules: RwLock::new(Arc::new(rules?)),
             fingerprint: Mutex::new(fingerprint),
@@ -68,7 +72,14 @@ impl Access {
             busy: denied("busy"),
             reloaded: reloads("success"),
             reload_failed: reloads("failure"),
-        }))))
+        });
+        Ok(Self { guarded: Some(guarded), only_reads: false })
+    }
+
+    /// The same rules, for a server that stores and deletes nothing: whoever asks it to is refused.
+    #[must_use]
+    pub fn only_reading(self) -> Self {
+        Self { only_reads: true, ..self }
     }
 
     /// Whether requests need credentials.
@@ -88,26 +99,17 @@ impl Access {
     /// # Errors
     /// Why it may not.
     pub async fn check(&self, headers: &HeaderMap, needed: Scope) -> Result<(), Denial> {
-        let Some(guarded) = &self.0 else { return Ok(()) };
-        let rules = Arc::clone(&guarded.rules.read());
-        let checked = guarded
-            .find(&rules, headers)
-            .await
-            .and_then(|scopes| if scopes.has(needed) { Ok(()) } else { Err(Denial::Forbidden(needed)) });
-        match checked {
-            Ok(()) => {}
-            Err(Denial::Unauthenticated { .. }) => guarded.unauthenticated.inc(),
-            Err(Denial::Forbidden(_)) => guarded.forbidden.inc(),
-            Err(Denial::Busy) => guarded.busy.inc(),
+        if let Some(guarded) = &self.guarded {
+            guarded.check(headers, needed).await?;
         }
-        checked
+        if self.only_reads && needed != Scope::Read { Err(Denial::ReadOnly) } else { Ok(()) }
     }
 
     /// Takes changes of the files up, a second after they are made, until it is dropped.
     ///
     /// Files that are not right leave the rules as they are, which is logged and counted.
     pub async fn watch(self) {
-        if self.0.is_none() {
+        if self.guarded.is_none() {
             return;
         }
         loop {
@@ -121,7 +123,7 @@ impl Access {
 
     /// Looks at the files once, and says whether there are new rules.
     pub fn look(&self) -> bool {
-        let Some(guarded) = &self.0 else { return false };
+        let Some(guarded) = &self.guarded else { return false };
         let (rules, fingerprint) = Rules::load(&guarded.path);
         let mut known = guarded.fingerprint.lock();
         if *known == fingerprint {
@@ -144,11 +146,27 @@ impl Access {
     }
 
     fn rules(&self) -> Option<Arc<Rules>> {
-        self.0.as_ref().map(|guarded| Arc::clone(&guarded.rules.read()))
+        self.guarded.as_ref().map(|guarded| Arc::clone(&guarded.rules.read()))
     }
 }
 
 impl Guarded {
+    /// Whether the credentials in `headers` are good for `needed`; what is denied is counted.
+    async fn check(&self, headers: &HeaderMap, needed: Scope) -> Result<(), Denial> {
+        let rules = Arc::clone(&self.rules.read());
+        let checked = self
+            .find(&rules, headers)
+            .await
+            .and_then(|scopes| if scopes.has(needed) { Ok(()) } else { Err(Denial::Forbidden(needed)) });
+        match checked {
+            Ok(()) | Err(Denial::ReadOnly) => {}
+            Err(Denial::Unauthenticated { .. }) => self.unauthenticated.inc(),
+            Err(Denial::Forbidden(_)) => self.forbidden.inc(),
+            Err(Denial::Busy) => self.busy.inc(),
+        }
+        checked
+    }
+
     /// What the credentials in `headers` are good for.
     async fn find(&self, rules: &Rules, headers: &HeaderMap) -> Result<Scopes, Denial> {
         let (basic, bearer) = (!rules.users.is_empty(), !rules.tokens.is_empty());

@@ -16,6 +16,9 @@ pub enum Denial {
     /// HTTP 403: the credentials are good, but not for this.
     #[error("these credentials do not have the scope {0}")]
     Forbidden(Scope),
+    /// HTTP 403: nobody may do that here, whatever the credentials.
+    #[error("this server only reads what another one has stored (--read-only): it stores and deletes nothing")]
+    ReadOnly,
     /// HTTP 503: too many passwords are being checked.
     #[error("too many passwords are being checked, come back later")]
     Busy,
@@ -26,7 +29,7 @@ impl Denial {
     pub fn challenges(&self) -> impl Iterator<Item = &'static str> {
         let (basic, bearer) = match self {
             Self::Unauthenticated { basic, bearer } => (*basic, *bearer),
-            Self::Forbidden(_) | Self::Busy => (false, false),
+            Self::Forbidden(_) | Self::ReadOnly | Self::Busy => (false, false),
         };
         let basic = basic.then_some("Basic realm=\"mytsdb\", charset=\"UTF-8\"");
         basic.into_iter().chain(bearer.then_some("Bearer realm=\"mytsdb\""))

@@ -102,6 +102,23 @@ async fn credentials_are_good_for_their_scopes() {
 }
 
 #[tokio::test]
+async fn a_server_that_only_reads_refuses_the_rest_whatever_the_credentials() {
+    let folder = Folder::new();
+    let access = folder.open(&both_kinds()).only_reading();
+    let alice = headers(&[&basic("alice:secret:with colon")]);
+    assert_eq!(access.check(&alice, Scope::Read).await, Ok(()));
+    for scope in [Scope::Write, Scope::Admin] {
+        assert_eq!(access.check(&alice, scope).await, Err(Denial::ReadOnly));
+        // Who one is counts first.
+        assert_eq!(access.check(&headers(&[]), scope).await, Err(UNAUTHENTICATED));
+        let open = Access::default().only_reading();
+        assert_eq!(open.check(&headers(&[]), scope).await, Err(Denial::ReadOnly));
+    }
+    assert_eq!(Access::default().only_reading().check(&headers(&[]), Scope::Read).await, Ok(()));
+    assert!(Denial::ReadOnly.to_string().contains("--read-only"));
+}
+
+#[tokio::test]
 async fn everything_else_is_not_let_in() {
     let folder = Folder::new();
     let access = folder.open(&both_kinds());

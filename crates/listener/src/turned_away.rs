@@ -31,7 +31,7 @@ impl TurnedAway {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Denied(Denial::Unauthenticated { .. }) => StatusCode::UNAUTHORIZED,
-            Self::Denied(Denial::Forbidden(_)) => StatusCode::FORBIDDEN,
+            Self::Denied(Denial::Forbidden(_) | Denial::ReadOnly) => StatusCode::FORBIDDEN,
             Self::Headers { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Crowded { .. } | Self::Denied(Denial::Busy) => StatusCode::SERVICE_UNAVAILABLE,
         }
