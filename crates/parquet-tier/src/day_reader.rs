@@ -13,7 +13,7 @@ use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{FamilyKind, Labels, Matcher, TimeRange};
 use parquet::basic::Type as Physical;
 use parquet::data_type::{DoubleType, Int64Type};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -114,6 +114,14 @@ impl DayReader {
     /// Those of the store; [`TierError::Corrupt`].
     pub async fn label_values(&self, name: &str) -> Result<BTreeSet<String>> {
         self.table.label_values(name).await
+    }
+
+    /// Type and unit of each metric whose type was known when the files were written. Reads three columns of the labels file.
+    ///
+    /// # Errors
+    /// Those of the store; [`TierError::Corrupt`].
+    pub async fn kinds(&self) -> Result<BTreeMap<String, (FamilyKind, String)>> {
+        self.table.kinds().await
     }
 
     /// The series that satisfy all matchers and have samples in `range`, in the order of

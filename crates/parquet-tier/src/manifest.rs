@@ -46,10 +46,15 @@ impl LiveDay {
         format!("day={}/{}", self.day, self.id)
     }
 
+    /// Path of its file of a kind, relative to the store's prefix.
+    pub fn path(&self, kind: FileKind) -> String {
+        format!("{}/{}", self.folder(), kind.name())
+    }
+
     /// Path of a file, and its length and checksum, if there is one of this kind.
     pub(crate) fn file(&self, kind: FileKind) -> Option<(String, FileDigest)> {
         let (_, digest) = self.files.iter().find(|(other, _)| *other == kind)?;
-        Some((format!("{}/{}", self.folder(), kind.name()), *digest))
+        Some((self.path(kind), *digest))
     }
 }
 

@@ -31,6 +31,8 @@ pub struct StoreOptions {
     /// Bytes of one part of an upload, 8 MiB unless set; from 5 MiB, the least that S3 takes, to 256 MiB. An upload
     /// holds one.
     pub part_bytes: usize,
+    /// Whether a local folder that is not there is made, as it is unless set. Who only reads wants an error.
+    pub make_folder: bool,
 }
 
 impl Default for StoreOptions {
@@ -41,6 +43,7 @@ impl Default for StoreOptions {
             retry_pause: Duration::from_millis(200),
             bytes_per_second: None,
             part_bytes: 8 << 20,
+            make_folder: true,
         }
     }
 }
@@ -86,14 +89,16 @@ impl Store {
         Self { inner: Arc::new(InMemory::new()), prefix: Path::default(), folder: None, options, pace }
     }
 
-    /// A local folder, which is made if need be. What is written is synced before it counts as written.
+    /// A local folder, which is made if need be and wanted. What is written is synced before it counts as written.
     ///
     /// # Errors
-    /// [`TierError::Io`] if the folder cannot be made, [`TierError::BadUrl`] if it cannot be opened.
+    /// [`TierError::Io`] if the folder cannot be made, [`TierError::BadUrl`] if it cannot be opened or is not there.
     #[expect(clippy::disallowed_methods, reason = "the store in the folder writes by its own calls too")]
     pub fn local(folder: impl Into<PathBuf>, options: StoreOptions) -> Result<Self> {
         let folder = folder.into();
-        std::fs::create_dir_all(&folder).map_err(TierError::io("make the folder of the cold tier"))?;
+        if options.make_folder {
+            std::fs::create_dir_all(&folder).map_err(TierError::io("make the folder of the cold tier"))?;
+        }
         let inner = LocalFileSystem::new_with_prefix(&folder)
             .map_err(|error| TierError::BadUrl { url: folder.display().to_string(), reason: error.to_string() })?
             .with_fsync(true);
@@ -348,6 +353,22 @@ impl Store {
                 Some(Object { path, modified_ms: meta.last_modified.timestamp_millis() })
             })
             .collect())
+    }
+
+    /// Names of the folders below a path, ascending. One request for each thousand of them.
+    ///
+    /// # Errors
+    /// [`TierError::Store`] or [`TierError::Timeout`], after its attempts.
+    pub async fn folders(&self, below: &str) -> Result<Vec<String>> {
+        let prefix = self.path(below);
+        let found = match self.ask("list", below, || self.inner.list_with_delimiter(Some(&prefix))).await {
+            Err(TierError::Missing { .. }) => return Ok(Vec::new()),
+            found => found?,
+        };
+        let names = found.common_prefixes.iter().filter_map(|folder| Some(folder.filename()?.to_owned()));
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Deletes an object; one that is gone already is no error.

@@ -7,7 +7,7 @@ use mytsdb_model::{FamilyKind, LABEL_NAME, LabelsBuilder, MatchOp, Matcher, Time
 use parquet::basic::Type as Physical;
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
 use parquet::file::statistics::Statistics;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const OPTIONAL: (i16, i16) = (1, 0);
 const REQUIRED: (i16, i16) = (0, 0);
@@ -72,6 +72,32 @@ impl Table {
             }
         }
         Ok(values)
+    }
+
+    /// Type and unit of each metric whose type is known. Reads three columns.
+    pub async fn kinds(&self) -> Result<BTreeMap<String, (FamilyKind, String)>> {
+        let mut kinds = BTreeMap::new();
+        let Some(name) = self.place(LABEL_NAME) else { return Ok(kinds) };
+        let kind = self.file.column("type", Physical::BYTE_ARRAY, OPTIONAL)?;
+        let unit = self.file.column("unit", Physical::BYTE_ARRAY, OPTIONAL)?;
+        for group in 0..self.file.footer().num_row_groups() {
+            let all = self.file.group_rows(group);
+            let rows = all.end - all.start;
+            let fetched = self.file.fetch(group, &[name, kind, unit], std::slice::from_ref(&(0..rows))).await?;
+            let (names, kinds_of) = (texts(&fetched, name, rows)?, texts(&fetched, kind, rows)?);
+            let units = texts(&fetched, unit, rows)?;
+            let mut last: &[u8] = &[];
+            for ((name, kind), unit) in names.iter().zip(kinds_of.iter()).zip(units.iter()) {
+                if name == last {
+                    continue;
+                }
+                last = name;
+                if let Some(kind) = FamilyKind::from_word(self.text(kind)?) {
+                    kinds.insert(self.text(name)?.to_owned(), (kind, self.text(unit)?.to_owned()));
+                }
+            }
+        }
+        Ok(kinds)
     }
 
     fn place(&self, label: &str) -> Option<usize> {

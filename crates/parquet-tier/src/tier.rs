@@ -4,9 +4,11 @@ use crate::collect::Collected;
 use crate::day_writer::{DayWriter, WriteOptions, WrittenDay};
 use crate::error::{Result, TierError};
 use crate::manifest::{LiveDay, MANIFEST_BYTES_MAX, Manifest};
+use crate::schema::FileKind;
 use crate::store::Store;
 use crate::{Day, FileId};
 use bytes::Bytes;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -174,16 +176,39 @@ impl Tier {
     /// [`TierError::Unverified`] for the first file that differs; those of the store.
     pub async fn verify(&self) -> Result<()> {
         for day in &self.manifest().days {
-            for (kind, expected) in &day.files {
-                let path = format!("{}/{}", day.folder(), kind.name());
-                let found = self.store.digest(&path, expected.whole.bytes).await?;
-                if found != expected.whole {
-                    let (expected, found) = (expected.whole.to_string(), found.to_string());
-                    return Err(TierError::Unverified { path, expected, found });
-                }
+            for (kind, _) in &day.files {
+                self.verify_file(day, *kind).await?;
             }
         }
         Ok(())
+    }
+
+    /// Reads one file of a day and compares length and checksum with what the manifest says; gives its length.
+    ///
+    /// # Errors
+    /// [`TierError::Unverified`] if they differ; [`TierError::Missing`] if there is no such file; those of the store.
+    pub async fn verify_file(&self, day: &LiveDay, kind: FileKind) -> Result<u64> {
+        let (path, expected) = day.file(kind).ok_or_else(|| TierError::Missing { path: day.path(kind) })?;
+        let found = self.store.digest(&path, expected.whole.bytes).await?;
+        if found == expected.whole {
+            return Ok(found.bytes);
+        }
+        let (expected, found) = (expected.whole.to_string(), found.to_string());
+        Err(TierError::Unverified { path, expected, found })
+    }
+
+    /// The files in the store that the manifest does not name: of uploads that did not end in a commit, or replaced and not
+    /// yet deleted. Lists all that there is.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn unnamed(&self) -> Result<Vec<String>> {
+        let manifest = self.manifest();
+        let live: HashSet<String> =
+            manifest.days.iter().flat_map(|day| day.files.iter().map(|(kind, _)| day.path(*kind))).collect();
+        let listed = self.store.list("").await?;
+        let paths = listed.into_iter().map(|object| object.path);
+        Ok(paths.filter(|path| !live.contains(path) && !path.starts_with("manifest/")).collect())
     }
 
     /// Deletes what nobody needs any more: files that no kept manifest names, and manifests that were replaced.
