@@ -4,6 +4,7 @@ use crate::ahead::Ahead;
 use crate::error::{ColdError, Result};
 use crate::metrics::Metrics;
 use crate::options::{ColdOptions, Unreachable};
+use crate::reader::{Following, node_prefix};
 use crate::remote::{NoAnswer, Remote};
 use crate::source::{DayFiles, DaySource};
 use crate::state::{State, StateFile};
@@ -18,7 +19,7 @@ use mytsdb_telemetry::Registry;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// What a step did.
@@ -49,6 +50,10 @@ pub struct Cold {
     pub(crate) remote: Arc<Remote>,
     caches: Arc<Caches>,
     ahead: Arc<Ahead>,
+    /// It follows what another node writes, and writes nothing.
+    pub(crate) only_reads: bool,
+    /// Set once a manifest was read.
+    known: OnceLock<()>,
     unknown: Arc<Unknown>,
     job: Mutex<Job>,
 }
@@ -63,6 +68,7 @@ pub(crate) struct Job {
     /// Blocks whose demotion failed for good.
     pub failed: HashSet<u64>,
     pub collected_ms: Option<u64>,
+    pub following: Following,
 }
 
 impl Cold {
@@ -91,27 +97,47 @@ impl Cold {
             state
         };
         engine.pass_number(state.number);
-        let remote = Arc::new(Remote::new(store.below(&format!("v1/tenant=default/node={}", state.node))?)?);
-        let unknown = Unknown::new(state.range(), options.unreachable, "the store has not answered yet");
-        let unknown = Arc::new(unknown);
-        if state.seq > 0 || state.pending.is_some() {
+        Self::begin((engine, disk, clock), store, (state, file), options, registry, false)
+    }
+
+    /// What both kinds of tiers begin with.
+    pub(crate) fn begin(
+        (engine, disk, clock): (Arc<Engine>, Arc<dyn Disk>, Arc<dyn Clock>),
+        store: &Store,
+        (state, file): (State, StateFile),
+        options: ColdOptions,
+        registry: &Registry,
+        only_reads: bool,
+    ) -> Result<Self> {
+        let remote = Arc::new(Remote::new(store.below(&node_prefix(&state.node))?)?);
+        let range = if only_reads { TimeRange::ALL } else { state.range() };
+        let unknown = Arc::new(Unknown::new(range, options.unreachable, "the store has not answered yet"));
+        if only_reads || state.seq > 0 || state.pending.is_some() {
             engine.serve(unknown.clone());
         }
         let metrics = Metrics::new(registry);
-        let caches = Arc::new(Caches::open(disk.clone(), &cache_options(&engine, &options), registry)?);
+        let caches = Arc::new(Caches::open(disk.clone(), &cache_options(&engine, &options, only_reads), registry)?);
         let depth = if caches.are_off() { 0 } else { options.prefetch_windows };
         let ahead = Arc::new(Ahead::new(depth, options.prefetch_bytes_per_second));
-        let (served, failed) = (BTreeMap::new(), HashSet::new());
-        let job = Mutex::new(Job { state, file, tier: None, served, failed, collected_ms: None });
-        let cold = Self { engine, disk, clock, options, metrics, remote, caches, ahead, unknown, job };
+        let (served, failed, following) = (BTreeMap::new(), HashSet::new(), Following::default());
+        let job = Mutex::new(Job { state, file, tier: None, served, failed, collected_ms: None, following });
+        let known = OnceLock::new();
+        let cold =
+            Self { engine, disk, clock, options, metrics, remote, caches, ahead, only_reads, known, unknown, job };
         let (begun, wait) = (Instant::now(), Duration::from_millis(cold.options.open_wait_ms));
         let go_on = || begun.elapsed() < wait;
         // What fails now is tried again by the next step, which reports it.
         let reached = cold.connect(&mut cold.job.lock(), StopSign::new(&go_on));
         cold.metrics.reachable.set(if reached.is_ok() { 1.0 } else { 0.0 });
         match reached {
-            Err(error @ (ColdError::Io { .. } | ColdError::Foreign { .. })) => Err(error),
-            _ => Ok(cold),
+            Err(error @ (ColdError::Io { .. } | ColdError::Foreign { .. } | ColdError::NoNode { .. })) => Err(error),
+            Err(error) => {
+                if !error.is_canceled() {
+                    cold.unknown.note(error.to_string());
+                }
+                Ok(cold)
+            }
+            Ok(_) => Ok(cold),
         }
     }
 
@@ -134,14 +160,24 @@ impl Cold {
         self.job.lock().tier.as_ref().map(|tier| tier.manifest())
     }
 
+    /// Why nothing of the tier is served yet, if that is so: its store has not answered. Waits for nobody.
+    pub fn awaited(&self) -> Option<String> {
+        self.known.get().is_none().then(|| self.unknown.reason())
+    }
+
     /// Does what is due: finishes what was begun, takes out what has expired, demotes the oldest blocks that are old enough,
-    /// deletes what no manifest names any more. To be called again at once as long as it demotes something.
+    /// deletes what no manifest names any more. To be called again at once as long as it demotes something. A
+    /// [reader](Self::reader) looks for a newer manifest instead, and writes nothing.
     ///
     /// # Errors
     /// Those of the store and the engine; nothing is lost then, and the next call goes on. [`ColdError::is_canceled`].
     pub fn step(&self, stop: StopSign<'_>) -> Result<Done> {
         self.watched(|job| {
-            self.connect(job, stop)?;
+            let tier = self.connect(job, stop)?;
+            if self.only_reads {
+                self.follow(job, &tier, stop)?;
+                return Ok(Done::default());
+            }
             let mut done = Done { expired_days: self.expire(job)?, ..Done::default() };
             self.demote(job, stop, &mut done)?;
             self.collect(job, stop, &mut done)?;
@@ -155,6 +191,9 @@ impl Cold {
     /// # Errors
     /// As for [`step`](Self::step).
     pub fn clean_tombstones(&self, stop: StopSign<'_>) -> Result<usize> {
+        if self.only_reads {
+            return Ok(0);
+        }
         self.watched(|job| {
             self.connect(job, stop)?;
             self.clean(job, stop)
@@ -196,6 +235,7 @@ impl Cold {
             let tier = Arc::new(self.remote.ask(stop, work).map_err(NoAnswer::into_cold)?);
             self.settle(job, &tier.manifest())?;
             job.tier = Some(tier.clone());
+            self.known.get_or_init(|| ());
             return Ok(tier);
         };
         if job.state.pending.is_some() {
@@ -210,6 +250,12 @@ impl Cold {
     /// Serves what a manifest says, and finishes a demotion, if it counts, or forgets it.
     pub(crate) fn settle(&self, job: &mut Job, manifest: &Manifest) -> Result<()> {
         let live: BTreeMap<FileId, u64> = manifest.days.iter().map(|day| (day.id, day.number)).collect();
+        if self.only_reads {
+            if manifest.seq == 0 {
+                return Err(ColdError::NoNode { node: job.state.node.clone() });
+            }
+            job.state.number = live.values().copied().max().unwrap_or(0);
+        }
         let numbers: HashSet<u64> = live.values().copied().collect();
         if numbers.len() != live.len() || numbers.iter().any(|n| *n == UNKNOWN || *n > job.state.number) {
             let reason =
@@ -226,6 +272,9 @@ impl Cold {
         job.state.set_range(range);
         if blocks.is_empty() {
             job.state.pending = None;
+        }
+        if self.only_reads {
+            return Ok(());
         }
         // Before the last local copy goes, the data folder knows where it is now.
         job.file.write(&*self.disk, &job.state)?;
@@ -285,10 +334,11 @@ impl Cold {
     }
 }
 
-/// Where the caches are, and how large.
-fn cache_options(engine: &Engine, options: &ColdOptions) -> CacheOptions {
+/// Where the caches are, and how large. Who has no data folder keeps nothing on a disk.
+fn cache_options(engine: &Engine, options: &ColdOptions, only_reads: bool) -> CacheOptions {
     let mut cache = CacheOptions::new(engine.options().data_dir.join("cache"));
-    (cache.l1_bytes, cache.l2_bytes) = (options.cache_l1_bytes, options.cache_l2_bytes);
+    cache.l1_bytes = options.cache_l1_bytes;
+    cache.l2_bytes = if only_reads { 0 } else { options.cache_l2_bytes };
     // Copies leave the disk well before writes are refused for want of room.
     cache.disk_free_min = engine.options().disk_floor_bytes.unwrap_or(1 << 30).saturating_mul(2);
     cache

@@ -40,6 +40,12 @@ pub enum ColdError {
     /// Threads for the store could not be started.
     #[error("start threads for the cold tier: {0}")]
     Threads(io::Error),
+    /// Nobody has written anything under this name.
+    #[error("there is no manifest of a node {node} in the store: the name is another, or nothing was demoted yet")]
+    NoNode {
+        /// The name.
+        node: String,
+    },
     /// A manifest has days that this node cannot have written.
     #[error("the manifest of the cold tier is not this node's: {reason}")]
     Foreign {

@@ -74,6 +74,31 @@ impl State {
     }
 }
 
+/// What a data folder knows of its cold tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Whereabouts {
+    /// Name of the node, which its prefix in the store has.
+    pub node: String,
+    /// Number of the newest manifest that is known to have been written, 0 for none.
+    pub seq: u64,
+    /// Times of all samples of it.
+    pub range: TimeRange,
+    /// Blocks of a demotion that is not finished: after a crash their samples may be in both tiers until the next start.
+    pub pending_blocks: Vec<u64>,
+}
+
+/// What a data folder knows of its cold tier; `None` if it never had one. Reads one small file.
+///
+/// # Errors
+/// [`ColdError::State`] if the file is damaged, [`ColdError::Io`] if it cannot be read.
+pub fn whereabouts(disk: &dyn Disk, data_dir: &Path) -> Result<Option<Whereabouts>> {
+    let Some(state) = StateFile::new(data_dir).read(disk)? else { return Ok(None) };
+    let range = state.range();
+    let pending_blocks = state.pending.map(|pending| pending.blocks).unwrap_or_default();
+    Ok(Some(Whereabouts { node: state.node, seq: state.seq, range, pending_blocks }))
+}
+
 /// Where the file is.
 #[derive(Debug)]
 pub(crate) struct StateFile {

@@ -29,6 +29,11 @@ impl Unknown {
         *self.reason.lock() = reason;
     }
 
+    /// Why that is so, as far as that is known.
+    pub fn reason(&self) -> String {
+        self.reason.lock().clone()
+    }
+
     fn unavailable<T>(&self) -> Result<T, EngineError> {
         let (what, reason) = ("the cold tier".to_owned(), self.reason.lock().clone());
         Err(match self.unreachable {
