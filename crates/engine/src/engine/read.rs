@@ -68,6 +68,16 @@ impl Engine {
         self.reader.has_label_name(name)
     }
 
+    /// Times of the first and the last sample, deleted ones included; sources outside of the engine say their own. Cost: a visit to
+    /// every series in the head.
+    ///
+    /// # Errors
+    /// [`EngineError::Chunk`] if the catalog of the head is broken.
+    pub fn range(&self) -> Result<TimeRange, EngineError> {
+        let head = self.head.all()?;
+        Ok(head.iter().fold(self.reader.fixed_range(), |range, series| range.cover(series.range())))
+    }
+
     /// What answers over a range must say: parts of blocks that are damaged, and sources that cannot be asked, and so were left out. To be
     /// asked after the samples were read, which may find more. At most 11 sentences on blocks. Cost: next to nothing as long as all is well.
     pub fn warnings(&self, range: TimeRange) -> Vec<String> {

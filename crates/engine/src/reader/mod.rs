@@ -46,6 +46,11 @@ impl Reader {
         self.live.is_plain() && self.manifest.are_plain()
     }
 
+    /// The times of all sources but the live one, as they say.
+    pub(crate) fn fixed_range(&self) -> TimeRange {
+        self.manifest.list().iter().fold(TimeRange::EMPTY, |range, source| range.cover(source.range()))
+    }
+
     /// What answers over a range must say of what could not be read.
     pub(crate) fn warnings(&self, range: TimeRange) -> Vec<String> {
         let mut warnings = self.live.warnings(range);
