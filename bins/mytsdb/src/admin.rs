@@ -1,13 +1,14 @@
 //! The engine behind the API's endpoints that delete samples.
 
 use crate::compactor::Rate;
+use crate::worker::Shutdown;
 use mytsdb_cold::Cold;
 use mytsdb_engine::{Engine, EngineError};
 use mytsdb_http_api::Admin;
 use mytsdb_model::{Matcher, TimeRange};
 use mytsdb_stop::StopSign;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 /// Something that is there once the data folder is open.
 pub(crate) type Later<T> = Arc<OnceLock<Arc<T>>>;
@@ -20,38 +21,6 @@ pub(crate) struct EngineAdmin {
     /// Bytes a second at which blocks are rewritten; 0 for no limit.
     bytes_per_second: u64,
     shutdown: Arc<Shutdown>,
-}
-
-/// Tells work that was asked for by a client that the server stops.
-#[derive(Default)]
-pub(crate) struct Shutdown {
-    begun: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Shutdown {
-    /// Stops all such work. Work that is asked for later does not begin.
-    pub(crate) fn begin(&self) {
-        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-
-    fn has_begun(&self) -> bool {
-        *self.begun.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for a while, or until the server stops.
-    fn wait(&self, wait: Duration) {
-        let until = Instant::now() + wait;
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*begun {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            begun = self.changed.wait_timeout(begun, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
 }
 
 impl EngineAdmin {

@@ -1,30 +1,35 @@
-//! The cold tier of the server: its store, how it is opened, and the thread that demotes.
+//! The cold tier of the server: its store, how it is opened, and the thread that demotes or follows another server's.
 
 use crate::clock::SystemClock;
 use crate::server::open_engine;
 use crate::settings::Config;
+use crate::worker::{self, Shutdown};
 use anyhow::{Context, Result, bail};
 use mytsdb_cold::{Cold, ColdOptions};
-use mytsdb_engine::Engine;
+use mytsdb_engine::{Engine, EngineOptions};
+use mytsdb_io::SimDisk;
 use mytsdb_parquet_tier::{Store, StoreOptions};
 use mytsdb_stop::StopSign;
 use mytsdb_telemetry::Registry;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Time between two looks for days to demote.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// Between two looks at whether the server stops.
-const LOOK: Duration = Duration::from_millis(50);
-
 /// Variables of the environment whose names begin so are settings of the store, under the same names.
 const PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
-/// Opens the data folder that the settings name, and what of it is in the cold tier.
+/// How long the store may take to say which nodes it has.
+const NODES_WAIT: Duration = Duration::from_secs(60);
+
+/// Opens the data folder that the settings name, and what of it is in the cold tier; or, if they say so, a node's tier alone.
 pub(crate) fn open_storage(config: &Config, registry: &Registry) -> Result<(Arc<Engine>, Option<Arc<Cold>>)> {
+    if config.read_only {
+        return open_reader(config, registry).map(|(engine, cold)| (engine, Some(cold)));
+    }
     let engine = Arc::new(open_engine(config, registry)?);
     let disk = mytsdb_io::RealDisk;
     if matches!(config.cold_url.as_str(), "" | "none") {
@@ -48,8 +53,57 @@ pub(crate) fn open_storage(config: &Config, registry: &Registry) -> Result<(Arc<
     Ok((engine, Some(Arc::new(cold))))
 }
 
+/// Opens what a node has in the store that the settings name, over an engine in memory that takes nothing.
+fn open_reader(config: &Config, registry: &Registry) -> Result<(Arc<Engine>, Arc<Cold>)> {
+    let store = store(config)?;
+    let node = node(config, &store)?;
+    let options = EngineOptions {
+        disk_floor_bytes: Some(0),
+        series_max: 1,
+        selection_cache_bytes: config.selection_cache_bytes,
+        metadata_families_max: config.max_metadata_metrics,
+        ..EngineOptions::new("/")
+    };
+    // What is in memory is an empty log.
+    let (engine, _) = Engine::open(Arc::new(SimDisk::new()), Arc::new(SystemClock), options, registry)
+        .context("make an engine in memory")?;
+    let engine = Arc::new(engine);
+    engine.stop().context("close the engine for writes")?;
+    let mut options = ColdOptions::new("");
+    options.unreachable = config.cold_unreachable;
+    let cold = Cold::reader(engine.clone(), Arc::new(SystemClock), &store, &node, options, registry)
+        .with_context(|| format!("--cold-url {}", config.cold_url))?;
+    if let Some(reason) = cold.awaited() {
+        tracing::warn!(url = config.cold_url, node, "the cold tier does not answer yet: {reason}");
+    }
+    Ok((engine, Arc::new(cold)))
+}
+
+/// The node that the settings name.
+pub(crate) fn node(config: &Config, store: &Store) -> Result<String> {
+    match &*config.cold_node {
+        "auto" => only_node(store, &config.cold_url),
+        node => Ok(node.to_owned()),
+    }
+}
+
+/// The one node that has files in a store.
+fn only_node(store: &Store, url: &str) -> Result<String> {
+    let begun = Instant::now();
+    let go_on = || begun.elapsed() < NODES_WAIT;
+    let nodes = mytsdb_cold::nodes(store, StopSign::new(&go_on))
+        .with_context(|| format!("--cold-url {url}: ask for its nodes (--cold-node NAME starts without that)"))?;
+    match &nodes[..] {
+        [node] => Ok(node.clone()),
+        [] => bail!("--cold-url {url}: no node has written there"),
+        several => {
+            bail!("--cold-url {url} has {} nodes: choose one with --cold-node: {}", several.len(), several.join(", "))
+        }
+    }
+}
+
 /// The store that the settings name.
-fn store(config: &Config) -> Result<Store> {
+pub(crate) fn store(config: &Config) -> Result<Store> {
     let url = &config.cold_url;
     let Some((scheme, _)) = url.split_once("://") else {
         bail!("--cold-url {url}: expected file:///FOLDER, s3://BUCKET/PREFIX, gs://... or az://...")
@@ -67,6 +121,7 @@ fn store(config: &Config) -> Result<Store> {
     settings.extend(of_environment.filter(|(key, _)| PREFIXES.iter().any(|prefix| key.starts_with(prefix))));
     let mut options = StoreOptions::default();
     options.bytes_per_second = Some(config.cold_bytes_per_second).filter(|&bytes| bytes > 0);
+    options.make_folder = !config.read_only;
     Store::open(url, settings, options).context("--cold-url")
 }
 
@@ -84,50 +139,31 @@ fn read_settings(path: &Path) -> Result<Vec<(String, String)>> {
         .collect()
 }
 
-/// Demotes until the other end of `stopping` is dropped.
-pub(crate) fn run(cold: &Cold, stopping: &mpsc::Receiver<()>) {
-    let stop = AtomicBool::new(false);
-    let mut pause = Duration::ZERO;
-    while let Err(mpsc::RecvTimeoutError::Timeout) = stopping.recv_timeout(pause) {
-        // The step has no pace at which it could look at the channel: its waits look at the sign only.
-        let step = std::thread::scope(|scope| {
-            let (done, doing) = mpsc::channel::<()>();
-            let step = scope.spawn(|| {
-                let _done = done;
-                // Relaxed, here and below: nothing else is published with it.
-                cold.step(StopSign::new(&|| !stop.load(Ordering::Relaxed)))
-            });
-            while let Err(mpsc::RecvTimeoutError::Timeout) = doing.recv_timeout(LOOK) {
-                if matches!(stopping.try_recv(), Err(mpsc::TryRecvError::Disconnected)) {
-                    stop.store(true, Ordering::Relaxed);
-                }
+/// Starts the thread that demotes, or, when only reading, looks for what was demoted.
+pub(crate) fn start(cold: Arc<Cold>, shutdown: &Arc<Shutdown>) -> Result<JoinHandle<()>> {
+    worker::spawn("demoter", shutdown, Duration::ZERO, move |shutdown| step(&cold, shutdown))
+}
+
+fn step(cold: &Cold, shutdown: &Shutdown) -> Duration {
+    match cold.step(StopSign::new(&|| !shutdown.has_begun())) {
+        Ok(done) => {
+            if done.demoted_blocks > 0 || done.expired_days > 0 {
+                tracing::info!(
+                    blocks = done.demoted_blocks,
+                    samples = done.demoted_samples,
+                    files = done.files_written,
+                    bytes = done.bytes_written,
+                    days_expired = done.expired_days,
+                    "demoted",
+                );
             }
-            step.join()
-        });
-        pause = match step {
-            Ok(Ok(done)) => {
-                if done.demoted_blocks > 0 || done.expired_days > 0 {
-                    tracing::info!(
-                        blocks = done.demoted_blocks,
-                        samples = done.demoted_samples,
-                        files = done.files_written,
-                        bytes = done.bytes_written,
-                        days_expired = done.expired_days,
-                        "demoted",
-                    );
-                }
-                if done.demoted_blocks > 0 { Duration::ZERO } else { INTERVAL }
-            }
-            Ok(Err(error)) if error.is_canceled() => INTERVAL,
-            Ok(Err(error)) => {
-                tracing::error!("the cold tier: {error}; it is tried again");
-                INTERVAL
-            }
-            Err(_) => {
-                tracing::error!("a step of the cold tier panicked; there will be no other");
-                return;
-            }
-        };
+            if done.demoted_blocks > 0 { Duration::ZERO } else { INTERVAL }
+        }
+        Err(error) if error.is_canceled() => INTERVAL,
+        Err(error) => {
+            tracing::error!("the cold tier: {error}; it is tried again");
+            INTERVAL
+        }
     }
     cold.persist_cache();
 }

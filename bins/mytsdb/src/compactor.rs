@@ -1,9 +1,11 @@
 //! The thread that merges blocks, at a bounded rate of writing.
 
+use crate::worker::{self, Shutdown};
+use anyhow::Result;
 use mytsdb_engine::{Engine, EngineError};
 use mytsdb_stop::StopSign;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Time between two looks for blocks to merge.
@@ -12,38 +14,33 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// How long the thread waits after a failure.
 const INTERVAL_AFTER_FAILURE: Duration = Duration::from_mins(1);
 
-/// Merges blocks until the other end of `stopping` is dropped.
-pub(crate) fn run(engine: &Engine, bytes_per_second: u64, stopping: &mpsc::Receiver<()>) {
-    let stop = AtomicBool::new(false);
-    let mut rate = Rate::new(bytes_per_second);
-    let mut pause = INTERVAL;
-    while let Err(mpsc::RecvTimeoutError::Timeout) = stopping.recv_timeout(pause) {
-        // Relaxed, here and below: one thread sets and reads it.
-        let go_on = || !stop.load(Ordering::Relaxed);
-        let mut pace = |bytes| {
-            let wait = rate.after(bytes, Instant::now());
-            if stopping.recv_timeout(wait) == Err(mpsc::RecvTimeoutError::Disconnected) {
-                stop.store(true, Ordering::Relaxed);
-            }
-        };
-        pause = match engine.compact(StopSign::new(&go_on), &mut pace) {
-            Ok(None) | Err(EngineError::Canceled) => INTERVAL,
-            Ok(Some(done)) => {
-                tracing::info!(
-                    blocks = done.blocks_in,
-                    into = done.blocks_out,
-                    bytes = done.bytes_in,
-                    bytes_after = done.bytes_out,
-                    samples = done.samples,
-                    "merged blocks",
-                );
-                Duration::ZERO
-            }
-            Err(error) => {
-                tracing::error!("blocks could not be merged: {error}");
-                INTERVAL_AFTER_FAILURE
-            }
-        };
+/// Starts the thread.
+pub(crate) fn start(engine: &Arc<Engine>, bytes_per_second: u64, shutdown: &Arc<Shutdown>) -> Result<JoinHandle<()>> {
+    let (engine, mut rate) = (engine.clone(), Rate::new(bytes_per_second));
+    worker::spawn("compactor", shutdown, INTERVAL, move |shutdown| step(&engine, &mut rate, shutdown))
+}
+
+/// Merges blocks once, if there are any to merge.
+fn step(engine: &Engine, rate: &mut Rate, shutdown: &Shutdown) -> Duration {
+    let go_on = || !shutdown.has_begun();
+    let mut pace = |bytes| shutdown.wait(rate.after(bytes, Instant::now()));
+    match engine.compact(StopSign::new(&go_on), &mut pace) {
+        Ok(None) | Err(EngineError::Canceled) => INTERVAL,
+        Ok(Some(done)) => {
+            tracing::info!(
+                blocks = done.blocks_in,
+                into = done.blocks_out,
+                bytes = done.bytes_in,
+                bytes_after = done.bytes_out,
+                samples = done.samples,
+                "merged blocks",
+            );
+            Duration::ZERO
+        }
+        Err(error) => {
+            tracing::error!("blocks could not be merged: {error}");
+            INTERVAL_AFTER_FAILURE
+        }
     }
 }
 

@@ -9,10 +9,13 @@ mod import;
 mod logging;
 mod memory;
 mod notes;
+mod retention;
 mod scrubber;
 mod self_metrics;
 mod server;
 mod settings;
+mod tsdb;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -21,10 +24,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let command = settings::command().subcommand(import::command()).subcommand(export::command());
+    let command = command.subcommand(tsdb::command());
     let mut matches = command.get_matches();
     let done = match matches.remove_subcommand() {
         Some((name, of_import)) if name == "import" => import::run(of_import),
         Some((name, of_export)) if name == "export" => export::run(of_export),
+        Some((name, of_tsdb)) if name == "tsdb" => tsdb::run(of_tsdb),
         Some((_, of_serve)) => settings::load(of_serve).and_then(|config| server::run(&config)),
         None => settings::load(matches).and_then(|config| server::run(&config)),
     };

@@ -1,31 +1,32 @@
 //! The server stores its own metrics into itself, from the first second on.
 
+use crate::clock::SystemClock;
+use crate::worker::{self, Shutdown};
+use anyhow::Result;
 use mytsdb_engine::{Batch, Clock, Engine, EngineError};
 use mytsdb_model::{LABEL_NAME, Labels, LabelsBuilder};
 use mytsdb_telemetry::{Family, Registry, process_families};
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Appends all metrics every `interval` until `stop` receives a message or its sender is dropped.
-pub(crate) fn run(
-    engine: &Engine,
+/// Starts a thread that appends all metrics every `interval`.
+pub(crate) fn start(
+    engine: &Arc<Engine>,
     registry: &Registry,
-    clock: &dyn Clock,
-    instance: &str,
+    instance: String,
     interval: Duration,
-    stop: &Receiver<()>,
-) {
+    shutdown: &Arc<Shutdown>,
+) -> Result<JoinHandle<()>> {
+    let (engine, registry) = (engine.clone(), registry.clone());
     let mut known: HashMap<Key, Labels> = HashMap::new();
-    loop {
-        if let Err(error) = store_once(engine, registry, clock, instance, &mut known) {
+    worker::spawn("self-metrics", shutdown, Duration::ZERO, move |_| {
+        if let Err(error) = store_once(&engine, &registry, &SystemClock, &instance, &mut known) {
             tracing::warn!("own metrics were not stored: {error}");
         }
-        match stop.recv_timeout(interval) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
-        }
-    }
+        interval
+    })
 }
 
 /// Family name, suffix and labels of a sample.

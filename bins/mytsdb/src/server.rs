@@ -2,8 +2,10 @@
 
 use crate::clock::SystemClock;
 use crate::notes::EngineNotes;
+use crate::retention::Rule;
 use crate::settings::{Config, Feature};
-use crate::{admin, cold, compactor, logging, scrubber, self_metrics};
+use crate::worker::{self, Shutdown};
+use crate::{admin, cold, compactor, logging, retention, scrubber, self_metrics};
 use anyhow::{Context, Result, bail};
 use mytsdb_access::Access;
 use mytsdb_cold::Cold;
@@ -21,8 +23,8 @@ use mytsdb_telemetry::Registry;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,7 +50,11 @@ pub(crate) fn run(config: &Config) -> Result<()> {
     let served = runtime.block_on(serve(config, http, grpc, otlp_http));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served?;
-    tracing::info!("stopped; everything acknowledged is on disk");
+    if config.read_only {
+        tracing::info!("stopped");
+    } else {
+        tracing::info!("stopped; everything acknowledged is on disk");
+    }
     Ok(())
 }
 
@@ -121,13 +127,14 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     let (registry, ready) = (Registry::new(), Arc::new(AtomicBool::new(false)));
     let access = open_access(config, &registry)?;
     let watching = tokio::spawn(access.clone().watch());
+    let only_reads = config.read_only;
 
     let translation = translation(config)?;
 
     // While the log is replayed, health checks are answered. Every other request is answered with "not ready".
     let storage = EngineStorage::default();
     let (engine_cell, cold_cell) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
-    let shutdown = Arc::new(admin::Shutdown::default());
+    let shutdown = Arc::new(Shutdown::default());
     let notes = EngineNotes::new(engine_cell.clone());
     let api = Api::new(
         Arc::new(storage.clone()),
@@ -144,8 +151,8 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
                 move || storage.caution()
             }),
             fault: Fault::new({
-                let storage = storage.clone();
-                move || storage.fault()
+                let (storage, cold) = (storage.clone(), cold_cell.clone());
+                move || if only_reads { awaited(&cold) } else { storage.fault() }
             }),
             otlp_grpc_port: grpc_address.port(),
             ..api_options(config)?
@@ -174,45 +181,8 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     engine_cell.get_or_init(|| engine.clone());
     ready.store(true, Ordering::Release); // pairs with the Acquire of the readiness handler
 
-    let committer = thread("committer", {
-        let engine = engine.clone();
-        move || engine.run_committer()
-    })?;
-    let sealer = thread("sealer", {
-        let engine = engine.clone();
-        move || engine.run_sealer(|error| tracing::error!("histograms stay unpacked: {error}"))
-    })?;
-    let (stop_maintenance, maintenance_stopping) = mpsc::channel::<()>();
-    let maintenance = thread("maintenance", {
-        let engine = engine.clone();
-        move || maintain(&engine, &maintenance_stopping)
-    })?;
-    let (stop_compactor, compactor_stopping) = mpsc::channel::<()>();
-    let compactor = match config.compaction_bytes_per_second {
-        0 => None,
-        bytes_per_second => Some(thread("compactor", {
-            let engine = engine.clone();
-            move || compactor::run(&engine, bytes_per_second, &compactor_stopping)
-        })?),
-    };
-    let (stop_scrubber, scrubber_stopping) = mpsc::channel::<()>();
-    let scrubber = match config.scrub_bytes_per_second {
-        0 => None,
-        bytes_per_second => Some(thread("scrubber", {
-            let engine = engine.clone();
-            move || scrubber::run(&engine, bytes_per_second, &scrubber_stopping)
-        })?),
-    };
-    let (stop_demoter, demoter_stopping) = mpsc::channel::<()>();
-    let demoter = cold.map(|cold| thread("demoter", move || cold::run(&cold, &demoter_stopping))).transpose()?;
-    let (stop_self_metrics, self_metrics_stopping) = mpsc::channel::<()>();
-    let self_metrics = match config.self_metrics_interval.duration() {
-        Duration::ZERO => None,
-        interval => Some(thread("self-metrics", {
-            let (engine, registry, instance) = (engine.clone(), registry.clone(), http_address.to_string());
-            move || self_metrics::run(&engine, &registry, &SystemClock, &instance, interval, &self_metrics_stopping)
-        })?),
-    };
+    let own_metrics = (&registry, http_address.to_string());
+    let workers = start_workers(config, &engine, cold, own_metrics, &shutdown)?;
 
     let metadata = Metadata::by(Box::new(EngineMetadata::new(engine.clone())));
     let translator = Arc::new(mytsdb_otlp::Translator::with_metadata(translation, Arc::new(metadata)));
@@ -251,11 +221,9 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         tracing::warn!("some requests did not finish within {DRAIN_MAX:?}");
     }
     watching.abort();
-    drop((stop_maintenance, stop_compactor, stop_scrubber, stop_demoter, stop_self_metrics));
     let stopped = tokio::task::spawn_blocking(move || {
         let stopped = engine.stop();
-        let workers = [Some(committer), Some(sealer), Some(maintenance), compactor, scrubber, demoter, self_metrics];
-        for worker in workers.into_iter().flatten() {
+        for worker in workers {
             if worker.join().is_err() {
                 tracing::error!("a worker thread had panicked");
             }
@@ -263,6 +231,55 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
         stopped
     });
     stopped.await.context("stop the store")?.context("the last sync of the log failed")
+}
+
+/// Starts the threads that work beside requests. They end when the shutdown begins, the first two when the engine is stopped.
+fn start_workers(
+    config: &Config,
+    engine: &Arc<Engine>,
+    cold: Option<Arc<Cold>>,
+    (registry, instance): (&Registry, String),
+    shutdown: &Arc<Shutdown>,
+) -> Result<Vec<JoinHandle<()>>> {
+    let demoter = cold.clone().map(|cold| cold::start(cold, shutdown)).transpose()?;
+    if config.read_only {
+        return Ok(demoter.into_iter().collect());
+    }
+    let committer = std::thread::Builder::new().name("committer".to_owned()).spawn({
+        let engine = engine.clone();
+        move || engine.run_committer()
+    });
+    let sealer = std::thread::Builder::new().name("sealer".to_owned()).spawn({
+        let engine = engine.clone();
+        move || engine.run_sealer(|error| tracing::error!("histograms stay unpacked: {error}"))
+    });
+    let mut workers = vec![committer.context("start thread committer")?, sealer.context("start thread sealer")?];
+    workers.extend(demoter);
+    let (rules, rate) = (Rule::parse_all(&config.retention_rule)?, config.compaction_bytes_per_second);
+    workers.extend(retention::start(engine, cold, rules, rate, shutdown)?);
+    workers.push(worker::spawn("maintenance", shutdown, MAINTENANCE_INTERVAL, {
+        let engine = engine.clone();
+        move |_| {
+            maintain(&engine);
+            MAINTENANCE_INTERVAL
+        }
+    })?);
+    if config.compaction_bytes_per_second > 0 {
+        workers.push(compactor::start(engine, config.compaction_bytes_per_second, shutdown)?);
+    }
+    if config.scrub_bytes_per_second > 0 {
+        workers.push(scrubber::start(engine, config.scrub_bytes_per_second, shutdown)?);
+    }
+    let interval = config.self_metrics_interval.duration();
+    if interval > Duration::ZERO {
+        workers.push(self_metrics::start(engine, registry, instance, interval, shutdown)?);
+    }
+    Ok(workers)
+}
+
+/// Why a server that only reads has nothing to serve yet.
+fn awaited(cold: &admin::Later<Cold>) -> Option<String> {
+    cold.get().and_then(|cold| cold.awaited()).map(|reason| format!("the cold tier has not been read: {reason}"))
 }
 
 fn ingest_options(config: &Config) -> IngestOptions {
@@ -306,7 +323,7 @@ pub(crate) fn series_limits(config: &Config) -> mytsdb_otlp::Limits {
 fn administration(
     config: &Config,
     (engine, cold): (&admin::Later<Engine>, &admin::Later<Cold>),
-    shutdown: &Arc<admin::Shutdown>,
+    shutdown: &Arc<Shutdown>,
 ) -> Administration {
     if config.web_enable_admin_api {
         let rate = config.compaction_bytes_per_second;
@@ -359,6 +376,7 @@ fn open_access(config: &Config, registry: &Registry) -> Result<Access> {
         Some(path) => Access::open(path, registry).context("--web-config-file")?,
         None => Access::default(),
     };
+    let access = if config.read_only { access.only_reading() } else { access };
     if !access.asks_for_credentials() {
         let listeners = [config.http_listen, config.otlp_grpc_listen, config.otlp_http_listen];
         for address in listeners.iter().filter(|address| !address.ip().is_loopback()) {
@@ -413,22 +431,16 @@ fn config_head(config: &Config) -> String {
     format!("global:\n  scrape_interval: {}\n", mytsdb_promql_syntax::format_duration_ms(interval))
 }
 
-fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(body).with_context(|| format!("start thread {name}"))
-}
-
-fn maintain(engine: &Engine, stopping: &mpsc::Receiver<()>) {
-    while let Err(mpsc::RecvTimeoutError::Timeout) = stopping.recv_timeout(MAINTENANCE_INTERVAL) {
-        match engine.maintain() {
-            Ok(done) if done.flushed_samples > 0 || done.expired_blocks > 0 => tracing::info!(
-                samples = done.flushed_samples,
-                series_removed = done.removed_series,
-                blocks_expired = done.expired_blocks,
-                "flushed",
-            ),
-            Ok(_) => {}
-            Err(error) => tracing::error!("maintenance failed and will be tried again: {error}"),
-        }
+fn maintain(engine: &Engine) {
+    match engine.maintain() {
+        Ok(done) if done.flushed_samples > 0 || done.expired_blocks > 0 => tracing::info!(
+            samples = done.flushed_samples,
+            series_removed = done.removed_series,
+            blocks_expired = done.expired_blocks,
+            "flushed",
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::error!("maintenance failed and will be tried again: {error}"),
     }
 }
 
@@ -462,8 +474,26 @@ fn random_seed() -> u64 {
 }
 
 fn welcome(config: &Config, access: &Access, http: SocketAddr, grpc: SocketAddr, otlp_http: SocketAddr) {
-    let text = format!(
-        "mytsdb {version} is ready
+    let version = env!("CARGO_PKG_VERSION");
+    let scheme = if access.tls().is_some() { "https" } else { "http" };
+    let text = if config.read_only {
+        format!(
+            "mytsdb {version} is ready and only reads
+
+  plot and query   {scheme}://{http}/
+  Prometheus API   {scheme}://{http}/api/v1/query?query=up
+  OTLP/gRPC        {grpc}
+  OTLP/HTTP        {scheme}://{otlp_http}/v1/metrics
+  data             {url}
+
+What is sent to it is refused.
+
+",
+            url = config.cold_url,
+        )
+    } else {
+        format!(
+            "mytsdb {version} is ready
 
   plot and query   {scheme}://{http}/
   Prometheus API   {scheme}://{http}/api/v1/query?query=mytsdb_engine_head_series
@@ -481,11 +511,10 @@ Point an OpenTelemetry Collector at it:
         {tls}
 
 ",
-        version = env!("CARGO_PKG_VERSION"),
-        scheme = if access.tls().is_some() { "https" } else { "http" },
-        tls = if access.tls().is_some() { "ca_file: FILE" } else { "insecure: true" },
-        data = config.data_dir.display(),
-    );
+            tls = if access.tls().is_some() { "ca_file: FILE" } else { "insecure: true" },
+            data = config.data_dir.display(),
+        )
+    };
     // The server goes on if its output was closed by the program that started it.
     if let Err(error) = std::io::stdout().lock().write_all(text.as_bytes()) {
         tracing::debug!("the greeting was not printed: {error}");

@@ -49,7 +49,7 @@ pub(crate) fn command() -> Command {
         .args(settings)
 }
 
-fn seconds(text: &str) -> Result<i64, String> {
+pub(crate) fn seconds(text: &str) -> Result<i64, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected seconds, such as 1700000000.5".to_owned())?;
     let ms = (seconds * 1_000.0).round();
     if ms.abs() < 9e15 { Ok(ms as i64) } else { Err("that is no time of milliseconds".to_owned()) }

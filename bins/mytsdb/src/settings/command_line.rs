@@ -61,6 +61,8 @@ fn argument(row: &'static Row) -> Arg {
         .value_parser(parser)
         .value_delimiter(separator)
         .action(if row.many { ArgAction::Append } else { ArgAction::Set });
+    // A switch may be given without a value.
+    let argument = if row.value == "BOOL" { argument.num_args(0..=1).default_missing_value("true") } else { argument };
     let argument = match row.formerly {
         "" => argument,
         former => argument.alias(former.replace('_', "-")),

@@ -2,6 +2,7 @@
 
 use super::sources::Sources;
 use super::table::Config;
+use crate::retention::Rule;
 use anyhow::{Result, bail};
 use clap::ArgMatches;
 use std::collections::BTreeMap;
@@ -28,6 +29,10 @@ pub(crate) fn load(mut matches: ArgMatches) -> Result<Config> {
         if let Some((other, _)) = listeners[i + 1..].iter().find(same) {
             bail!("{flag} and {other} are both {address}");
         }
+    }
+    Rule::parse_all(&config.retention_rule)?;
+    if config.read_only && matches!(&*config.cold_url, "" | "none") {
+        bail!("--read-only serves what is at --cold-url, and there is none");
     }
     Ok(config)
 }
@@ -135,6 +140,16 @@ mod tests {
         assert_eq!(config.http_max_url_bytes, mytsdb_http_api::ApiOptions::URL_BYTES_MAX);
         let past = (mytsdb_http_api::ApiOptions::URL_BYTES_MAX + 1).to_string();
         assert!(error("", &["--http-max-url-bytes", &past]).contains("--http-max-url-bytes"));
+    }
+
+    #[test]
+    fn a_switch_needs_no_value() {
+        let flags = ["mytsdb", "serve", "--read-only", "--cold-url", "memory:///"];
+        assert!(load(command().try_get_matches_from(flags).unwrap()).unwrap().read_only);
+        let flags = ["mytsdb", "--otlp-target-info", "false", "--web-enable-admin-api"];
+        let config = load(command().try_get_matches_from(flags).unwrap()).unwrap();
+        assert!(!config.otlp_target_info && config.web_enable_admin_api && !config.read_only);
+        assert!(error("", &["--read-only"]).contains("--cold-url"));
     }
 
     #[test]

@@ -24,6 +24,9 @@ settings! {
         /// How long samples are kept, such as 15d or 1y; older ones are refused and deleted
         retention: Millis = "DURATION", Text("15d"), { least: "2h", because: "the span of one block" };
 
+        /// Series of a selector are kept for less, such as '{env="dev"}: 7d'; the shortest of all that apply counts
+        retention_rule: Vec<String> = "RULE", Nothing, {};
+
         /// Most bytes of blocks and log together; past it the oldest blocks are deleted, within the retention too; 0 for no limit
         retention_bytes: u64 = "BYTES", Text("0"), {};
 
@@ -41,6 +44,12 @@ settings! {
 
         /// Where old days go as Parquet files: file:///FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX; none for nowhere
         cold_url: String = "URL", Text("none"), {};
+
+        /// Serve what a node has at --cold-url, without a data folder and without taking anything in
+        read_only: bool = "BOOL", Text("false"), {};
+
+        /// Name of that node, its folder there without node=; auto if it is the only one
+        cold_node: String = "NAME", Text("auto"), {};
 
         /// How old a day must be to go there
         cold_after: Millis = "DURATION", Text("24h"), { least: "4h", because: "the time by which what is not late is in blocks" };

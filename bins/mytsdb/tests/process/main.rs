@@ -6,7 +6,9 @@
 mod abuse;
 mod codes;
 mod raw;
+mod read_only;
 mod server;
+mod tsdb;
 
 use server::{ANY, Server, eventually};
 use std::process::{Command, Output};
