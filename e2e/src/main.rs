@@ -8,9 +8,11 @@
 mod arguments;
 mod collector;
 mod doors;
+mod fault_proxy;
 mod host_metrics;
 mod journal;
 mod kill_rounds;
+mod object_store;
 mod process;
 mod prometheus;
 mod query;
@@ -18,13 +20,15 @@ mod random;
 mod receiver_suite;
 mod sdk;
 mod server;
+mod tsdb_export;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Part};
 use crate::collector::Collector;
 use crate::kill_rounds::KillRounds;
 use crate::prometheus::Prometheus;
@@ -33,6 +37,10 @@ use crate::server::Server;
 
 /// How long the Collector collects, once a second, before its metrics are looked at.
 const COLLECTING: Duration = Duration::from_secs(12);
+
+/// Rounds of the cold tier in S3 when all parts run, and their seed.
+const OBJECTS_ROUNDS: u32 = 5;
+const OBJECTS_SEED: u64 = 3;
 
 /// The machines that send their metrics, each with a Collector of its own.
 const HOSTS: [&str; 2] = ["host-a", "host-b"];
@@ -50,12 +58,27 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs one part alone, with as many rounds as are asked for.
+fn run_part(arguments: &Arguments, workdir: &Path, part: Part, random: &mut Random) -> anyhow::Result<String> {
+    Ok(match part {
+        Part::Tsdb => tsdb_export::check(arguments, workdir)?.to_string(),
+        Part::Objects => object_store::check(arguments, workdir, arguments.rounds, random)?.to_string(),
+    })
+}
+
 fn run() -> anyhow::Result<String> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let mut random = Random::from_environment()?;
     let workdir = tempfile::Builder::new().prefix("mytsdb-e2e-").tempdir().context("temporary directory")?;
     println!("seed {} in {}", random.seed(), workdir.path().display());
 
+    if let Some(part) = arguments.only {
+        let outcome = run_part(&arguments, workdir.path(), part, &mut random);
+        if outcome.is_err() {
+            println!("logs and data kept in {}", workdir.keep().display());
+        }
+        return outcome;
+    }
     let mut server = Server::new(&arguments.server, workdir.path())?;
     let ready = server.start()?;
     println!("server ready after {ready:.1?} at {}", server.http());
@@ -68,6 +91,9 @@ fn run() -> anyhow::Result<String> {
         .and_then(|verdict| {
             println!("{verdict}");
             println!("{}", receiver_suite::check(&arguments, workdir.path())?);
+            println!("{}", tsdb_export::check(&arguments, workdir.path())?);
+            let mut fixed = Random::new(OBJECTS_SEED);
+            println!("{}", object_store::check(&arguments, workdir.path(), OBJECTS_ROUNDS, &mut fixed)?);
             Ok(())
         })
         .and_then(|()| host_metrics::check(&server.client(), &HOSTS))

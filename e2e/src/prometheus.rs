@@ -72,6 +72,11 @@ impl Prometheus {
         Ok(Self { process, client, address, start_ms: now_ms()? })
     }
 
+    /// Asks it.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Host and port.
     pub(crate) fn address(&self) -> &str {
         &self.address
@@ -183,16 +188,18 @@ remote_write:
 }
 
 /// Samples by labels but for the one that was added on the way, bit for bit.
-type Rows = BTreeMap<BTreeMap<String, String>, Row>;
+/// Series by their labels.
+pub(crate) type Rows = BTreeMap<BTreeMap<String, String>, Row>;
 
 /// Floats by their times, and histograms as they are written.
 #[derive(Debug, Default, PartialEq)]
-struct Row {
+pub(crate) struct Row {
     samples: Vec<(i64, u64)>,
     histograms: Vec<String>,
 }
 
-fn rows(series: Vec<Series>) -> Rows {
+/// The series of an answer by their labels.
+pub(crate) fn rows(series: Vec<Series>) -> Rows {
     let row = |mut series: Series| {
         series.labels.remove(VIA);
         // Both sides write any NaN as NaN.
@@ -204,7 +211,7 @@ fn rows(series: Vec<Series>) -> Rows {
 }
 
 /// The first difference, in words.
-fn difference(wanted: &Rows, found: &Rows) -> Option<String> {
+pub(crate) fn difference(wanted: &Rows, found: &Rows) -> Option<String> {
     for (labels, row) in wanted {
         match found.get(labels) {
             None => return Some(format!("{labels:?} is missing")),
@@ -226,7 +233,8 @@ fn difference(wanted: &Rows, found: &Rows) -> Option<String> {
     found.keys().find(|labels| !wanted.contains_key(*labels)).map(|labels| format!("{labels:?} is one too many"))
 }
 
-fn now_ms() -> anyhow::Result<i64> {
+/// Now, in ms since the epoch.
+pub(crate) fn now_ms() -> anyhow::Result<i64> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("clock before 1970")?;
     Ok(since.as_millis() as i64)
 }

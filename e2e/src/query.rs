@@ -95,6 +95,11 @@ impl Client {
     }
 }
 
+/// Talks to anybody on loopback.
+pub(crate) fn agent() -> ureq::Agent {
+    settings().build().into()
+}
+
 fn settings() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
     ureq::Agent::config_builder().timeout_global(Some(Duration::from_mins(1))).http_status_as_error(false).proxy(None)
 }

@@ -48,6 +48,16 @@ impl Server {
         Self { flags, credentials: Some(credentials), ..self }
     }
 
+    /// The same with other flags.
+    pub(crate) fn with(self, flags: Vec<OsString>) -> Self {
+        Self { flags, ..self }
+    }
+
+    /// Takes other flags from the next start on.
+    pub(crate) fn set_flags(&mut self, flags: Vec<OsString>) {
+        self.flags = flags;
+    }
+
     pub(crate) fn http(&self) -> String {
         format!("127.0.0.1:{}", self.http_port)
     }

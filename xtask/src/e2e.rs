@@ -3,11 +3,13 @@
 use anyhow::{Context, bail};
 
 use crate::workspace::{build_programs, root, succeed};
-use crate::{collector, prometheus, receiver_suite, sdk_source};
+use crate::{collector, prometheus, python, receiver_suite, sdk_source};
 
 const ROUNDS_DEFAULT: u32 = 20;
 /// The Collector's configuration that users are shown, relative to the root: the test runs the very same file.
 const COLLECTOR_CONFIG: &str = "deploy/otel-collector/config.yaml";
+/// The S3 server and its version, relative to the root.
+const REQUIREMENTS: &str = "e2e/requirements.txt";
 
 /// Builds everything and runs the test; its last line of output is the verdict.
 ///
@@ -15,8 +17,9 @@ const COLLECTOR_CONFIG: &str = "deploy/otel-collector/config.yaml";
 ///
 /// If something cannot be built, or the test fails.
 pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
-    let rounds = parse(flags)?;
+    let (rounds, only) = parse(flags)?;
     let (collector, prometheus) = (collector::build()?, prometheus::build()?);
+    let (promtool, moto) = (prometheus::build_tool()?, python::with_packages("an S3 server", REQUIREMENTS)?);
     let (sdk_source, receiver_suite) = (sdk_source::build()?, receiver_suite::build()?);
     let built = build_programs()?;
     let mut test = std::process::Command::new(built.join("mytsdb-e2e"));
@@ -24,18 +27,25 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     test.arg("--collector").arg(collector);
     test.arg("--collector-config").arg(root().join(COLLECTOR_CONFIG));
     test.arg("--prometheus").arg(prometheus);
+    test.arg("--promtool").arg(promtool).arg("--moto").arg(moto);
     test.arg("--sdk-source").arg(sdk_source);
     test.arg("--receiver-suite").arg(receiver_suite);
     test.arg("--rounds").arg(rounds.to_string());
+    test.args(only.iter().flat_map(|part| ["--only", part]));
     succeed(&mut test)
 }
 
-fn parse(flags: &[&str]) -> anyhow::Result<u32> {
-    match flags {
-        [] => Ok(ROUNDS_DEFAULT),
-        ["--rounds", number] => number.parse().context("--rounds: not a number"),
-        _ => bail!("usage: cargo xtask e2e [--rounds N]"),
+/// The number of rounds, and the part that is to run alone.
+fn parse<'a>(flags: &[&'a str]) -> anyhow::Result<(u32, Option<&'a str>)> {
+    let (mut rounds, mut only) = (ROUNDS_DEFAULT, None);
+    for flag in flags.chunks(2) {
+        match flag {
+            ["--rounds", number] => rounds = number.parse().context("--rounds: not a number")?,
+            ["--only", part @ ("tsdb" | "objects")] => only = Some(*part),
+            _ => bail!("usage: cargo xtask e2e [--rounds N] [--only tsdb|objects]"),
+        }
     }
+    Ok((rounds, only))
 }
 
 #[cfg(test)]
@@ -44,8 +54,10 @@ mod tests {
 
     #[test]
     fn rounds_can_be_chosen() {
-        assert_eq!(parse(&[]).unwrap(), ROUNDS_DEFAULT);
-        assert_eq!(parse(&["--rounds", "3"]).unwrap(), 3);
+        assert_eq!(parse(&[]).unwrap(), (ROUNDS_DEFAULT, None));
+        assert_eq!(parse(&["--rounds", "3"]).unwrap(), (3, None));
+        assert_eq!(parse(&["--only", "objects", "--rounds", "50"]).unwrap(), (50, Some("objects")));
+        assert!(parse(&["--only", "all"]).is_err());
         assert!(parse(&["--rounds"]).is_err());
         assert!(parse(&["3"]).is_err());
     }

@@ -17,6 +17,7 @@ mod layers;
 mod loom;
 mod peers;
 mod prometheus;
+mod python;
 mod receiver_suite;
 mod sdk_source;
 mod sql;

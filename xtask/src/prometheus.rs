@@ -9,6 +9,7 @@ use crate::workspace::succeed;
 const VERSION: &str = "3.16";
 const MODULE_VERSION: &str = "v0.316.0";
 const PACKAGE: &str = "github.com/prometheus/prometheus/cmd/prometheus";
+const TOOL_PACKAGE: &str = "github.com/prometheus/prometheus/cmd/promtool";
 
 const BINARY: &str = "prometheus";
 
@@ -32,11 +33,24 @@ pub(crate) fn built() -> anyhow::Result<Option<PathBuf>> {
 ///
 /// If Go is missing or the build fails.
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
-    go::cached(&format!("Prometheus {VERSION}"), &folder(), BINARY, |work| {
+    build_program("Prometheus", &folder(), BINARY, PACKAGE)
+}
+
+/// The path of promtool of the same release; builds it first, as Prometheus.
+///
+/// # Errors
+///
+/// If Go is missing or the build fails.
+pub(crate) fn build_tool() -> anyhow::Result<PathBuf> {
+    build_program("promtool", &format!("promtool-{VERSION}-{MODULE_VERSION}"), "promtool", TOOL_PACKAGE)
+}
+
+fn build_program(shown: &str, folder: &str, binary: &str, package: &str) -> anyhow::Result<PathBuf> {
+    go::cached(&format!("{shown} {VERSION}"), folder, binary, |work| {
         succeed(go::command(work).args(["mod", "init", "peer"]))?;
-        succeed(go::command(work).args(["get", &format!("{PACKAGE}@{MODULE_VERSION}")]))?;
+        succeed(go::command(work).args(["get", &format!("{package}@{MODULE_VERSION}")]))?;
         // Built without service discovery: that is most of the code, and queries do not use it.
-        succeed(go::command(work).args(["build", "-tags", "remove_all_sd", "-o", "prometheus", PACKAGE]))?;
-        Ok(work.join("prometheus"))
+        succeed(go::command(work).args(["build", "-tags", "remove_all_sd", "-o", binary, package]))?;
+        Ok(work.join(binary))
     })
 }
