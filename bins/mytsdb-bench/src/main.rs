@@ -45,6 +45,9 @@ enum Command {
     Protocols(protocols::ProtocolsArgs),
     /// Range and instant queries over HTTP, side by side with Prometheus and VictoriaMetrics on the same data
     Query(query::QueryArgs),
+    /// Ingest at a share of what the server can take, beside queries, flushes and merges, for half an hour: acks stay short and memory
+    /// stays flat, or the run fails
+    Soak(ingest::SoakArgs),
 }
 
 fn main() -> ExitCode {
@@ -65,5 +68,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::K8s(args) => k8s::run(&args),
         Command::Protocols(args) => protocols::run(&args),
         Command::Query(args) => query::run(&args),
+        Command::Soak(args) => ingest::run_soak(&args),
     }
 }

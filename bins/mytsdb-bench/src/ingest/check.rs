@@ -23,7 +23,7 @@ impl Rounds {
         self.at_ms(self.count - 1)
     }
 
-    /// A range in seconds that ends with the last round and has all of them.
+    /// A range in seconds that ends with the last round and has all of them, and none before.
     fn range_s(self) -> i64 {
         (self.end_ms() - self.start_ms) / 1_000 + 1
     }
@@ -37,9 +37,22 @@ impl Rounds {
     }
 }
 
+/// Rounds that are counted at once.
+const COUNTED_ROUNDS: usize = 720;
+
 /// Samples that the server has.
 pub(super) fn stored(target: &Target, rounds: Rounds) -> Result<u64> {
     target.make_visible()?;
+    let starts = (0..rounds.count).step_by(COUNTED_ROUNDS);
+    let parts = starts.map(|from| Rounds {
+        start_ms: rounds.at_ms(from),
+        count: COUNTED_ROUNDS.min(rounds.count - from),
+        ..rounds
+    });
+    parts.map(|part| count(target, part)).sum()
+}
+
+fn count(target: &Target, rounds: Rounds) -> Result<u64> {
     let mut stored = 0;
     // A metric at a time, so that a large run stays below the query's sample limit.
     for metric in 0..METRICS {

@@ -4,6 +4,7 @@ mod check;
 mod figures;
 mod senders;
 mod simulate;
+mod soak;
 
 use crate::k8s::Protocol;
 use crate::load::Load;
@@ -18,6 +19,8 @@ use senders::Senders;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+
+pub(crate) use soak::{SoakArgs, run as run_soak};
 
 /// Time between two rounds of samples, as a scrape would have it.
 const STEP_MS: i64 = 15_000;
@@ -127,7 +130,7 @@ fn load(args: &IngestArgs, series: usize, target: &Target, rounds: Rounds) -> Re
     let mut senders = Senders::open(target, args.protocol(), args.connections, args.in_flight)?;
     let mut figures = Figures::new(args, (series, rounds.count), target, templates[0].len());
     let mut send = |round: usize| -> Result<_> {
-        let messages = templates.iter().map(|template| template.fill(rounds.at_ms(round), round)).collect();
+        let messages: Vec<_> = templates.iter().map(|template| template.fill(rounds.at_ms(round), round)).collect();
         let begun = Instant::now();
         let acks_us = senders.send(&Arc::new(messages))?;
         Ok((begun.elapsed(), acks_us))

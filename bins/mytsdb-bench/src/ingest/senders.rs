@@ -15,6 +15,26 @@ use tonic::transport::Channel;
 /// How long a sender waits before it sends again what a server had no room for.
 const BUSY: Duration = Duration::from_millis(10);
 
+/// Messages one after the other, and when each is to be sent.
+pub(super) trait Messages: Send + Sync {
+    /// The message of that number; nothing if there are no more.
+    fn get(&self, number: usize) -> Option<bytes::Bytes>;
+
+    /// When it is to be sent; as soon as there is a connection if that is not said. The time to its acknowledgement counts from then.
+    fn due(&self, _number: usize) -> Option<Instant> {
+        None
+    }
+
+    /// Its acknowledgement has arrived.
+    fn acknowledged(&self, _number: usize) {}
+}
+
+impl Messages for Vec<bytes::Bytes> {
+    fn get(&self, number: usize) -> Option<bytes::Bytes> {
+        self.as_slice().get(number).cloned()
+    }
+}
+
 /// Connections to a server.
 pub(super) enum Senders {
     /// Several requests in flight on each.
@@ -47,11 +67,11 @@ impl Senders {
         Ok(Self::Grpc { runtime, channels, in_flight })
     }
 
-    /// Sends every message once; how long each acknowledgement took, from sending, in us.
-    pub(super) fn send(&mut self, messages: &Arc<Vec<bytes::Bytes>>) -> Result<Histogram<u64>> {
+    /// Sends every message once; how long each acknowledgement took, from the time that it was due or sent, in us.
+    pub(super) fn send(&mut self, messages: &Arc<impl Messages + 'static>) -> Result<Histogram<u64>> {
         match self {
             Self::Grpc { runtime, channels, in_flight } => runtime.block_on(send_grpc(channels, *in_flight, messages)),
-            Self::Http(connections) => send_http(connections, messages),
+            Self::Http(connections) => send_http(connections, &**messages),
         }
     }
 }
@@ -59,7 +79,7 @@ impl Senders {
 async fn send_grpc(
     channels: &[Channel],
     in_flight: usize,
-    messages: &Arc<Vec<bytes::Bytes>>,
+    messages: &Arc<impl Messages + 'static>,
 ) -> Result<Histogram<u64>> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = Vec::new();
@@ -71,10 +91,10 @@ async fn send_grpc(
             let mut latencies = microseconds();
             loop {
                 // Relaxed: the counter only hands out indexes.
-                let Some(message) = messages.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                    return Ok::<_, anyhow::Error>(latencies);
-                };
-                let begun = Instant::now();
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(message) = messages.get(number) else { return Ok::<_, anyhow::Error>(latencies) };
+                let begun = messages.due(number).unwrap_or_else(Instant::now);
+                tokio::time::sleep_until(begun.into()).await;
                 let answer = loop {
                     client.ready().await?;
                     let path = http::uri::PathAndQuery::from_static(EXPORT);
@@ -88,6 +108,7 @@ async fn send_grpc(
                 if !answer.get_ref().is_empty() {
                     bail!("points were refused: {:?}", answer.into_inner());
                 }
+                messages.acknowledged(number);
                 latencies += begun.elapsed().as_micros() as u64;
             }
         }));
@@ -99,23 +120,26 @@ async fn send_grpc(
     Ok(latencies)
 }
 
-fn send_http(connections: &mut [Connection], messages: &[bytes::Bytes]) -> Result<Histogram<u64>> {
+fn send_http(connections: &mut [Connection], messages: &impl Messages) -> Result<Histogram<u64>> {
     let next = AtomicUsize::new(0);
     let send = |connection: &mut Connection| -> Result<Histogram<u64>> {
         let mut latencies = microseconds();
         // Relaxed: the counter only hands out indexes.
-        while let Some(message) = messages.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let begun = Instant::now();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(message) = messages.get(number) else { return Ok(latencies) };
+            let begun = messages.due(number).unwrap_or_else(Instant::now);
+            std::thread::sleep(begun.saturating_duration_since(Instant::now()));
             loop {
-                match connection.send(message) {
+                match connection.send(&message) {
                     Ok(()) => break,
                     Err(Failure::Busy(_)) => std::thread::sleep(BUSY),
                     Err(Failure::Gone(why) | Failure::Refused(why)) => bail!("a request failed: {why}"),
                 }
             }
+            messages.acknowledged(number);
             latencies += begun.elapsed().as_micros() as u64;
         }
-        Ok(latencies)
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = connections.iter_mut().map(|connection| scope.spawn(|| send(connection))).collect();
