@@ -126,7 +126,9 @@ fn carry(mut client: TcpStream, shared: &Arc<Shared>, fate: Fate) -> std::io::Re
     if fate == Fate::Error {
         let mut piece = [0; PIECE_BYTES];
         // The request need not be whole: a server that is in trouble does not read it either.
-        drop(client.read(&mut piece)?);
+        if client.read(&mut piece)? == 0 {
+            return Ok(());
+        }
         return client
             .write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     }
@@ -141,12 +143,12 @@ fn carry(mut client: TcpStream, shared: &Arc<Shared>, fate: Fate) -> std::io::Re
     let (to_server, from_client) = (server.try_clone()?, client.try_clone()?);
     let (both, of_request) = ([client.try_clone()?, server.try_clone()?], shared.clone());
     let requests = std::thread::spawn(move || copy(from_client, to_server, request_max, wait, &of_request));
-    let is_cut = copy(server, client, answer_max, wait, shared);
+    copy(server, client, answer_max, wait, shared);
     for stream in &both {
         // One that is closed already is fine.
         drop(stream.shutdown(Shutdown::Both));
     }
-    drop((is_cut, requests.join()));
+    drop(requests.join());
     Ok(())
 }
 

@@ -132,10 +132,13 @@ impl<'a> World<'a> {
     /// Flags that every start has, and those of the store if it is wanted.
     fn flags(&self, with_store: bool) -> Vec<OsString> {
         let always = ["--self-metrics-interval", "0", "--retention", "10y", "--cold-unreachable", "error"];
+        // A block that is merged while its day is demoted stays for a day: here all are to go.
+        let merging = ["--compaction-bytes-per-second", "0"];
         let store = if with_store { &self.places[2..] } else { &[] };
         // Slow enough for kills in the middle of an upload.
         let pace = if with_store { &["--cold-bytes-per-second", "300000"][..] } else { &[] };
-        let all = always.iter().copied().chain(store.iter().map(String::as_str)).chain(pace.iter().copied());
+        let all =
+            always.iter().chain(&merging).copied().chain(store.iter().map(String::as_str)).chain(pace.iter().copied());
         all.map(OsString::from).collect()
     }
 
@@ -163,7 +166,8 @@ impl<'a> World<'a> {
                 let values: Vec<f64> = times.iter().map(|_| random.unit()).collect();
                 let metric = serde_json::json!({"__name__": METRIC, "series": series.to_string()});
                 let line = serde_json::json!({"metric": metric, "timestamps": times, "values": values});
-                text += &format!("{line}\n");
+                text += &line.to_string();
+                text.push('\n');
                 self.samples += times.len() as u64;
             }
             let sent = agent().post(&import).send(&text)?;

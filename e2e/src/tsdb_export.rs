@@ -178,7 +178,8 @@ impl Exported {
 /// Stores lines of JSON.
 fn import(address: &str, lines: &[Value]) -> anyhow::Result<()> {
     for some in lines.chunks(200) {
-        let text: String = some.iter().map(|line| format!("{line}\n")).collect();
+        let text: Vec<String> = some.iter().map(Value::to_string).collect();
+        let text = text.join("\n");
         let sent = agent().post(format!("http://{address}/api/v1/import")).send(&text).context("import")?;
         ensure!(sent.status().as_u16() == 204, "import: {}", sent.status());
     }

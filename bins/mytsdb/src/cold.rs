@@ -23,7 +23,7 @@ const INTERVAL: Duration = Duration::from_mins(1);
 const PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
 /// How long the store may take to say which nodes it has.
-const NODES_WAIT: Duration = Duration::from_secs(60);
+const NODES_WAIT: Duration = Duration::from_mins(1);
 
 /// Opens the data folder that the settings name, and what of it is in the cold tier; or, if they say so, a node's tier alone.
 pub(crate) fn open_storage(config: &Config, registry: &Registry) -> Result<(Arc<Engine>, Option<Arc<Cold>>)> {

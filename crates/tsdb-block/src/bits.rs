@@ -123,8 +123,8 @@ mod tests {
         let mut bits = Bits::default();
         write(&mut bits);
         let used = bits.bytes.len() * 8 - bits.free as usize;
-        let all: String = bits.bytes.iter().map(|byte| format!("{byte:08b}")).collect();
-        all[..used].to_owned()
+        let all: Vec<String> = bits.bytes.iter().map(|byte| format!("{byte:08b}")).collect();
+        all.concat()[..used].to_owned()
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
             chunk.push(time, value).unwrap();
         }
         // Count, first time, first value, first delta; then a bit for each further time.
-        let mut expected = Bits::behind(chunk.bytes()[..2 + 1].to_vec());
+        let mut expected = Bits::behind(chunk.bytes()[..=2].to_vec());
         let mut column = XorColumn::begin(values[0], &mut expected);
         expected.put(1, 8);
         for (at, value) in values[1..].iter().enumerate() {

@@ -149,7 +149,7 @@ fn put_label_indices<'a>(
         offsets.push((name, file.position()));
         let mut body = 1u32.to_be_bytes().to_vec();
         body.extend_from_slice(&(values.len() as u32).to_be_bytes());
-        values.iter().for_each(|value| body.extend_from_slice(&value.to_be_bytes()));
+        body.extend(values.iter().flat_map(|value| value.to_be_bytes()));
         file.put_section(&body)?;
     }
     Ok(offsets)
@@ -167,7 +167,7 @@ fn put_postings<'a>(
         offsets.push((*label, file.position()));
         body.clear();
         body.extend_from_slice(&(series.len() as u32).to_be_bytes());
-        series.iter().for_each(|number| body.extend_from_slice(&number.to_be_bytes()));
+        body.extend(series.iter().flat_map(|number| number.to_be_bytes()));
         file.put_section(&body)?;
     }
     Ok(offsets)
@@ -178,7 +178,9 @@ fn put_table<'a>(file: &mut File, entries: impl ExactSizeIterator<Item = (Vec<&'
     let mut body = (entries.len() as u32).to_be_bytes().to_vec();
     for (texts, place) in entries {
         body.push(texts.len() as u8);
-        texts.iter().for_each(|text| put_text(text, &mut body));
+        for text in &texts {
+            put_text(text, &mut body);
+        }
         put_uvarint(&mut body, place);
     }
     file.put_section(&body)

@@ -37,6 +37,7 @@ struct Meta<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are those of the file")]
 struct Stats {
     num_samples: u64,
     num_float_samples: u64,

@@ -110,9 +110,7 @@ pub(super) fn run(mut matches: ArgMatches) -> Result<()> {
     }
     let written = export(&engine, &selectors, asked, &output, &details)?;
     let warnings = engine.warnings(asked);
-    if !local {
-        drop(cold);
-    } else {
+    if local {
         engine.stop().context("close the data folder")?;
     }
     if !warnings.is_empty() {
@@ -189,7 +187,7 @@ fn export_day(
 ) -> Result<Option<Written>> {
     let selections: Vec<Selection<'_>> =
         selectors.iter().map(|matchers| engine.select(range, matchers)).collect::<Result<_, _>>().context("select")?;
-    if selections.iter().all(|selection| selection.len() == 0) {
+    if selections.iter().all(Selection::is_empty) {
         return Ok(None);
     }
     // A series that several selectors match is written once.

@@ -209,7 +209,7 @@ impl Listing {
         }
         out += &columns(&sums, &[1, 2, 3]);
         for tier in self.tiers.iter().filter(|tier| !tier.files.is_empty()) {
-            out += &format!("\n{}\n", tier.tier);
+            out += &["\n", tier.tier, "\n"].concat();
             let mut rows = vec![titles(["NAME", "SIZE", "SERIES", "SAMPLES", "FROM", "TO", "AGE", "WRITTEN"])];
             for file in &tier.files {
                 let mut row = vec![

@@ -43,7 +43,9 @@ pub(super) fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
     for row in rows {
         let mut line = String::new();
         for (column, (text, width)) in row.iter().zip(&widths).enumerate() {
-            line += &if right.contains(&column) { format!("{text:>width$}  ") } else { format!("{text:<width$}  ") };
+            let spaces = " ".repeat(width.saturating_sub(text.chars().count()));
+            let parts = if right.contains(&column) { [&*spaces, text, "  "] } else { [text, &*spaces, "  "] };
+            line += &parts.concat();
         }
         out += line.trim_end();
         out.push('\n');

@@ -8,6 +8,7 @@ use super::table::size;
 use anyhow::{Context, Result, bail};
 use mytsdb_blocks::{Block, BlockError, CompactionRecord, Tombstone};
 use mytsdb_io::RealDisk;
+use mytsdb_parquet_tier::LiveDay;
 use mytsdb_wal::WalError;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -35,12 +36,12 @@ struct Finding {
 }
 
 impl Report {
-    fn problem(&mut self, tier: &'static str, name: impl Into<String>, what: impl ToString) {
-        self.problems.push(Finding { tier, name: name.into(), what: what.to_string() });
+    fn problem(&mut self, tier: &'static str, name: impl Into<String>, what: impl Into<String>) {
+        self.problems.push(Finding { tier, name: name.into(), what: what.into() });
     }
 
-    fn note(&mut self, tier: &'static str, name: impl Into<String>, what: impl ToString) {
-        self.notes.push(Finding { tier, name: name.into(), what: what.to_string() });
+    fn note(&mut self, tier: &'static str, name: impl Into<String>, what: impl Into<String>) {
+        self.notes.push(Finding { tier, name: name.into(), what: what.into() });
     }
 }
 
@@ -77,7 +78,7 @@ pub(super) fn run(places: &Places) -> Result<()> {
 
 /// Bytes that there are to read.
 fn bytes_of(places: &Places, cold: Option<&ColdTier>) -> Result<u64> {
-    let mut bytes = cold.map_or(0, |cold| cold.manifest().days.iter().map(|day| day.bytes()).sum());
+    let mut bytes = cold.map_or(0, |cold| cold.manifest().days.iter().map(LiveDay::bytes).sum());
     if places.local {
         for folder in ["wal", "blocks"] {
             for path in paths_of(&places.config.data_dir.join(folder))? {
@@ -100,7 +101,7 @@ fn verify_log(dir: &Path, report: &mut Report, progress: &mut Progress) -> Resul
     match replayed {
         Ok(replayed) => {
             for damage in &replayed.damage {
-                report.problem("log", damage.file.clone(), damage);
+                report.problem("log", damage.file.clone(), damage.to_string());
             }
             let told = replayed.damage.len() as u64;
             if replayed.damage_count > told {
@@ -110,7 +111,7 @@ fn verify_log(dir: &Path, report: &mut Report, progress: &mut Progress) -> Resul
                 report.note("log", "", "it ends in the middle of a write: a crash, or a server that writes");
             }
         }
-        Err(error) => report.problem("log", dir.display().to_string(), error),
+        Err(error) => report.problem("log", dir.display().to_string(), error.to_string()),
     }
     for path in paths_of(dir)? {
         progress.file(facts(&path)?.map_or(0, |(bytes, _)| bytes));
@@ -128,7 +129,7 @@ fn verify_blocks(dir: &Path, report: &mut Report, progress: &mut Progress) -> Re
         match Block::open(&RealDisk, &path).and_then(|block| block.verify()) {
             Ok(()) => {}
             Err(BlockError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
-            Err(error) => report.problem("blocks", name, error),
+            Err(error) => report.problem("blocks", name, error.to_string()),
         }
         progress.file(bytes);
     }
@@ -144,7 +145,7 @@ fn verify_records(dir: &Path, report: &mut Report) {
     match Tombstone::read_all(&RealDisk, &dir.join("tombstones")) {
         Ok(_) => {}
         Err(BlockError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
-        Err(error) => report.problem("blocks", "tombstones", error),
+        Err(error) => report.problem("blocks", "tombstones", error.to_string()),
     }
     match CompactionRecord::read_all(&RealDisk, &dir.join("blocks")) {
         Ok(records) => {
@@ -155,7 +156,7 @@ fn verify_records(dir: &Path, report: &mut Report) {
             }
         }
         Err(BlockError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
-        Err(error) => report.problem("blocks", "records of merges", error),
+        Err(error) => report.problem("blocks", "records of merges", error.to_string()),
     }
 }
 
@@ -168,7 +169,7 @@ fn verify_cold(cold: &ColdTier, report: &mut Report, progress: &mut Progress) {
         }
         for (kind, digest) in &day.files {
             if let Err(error) = cold.verify(day, *kind) {
-                report.problem("cold", day.path(*kind), error);
+                report.problem("cold", day.path(*kind), error.to_string());
             }
             progress.file(digest.whole.bytes);
         }
@@ -181,7 +182,7 @@ fn verify_cold(cold: &ColdTier, report: &mut Report, progress: &mut Progress) {
                 "no manifest names it: it was replaced, or its upload did not end; it is deleted later",
             );
         }),
-        Err(error) => report.problem("cold", cold.node.clone(), error),
+        Err(error) => report.problem("cold", cold.node.clone(), error.to_string()),
     }
 }
 
@@ -190,7 +191,8 @@ impl Report {
         let mut out = String::new();
         for (word, findings) in [("problem", &self.problems), ("note", &self.notes)] {
             for Finding { tier, name, what } in findings {
-                out += &format!("{word}: {tier}: {name}{}{what}\n", if name.is_empty() { "" } else { ": " });
+                let behind = if name.is_empty() { "" } else { ": " };
+                out += &[word, ": ", tier, ": ", name, behind, what, "\n"].concat();
             }
         }
         let verdict = if self.problems.is_empty() { "all of it is sound" } else { "not all of it is sound" };

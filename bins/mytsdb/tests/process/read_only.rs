@@ -18,8 +18,10 @@ fn node_that_goes(store: &Path, job: &str, questions: &[String]) -> Vec<String> 
     let mut text = "# TYPE bytes_total counter\n# HELP bytes_total How many.\n".to_owned();
     for minute in 0..60 {
         let (time_ms, value) = ((old_s + 60 * minute) * 1_000, 10 * minute);
-        text += &format!("bytes_total{{job=\"{job}\",instance=\"a\"}} {value} {time_ms}\n");
-        text += &format!("bytes_total{{job=\"{job}\",instance=\"b\"}} {} {time_ms}\n", value * 3);
+        for (instance, value) in [("a", value), ("b", value * 3)] {
+            let line = format!("bytes_total{{job=\"{job}\",instance=\"{instance}\"}} {value} {time_ms}\n");
+            text.push_str(&line);
+        }
     }
     // How old a day is is told by the newest sample.
     text += "newest 1\n";

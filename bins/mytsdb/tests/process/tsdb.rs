@@ -30,7 +30,8 @@ fn fill(server: &Server) {
     let mut text = "newest 1\n".to_owned();
     for at in 0..50 {
         for env in ["dev", "prod"] {
-            text += &format!("old{{env=\"{env}\"}} {at} {}\n", (old_s + at * 60) * 1_000);
+            let line = format!("old{{env=\"{env}\"}} {at} {}\n", (old_s + at * 60) * 1_000);
+            text.push_str(&line);
         }
     }
     let sent = ureq::post(format!("{}/api/v1/import/prometheus", server.http)).send(&text).unwrap();
