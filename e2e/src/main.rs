@@ -39,7 +39,7 @@ use crate::server::Server;
 const COLLECTING: Duration = Duration::from_secs(12);
 
 /// Rounds of the cold tier in S3 when all parts run, and their seed.
-const OBJECTS_ROUNDS: u32 = 5;
+const OBJECTS_ROUNDS: u32 = 4;
 const OBJECTS_SEED: u64 = 3;
 
 /// The machines that send their metrics, each with a Collector of its own.
