@@ -5,7 +5,7 @@
 //! long that decodes several times as fast, [`DxChunk`] reads it (`docs/format/dx-chunk.md`).
 //! [`DxStartsEncoder`] adds the start times of counters.
 //! [`HistogramEncoder`] and [`HistogramChunk`] do the same with native histograms (`docs/format/histogram-chunk.md`).
-//! [`XorHistogramAppender`] writes histograms as Prometheus does, for its clients.
+//! [`encode_prometheus`] makes chunks of both kinds of samples as Prometheus has them, for its clients and its files.
 //! [`ChunkEncoding`] reads chunks of every kind into `Columns`. This crate knows nothing
 //! of files, series or checksums.
 //!
@@ -48,7 +48,7 @@ pub use histogram::{
     HISTOGRAM_PARTS_MAX, HISTOGRAM_SAMPLES_MAX, HistogramChunk, HistogramEncoder, put_histogram, take_histogram,
     take_singles,
 };
-pub use xor::{XorAppender, XorChunk, XorHistogramAppender, decode};
+pub use xor::{PrometheusChunk, PrometheusEncoding, XorAppender, XorChunk, decode, encode_prometheus};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

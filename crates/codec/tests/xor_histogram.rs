@@ -1,10 +1,12 @@
 //! Histogram chunks in Prometheus' layout, read back by the words of `docs/format/xor-histogram-chunk.md`.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use mytsdb_codec::{CodecError, XorHistogramAppender};
+use mytsdb_codec::{CodecError, PrometheusChunk, PrometheusEncoding, encode_prometheus};
+use mytsdb_columns::Columns;
 use mytsdb_histogram::{CUSTOM_SCHEMA, CounterResetHint, FloatHistogram, Span};
 use mytsdb_model::STALE_NAN_BITS;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 /// Bits of a chunk, the most significant of each byte first.
 struct Bits<'a> {
@@ -66,8 +68,25 @@ impl Bits<'_> {
     }
 }
 
+/// Integers of a sample after the first: differences, of differences from the third on.
+#[derive(Clone, Copy, Default)]
+struct Steps {
+    last: i64,
+    step: i64,
+}
+
+impl Steps {
+    fn next(&mut self, bits: &mut Bits<'_>) -> i64 {
+        self.step = self.step.wrapping_add(bits.signed());
+        self.last = self.last.wrapping_add(self.step);
+        self.last
+    }
+}
+
 /// The samples of a chunk. What a reader of Prometheus would say of resets: the flags for the first, no reset for the rest.
-fn read(chunk: &[u8]) -> Vec<(i64, FloatHistogram)> {
+fn read(chunk: &PrometheusChunk) -> Vec<(i64, FloatHistogram)> {
+    let integers = chunk.encoding == PrometheusEncoding::Histogram;
+    let chunk = &chunk.bytes;
     let mut bits = Bits { bytes: chunk, at: 0 };
     let count = bits.take(16);
     let first_hint = match bits.take(8) >> 6 {
@@ -88,23 +107,48 @@ fn read(chunk: &[u8]) -> Vec<(i64, FloatHistogram)> {
     }
     let buckets = |spans: &[Span]| spans.iter().map(|span| span.length as usize).sum::<usize>();
     let (positive, negative) = (buckets(&layout.positive_spans), buckets(&layout.negative_spans));
-    let (mut time, mut delta) = (bits.signed(), 0i64);
-    let mut numbers: Vec<u64> = (0..3 + positive + negative).map(|_| bits.take(64)).collect();
-    let mut windows = vec![(0, 64); numbers.len()];
+    let mut time = Steps { last: bits.signed(), step: 0 };
+    // Count, zero count and sum, then buckets; the place of the sum is that of a float in both forms.
+    let mut numbers: Vec<u64> = Vec::new();
+    let mut steps: Vec<Steps> = Vec::new();
+    let mut windows = vec![(0, 64); 3 + positive + negative];
     let mut samples = Vec::new();
     for index in 0..count {
         if index > 0 {
-            delta = delta.wrapping_add(bits.signed());
-            time = time.wrapping_add(delta);
-            numbers.iter_mut().zip(&mut windows).for_each(|(number, window)| *number ^= bits.xor(window));
+            time.next(&mut bits);
         }
-        let values: Vec<f64> = numbers.iter().map(|&number| f64::from_bits(number)).collect();
+        for place in 0..3 + positive + negative {
+            match (index, integers && place != 2) {
+                (0, true) => {
+                    let last = if place < 2 { bits.unsigned() as i64 } else { bits.signed() };
+                    steps.push(Steps { last, step: 0 });
+                    numbers.push(0);
+                }
+                (0, false) => {
+                    steps.push(Steps::default());
+                    numbers.push(bits.take(64));
+                }
+                (_, true) => drop(steps[place].next(&mut bits)),
+                (_, false) => numbers[place] ^= bits.xor(&mut windows[place]),
+            }
+        }
+        let mut values: Vec<f64> = numbers.iter().map(|&number| f64::from_bits(number)).collect();
+        if integers {
+            (values[0], values[1]) = (steps[0].last as f64, steps[1].last as f64);
+            for side in [3..3 + positive, 3 + positive..3 + positive + negative] {
+                let mut sum = 0;
+                for place in side {
+                    sum += steps[place].last;
+                    values[place] = sum as f64;
+                }
+            }
+        }
         let is_gauge = first_hint == CounterResetHint::Gauge;
         let counter_reset_hint = if index == 0 || is_gauge { first_hint } else { CounterResetHint::NotCounterReset };
         let (positive_buckets, negative_buckets) = (values[3..3 + positive].to_vec(), values[3 + positive..].to_vec());
         let [count, zero_count, sum] = [values[0], values[1], values[2]];
         samples.push((
-            time,
+            time.last,
             FloatHistogram {
                 counter_reset_hint,
                 count,
@@ -118,6 +162,16 @@ fn read(chunk: &[u8]) -> Vec<(i64, FloatHistogram)> {
     }
     assert!(bits.at.div_ceil(8) == chunk.len(), "{} of {} bytes", bits.at.div_ceil(8), chunk.len());
     samples
+}
+
+fn chunks(columns: &Columns) -> Vec<PrometheusChunk> {
+    let mut found = Vec::new();
+    let take = |chunk| {
+        found.push(chunk);
+        Ok::<_, CodecError>(())
+    };
+    encode_prometheus(columns, take).unwrap();
+    found
 }
 
 fn bits_of(histogram: &FloatHistogram) -> Vec<u64> {
@@ -157,7 +211,7 @@ fn series() -> impl Strategy<Value = (FloatHistogram, i64, Vec<(i64, u64)>)> {
 proptest! {
     #[test]
     fn what_was_pushed_is_read_back((layout, start_ms, samples) in series()) {
-        let mut appender = XorHistogramAppender::new();
+        let mut columns = Columns::default();
         let (mut pushed, mut time) = (Vec::new(), start_ms);
         for (gap, seed) in samples {
             time += gap;
@@ -175,11 +229,10 @@ proptest! {
                 negative_buckets: (0..negative).map(|i| value(3 + positive + i)).collect(),
                 ..layout.clone()
             };
-            prop_assert!(appender.takes(&histogram));
-            appender.push(time, &histogram).unwrap();
+            columns.push_histogram(time, Arc::new(histogram.clone()));
             pushed.push((time, histogram));
         }
-        let found = read(appender.bytes());
+        let found: Vec<_> = chunks(&columns).iter().flat_map(read).collect();
         prop_assert_eq!(found.len(), pushed.len());
         for ((found_at, found), (time, histogram)) in found.iter().zip(&pushed) {
             prop_assert_eq!((found_at, bits_of(found)), (time, bits_of(histogram)));
@@ -190,49 +243,25 @@ proptest! {
     }
 }
 
-fn counter(count: f64) -> FloatHistogram {
-    FloatHistogram {
-        count,
-        sum: 1.0,
-        positive_spans: vec![Span { offset: 2, length: 1 }],
-        positive_buckets: vec![count],
-        ..FloatHistogram::default()
-    }
-}
-
 #[test]
-fn a_chunk_ends_before_a_reset_a_gauge_another_layout_and_a_marker() {
-    let mut appender = XorHistogramAppender::new();
-    appender.push(1, &counter(5.0)).unwrap();
-    appender.push(2, &counter(5.0)).unwrap();
-    let with = |change: fn(&mut FloatHistogram)| {
-        let mut histogram = counter(6.0);
-        change(&mut histogram);
-        histogram
+fn a_marker_stands_alone_and_thousands_of_buckets_make_short_chunks() {
+    let stale = FloatHistogram {
+        sum: f64::from_bits(STALE_NAN_BITS),
+        positive_spans: vec![Span { offset: 0, length: 1 }],
+        positive_buckets: vec![1.0],
+        ..FloatHistogram::default()
     };
-    assert!(appender.takes(&with(|_| {})));
-    let stale = FloatHistogram { sum: f64::from_bits(STALE_NAN_BITS), ..FloatHistogram::default() };
-    let others = [
-        counter(4.0),
-        stale.clone(),
-        with(|h| h.counter_reset_hint = CounterResetHint::CounterReset),
-        with(|h| h.counter_reset_hint = CounterResetHint::Gauge),
-        with(|h| h.schema = 1),
-        with(|h| h.zero_threshold = 0.1),
-        with(|h| h.positive_spans[0].offset = 3),
-        with(|h| h.negative_spans = vec![Span { offset: 0, length: 0 }]),
-    ];
-    let before = appender.bytes().to_vec();
-    for other in &others {
-        assert!(!appender.takes(other), "{other:?}");
-        assert_eq!(appender.push(3, other), Err(CodecError::Full { count: 2 }));
-    }
-    assert_eq!(appender.push(2, &counter(6.0)), Err(CodecError::OutOfOrder { timestamp_ms: 2, last_ms: 2 }));
-    assert_eq!(appender.bytes(), before);
-
-    let mut alone = XorHistogramAppender::new();
-    alone.push(4, &FloatHistogram { sum: f64::from_bits(STALE_NAN_BITS), ..counter(9.0) }).unwrap();
-    assert!(!alone.takes(&stale) && !alone.takes(&counter(9.0)));
-    let [(4, marker)] = &read(alone.bytes())[..] else { panic!("{:?}", alone.bytes()) };
+    let wide = FloatHistogram {
+        counter_reset_hint: CounterResetHint::NotCounterReset,
+        positive_spans: vec![Span { offset: 0, length: 20_000 }],
+        positive_buckets: vec![1.0; 20_000],
+        ..FloatHistogram::default()
+    };
+    let mut columns = Columns::default();
+    (0..2).for_each(|time| columns.push_histogram(time, Arc::new(stale.clone())));
+    (2..12).for_each(|time| columns.push_histogram(time, Arc::new(wide.clone())));
+    let found = chunks(&columns);
+    assert_eq!(found.iter().map(|chunk| chunk.samples).collect::<Vec<_>>(), [1, 1, 6, 4]);
+    let [(0, marker)] = &read(&found[0])[..] else { panic!("{:?}", found[0]) };
     assert!(marker.is_stale() && marker.positive_spans.is_empty());
 }

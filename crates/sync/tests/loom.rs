@@ -15,9 +15,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use mytsdb_sync::atomic::{AtomicU64, Ordering};
-use mytsdb_sync::{
-    Arc, Changes, Epochs, HandOver, Lane, Mutex, Noted, Pushed, Resident, RwLock, Spent, Stamp, thread,
-};
+use mytsdb_sync::{Arc, Changes, Epochs, HandOver, Lane, Mutex, Noted, Pushed, Resident, RwLock, Spent, Stamp, thread};
 
 /// Runs `program` in every order and checks the set of its outcomes.
 #[track_caller]

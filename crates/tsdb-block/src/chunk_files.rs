@@ -8,9 +8,9 @@
 //! | data | as long as that says |
 //! | CRC-32C of encoding and data | u32, big-endian |
 
-use crate::chunks::Chunk;
 use crate::error::{Result, TsdbBlockError};
 use crate::file::File;
+use mytsdb_codec::PrometheusChunk;
 use mytsdb_io::Disk;
 use mytsdb_varint::put_uvarint;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ impl ChunkFiles {
     }
 
     /// Appends a chunk; gives its place: number of the file, counted from 0, above 32 bits of the offset.
-    pub fn push(&mut self, chunk: &Chunk) -> Result<u64> {
+    pub fn push(&mut self, chunk: &PrometheusChunk) -> Result<u64> {
         self.bytes.clear();
         put_uvarint(&mut self.bytes, chunk.bytes.len() as u64);
         let from = self.bytes.len();
@@ -87,7 +87,7 @@ impl ChunkFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Encoding;
+    use mytsdb_codec::PrometheusEncoding;
     use mytsdb_io::SimDisk;
     use mytsdb_model::TimeRange;
 
@@ -96,7 +96,12 @@ mod tests {
         let disk = Arc::new(SimDisk::new());
         let mut files = ChunkFiles::create(disk.clone(), Path::new("/b")).unwrap();
         files.bytes_max = 40;
-        let chunk = Chunk { encoding: Encoding::Xor, range: TimeRange::new(0, 0), samples: 1, bytes: vec![7; 10] };
+        let chunk = PrometheusChunk {
+            encoding: PrometheusEncoding::Xor,
+            range: TimeRange::new(0, 0),
+            samples: 1,
+            bytes: vec![7; 10],
+        };
         let places: Vec<u64> = (0..3).map(|_| files.push(&chunk).unwrap()).collect();
         assert_eq!(places, [8, 24, 1 << 32 | 8]);
         assert_eq!(files.finish().unwrap(), [40, 24]);

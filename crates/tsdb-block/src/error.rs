@@ -1,5 +1,6 @@
 //! What can go wrong while a block is written.
 
+use mytsdb_codec::CodecError;
 use std::io;
 use std::path::PathBuf;
 
@@ -38,11 +39,8 @@ pub enum TsdbBlockError {
         labels: String,
     },
     /// Samples of a series are not in order, or there are two of one time.
-    #[error("samples are not in order at {timestamp_ms} ms")]
-    SamplesOutOfOrder {
-        /// Time of the second of two.
-        timestamp_ms: i64,
-    },
+    #[error(transparent)]
+    Samples(#[from] CodecError),
     /// A bound of the format was met.
     #[error("{what}: {found} is more than {limit}, the most that a block has room for")]
     TooMuch {

@@ -1,11 +1,11 @@
 //! Writes a block, series by series, into a folder that gets the block's name when it is whole.
 
 use crate::chunk_files::ChunkFiles;
-use crate::chunks::{Encoding, encode_chunks};
 use crate::error::{Result, TsdbBlockError};
 use crate::file::File;
 use crate::index::{self, SeriesEntry};
 use crate::meta::{self, Counts, Details};
+use mytsdb_codec::{PrometheusEncoding, encode_prometheus};
 use mytsdb_columns::Columns;
 use mytsdb_io::Disk;
 use mytsdb_model::{Labels, TimeRange};
@@ -72,7 +72,7 @@ impl BlockWriter {
     /// kept. Holds its labels, and some 24 bytes a chunk, until the end.
     ///
     /// # Errors
-    /// [`TsdbBlockError::SeriesOutOfOrder`], [`TsdbBlockError::SamplesOutOfOrder`], [`TsdbBlockError::Io`].
+    /// [`TsdbBlockError::SeriesOutOfOrder`], [`TsdbBlockError::Samples`], [`TsdbBlockError::Io`].
     pub fn push(&mut self, labels: &Labels, columns: &Columns) -> Result<()> {
         if columns.is_empty() {
             return Ok(());
@@ -84,13 +84,16 @@ impl BlockWriter {
             return Err(TsdbBlockError::SeriesOutOfOrder { before, labels });
         }
         let mut entry = SeriesEntry { labels: labels.clone(), chunks: Vec::new() };
-        encode_chunks(columns, |chunk| {
+        encode_prometheus(columns, |chunk| {
             entry.chunks.push((chunk.range, self.chunks.push(&chunk)?));
             self.range = self.range.cover(chunk.range);
-            let kind =
-                if chunk.encoding == Encoding::Xor { &mut self.counts.floats } else { &mut self.counts.histograms };
+            let kind = if chunk.encoding == PrometheusEncoding::Xor {
+                &mut self.counts.floats
+            } else {
+                &mut self.counts.histograms
+            };
             *kind += u64::from(chunk.samples);
-            Ok(())
+            Ok::<_, TsdbBlockError>(())
         })?;
         self.counts.chunks += entry.chunks.len() as u64;
         self.counts.series += 1;

@@ -1,173 +1,208 @@
-//! Grows a chunk of native histograms with float counts, in the bit layout of Prometheus: `docs/format/xor-histogram-chunk.md`.
+//! Chunks of native histograms in the bit layout of Prometheus, to hand out: what is stored is smaller and read by columns. One layout of buckets in front, then a column for each field, interleaved by sample.
 //!
-//! To hand out only: what is stored is [`HistogramEncoder`](crate::HistogramEncoder)'s, which is smaller and read by columns.
+//! | part | encoding |
+//! |---|---|
+//! | count of samples | u16, big-endian |
+//! | what is known of a counter reset | u8: 0x80 reset, 0x40 none, 0xc0 a gauge, 0 nothing |
+//! | zero threshold | 0; or 1 to 254 for 2^(n-244); or 255 and 64 bits |
+//! | schema, positive spans, negative spans, bounds if the schema is -53 | numbers of variable length |
+//! | samples | time, count, zero count, sum, positive buckets, negative buckets |
+//!
+//! `docs/format/xor-histogram-chunk.md` has the rest.
 
-use super::COUNT_BYTES;
-use super::varbit::{put_uvarbit, put_varbit};
-use super::window::Window;
-use crate::CodecError;
-use crate::bits::put_bits;
+use super::writer::{BitWriter, XorColumn};
 use mytsdb_histogram::{CounterResetHint, FloatHistogram, Span};
 
-/// A zero threshold of 2^k is one byte, k + this, if k is -243 to 10.
-const THRESHOLD_BIAS: i32 = 244;
-const THRESHOLD_EXPONENTS: std::ops::RangeInclusive<i32> = -243..=10;
+/// Counts up to here are integers that a float holds exactly.
+const INTEGER_MAX: f64 = (1u64 << 53) as f64;
 
-/// A bound that is a whole number of thousandths up to this many is a short integer.
-const SHORT_BOUND_MAX: f64 = 33_554_430.0;
+/// Bounds that are thousandths up to here are written as integers.
+const THOUSANDTHS_MAX: f64 = 33_554_430.0;
 
-/// A number of every sample: the last one's bits, and the window of the last XOR.
-#[derive(Debug, Clone, Copy)]
-struct Column {
-    last: u64,
-    window: Window,
+/// Whether all counts are integers, so that the smaller of the two kinds of chunks can hold it.
+pub(super) fn is_integer(histogram: &FloatHistogram) -> bool {
+    let fits = |count: &f64| count.is_sign_positive() && *count <= INTEGER_MAX && count.fract() == 0.0;
+    fits(&histogram.count)
+        && fits(&histogram.zero_count)
+        && histogram.positive_buckets.iter().all(fits)
+        && histogram.negative_buckets.iter().all(fits)
 }
 
-/// A chunk that is being written; its bytes are a complete chunk after every push.
-///
-/// Holds the last histogram and 10 bytes for each of its buckets beside the chunk. A push costs some 10 ns a bucket.
-#[derive(Debug, Default)]
-pub struct XorHistogramAppender {
-    bytes: Vec<u8>,
-    free_bits: u8,
-    count: u16,
-    last_ms: i64,
-    last_delta: i64,
-    /// The last sample: its layout is the chunk's.
-    last: FloatHistogram,
-    columns: Vec<Column>,
+/// Whether two histograms can be in one chunk, as far as that depends on their buckets.
+pub(super) fn same_layout(a: &FloatHistogram, b: &FloatHistogram) -> bool {
+    let same_bits = |a: &[f64], b: &[f64]| a.iter().map(|x| x.to_bits()).eq(b.iter().map(|x| x.to_bits()));
+    a.schema == b.schema
+        && a.zero_threshold.to_bits() == b.zero_threshold.to_bits()
+        && a.positive_spans == b.positive_spans
+        && a.negative_spans == b.negative_spans
+        && same_bits(&a.custom_values, &b.custom_values)
 }
 
-impl XorHistogramAppender {
-    /// A chunk without samples.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether `histogram` may be pushed: a chunk has one layout, holds gauges or counters, no reset behind its first sample and
-    /// 65,535 samples at most; a staleness marker has one to itself.
-    pub fn takes(&self, histogram: &FloatHistogram) -> bool {
-        let last = &self.last;
-        let is_gauge = |histogram: &FloatHistogram| histogram.counter_reset_hint == CounterResetHint::Gauge;
-        self.count == 0
-            || self.count < u16::MAX
-                && !last.is_stale()
-                && !histogram.is_stale()
-                && last.schema == histogram.schema
-                && last.zero_threshold.to_bits() == histogram.zero_threshold.to_bits()
-                && last.positive_spans == histogram.positive_spans
-                && last.negative_spans == histogram.negative_spans
-                && last.custom_values == histogram.custom_values
-                && is_gauge(last) == is_gauge(histogram)
-                && (is_gauge(last) || !histogram.detect_reset(last))
-    }
-
-    /// Appends a histogram that the chunk [takes](Self::takes), later than all before it. Of a staleness marker the sum alone is
-    /// kept.
-    ///
-    /// # Errors
-    /// [`CodecError::OutOfOrder`], and [`CodecError::Full`] if the chunk does not take it; the chunk is unchanged.
-    pub fn push(&mut self, timestamp_ms: i64, histogram: &FloatHistogram) -> Result<(), CodecError> {
-        if self.count > 0 && timestamp_ms <= self.last_ms {
-            return Err(CodecError::OutOfOrder { timestamp_ms, last_ms: self.last_ms });
-        }
-        if !self.takes(histogram) {
-            return Err(CodecError::Full { count: usize::from(self.count) });
-        }
-        if histogram.is_stale() {
-            self.last = FloatHistogram { sum: histogram.sum, ..FloatHistogram::default() };
-        } else {
-            self.last.clone_from(histogram);
-        }
-        if self.count == 0 {
-            self.begin(timestamp_ms);
-        } else {
-            self.go_on(timestamp_ms);
-        }
-        self.last_ms = timestamp_ms;
-        self.count += 1;
-        self.bytes[..COUNT_BYTES].copy_from_slice(&self.count.to_be_bytes());
-        Ok(())
-    }
-
-    /// The number of histograms pushed.
-    pub fn sample_count(&self) -> usize {
-        usize::from(self.count)
-    }
-
-    /// The chunk as it stands, complete and decodable; without samples no bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    fn begin(&mut self, timestamp_ms: i64) {
-        let Self { bytes, free_bits, last, .. } = self;
-        let flags = match last.counter_reset_hint {
-            CounterResetHint::Unknown => 0,
-            CounterResetHint::NotCounterReset => 0b0100_0000,
-            CounterResetHint::CounterReset => 0b1000_0000,
-            CounterResetHint::Gauge => 0b1100_0000,
-        };
-        bytes.extend_from_slice(&[0, 0, flags]);
-        put_threshold(bytes, last.zero_threshold);
-        put_varbit(bytes, free_bits, last.schema.into());
-        put_spans(bytes, free_bits, &last.positive_spans);
-        put_spans(bytes, free_bits, &last.negative_spans);
-        if last.uses_custom_buckets() {
-            put_uvarbit(bytes, free_bits, last.custom_values.len() as u64);
-            last.custom_values.iter().for_each(|&bound| put_bound(bytes, free_bits, bound));
-        }
-        put_varbit(bytes, free_bits, timestamp_ms);
-        for value in numbers(last) {
-            put_bits(bytes, free_bits, value.to_bits(), 64);
-            self.columns.push(Column { last: value.to_bits(), window: Window::NONE });
-        }
-    }
-
-    fn go_on(&mut self, timestamp_ms: i64) {
-        let Self { bytes, free_bits, last, .. } = self;
-        let delta = timestamp_ms.wrapping_sub(self.last_ms);
-        put_varbit(bytes, free_bits, delta.wrapping_sub(self.last_delta));
-        self.last_delta = delta;
-        for (column, value) in self.columns.iter_mut().zip(numbers(last)) {
-            column.window.put(bytes, free_bits, value.to_bits() ^ column.last);
-            column.last = value.to_bits();
-        }
-    }
-}
-
-/// What a sample has beside its time, in the order of the layout.
-fn numbers(histogram: &FloatHistogram) -> impl Iterator<Item = f64> {
-    let counts = [histogram.count, histogram.zero_count, histogram.sum].into_iter();
-    counts.chain(histogram.positive_buckets.iter().copied()).chain(histogram.negative_buckets.iter().copied())
-}
-
-fn put_spans(out: &mut Vec<u8>, free_bits: &mut u8, spans: &[Span]) {
-    put_uvarbit(out, free_bits, spans.len() as u64);
-    for span in spans {
-        put_uvarbit(out, free_bits, span.length.into());
-        put_varbit(out, free_bits, span.offset.into());
-    }
-}
-
-/// Bytes are whole here: 0, an exponent of 2, or all bits set and the eight bytes.
-fn put_threshold(out: &mut Vec<u8>, threshold: f64) {
-    let exponent = (threshold.to_bits() >> 52) as i32 - 1023;
-    if threshold.to_bits() == 0 {
-        out.push(0);
-    } else if threshold.to_bits() << 12 == 0 && THRESHOLD_EXPONENTS.contains(&exponent) {
-        out.push((exponent + THRESHOLD_BIAS) as u8);
+/// The chunk of histograms of one layout; none is stale, unless it is the only one. `integers` says that all counts are.
+pub(super) fn encode(times_ms: &[i64], histograms: &[&FloatHistogram], integers: bool) -> Vec<u8> {
+    let Some(first) = histograms.first() else { return vec![0, 0, 0] };
+    let mut bytes = (histograms.len() as u16).to_be_bytes().to_vec();
+    bytes.push(match first.counter_reset_hint {
+        CounterResetHint::Unknown => 0,
+        CounterResetHint::CounterReset => 0x80,
+        CounterResetHint::NotCounterReset => 0x40,
+        CounterResetHint::Gauge => 0xc0,
+    });
+    let mut out = BitWriter::behind(bytes);
+    put_layout(first, &mut out);
+    if integers {
+        put_integers(times_ms, histograms, &mut out);
     } else {
-        out.push(u8::MAX);
-        out.extend_from_slice(&threshold.to_bits().to_be_bytes());
+        put_floats(times_ms, histograms, &mut out);
+    }
+    out.into_bytes()
+}
+
+fn put_layout(histogram: &FloatHistogram, out: &mut BitWriter) {
+    put_threshold(histogram.zero_threshold, out);
+    out.put_int(i64::from(histogram.schema));
+    put_spans(&histogram.positive_spans, out);
+    put_spans(&histogram.negative_spans, out);
+    if histogram.uses_custom_buckets() {
+        out.put_uint(histogram.custom_values.len() as u64);
+        for bound in &histogram.custom_values {
+            let thousandths = bound * 1_000.0;
+            let is_whole = thousandths.fract() == 0.0 && thousandths / 1_000.0 == *bound && bound.is_sign_positive();
+            if is_whole && thousandths <= THOUSANDTHS_MAX {
+                // Never 0, so it begins with a one.
+                out.put_uint(thousandths as u64 + 1);
+            } else {
+                out.put(0, 1);
+                out.put_float(*bound);
+            }
+        }
     }
 }
 
-fn put_bound(out: &mut Vec<u8>, free_bits: &mut u8, bound: f64) {
-    let thousandths = bound * 1000.0;
-    if (0.0..=SHORT_BOUND_MAX).contains(&thousandths) && thousandths.fract() == 0.0 {
-        return put_uvarbit(out, free_bits, thousandths as u64 + 1);
+fn put_threshold(threshold: f64, out: &mut BitWriter) {
+    let bits = threshold.to_bits();
+    let exponent = (bits >> 52) as i64 - 1_023;
+    if bits == 0 {
+        out.put(0, 8);
+    } else if bits & ((1 << 52) - 1) == 0 && (-243..=10).contains(&exponent) {
+        out.put((exponent + 244) as u64, 8);
+    } else {
+        out.put(255, 8);
+        out.put(bits, 64);
     }
-    put_bits(out, free_bits, 0, 1);
-    put_bits(out, free_bits, bound.to_bits(), 64);
+}
+
+fn put_spans(spans: &[Span], out: &mut BitWriter) {
+    out.put_uint(spans.len() as u64);
+    for span in spans {
+        out.put_uint(u64::from(span.length));
+        out.put_int(i64::from(span.offset));
+    }
+}
+
+/// Times: the first, the difference, then differences of differences.
+#[derive(Default)]
+struct Steps {
+    last: i64,
+    step: i64,
+}
+
+impl Steps {
+    /// What is written for the `at`-th value.
+    fn next(&mut self, at: usize, value: i64) -> i64 {
+        let step = value.wrapping_sub(self.last);
+        let written = match at {
+            0 => value,
+            1 => step,
+            _ => step.wrapping_sub(self.step),
+        };
+        self.last = value;
+        // The first is no step.
+        self.step = if at == 0 { 0 } else { step };
+        written
+    }
+}
+
+fn put_integers(times_ms: &[i64], histograms: &[&FloatHistogram], out: &mut BitWriter) {
+    let (mut times, mut counts, mut zeros) = (Steps::default(), Steps::default(), Steps::default());
+    let mut sums: Option<XorColumn> = None;
+    let mut buckets: Vec<Steps> = Vec::new();
+    for (at, (time, histogram)) in times_ms.iter().zip(histograms).enumerate() {
+        out.put_int(times.next(at, *time));
+        let (count, zero_count) = (histogram.count as i64, histogram.zero_count as i64);
+        if at == 0 {
+            out.put_uint(counts.next(at, count) as u64);
+            out.put_uint(zeros.next(at, zero_count) as u64);
+            sums = Some(XorColumn::begin(histogram.sum, out));
+        } else {
+            out.put_int(counts.next(at, count));
+            out.put_int(zeros.next(at, zero_count));
+            if let Some(sums) = &mut sums {
+                sums.put(histogram.sum, out);
+            }
+        }
+        // Each side as differences to the bucket before, and these over time.
+        let sides = [&histogram.positive_buckets, &histogram.negative_buckets];
+        let differences = sides.into_iter().flat_map(|side| {
+            side.iter().scan(0, |before, count| {
+                let count = *count as i64;
+                Some(count - std::mem::replace(before, count))
+            })
+        });
+        for (place, difference) in differences.enumerate() {
+            if place == buckets.len() {
+                buckets.push(Steps::default());
+            }
+            out.put_int(buckets[place].next(at, difference));
+        }
+    }
+}
+
+fn put_floats(times_ms: &[i64], histograms: &[&FloatHistogram], out: &mut BitWriter) {
+    let mut times = Steps::default();
+    let mut columns: Vec<XorColumn> = Vec::new();
+    for (at, (time, histogram)) in times_ms.iter().zip(histograms).enumerate() {
+        out.put_int(times.next(at, *time));
+        let fields = [histogram.count, histogram.zero_count, histogram.sum];
+        let values = fields.iter().chain(&histogram.positive_buckets).chain(&histogram.negative_buckets);
+        for (place, value) in values.enumerate() {
+            if at == 0 {
+                columns.push(XorColumn::begin(*value, out));
+            } else {
+                columns[place].put(*value, out);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thresholds_that_are_powers_of_two_take_a_byte() {
+        let written = |threshold: f64| {
+            let mut bits = BitWriter::default();
+            put_threshold(threshold, &mut bits);
+            bits.into_bytes()
+        };
+        assert_eq!(written(0.0), [0]);
+        assert_eq!(written(f64::powi(2.0, -128)), [116]);
+        assert_eq!(written(f64::powi(2.0, -243)), [1]);
+        assert_eq!(written(1024.0), [254]);
+        for other in [0.001, 2048.0, f64::powi(2.0, -244), f64::MIN_POSITIVE / 4.0] {
+            assert_eq!(written(other), [&[255][..], &other.to_bits().to_be_bytes()].concat());
+        }
+    }
+
+    #[test]
+    fn integers_are_told_from_other_counts() {
+        let of = |count: f64| FloatHistogram { count, ..FloatHistogram::default() };
+        for count in [0.0, 1.0, INTEGER_MAX] {
+            assert!(is_integer(&of(count)), "{count}");
+        }
+        for count in [-0.0, 0.5, -1.0, f64::NAN, f64::INFINITY, INTEGER_MAX * 2.0] {
+            assert!(!is_integer(&of(count)), "{count}");
+        }
+    }
 }

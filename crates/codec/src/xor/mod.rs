@@ -2,14 +2,15 @@
 //! hand out.
 
 mod append;
+mod chunks;
 mod decode;
 mod histogram;
-mod varbit;
 mod window;
+mod writer;
 
 pub use append::XorAppender;
+pub use chunks::{PrometheusChunk, PrometheusEncoding, encode_prometheus};
 pub use decode::{XorChunk, decode};
-pub use histogram::XorHistogramAppender;
 
 /// Size of the count field in front of a chunk.
 const COUNT_BYTES: usize = 2;

@@ -1,65 +1,55 @@
 //! Bits, most significant first, and the three ways in which chunks of histograms write numbers.
 
+use super::window::Window;
+use crate::bits::put_bits;
+
 /// Widths of a number's bits, and behind them two that are written whole. A number with `n` ones and a zero in front has the
 /// n-th width; the last has no zero.
 const WIDTHS: [u32; 7] = [3, 6, 9, 12, 18, 25, 56];
 
 /// Bits that are being written.
 #[derive(Debug, Default)]
-pub(crate) struct Bits {
+pub(super) struct BitWriter {
     bytes: Vec<u8>,
     /// Unused low bits of the last byte.
-    free: u32,
+    free_bits: u8,
 }
 
-impl Bits {
+impl BitWriter {
     /// Begins behind some bytes.
-    pub fn behind(bytes: Vec<u8>) -> Self {
-        Self { bytes, free: 0 }
+    pub(super) fn behind(bytes: Vec<u8>) -> Self {
+        Self { bytes, free_bits: 0 }
     }
 
-    pub fn into_bytes(self) -> Vec<u8> {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// Appends the low `count` bits of a value, 0 to 64.
-    pub fn put(&mut self, value: u64, count: u32) {
-        let mut left = count;
-        while left > 0 {
-            if self.free == 0 {
-                self.bytes.push(0);
-                self.free = 8;
-            }
-            let taken = left.min(self.free);
-            let part = (value >> (left - taken)) & ((1 << taken) - 1);
-            if let Some(last) = self.bytes.last_mut() {
-                *last |= (part << (self.free - taken)) as u8;
-            }
-            self.free -= taken;
-            left -= taken;
-        }
+    /// Appends the low `count` bits of a value, 1 to 64.
+    pub(super) fn put(&mut self, value: u64, count: u32) {
+        put_bits(&mut self.bytes, &mut self.free_bits, value, count);
     }
 
-    pub fn put_float(&mut self, value: f64) {
+    pub(super) fn put_float(&mut self, value: f64) {
         self.put(value.to_bits(), 64);
     }
 
     /// Appends a number with a sign: 1 bit for 0, few for those near it. A width of n bits has -(2^(n-1) - 1) to 2^(n-1).
-    pub fn put_int(&mut self, value: i64) {
+    pub(super) fn put_int(&mut self, value: i64) {
         let fits = |width: u32| {
             let half = 1i64 << (width - 1);
-            -(half - 1) <= value && value <= half
+            (-(half - 1)..=half).contains(&value)
         };
-        self.put_prefixed(value == 0, value as u64, fits);
+        self.put_prefixed(value as u64, fits);
     }
 
     /// Appends a number without a sign: 1 bit for 0, few for small ones. A width of n bits has those below 2^n.
-    pub fn put_uint(&mut self, value: u64) {
-        self.put_prefixed(value == 0, value, |width| value < 1 << width);
+    pub(super) fn put_uint(&mut self, value: u64) {
+        self.put_prefixed(value, |width| value < 1 << width);
     }
 
-    fn put_prefixed(&mut self, is_zero: bool, bits: u64, fits: impl Fn(u32) -> bool) {
-        if is_zero {
+    fn put_prefixed(&mut self, bits: u64, fits: impl Fn(u32) -> bool) {
+        if bits == 0 {
             return self.put(0, 1);
         }
         for (ones, width) in (1..).zip(WIDTHS) {
@@ -75,43 +65,23 @@ impl Bits {
 }
 
 /// A column of floats, each written as its difference to the one before it.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct XorColumn {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct XorColumn {
     last: u64,
-    /// Zero bits in front of and behind the differences, as they were last announced.
-    window: Option<(u32, u32)>,
+    window: Window,
 }
 
 impl XorColumn {
     /// Writes the first value, whole.
-    pub fn begin(value: f64, out: &mut Bits) -> Self {
+    pub(super) fn begin(value: f64, out: &mut BitWriter) -> Self {
         out.put_float(value);
-        Self { last: value.to_bits(), window: None }
+        Self { last: value.to_bits(), window: Window::NONE }
     }
 
-    pub fn put(&mut self, value: f64, out: &mut Bits) {
+    pub(super) fn put(&mut self, value: f64, out: &mut BitWriter) {
         let bits = value.to_bits();
-        let changed = bits ^ self.last;
+        self.window.put(&mut out.bytes, &mut out.free_bits, bits ^ self.last);
         self.last = bits;
-        if changed == 0 {
-            return out.put(0, 1);
-        }
-        let (leading, trailing) = (changed.leading_zeros().min(31), changed.trailing_zeros());
-        match self.window {
-            Some((front, back)) if leading >= front && trailing >= back => {
-                out.put(0b10, 2);
-                out.put(changed >> back, 64 - front - back);
-            }
-            _ => {
-                let significant = 64 - leading - trailing;
-                out.put(0b11, 2);
-                out.put(u64::from(leading), 5);
-                // 64 does not fit, and 0 does not occur.
-                out.put(u64::from(significant & 63), 6);
-                out.put(changed >> trailing, significant);
-                self.window = Some((leading, trailing));
-            }
-        }
     }
 }
 
@@ -119,10 +89,10 @@ impl XorColumn {
 mod tests {
     use super::*;
 
-    fn text(write: impl FnOnce(&mut Bits)) -> String {
-        let mut bits = Bits::default();
+    fn text(write: impl FnOnce(&mut BitWriter)) -> String {
+        let mut bits = BitWriter::default();
         write(&mut bits);
-        let used = bits.bytes.len() * 8 - bits.free as usize;
+        let used = bits.bytes.len() * 8 - usize::from(bits.free_bits);
         let all: Vec<String> = bits.bytes.iter().map(|byte| format!("{byte:08b}")).collect();
         all.concat()[..used].to_owned()
     }
@@ -166,12 +136,12 @@ mod tests {
     fn a_column_of_floats_is_that_of_an_xor_chunk() {
         // The appender of XOR chunks writes the second value behind a time whose difference is of a known length.
         let values = [1.5, 1.5, 2.5, f64::NAN, -0.0, 1e300, 0.1, 0.2, 0.3];
-        let mut chunk = mytsdb_codec::XorAppender::new();
+        let mut chunk = crate::XorAppender::new();
         for (time, value) in (0..).zip(values) {
             chunk.push(time, value).unwrap();
         }
         // Count, first time, first value, first delta; then a bit for each further time.
-        let mut expected = Bits::behind(chunk.bytes()[..=2].to_vec());
+        let mut expected = BitWriter::behind(chunk.bytes()[..=2].to_vec());
         let mut column = XorColumn::begin(values[0], &mut expected);
         expected.put(1, 8);
         for (at, value) in values[1..].iter().enumerate() {
