@@ -31,8 +31,9 @@ fn read(world: &World, node: &str, unreachable: Unreachable) -> Result<Node, Col
     engine.stop().unwrap();
     let mut options = ColdOptions::new("");
     (options.unreachable, options.open_wait_ms) = (unreachable, 100);
-    let cold = Cold::reader(engine.clone(), world.clock.clone(), &store(world), node, options, &Registry::new())?;
-    Ok(Node { engine, cold })
+    let registry = Registry::new();
+    let cold = Cold::reader(engine.clone(), world.clock.clone(), &store(world), node, options, &registry)?;
+    Ok(Node { engine, cold, registry })
 }
 
 /// Puts everything into the tier.
