@@ -141,7 +141,13 @@ fn read_settings(path: &Path) -> Result<Vec<(String, String)>> {
 
 /// Starts the thread that demotes, or, when only reading, looks for what was demoted.
 pub(crate) fn start(cold: Arc<Cold>, shutdown: &Arc<Shutdown>) -> Result<JoinHandle<()>> {
-    worker::spawn("demoter", shutdown, Duration::ZERO, move |shutdown| step(&cold, shutdown))
+    worker::spawn("demoter", shutdown, Duration::ZERO, move |shutdown| {
+        shutdown.wait(step(&cold, shutdown));
+        if shutdown.has_begun() {
+            cold.persist_cache();
+        }
+        Duration::ZERO
+    })
 }
 
 fn step(cold: &Cold, shutdown: &Shutdown) -> Duration {
@@ -165,7 +171,6 @@ fn step(cold: &Cold, shutdown: &Shutdown) -> Duration {
             INTERVAL
         }
     }
-    cold.persist_cache();
 }
 
 #[cfg(test)]
