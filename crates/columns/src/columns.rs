@@ -212,6 +212,13 @@ fn append_starts(starts: &mut Vec<i64>, before: usize, others: &[i64], places: &
 
 /// The places of the times in `range`, in a column that ascends.
 pub(crate) fn inside(times: &[i64], range: TimeRange) -> std::ops::Range<usize> {
+    // Mostly all of a chunk is asked for.
+    if let (Some(first), Some(last)) = (times.first(), times.last())
+        && range.mint <= *first
+        && *last <= range.maxt
+    {
+        return 0..times.len();
+    }
     let end = times.partition_point(|&time| time <= range.maxt);
     let start = times[..end].partition_point(|&time| time < range.mint);
     start..end
