@@ -29,7 +29,9 @@ impl World {
     fn append(&self, metric: &str, times: &[i64]) {
         let series = self.engine.resolve(&Labels::from_pairs([("__name__", metric)])).unwrap();
         let mut batch = Batch::default();
-        times.iter().for_each(|&time| batch.push(series, time, time as f64));
+        for &time in times {
+            batch.push(series, time, time as f64);
+        }
         self.engine.append(batch).unwrap();
     }
 

@@ -90,7 +90,7 @@ mod tests {
     fn what_is_left_is_shared() {
         assert_eq!(share(Duration::from_secs(100), Duration::from_secs(50)), 1.0);
         assert_eq!(share(Duration::from_secs(25), Duration::from_secs(50)), 0.5);
-        assert_eq!(planned(&["disk", "k8s"], true), Duration::from_secs(420));
+        assert_eq!(planned(&["disk", "k8s"], true), Duration::from_mins(7));
     }
 
     #[test]
