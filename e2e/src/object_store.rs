@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -98,6 +98,7 @@ fn make_bucket(port: u16, moto: &mut Process) -> anyhow::Result<()> {
 struct World<'a> {
     arguments: &'a Arguments,
     proxy: &'a FaultProxy,
+    dir: PathBuf,
     server: Server,
     /// Flags of the data folder and the store.
     places: Vec<String>,
@@ -126,7 +127,7 @@ impl<'a> World<'a> {
         ];
         let server = Server::new(&arguments.server, dir)?;
         let end_ms = now_ms()?.div_euclid(DAY_MS) * DAY_MS - DAY_MS;
-        Ok(Self { arguments, proxy, server, places: places.to_vec(), end_ms, days: 0, samples: 0 })
+        Ok(Self { arguments, proxy, dir: dir.to_owned(), server, places: places.to_vec(), end_ms, days: 0, samples: 0 })
     }
 
     /// Flags that every start has, and those of the store if it is wanted.
@@ -151,14 +152,11 @@ impl<'a> World<'a> {
     /// Stores samples of so many days, and puts them into blocks.
     fn fill(&mut self, days: u32) -> anyhow::Result<()> {
         self.days = i64::from(days);
-        self.start(false)?;
         let mut random = mytsdb_testkit::Random::new(7);
-        let import = format!("http://{}/api/v1/import", self.server.http());
         // How old days are is told by the newest sample.
         let newest = serde_json::json!({"metric": {"__name__": "newest"}, "timestamps": [now_ms()?], "values": [1]});
-        agent().post(&import).send(&format!("{newest}\n"))?;
+        let mut text = newest.to_string() + "\n";
         for day in 0..self.days {
-            let mut text = String::new();
             for series in 0..SERIES {
                 let from_ms = self.end_ms - (day + 1) * DAY_MS + series as i64;
                 let step_ms = DAY_MS / SAMPLES;
@@ -170,13 +168,20 @@ impl<'a> World<'a> {
                 text.push('\n');
                 self.samples += times.len() as u64;
             }
-            let sent = agent().post(&import).send(&text)?;
-            ensure!(sent.status().as_u16() == 204, "import: {}", sent.status());
         }
+        let file = self.dir.join("lines.jsonl");
+        #[expect(clippy::disallowed_methods, reason = "input of a test run, not data of the store")]
+        std::fs::write(&file, text).context("write lines.jsonl")?;
+        // Without a server, so that all of it is there when the first flush begins.
+        let mut import = Command::new(&self.arguments.server);
+        import.args(["import", "--format", "jsonl", "--quiet", "--retention", "10y"]).args(&self.places[..2]).arg(file);
+        let output = import.output().context("start mytsdb")?;
+        ensure!(output.status.success(), "mytsdb import: {}", String::from_utf8_lossy(&output.stderr));
+        self.start(false)?;
         let begun = Instant::now();
-        while !self.server.client().text("/metrics")?.contains("\nmytsdb_engine_flushes_total 1") {
-            ensure!(begun.elapsed() < PATIENCE, "nothing was flushed after {PATIENCE:?}");
-            std::thread::sleep(Duration::from_millis(50));
+        while self.stored()?.0 < self.samples {
+            ensure!(begun.elapsed() < PATIENCE, "not all was flushed after {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(100));
         }
         self.server.terminate()
     }

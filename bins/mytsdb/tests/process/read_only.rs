@@ -15,24 +15,30 @@ fn node_that_goes(store: &Path, job: &str, questions: &[String]) -> Vec<String> 
     // Without metrics of its own, which would stay in its head.
     let quiet = ["--self-metrics-interval", "0"];
     let server = Server::start_with(dir.path(), &quiet);
-    let mut text = "# TYPE bytes_total counter\n# HELP bytes_total How many.\n".to_owned();
+    // All in one request: what a flush finds is all of it or nothing.
+    let mut points = Vec::new();
     for minute in 0..60 {
-        let (time_ms, value) = ((old_s + 60 * minute) * 1_000, 10 * minute);
+        let (time_s, value) = (old_s + 60 * minute, 10 * minute);
         for (instance, value) in [("a", value), ("b", value * 3)] {
-            let line = format!("bytes_total{{job=\"{job}\",instance=\"{instance}\"}} {value} {time_ms}\n");
-            text.push_str(&line);
+            points.push(format!(
+                r#"{{"timeUnixNano":"{time_s}000000000","asInt":"{value}","attributes":[
+                    {{"key":"job","value":{{"stringValue":"{job}"}}}},
+                    {{"key":"instance","value":{{"stringValue":"{instance}"}}}}]}}"#
+            ));
         }
     }
+    let (points, now_s) = (points.join(","), now_s());
     // How old a day is is told by the newest sample.
-    text += "newest 1\n";
-    let sent = ureq::post(format!("{}/api/v1/import/prometheus", server.http)).send(&text).unwrap();
-    assert!(sent.status().is_success());
-    let histogram = format!(
-        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"took","unit":"s","exponentialHistogram":{{
-            "aggregationTemporality":2,"dataPoints":[{{"timeUnixNano":"{old_s}000000000","count":"6","sum":9,"scale":0,
-            "zeroCount":"1","positive":{{"offset":0,"bucketCounts":["2","3"]}}}}]}}}}]}}]}}]}}"#
+    let request = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[
+            {{"name":"bytes","sum":{{"aggregationTemporality":2,"isMonotonic":true,"dataPoints":[{points}]}}}},
+            {{"name":"newest","gauge":{{"dataPoints":[{{"timeUnixNano":"{now_s}000000000","asInt":"1"}}]}}}},
+            {{"name":"took","unit":"s","exponentialHistogram":{{"aggregationTemporality":2,"dataPoints":[
+                {{"timeUnixNano":"{old_s}000000000","count":"6","sum":9,"scale":0,"zeroCount":"1",
+                  "positive":{{"offset":0,"bucketCounts":["2","3"]}}}}]}}}}]}}]}}]}}"#
     );
-    assert_eq!(post(&server.otlp_http, "Content-Type: application/json\r\n", histogram.as_bytes()).status, 200);
+    let stored = post(&server.otlp_http, "Content-Type: application/json\r\n", request.as_bytes());
+    assert_eq!((stored.status, stored.body.as_str()), (200, "{}"));
     // Maintenance puts what is old into blocks.
     eventually(&server, "/metrics", "\nmytsdb_engine_flushes_total 1");
     server.signal("TERM");
