@@ -37,7 +37,7 @@ pub fn node_prefix(node: &str) -> String {
 /// Names of the nodes that have files in a store, ascending. One request for each thousand.
 ///
 /// # Errors
-/// Those of the store; [`ColdError::Threads`].
+/// Those of the store; [`ColdError::Threads`](crate::ColdError::Threads).
 pub fn nodes(store: &Store, stop: StopSign<'_>) -> Result<Vec<String>> {
     let remote = Remote::new(store.below(TENANT)?)?;
     let store = remote.store().clone();
@@ -52,8 +52,8 @@ impl Cold {
     /// The deletions that the node has not cleaned stand in its data folder alone: what they hide is read here.
     ///
     /// # Errors
-    /// [`ColdError::NoNode`] if the store answers, and has no manifest of that node; [`ColdError::Foreign`] if days have no
-    /// numbers, as files that something else wrote; [`ColdError::Threads`].
+    /// [`ColdError::NoNode`](crate::ColdError::NoNode) if the store answers, and has no manifest of that node; [`ColdError::Foreign`](crate::ColdError::Foreign) if days have no
+    /// numbers, as files that something else wrote; [`ColdError::Threads`](crate::ColdError::Threads).
     pub fn reader(
         engine: Arc<Engine>,
         clock: Arc<dyn Clock>,
