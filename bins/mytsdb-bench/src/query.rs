@@ -63,12 +63,22 @@ struct Column {
     target: usize,
     cached: bool,
     name: String,
-    /// Medians in terms of mytsdb's: of all questions, and of the core ones.
-    ratios: Vec<f64>,
-    core_ratios: Vec<f64>,
+    /// Medians in terms of mytsdb's without its cache, and with it.
+    ratios: [Ratios; 2],
     /// Time of all label lookups together, in ms: among the core questions they count as one.
     lookups_ms: f64,
 }
+
+/// Ratios of medians: of all questions, and of the core ones.
+#[derive(Default)]
+struct Ratios {
+    all: Vec<f64>,
+    core: Vec<f64>,
+}
+
+/// mytsdb's columns: what is asked for the first time, and what is asked again.
+const FRESH: usize = 0;
+const AGAIN: usize = 1;
 
 /// Loads all servers, asks all questions of each in turn, prints medians and ratios.
 pub(crate) fn run(args: &QueryArgs) -> Result<()> {
@@ -163,7 +173,7 @@ fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s:
     let header: Vec<String> = columns.iter().map(|column| format!("{:>24}", column.name)).collect();
     println!("{:<22} {}", "median / 99 % ms", header.join(" "));
     // Kept from one question to the next, so that the client's memory is there before it is timed.
-    let mut answers: Vec<Vec<u8>> = vec![Vec::new(); targets.len()];
+    let mut answers: Vec<Vec<u8>> = vec![Vec::new(); columns.len()];
     let (mut wrong, mut rows) = (0, Vec::new());
     for question in asked {
         let mut timed = time(args, question, targets, &columns, &mut answers, end_s)?;
@@ -171,14 +181,14 @@ fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s:
         let mut row = vec![format!("{:<22}", question.name)];
         let mut cells = serde_json::Map::new();
         for ((column, &ms), times) in columns.iter_mut().zip(&medians).zip(&mut timed) {
-            let (ratio, p99_ms) = (ms / medians[0], at_quantile(times, 0.99));
-            column.add(question, ms, ratio);
-            let shown = if column.target == 0 { String::new() } else { format!("{ratio:.1}x") };
+            let p99_ms = at_quantile(times, 0.99);
+            column.add(question, ms, [ms / medians[FRESH], ms / medians[AGAIN]]);
+            let shown = if column.target == 0 { String::new() } else { format!("{:.1}x", ms / medians[column.base()]) };
             row.push(format!("{ms:>8.2} {p99_ms:>8.2} {shown:>6}"));
             let cell = json!({"median_ms": ms, "p99_ms": p99_ms, "runs": times.len()});
             cells.insert(column.name.clone(), cell);
         }
-        let differs = differences(args, question, targets, &answers);
+        let differs = differences(args, question, targets, &columns, &answers);
         row.extend(differs.iter().map(|(name, difference)| format!("  {name} DIFFERS: {difference}")));
         wrong += usize::from(differs.iter().any(|(name, _)| *name == targets[0].name));
         println!("{}", row.join(" "));
@@ -190,12 +200,14 @@ fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s:
             "compared_with_victoria": question.same_in_victoria,
         }));
     }
-    let own_ms = columns[0].lookups_ms;
-    for column in columns.iter_mut().filter(|_| own_ms > 0.0) {
-        column.core_ratios.push(column.lookups_ms / own_ms);
+    let own_ms = [columns[FRESH].lookups_ms, columns[AGAIN].lookups_ms];
+    for column in &mut columns {
+        for (ratios, own_ms) in column.ratios.iter_mut().zip(own_ms).filter(|(_, own_ms)| *own_ms > 0.0) {
+            ratios.core.push(column.lookups_ms / own_ms);
+        }
     }
-    print_medians("median ratio", columns.iter_mut().map(|column| &mut column.ratios));
-    print_medians("median ratio, core", columns.iter_mut().map(|column| &mut column.core_ratios));
+    print_medians("median ratio", &mut columns, |ratios| &mut ratios.all);
+    print_medians("median ratio, core", &mut columns, |ratios| &mut ratios.core);
     let mut servers = serde_json::Map::new();
     for (target, resting) in targets.iter().zip(resting) {
         let extra = target.process()?.peak_bytes()?.saturating_sub(resting);
@@ -204,7 +216,10 @@ fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s:
         servers.insert(target.name.to_owned(), server);
     }
     let ratio = |ratios: &mut Vec<f64>| if ratios.is_empty() { Value::Null } else { json!(median(ratios)) };
-    let ratios = columns.iter_mut().map(|c| (c.name.clone(), json!([ratio(&mut c.ratios), ratio(&mut c.core_ratios)])));
+    let ratios = columns.iter_mut().map(|column| {
+        let medians = column.ratios.iter_mut().flat_map(|ratios| [ratio(&mut ratios.all), ratio(&mut ratios.core)]);
+        (column.name.clone(), medians.collect::<Vec<_>>().into())
+    });
     Ok(json!({
         "setting": format!("{} series, {} h at {} s", args.series, args.hours, args.interval),
         "ratios": ratios.collect::<serde_json::Map<_, _>>(),
@@ -214,47 +229,64 @@ fn ask_all(args: &QueryArgs, asked: &[&Question], targets: &mut [Target], end_s:
     }))
 }
 
-/// Where answers differ from Prometheus', if it was asked: by name, and how.
+/// Where answers differ from Prometheus', if it was asked, or mytsdb's from its cache and without it: by name, and how.
 fn differences(
     args: &QueryArgs,
     question: &Question,
     targets: &[Target],
+    columns: &[Column],
     answers: &[Vec<u8>],
 ) -> Vec<(&'static str, String)> {
-    let Some(reference) = targets.iter().position(|t| t.name == "prometheus") else { return Vec::new() };
-    let comparable =
-        |(index, target): &(usize, &Target)| *index == 0 || (target.name == "victoria" && question.same_in_victoria);
-    let different = |(index, target): (usize, &Target)| {
-        let error = compare(question, &answers[index], &answers[reference], args.tolerance).err()?;
-        Some((target.name, format!("{error:#}")))
+    let name = |column: &Column| targets[column.target].name;
+    let mut found = Vec::new();
+    if answers[FRESH] != answers[AGAIN] {
+        found.push((name(&columns[AGAIN]), "the cache gives another answer".to_owned()));
+    }
+    let Some(reference) = columns.iter().position(|column| name(column) == "prometheus") else { return found };
+    let comparable = |column: &Column| {
+        column.target == 0 || (name(column) == "victoria" && !column.cached && question.same_in_victoria)
     };
-    targets.iter().enumerate().filter(comparable).filter_map(different).collect()
+    let compared = columns.iter().zip(answers).filter(|(column, _)| comparable(column));
+    found.extend(compared.filter_map(|(column, answer)| {
+        let error = compare(question, answer, &answers[reference], args.tolerance).err()?;
+        Some((name(column), format!("{error:#}")))
+    }));
+    found
 }
 
 impl Column {
     /// Counts a median, in ms and in terms of mytsdb's.
-    fn add(&mut self, question: &Question, ms: f64, ratio: f64) {
-        self.ratios.push(ratio);
+    fn add(&mut self, question: &Question, ms: f64, ratios: [f64; 2]) {
+        for (own, ratio) in self.ratios.iter_mut().zip(ratios) {
+            own.all.push(ratio);
+            if question.core && !question.is_lookup() {
+                own.core.push(ratio);
+            }
+        }
         if question.core && question.is_lookup() {
             self.lookups_ms += ms;
-        } else if question.core {
-            self.core_ratios.push(ratio);
         }
+    }
+
+    /// The column of mytsdb that does as much work.
+    fn base(&self) -> usize {
+        if self.cached { AGAIN } else { FRESH }
     }
 }
 
 fn columns(targets: &[Target]) -> Vec<Column> {
     let mut columns = Vec::new();
     for (target, Target { name, .. }) in targets.iter().enumerate() {
-        for &cached in if *name == "victoria" { &[true, false][..] } else { &[true] } {
-            let name = if cached { (*name).to_owned() } else { format!("{name}, no cache") };
-            columns.push(Column { target, cached, name, ratios: Vec::new(), core_ratios: Vec::new(), lookups_ms: 0.0 });
+        // Prometheus keeps no results.
+        for &cached in if *name == "prometheus" { &[false][..] } else { &[false, true] } {
+            let name = if cached || *name == "prometheus" { (*name).to_owned() } else { format!("{name}, no cache") };
+            columns.push(Column { target, cached, name, ratios: Default::default(), lookups_ms: 0.0 });
         }
     }
     columns
 }
 
-/// Asks one question of all in turn: the times of each column in ms, and the last answer of each target.
+/// Asks one question of all in turn: the times and the last answer of each column.
 fn time(
     args: &QueryArgs,
     question: &Question,
@@ -266,13 +298,13 @@ fn time(
     let (path, parameters) = question.request(end_s);
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); columns.len()];
     for run in 0..=args.runs.max(RUNS_MIN) {
-        for (column, times) in columns.iter().zip(&mut times) {
+        for ((column, times), answer) in columns.iter().zip(&mut times).zip(&mut *answers) {
             if times.len() >= RUNS_MIN && times.iter().sum::<f64>() > args.seconds * 1e3 {
                 continue;
             }
             let target = &mut targets[column.target];
             target.set_parameter("nocache", (!column.cached).then_some("1"));
-            let took = target.ask(path, &parameters, &mut answers[column.target])?;
+            let took = target.ask(path, &parameters, answer)?;
             if run > 0 {
                 times.push(took.as_secs_f64() * 1e3);
             }
@@ -281,10 +313,14 @@ fn time(
     Ok(times)
 }
 
-fn print_medians<'a>(name: &str, ratios: impl Iterator<Item = &'a mut Vec<f64>>) {
-    let mut row = vec![format!("{name:<22} {:>14}", "")];
-    for ratios in ratios.skip(1).filter(|r| !r.is_empty()) {
-        row.push(format!("{:>14}", format!("{:.1}x", median(ratios))));
+/// Medians in terms of the column of mytsdb that does as much work.
+fn print_medians(name: &str, columns: &mut [Column], of: impl Fn(&mut Ratios) -> &mut Vec<f64>) {
+    let mut row = vec![format!("{name:<22} {:>24} {:>24}", "", "")];
+    for column in columns.iter_mut().filter(|column| column.target > 0) {
+        let base = column.base();
+        let ratios = of(&mut column.ratios[base]);
+        let shown = if ratios.is_empty() { String::new() } else { format!("{:.1}x", median(ratios)) };
+        row.push(format!("{shown:>24}"));
     }
     println!("{}", row.join(" "));
 }
