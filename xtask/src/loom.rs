@@ -7,18 +7,18 @@ use anyhow::{Context, bail, ensure};
 
 use crate::workspace::{cargo_with, root, shown, succeed, target_dir};
 
-/// Weakenings that a model must notice: package, value of `MYTSDB_LOOM_WEAKEN` while it is compiled.
-const WEAKENINGS: [(&str, &str); 10] = [
-    ("mytsdb-sync", "publish"),
-    ("mytsdb-sync", "take"),
-    ("mytsdb-sync", "hand_over_publish"),
-    ("mytsdb-sync", "hand_over_count"),
-    ("mytsdb-sync", "epoch_open"),
-    ("mytsdb-sync", "epoch_touch"),
-    ("mytsdb-sync", "stamp_fence"),
-    ("mytsdb-sync", "note_moment"),
-    ("mytsdb-sync", "resident_unpin"),
-    ("mytsdb-sync", "resident_take"),
+/// Weakenings that a model must notice: package, value of `MYTSDB_LOOM_WEAKEN` while it is compiled, the models of that protocol.
+const WEAKENINGS: [(&str, &str, &str); 10] = [
+    ("mytsdb-sync", "publish", "lane::"),
+    ("mytsdb-sync", "take", "lane::"),
+    ("mytsdb-sync", "hand_over_publish", "hand_over::"),
+    ("mytsdb-sync", "hand_over_count", "hand_over::"),
+    ("mytsdb-sync", "epoch_open", "epochs::"),
+    ("mytsdb-sync", "epoch_touch", "epochs::"),
+    ("mytsdb-sync", "stamp_fence", "changes::"),
+    ("mytsdb-sync", "note_moment", "changes::"),
+    ("mytsdb-sync", "resident_unpin", "resident::"),
+    ("mytsdb-sync", "resident_take", "resident::"),
 ];
 
 /// Runs all models, then the weakened ones.
@@ -28,12 +28,12 @@ const WEAKENINGS: [(&str, &str); 10] = [
 /// If a model finds a fault, or does not find one that was planted.
 pub(crate) fn run() -> anyhow::Result<()> {
     let packages = packages_with_models(&root())?;
-    ensure!(!packages.is_empty(), "no crate has tests/loom.rs");
+    ensure!(!packages.is_empty(), "no crate has tests/loom/main.rs");
     for package in &packages {
         succeed(&mut model_test(package, None))?;
     }
-    for (package, weakening) in WEAKENINGS {
-        expect_failure(package, weakening)?;
+    for (package, weakening, models) in WEAKENINGS {
+        expect_failure(package, weakening, models)?;
     }
     Ok(())
 }
@@ -44,7 +44,7 @@ fn packages_with_models(root: &Path) -> anyhow::Result<Vec<String>> {
     let crates = root.join("crates");
     for entry in std::fs::read_dir(&crates).with_context(|| format!("cannot list {}", crates.display()))? {
         let entry = entry?;
-        if entry.path().join("tests/loom.rs").exists() {
+        if entry.path().join("tests/loom/main.rs").exists() {
             packages.push(format!("mytsdb-{}", entry.file_name().to_string_lossy()));
         }
     }
@@ -65,10 +65,11 @@ fn model_test(package: &str, weakening: Option<&str>) -> Command {
     command
 }
 
-fn expect_failure(package: &str, weakening: &str) -> anyhow::Result<()> {
+fn expect_failure(package: &str, weakening: &str, models: &str) -> anyhow::Result<()> {
     // The build is a step of its own: a compile error does not count as caught by a model.
     succeed(model_test(package, Some(weakening)).arg("--no-run"))?;
     let mut command = model_test(package, Some(weakening));
+    command.args(["--", models]);
     let output = command.output().with_context(|| format!("cannot start {}", shown(&command)))?;
     match verdict(output.status.success(), &String::from_utf8_lossy(&output.stdout)) {
         Verdict::Noticed(models) => {

@@ -10,7 +10,7 @@
 //! of the note on.
 //!
 //! The first rests on two fences: the stamp advances the moment and then reads, the change is made and then reads the moment; one of the
-//! two sees the other. The second rests on reading the moment under the lock of the place. `tests/loom.rs` shows both for every order of
+//! two sees the other. The second rests on reading the moment under the lock of the place. `tests/loom/changes.rs` shows both for every order of
 //! events, and notices when the fence of the stamp is missing (`stamp_fence`) and when the moment is read ahead of the lock
 //! (`note_moment`). `docs/result-cache.md` has the rest.
 

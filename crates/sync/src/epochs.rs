@@ -7,7 +7,7 @@
 //! **Invariant E.** A reference that was asked for in an epoch, as its user has read it, is valid through that epoch and the next: who
 //! finds it gone reads an epoch that is later by two at least.
 //!
-//! `tests/loom.rs` shows it for every order of events, and notices when the epoch is opened after the removal (`epoch_open`) and when
+//! `tests/loom/epochs.rs` shows it for every order of events, and notices when the epoch is opened after the removal (`epoch_open`) and when
 //! a stamp is written over, whatever is there (`epoch_touch`).
 
 use crate::atomic::{AtomicU64, Ordering};

@@ -9,7 +9,7 @@
 //! list after the thing was published. It rests on the order of the three steps. The lock of the piece that a thing is dropped from
 //! and that of the list carry everything else over; so does the count for who sees it changed.
 //!
-//! `tests/loom.rs` shows it for every order of events, and notices when the count comes last (`hand_over_count`) and when the drop
+//! `tests/loom/hand_over.rs` shows it for every order of events, and notices when the count comes last (`hand_over_count`) and when the drop
 //! comes first (`hand_over_publish`).
 
 use crate::atomic::{AtomicU64, Ordering};

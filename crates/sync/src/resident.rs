@@ -7,7 +7,7 @@
 //! who then marks it as taken. Pins, uses and both marks are one atomic, whose changes all have one order: a pin comes before the mark, and
 //! keeps the value, or it sees the mark.
 //!
-//! `tests/loom.rs` shows it for every order of events, and notices when an unpin orders nothing (`resident_unpin`, a Release that becomes
+//! `tests/loom/resident.rs` shows it for every order of events, and notices when an unpin orders nothing (`resident_unpin`, a Release that becomes
 //! Relaxed) and when taking orders nothing (`resident_take`, an Acquire that becomes Relaxed).
 
 use crate::atomic::{AtomicU32, Ordering};
