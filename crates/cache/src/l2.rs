@@ -380,7 +380,7 @@ impl State {
         }
     }
 
-    /// Makes a segment of what is not in one yet, in memory for now.
+    /// Makes a segment, in memory, of the entries that are in none yet; the caller writes it.
     fn seal(&mut self) -> Option<Arc<Segment>> {
         if self.pending.rows().is_empty() {
             return None;

@@ -35,21 +35,25 @@ pub(crate) fn command() -> Command {
                 .value_parser(["openmetrics", "jsonl"])
                 .default_value("openmetrics"),
         )
-        .arg(
-            arg(
-                "match",
-                "SELECTOR",
-                "Series to write, such as 'up{job=\"a\"}'; may be given more than once [default: all]",
-            )
-            .action(ArgAction::Append),
-        )
-        .arg(arg("start", "TIME", "First time, in seconds since the Unix epoch").value_parser(seconds))
-        .arg(arg("end", "TIME", "Last time, in seconds since the Unix epoch").value_parser(seconds))
+        .args(chosen())
         .arg(arg("output", "FILE", "Where to write [default: standard output]").value_parser(ValueParser::path_buf()))
         .args(settings)
 }
 
-pub(crate) fn seconds(text: &str) -> Result<i64, String> {
+/// Flags that choose series and times.
+pub(crate) fn chosen() -> [Arg; 3] {
+    let arg = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let series = "Series to write, such as 'up{job=\"a\"}'; may be given more than once [default: all]";
+    [
+        arg("match", "SELECTOR", series).action(ArgAction::Append),
+        arg("start", "TIME", "First time, in seconds since the Unix epoch").value_parser(seconds),
+        arg("end", "TIME", "Last time, in seconds since the Unix epoch").value_parser(seconds),
+    ]
+}
+
+fn seconds(text: &str) -> Result<i64, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected seconds, such as 1700000000.5".to_owned())?;
     let ms = (seconds * 1_000.0).round();
     if ms.abs() < 9e15 { Ok(ms as i64) } else { Err("that is no time of milliseconds".to_owned()) }

@@ -4,7 +4,7 @@ use super::progress::Progress;
 use super::table::size;
 use super::{Places, has_tier};
 use crate::cold::open_storage;
-use crate::export::seconds;
+use crate::export::chosen;
 use anyhow::{Context, Result, bail};
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -44,16 +44,7 @@ pub(super) fn command() -> Command {
                 .required(true)
                 .value_parser(ValueParser::path_buf()),
         )
-        .arg(
-            arg(
-                "match",
-                "SELECTOR",
-                "Series to write, such as 'up{job=\"a\"}'; may be given more than once [default: all]",
-            )
-            .action(ArgAction::Append),
-        )
-        .arg(arg("start", "TIME", "First time, in seconds since the Unix epoch").value_parser(seconds))
-        .arg(arg("end", "TIME", "Last time, in seconds since the Unix epoch").value_parser(seconds))
+        .args(chosen())
         .arg(
             arg(
                 "external-label",
