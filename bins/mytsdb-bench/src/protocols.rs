@@ -1,11 +1,13 @@
 //! CPU of a server per sample, by protocol and kind of point: what sending costs the one that stores, whoever else uses the
 //! machine meanwhile.
 
+mod way;
+
 use crate::process::default_server;
-use crate::raw_codec::RawCodec;
-use crate::target::{EXPORT, Target};
+use crate::target::Target;
 use crate::template::attribute;
 use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
@@ -18,8 +20,7 @@ use prost::Message;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
-use tonic::codec::CompressionEncoding;
-use tonic::transport::Channel;
+use way::{Way, framed};
 
 /// Time between two samples of a series.
 const STEP_MS: i64 = 15_000;
@@ -149,8 +150,12 @@ pub(crate) fn run(args: &ProtocolsArgs) -> Result<()> {
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let mut ways: Vec<Way> =
-        (0..args.connections).map(|_| Way::open(args, &target, &runtime)).collect::<Result<_>>()?;
+    let open = |_| match args.protocol {
+        Protocol::OtlpHttp => Ok(Way::http(&target, target.otlp_path(), if args.gzip { "gzip" } else { "identity" })),
+        Protocol::RemoteWrite => Ok(Way::http(&target, "/api/v1/write", "snappy")),
+        Protocol::OtlpGrpc => Way::grpc(&target, args.gzip, runtime.handle()),
+    };
+    let mut ways: Vec<Way> = (0..args.connections).map(open).collect::<Result<_>>()?;
     let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as i64;
     let start_ms = now_ms - STEP_MS * args.rounds as i64;
     let (mut first_cpu_s, mut cpu_s, mut sending, mut bytes) = (0.0, 0.0, Duration::ZERO, 0);
@@ -186,57 +191,9 @@ pub(crate) fn run(args: &ProtocolsArgs) -> Result<()> {
     Ok(())
 }
 
-/// A connection.
-enum Way {
-    Grpc { client: tonic::client::Grpc<Channel>, runtime: tokio::runtime::Handle },
-    Http { agent: ureq::Agent, url: String, encoding: &'static str },
-}
-
-impl Way {
-    fn open(args: &ProtocolsArgs, target: &Target, runtime: &tokio::runtime::Runtime) -> Result<Self> {
-        let http = |path: &str, encoding| {
-            let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_mins(2))).build().into();
-            Self::Http { agent, url: format!("http://{}{path}", target.http()), encoding }
-        };
-        Ok(match args.protocol {
-            Protocol::OtlpHttp => http(target.otlp_path(), if args.gzip { "gzip" } else { "identity" }),
-            Protocol::RemoteWrite => http("/api/v1/write", "snappy"),
-            Protocol::OtlpGrpc => {
-                let address = target.grpc().context("only mytsdb takes OTLP over gRPC")?;
-                let endpoint = Channel::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
-                let mut client = tonic::client::Grpc::new(runtime.block_on(endpoint.connect())?);
-                if args.gzip {
-                    client = client.send_compressed(CompressionEncoding::Gzip);
-                }
-                Self::Grpc { client, runtime: runtime.handle().clone() }
-            }
-        })
-    }
-
-    fn send(&mut self, request: Vec<u8>) -> Result<()> {
-        match self {
-            Self::Grpc { client, runtime } => runtime.block_on(async {
-                client.ready().await?;
-                let path = http::uri::PathAndQuery::from_static(EXPORT);
-                let answer = client.unary(tonic::Request::new(request.into()), path, RawCodec).await?;
-                ensure!(answer.get_ref().is_empty(), "points were refused: {:?}", answer.into_inner());
-                Ok(())
-            }),
-            Self::Http { agent, url, encoding } => {
-                let mut post = agent.post(&*url).content_type("application/x-protobuf");
-                if *encoding != "identity" {
-                    post = post.header("content-encoding", *encoding);
-                }
-                post.send(&request[..]).with_context(|| url.clone())?;
-                Ok(())
-            }
-        }
-    }
-}
-
 /// Sends every request once, over all connections.
 fn send(ways: &mut [Way], requests: Vec<Vec<u8>>) -> Result<()> {
-    let requests = Mutex::new(requests.into_iter());
+    let requests = Mutex::new(requests.into_iter().map(Bytes::from));
     let next = || requests.lock().map_or(None, |mut requests| requests.next());
     let work = |way: &mut Way| {
         while let Some(request) = next() {
@@ -270,8 +227,8 @@ fn request(args: &ProtocolsArgs, first: usize, round: usize, time_ms: i64) -> Re
     let resource_metrics =
         vec![ResourceMetrics { resource: Some(resource), scope_metrics, ..ResourceMetrics::default() }];
     let message = ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
-    // tonic compresses by itself.
-    if args.gzip && args.protocol == Protocol::OtlpHttp { gzip(&message) } else { Ok(message) }
+    let message = if args.gzip { gzip(&message)? } else { message };
+    if args.protocol == Protocol::OtlpGrpc { framed(&message, args.gzip) } else { Ok(message) }
 }
 
 fn gzip(message: &[u8]) -> Result<Vec<u8>> {
