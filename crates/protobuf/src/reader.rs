@@ -143,6 +143,26 @@ impl<'a> Reader<'a> {
         Ok(content)
     }
 
+    /// Passes over length-prefixed fields of one tag, as long as the tag is of a byte, the length of two at most, and the content
+    /// there. What stands behind them, be it malformed, is for the next call.
+    #[inline]
+    pub fn skip_run(&mut self, tag: u32) {
+        loop {
+            let rest = &self.bytes[self.at..];
+            let length = match *rest {
+                [next, length @ ..0x80, ..] if next < 0x80 && u32::from(next) == tag => 2 + usize::from(length),
+                [next, low, high @ ..0x80, ..] if next < 0x80 && u32::from(next) == tag => {
+                    3 + (usize::from(low & 0x7f) | usize::from(high) << 7)
+                }
+                _ => return,
+            };
+            if length > rest.len() {
+                return;
+            }
+            self.at += length;
+        }
+    }
+
     /// Passes over the value behind `tag`, which the caller does not know. `known` has bit `n` set for each field
     /// number `n` < 32 that the message defines: such a field arrives here only with a wrong wire type.
     ///
@@ -167,7 +187,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn advance(&mut self, count: usize) -> Result<(), ProtobufError> {
+    /// Passes over bytes that the caller has read by itself.
+    ///
+    /// # Errors
+    /// [`ProtobufError::CutShort`].
+    #[inline]
+    pub fn advance(&mut self, count: usize) -> Result<(), ProtobufError> {
         if self.bytes.len() - self.at < count {
             return Err(ProtobufError::CutShort);
         }
@@ -231,6 +256,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_run_of_fields_ends_at_the_first_that_is_not_one() {
+        let end = |bytes: &[u8], tag| {
+            let mut reader = Reader::new(bytes);
+            reader.skip_run(tag);
+            reader.position()
+        };
+        for (bytes, at) in [
+            (&[0x3a, 1, 0, 0x3a, 0, 0x3a, 2, 7, 7][..], 9),
+            (&[0x3a, 1, 0, 0x42, 1, 0], 3),
+            (&[0x3a, 1, 0, 0x3a, 0x81, 0, 9], 7),
+            (&[0x3a, 1, 0, 0x3a, 0x81, 0x80, 0, 9], 3),
+            (&[0x3a, 1, 0, 0x3a, 0x81, 1, 9], 3),
+            (&[0x3a, 1, 0, 0x3a, 2, 7], 3),
+            (&[0x3a, 1, 0, 0x3a], 3),
+            (&[], 0),
+        ] {
+            assert_eq!(end(bytes, 0x3a), at, "{bytes:x?}");
+        }
+        assert_eq!(end(&[&[0x3a, 0xac, 2][..], &[0; 300], &[0x3a]].concat(), 0x3a), 303);
+        assert_eq!(end(&[0xba, 0x00], 0xba), 0, "0xba is no tag of one byte");
     }
 
     #[test]

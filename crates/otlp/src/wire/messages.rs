@@ -124,7 +124,10 @@ impl<'a> ScopeMetrics<'a> {
         while let Some(tag) = reader.tag()? {
             match tag {
                 BYTES_1 => merge(&mut scope, reader.bytes()?),
-                BYTES_2 => drop(reader.bytes()?),
+                BYTES_2 => {
+                    reader.bytes()?;
+                    reader.skip_run(BYTES_2);
+                }
                 BYTES_3 => schema_url = reader.bytes()?,
                 _ => reader.skip(tag, 0b1110)?,
             }
@@ -286,7 +289,10 @@ fn data_header(bytes: &[u8], is_sum: bool) -> Result<(Temporality, bool), OtlpEr
     let (mut temporality, mut monotonic) = (Temporality::Unspecified, false);
     while let Some(tag) = reader.tag()? {
         match tag {
-            BYTES_1 => drop(reader.bytes()?),
+            BYTES_1 => {
+                reader.bytes()?;
+                reader.skip_run(BYTES_1);
+            }
             VARINT_2 => {
                 // An enum is an int32 on the wire: higher bits are cut off.
                 temporality = match reader.varint()? as i32 {

@@ -53,6 +53,16 @@ impl RunBuilder {
         self.end = end;
     }
 
+    /// Takes the attributes that the reader stands before, if they are short.
+    #[inline]
+    fn read(&mut self, reader: &mut Reader<'_>, tag: u32) {
+        let start = reader.position();
+        reader.skip_run(tag);
+        if reader.position() > start {
+            self.add(start, reader.position());
+        }
+    }
+
     #[inline]
     pub(super) fn finish(self, point: &[u8], field: u32) -> AttributeRun<'_> {
         AttributeRun { bytes: point.get(self.start..self.end).unwrap_or(&[]), scattered: self.scattered, field }
@@ -98,6 +108,33 @@ impl NumberValue {
     }
 }
 
+/// Start, time and value of a number point side by side, in the order of their numbers or, as a Collector writes them, in the
+/// opposite one.
+struct UsualNumber {
+    start: u64,
+    time: u64,
+    value: NumberValue,
+}
+
+impl UsualNumber {
+    /// A tag of one byte and eight bytes, three times.
+    const BYTES: usize = 27;
+
+    #[inline]
+    fn read(fields: &[u8]) -> Option<Self> {
+        let (&[first, time, last], []) = fields.first_chunk::<{ Self::BYTES }>()?.as_chunks::<9>() else { return None };
+        let (start, value) = if u32::from(first[0]) == FIXED_2 { (first, last) } else { (last, first) };
+        let number = |[_, bytes @ ..]: [u8; 9]| u64::from_le_bytes(bytes);
+        let value = match u32::from(value[0]) {
+            FIXED_4 => NumberValue::Double(f64::from_bits(number(value))),
+            FIXED_6 => NumberValue::Int(number(value) as i64),
+            _ => return None,
+        };
+        let is_usual = u32::from(start[0]) == FIXED_2 && u32::from(time[0]) == FIXED_3;
+        is_usual.then(|| Self { start: number(start), time: number(time), value })
+    }
+}
+
 /// `NumberDataPoint`.
 #[derive(Debug, Clone, Copy)]
 pub struct NumberPoint<'a> {
@@ -131,7 +168,14 @@ impl<'a> NumberPoint<'a> {
         let mut run = RunBuilder::new();
         let (mut start_time_unix_nano, mut time_unix_nano, mut value, mut flags) = (0, 0, None, 0);
         let mut has_exemplars = false;
-        let mut at = 0;
+        // Senders have times and value side by side, and the attributes before them or behind them.
+        run.read(&mut reader, BYTES_7);
+        if let Some(usual) = UsualNumber::read(&bytes[reader.position()..]) {
+            (start_time_unix_nano, time_unix_nano, value) = (usual.start, usual.time, Some(usual.value));
+            reader.advance(UsualNumber::BYTES)?;
+            run.read(&mut reader, BYTES_7);
+        }
+        let mut at = reader.position();
         while let Some(tag) = reader.tag()? {
             match tag {
                 BYTES_7 => {
