@@ -129,7 +129,8 @@ pub(crate) fn is_link(tree: &Tree, id: NodeId) -> bool {
     follows && !node.once && !node.kept && node.share.is_none()
 }
 
-fn aggregate(tree: &Tree, id: NodeId, op: AggregateOp, kernels: Kernels) -> Operator {
+/// What computes an aggregation, before anything is chosen too.
+pub(super) fn aggregate(tree: &Tree, id: NodeId, op: AggregateOp, kernels: Kernels) -> Operator {
     match op {
         AggregateOp::Topk | AggregateOp::Bottomk => {
             let number = tree.param(id).map(|param| &tree[param].kind);

@@ -3,13 +3,14 @@
 //! `docs/result-cache.md` says why each of the others may not. The marks do not depend on whether there is a cache: below them series
 //! come in the order of labels, so that sums have the same bits with it and without.
 
+use super::choose::{Operator, aggregate};
 use super::text::own_text;
 use super::tree::{Kind, NodeId, Tree};
 use crate::kernels::kernel::Kernel;
 use crate::operators::functions::{Compute, VectorCompute, compute};
-use crate::options::QueryOptions;
+use crate::options::{Kernels, QueryOptions};
 use mytsdb_model::{LABEL_NAME, MatchOp, TimeRange};
-use mytsdb_promql_syntax::{AggregateOp, PosRange};
+use mytsdb_promql_syntax::PosRange;
 use std::fmt::Write;
 
 /// Longer keys are not worth it.
@@ -63,26 +64,11 @@ pub(super) fn mark_kept(tree: &mut Tree, root: NodeId) {
     }
 }
 
-/// Whether a node folds plain rows, one group after the other.
+/// Whether a node folds plain rows, one group after the other. That an aggregation folds depends on no kernels.
 fn is_fold(tree: &Tree, id: NodeId) -> bool {
-    let Kind::Aggregate(op, _) = &tree[id].kind else { return false };
-    let folds = match op {
-        AggregateOp::Avg
-        | AggregateOp::Count
-        | AggregateOp::Group
-        | AggregateOp::Max
-        | AggregateOp::Min
-        | AggregateOp::Stddev
-        | AggregateOp::Stdvar
-        | AggregateOp::Sum => true,
-        AggregateOp::Bottomk
-        | AggregateOp::CountValues
-        | AggregateOp::LimitRatio
-        | AggregateOp::Limitk
-        | AggregateOp::Quantile
-        | AggregateOp::Topk => false,
-    };
-    folds && !tree[id].once && tree.param(id).is_none() && is_row(tree, tree.operand(id))
+    let Kind::Aggregate(op, _) = tree[id].kind else { return false };
+    let folds = matches!(aggregate(tree, id, op, Kernels::Columnar), Operator::Fold);
+    folds && !tree[id].once && is_row(tree, tree.operand(id))
 }
 
 /// Whether each series by itself gives a row, and each step of it depends on the samples of its window alone.
