@@ -174,6 +174,20 @@ impl Block {
     /// As [`read_chunk`](Self::read_chunk), also if the samples are not those that the block says the chunk has;
     /// [`BlockError::UnknownEncoding`]. Then `out` has the samples that it had.
     pub fn read_samples(&self, chunk: &ChunkMeta, out: &mut Columns) -> Result<(), BlockError> {
+        self.read_samples_within(chunk, TimeRange::ALL, out)
+    }
+
+    /// Appends at least the samples of a chunk of this block in a range, each kind in strictly ascending time. Samples outside come with it only
+    /// where leaving them out would save nothing.
+    ///
+    /// # Errors
+    /// As [`read_samples`](Self::read_samples), but that of samples outside of the range only their number and times are looked at.
+    pub fn read_samples_within(
+        &self,
+        chunk: &ChunkMeta,
+        range: TimeRange,
+        out: &mut Columns,
+    ) -> Result<(), BlockError> {
         let data = self.read_chunk(chunk)?;
         let (path, offset) = (|| self.path().to_owned(), chunk.offset);
         let damaged = |reason: String| BlockError::DamagedChunk { path: path(), offset, reason };
@@ -181,14 +195,14 @@ impl Block {
             return Err(BlockError::UnknownEncoding { path: path(), offset, encoding: chunk.encoding });
         }
         let mark = out.mark();
-        data.decode(out).map_err(|error| match error {
+        let found = if range.encloses(chunk.range) { data.decode(out) } else { data.decode_within(range, out) };
+        let found = found.map_err(|error| match error {
             CodecError::UnknownEncoding { number } => {
                 BlockError::UnknownEncoding { path: path(), offset, encoding: number }
             }
             error => damaged(error.to_string()),
         })?;
-        let sample_count = (out.timestamps_ms.len() - mark.floats) + (out.histograms.len() - mark.histograms);
-        if out.range(mark) != chunk.range || sample_count != chunk.sample_count as usize {
+        if found != (chunk.range, chunk.sample_count as usize) {
             out.truncate(mark);
             return Err(damaged("other samples than the block says".to_owned()));
         }

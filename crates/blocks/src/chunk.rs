@@ -82,12 +82,29 @@ pub struct ChunkData<'a> {
 }
 
 impl ChunkData<'_> {
-    /// Appends the samples, each kind in strictly ascending time.
+    /// Appends the samples, each kind in strictly ascending time; gives their range and number.
     ///
     /// # Errors
     /// [`CodecError`], also for an encoding that is not known; then `out` has the samples that it had.
-    pub(crate) fn decode(&self, out: &mut Columns) -> Result<(), CodecError> {
-        ChunkEncoding::from_number(self.encoding)?.decode_columns(self.times, self.bytes, out)
+    pub(crate) fn decode(&self, out: &mut Columns) -> Result<(TimeRange, usize), CodecError> {
+        let (mark, before) = (out.mark(), out.len());
+        ChunkEncoding::from_number(self.encoding)?.decode_columns(self.times, self.bytes, out)?;
+        Ok((out.range(mark), out.len() - before))
+    }
+
+    /// Appends those in a range, and others of encodings that are not read in parts; gives range and number of all of the chunk.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub(crate) fn decode_within(&self, range: TimeRange, out: &mut Columns) -> Result<(TimeRange, usize), CodecError> {
+        if self.encoding != ChunkEncoding::Dx.number() {
+            return self.decode(out);
+        }
+        let chunk = self.dx()?;
+        out.pad_starts();
+        let ends = chunk.decode_within(range, &mut out.timestamps_ms, &mut out.values)?;
+        out.pad_starts();
+        Ok((ends, chunk.sample_count()))
     }
 
     pub(crate) fn histograms(&self) -> Result<HistogramChunk<'_>, CodecError> {

@@ -182,6 +182,15 @@ proptest! {
                         block.read_samples(meta, &mut columns).unwrap();
                         prop_assert_eq!(&columns.timestamps_ms[1..], &chunk.times);
                         prop_assert_eq!(bits(&columns.values[1..]), bits(&chunk.values));
+                        let mut part = Columns::default();
+                        part.push_float(9, 9.0);
+                        block.read_samples_within(meta, range, &mut part).unwrap();
+                        let at = chunk.times.partition_point(|time| Some(time) < part.timestamps_ms.get(1));
+                        let places = at..at + part.timestamps_ms.len() - 1;
+                        prop_assert_eq!(&part.timestamps_ms[1..], &chunk.times[places.clone()]);
+                        prop_assert_eq!(bits(&part.values[1..]), bits(&chunk.values[places.clone()]));
+                        let is_missed = |at: usize| range.contains(chunk.times[at]) && !places.contains(&at);
+                        prop_assert!(!(0..chunk.times.len()).any(is_missed), "{:?} of {:?}", range, chunk.times);
                         let mut times = vec![9];
                         if block.read_times(meta, &mut times).unwrap() {
                             prop_assert_eq!(&times[1..], &chunk.times);

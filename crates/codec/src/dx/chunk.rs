@@ -5,6 +5,8 @@ use super::integers::{IntegerColumn, take_count};
 use super::kernels::{Kernel, Work};
 use super::{BLOCK_SAMPLES, DX_SAMPLES_MAX, values};
 use crate::CodecError;
+use mytsdb_model::TimeRange;
+use std::ops::Range;
 
 /// The bytes of a DX chunk whose header and column bounds were read and checked.
 ///
@@ -127,6 +129,85 @@ impl<'a> DxChunk<'a> {
         self.decode_values_by(Kernel::Scalar, out)
     }
 
+    /// Appends times and values of the samples in a range alone; gives the times of the first and the last sample of the chunk.
+    ///
+    /// Cost: that of the samples in the range, if times are a line and values are not deltas; else deltas before the range are added up, and times that
+    /// are no line are all decoded. Of the values behind it only the length is looked at.
+    ///
+    /// ```
+    /// use mytsdb_codec::{DxChunk, DxEncoder};
+    /// use mytsdb_model::TimeRange;
+    ///
+    /// let mut bytes = Vec::new();
+    /// DxEncoder::default().encode(&[1_000, 16_000, 31_000], &[0.5, 0.75, 1.5], &mut bytes)?;
+    /// let (mut times, mut values) = (Vec::new(), Vec::new());
+    /// let ends = DxChunk::parse(&bytes)?.decode_within(TimeRange::new(1_001, 20_000), &mut times, &mut values)?;
+    /// assert_eq!((ends, times, values), (TimeRange::new(1_000, 31_000), vec![16_000], vec![0.75]));
+    /// # Ok::<(), mytsdb_codec::CodecError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] or [`CodecError::Damaged`]; then both columns are as they were.
+    pub fn decode_within(
+        &self,
+        range: TimeRange,
+        times: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) -> Result<TimeRange, CodecError> {
+        self.decode_within_by(Kernel::best(), range, times, values)
+    }
+
+    fn decode_within_by(
+        &self,
+        kernel: Kernel,
+        range: TimeRange,
+        times: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) -> Result<TimeRange, CodecError> {
+        let (first_time, first_value) = (times.len(), values.len());
+        let read = self.decode_times_within(range, kernel, times).and_then(|(ends, numbers)| {
+            values::decode(self.values, self.sample_count, numbers, kernel, values)?;
+            Ok(ends)
+        });
+        if read.is_err() {
+            times.truncate(first_time);
+            values.truncate(first_value);
+        }
+        read
+    }
+
+    /// Appends the times in a range; gives the ends of all times, and the numbers of those in the range.
+    fn decode_times_within(
+        &self,
+        range: TimeRange,
+        kernel: Kernel,
+        out: &mut Vec<i64>,
+    ) -> Result<(TimeRange, Range<usize>), CodecError> {
+        let count = self.sample_count;
+        if let Some((start, step)) = self.times.exact_line() {
+            let last = last_of_line(start, step, count)?;
+            // How many times are before one: exact, since they ascend.
+            let before = |time: i64| {
+                let behind = u64::try_from(i128::from(time) - i128::from(start)).unwrap_or(0);
+                (behind.div_ceil((step as u64).max(1)) as usize).min(count)
+            };
+            let end = range.maxt.checked_add(1).map_or(count, before);
+            let numbers = before(range.mint).min(end)..end;
+            let first = start.wrapping_add(step.wrapping_mul(numbers.start as i64));
+            put_line(first, step, numbers.len(), kernel, out);
+            return Ok((TimeRange::new(start, last), numbers));
+        }
+        let first = out.len();
+        self.decode_times_by(kernel, out)?;
+        let own = &out[first..];
+        let ends = TimeRange::new(own[0], own[count - 1]);
+        let end = own.partition_point(|&time| time <= range.maxt);
+        let numbers = own[..end].partition_point(|&time| time < range.mint)..end;
+        out.truncate(first + numbers.end);
+        out.drain(first..first + numbers.start);
+        Ok((ends, numbers))
+    }
+
     fn decode_times_by(&self, kernel: Kernel, out: &mut Vec<i64>) -> Result<(), CodecError> {
         let first = out.len();
         if let Some((start, step)) = self.times.exact_line() {
@@ -149,7 +230,7 @@ impl<'a> DxChunk<'a> {
 
     fn decode_values_by(&self, kernel: Kernel, out: &mut Vec<f64>) -> Result<(), CodecError> {
         let first = out.len();
-        let read = values::decode(self.values, self.sample_count, kernel, out);
+        let read = values::decode(self.values, self.sample_count, 0..self.sample_count, kernel, out);
         if read.is_err() {
             out.truncate(first);
         }
@@ -161,11 +242,21 @@ const NOT_ASCENDING: CodecError = CodecError::Damaged { reason: "times do not as
 
 /// Appends `start + i * step`; nothing if that does not ascend.
 fn append_line(start: i64, step: i64, count: usize, kernel: Kernel, out: &mut Vec<i64>) -> Result<(), CodecError> {
+    last_of_line(start, step, count)?;
+    put_line(start, step, count, kernel, out);
+    Ok(())
+}
+
+/// The last of `start + i * step`, if that ascends.
+fn last_of_line(start: i64, step: i64, count: usize) -> Result<i64, CodecError> {
     // Two times may differ by more than i64 holds. All steps are therefore computed modulo 2^64.
     let last = i128::from(start) + i128::from(step as u64) * (count as i128 - 1);
-    if count > 1 && step == 0 || last > i128::from(i64::MAX) {
-        return Err(NOT_ASCENDING);
-    }
+    let last = i64::try_from(last).ok().filter(|_| count < 2 || step != 0);
+    last.ok_or(NOT_ASCENDING)
+}
+
+/// Appends `start + i * step`.
+fn put_line(start: i64, step: i64, count: usize, kernel: Kernel, out: &mut Vec<i64>) {
     out.reserve(count);
     let mut block = [0; BLOCK_SAMPLES];
     for at in (0..count).step_by(BLOCK_SAMPLES) {
@@ -174,7 +265,6 @@ fn append_line(start: i64, step: i64, count: usize, kernel: Kernel, out: &mut Ve
         kernel.run(Line { start: start.wrapping_add(step.wrapping_mul(at as i64)), step, times });
         out.extend_from_slice(times);
     }
-    Ok(())
 }
 
 struct Line<'a> {

@@ -31,7 +31,7 @@ pub(crate) fn take_integers(rest: &mut &[u8], count: usize, out: &mut Vec<i64>) 
 /// Allocates as [`take_integers`] does.
 #[inline]
 pub(crate) fn take_values(rest: &mut &[u8], count: usize, out: &mut Vec<f64>) -> Result<(), CodecError> {
-    *rest = values::decode_front(rest, count, Kernel::best(), out)?;
+    *rest = values::decode_front(rest, count, 0..count, Kernel::best(), out)?;
     Ok(())
 }
 

@@ -7,33 +7,44 @@ use super::kind;
 use crate::CodecError;
 use crate::varint::take_uvarint;
 use mytsdb_model::STALE_NAN_BITS;
+use std::ops::Range;
 
-/// Appends the `count` values of a whole column; on error some may have been appended.
+/// Appends some of the `count` values of a whole column, by their numbers; on error some may have been appended.
 #[inline]
-pub(super) fn decode(bytes: &[u8], count: usize, kernel: Kernel, out: &mut Vec<f64>) -> Result<(), CodecError> {
-    let behind = decode_front(bytes, count, kernel, out)?;
+pub(super) fn decode(
+    bytes: &[u8],
+    count: usize,
+    numbers: Range<usize>,
+    kernel: Kernel,
+    out: &mut Vec<f64>,
+) -> Result<(), CodecError> {
+    let behind = decode_front(bytes, count, numbers, kernel, out)?;
     if behind.is_empty() { Ok(()) } else { Err(BYTES_BEHIND) }
 }
 
-/// Appends `count` values from the front of `bytes` and returns what lies behind them; on error some may have been
-/// appended.
+/// Appends some of the `count` values at the front of `bytes`, by their numbers, and returns what lies behind all of them; on error some
+/// may have been appended.
+///
+/// Invariant N: `numbers` are in order and at most `count`.
 #[inline]
 pub(super) fn decode_front<'a>(
     bytes: &'a [u8],
     count: usize,
+    numbers: Range<usize>,
     kernel: Kernel,
     out: &mut Vec<f64>,
 ) -> Result<&'a [u8], CodecError> {
+    debug_assert!(numbers.start <= numbers.end && numbers.end <= count, "Invariant N");
     let Some((&kind_byte, rest)) = bytes.split_first() else {
         return Err(CodecError::Truncated { field: "kind", bytes: 0 });
     };
     match kind_byte {
-        kind::ORDERED_BITS => decode_ordered(&IntegerColumn::parse_front(rest, count)?, count, kernel, out),
+        kind::ORDERED_BITS => decode_ordered(&IntegerColumn::parse_front(rest, count)?, numbers, kernel, out),
         kind::SAME_BITS => {
             let Some((bits, behind)) = rest.split_first_chunk::<8>() else {
                 return Err(CodecError::Truncated { field: "constant", bytes: rest.len() });
             };
-            out.resize(out.len() + count, f64::from_bits(u64::from_le_bytes(*bits)));
+            out.resize(out.len() + numbers.len(), f64::from_bits(u64::from_le_bytes(*bits)));
             Ok(behind)
         }
         _ => {
@@ -43,13 +54,13 @@ pub(super) fn decode_front<'a>(
             }
             let divisor = POWERS[usize::from(exponent)];
             if kind == kind::DECIMAL {
-                return decode_decimals(&IntegerColumn::parse_front(rest, count)?, count, divisor, kernel, out);
+                return decode_decimals(&IntegerColumn::parse_front(rest, count)?, numbers, divisor, kernel, out);
             }
             let exceptions = Exceptions::parse(rest, count, kind == kind::DECIMAL_WITH_BITS)?;
             let first = out.len();
             let integers = IntegerColumn::parse_front(exceptions.behind, count)?;
-            let behind = decode_decimals(&integers, count, divisor, kernel, out)?;
-            exceptions.put(&mut out[first..])?;
+            let behind = decode_decimals(&integers, numbers.clone(), divisor, kernel, out)?;
+            exceptions.put(numbers.start, &mut out[first..])?;
             Ok(behind)
         }
     }
@@ -59,10 +70,10 @@ pub(super) fn decode_front<'a>(
 pub(super) fn same_value(bytes: &[u8], count: usize) -> Result<Option<f64>, CodecError> {
     let mut one = Vec::with_capacity(1);
     match bytes.split_first() {
-        Some((&kind::SAME_BITS, _)) => decode(bytes, 1, Kernel::Scalar, &mut one)?,
+        Some((&kind::SAME_BITS, _)) => decode(bytes, 1, 0..1, Kernel::Scalar, &mut one)?,
         Some((&kind_byte, rest)) if kind_byte <= EXPONENT_MAX || kind_byte == kind::ORDERED_BITS => {
             match IntegerColumn::parse(rest, count)?.exact_line() {
-                Some((_, step)) if step == 0 || count == 1 => decode(bytes, 1, Kernel::Scalar, &mut one)?,
+                Some((_, step)) if step == 0 || count == 1 => decode(bytes, 1, 0..1, Kernel::Scalar, &mut one)?,
                 _ => {}
             }
         }
@@ -74,42 +85,54 @@ pub(super) fn same_value(bytes: &[u8], count: usize) -> Result<Option<f64>, Code
 #[inline]
 fn decode_decimals<'a>(
     integers: &IntegerColumn<'a>,
-    count: usize,
+    numbers: Range<usize>,
     divisor: f64,
     kernel: Kernel,
     out: &mut Vec<f64>,
 ) -> Result<&'a [u8], CodecError> {
     if let Some((start, step)) = integers.exact_line() {
         if step == 0 {
-            out.resize(out.len() + count, to_f64(start) / divisor);
+            out.resize(out.len() + numbers.len(), to_f64(start) / divisor);
         } else {
-            out.extend((0..count as i64).map(|i| to_f64(start.wrapping_add(step.wrapping_mul(i))) / divisor));
+            out.extend(numbers.map(|i| to_f64(start.wrapping_add(step.wrapping_mul(i as i64))) / divisor));
         }
         return Ok(integers.behind_front());
     }
-    out.reserve(count);
-    integers.walk_blocks(kernel, |lanes, count| {
-        kernel.quotients(count, divisor, lanes);
-        out.extend(lanes.0[..count].iter().map(|&bits| f64::from_bits(bits as u64)));
+    out.reserve(numbers.len());
+    integers.walk_blocks_with(numbers.clone(), kernel, |lanes, first, count| {
+        let own = lanes_of(&numbers, first, count);
+        if !own.is_empty() {
+            kernel.quotients(count, divisor, lanes);
+            out.extend(lanes.0[own].iter().map(|&bits| f64::from_bits(bits as u64)));
+        }
         Ok(())
     })
 }
 
 fn decode_ordered<'a>(
     integers: &IntegerColumn<'a>,
-    count: usize,
+    numbers: Range<usize>,
     kernel: Kernel,
     out: &mut Vec<f64>,
 ) -> Result<&'a [u8], CodecError> {
     if let Some((start, step)) = integers.exact_line() {
-        out.extend((0..count as i64).map(|i| from_ordered(start.wrapping_add(step.wrapping_mul(i)))));
+        out.extend(numbers.map(|i| from_ordered(start.wrapping_add(step.wrapping_mul(i as i64)))));
         return Ok(integers.behind_front());
     }
-    out.reserve(count);
-    integers.walk_blocks(kernel, |lanes, count| {
-        out.extend(lanes.0[..count].iter().map(|&integer| from_ordered(integer)));
+    out.reserve(numbers.len());
+    integers.walk_blocks_with(numbers.clone(), kernel, |lanes, first, count| {
+        let own = lanes_of(&numbers, first, count);
+        out.extend(lanes.0[own].iter().map(|&integer| from_ordered(integer)));
         Ok(())
     })
+}
+
+/// Which of the lanes of a block, whose first integer has the number `first`, have one of the numbers. None of a block that is only added up.
+#[inline]
+fn lanes_of(numbers: &Range<usize>, first: usize, count: usize) -> Range<usize> {
+    let from = numbers.start.saturating_sub(first).min(count);
+    let to = numbers.end.saturating_sub(first).min(count);
+    from..to.max(from)
 }
 
 /// Values that are no decimals: their positions, and their bits or none.
@@ -145,14 +168,16 @@ impl<'a> Exceptions<'a> {
         Ok(Self { count, gaps, bits, behind: rest })
     }
 
-    /// `values` are those of the chunk.
-    fn put(&self, values: &mut [f64]) -> Result<(), CodecError> {
+    /// `values` are those of the chunk from number `from` on, as far as they are wanted.
+    fn put(&self, from: usize, values: &mut [f64]) -> Result<(), CodecError> {
         let mut gaps = self.gaps;
         let mut next = 0;
         for index in 0..self.count {
             let position = next + take_uvarint(&mut gaps, "exception position")? as usize;
             let bits = self.bits.map_or(STALE_NAN_BITS, |bits| u64::from_le_bytes(bits[index]));
-            values[position] = f64::from_bits(bits);
+            if let Some(value) = position.checked_sub(from).and_then(|at| values.get_mut(at)) {
+                *value = f64::from_bits(bits);
+            }
             next = position + 1;
         }
         Ok(())

@@ -145,10 +145,10 @@ impl Served {
         self.confined(found)
     }
 
-    /// Appends the samples of a chunk; none if it is damaged.
-    fn read_samples(&self, chunk: &ChunkMeta, out: &mut Columns) -> Result<(), EngineError> {
+    /// Appends the samples of a chunk in a range, and maybe others; none if it is damaged.
+    fn read_samples(&self, chunk: &ChunkMeta, range: TimeRange, out: &mut Columns) -> Result<(), EngineError> {
         let at = out.mark();
-        match self.block.read_samples(chunk, out) {
+        match self.block.read_samples_within(chunk, range, out) {
             Err(error) if self.damages.confine(&error, chunk.range) => {
                 out.truncate(at);
                 Ok(())
@@ -206,7 +206,7 @@ impl Served {
             if !hidden.is_empty() {
                 let mut part = Columns::default();
                 for chunk in chunks.iter().filter(|chunk| !hidden.iter().any(|hidden| hidden.encloses(chunk.range))) {
-                    self.read_samples(chunk, &mut part)?;
+                    self.read_samples(chunk, range, &mut part)?;
                 }
                 part.sort_and_dedup(&[Mark::default()]);
                 let at = out.mark();
@@ -217,7 +217,7 @@ impl Served {
         let mut ordered = true;
         for chunk in chunks {
             let at = out.mark();
-            self.read_samples(&chunk, out)?;
+            self.read_samples(&chunk, range, out)?;
             ordered &= out.continues_at(at, from);
         }
         Ok(ordered)
