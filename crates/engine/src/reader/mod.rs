@@ -5,6 +5,7 @@
 
 mod cache;
 mod findings;
+mod order;
 mod remarks;
 mod selection;
 mod texts;
@@ -17,6 +18,7 @@ use crate::source::{Ask, Found, Lookup, Manifest, Source, SourceId};
 pub(crate) use cache::Asks;
 use cache::{Listed, Question, SelectionCache};
 use mytsdb_model::{Labels, TimeRange};
+use order::reading_order;
 use remarks::Remarks;
 use selection::{Newest, Part};
 use std::sync::Arc;
@@ -107,6 +109,11 @@ impl Reader {
         let mut parts = Vec::new();
         for source in listed.iter().filter(in_range) {
             parts.extend(self.part(source, &question, lookup)?);
+        }
+        let ranges: Vec<TimeRange> = parts.iter().map(|part| part.source.range()).collect();
+        if let Some(order) = reading_order(&ranges) {
+            let mut by_id: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
+            parts = order.into_iter().filter_map(|at| by_id[at].take()).collect();
         }
         let by_reference = parts.is_empty() && lookup.any_order;
         parts.extend(live);

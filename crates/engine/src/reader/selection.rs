@@ -62,7 +62,7 @@ type Later = (Arc<dyn Source>, Arc<dyn SourceSeries>);
 /// samples that are stored after it was made.
 pub struct Selection<'a> {
     reader: &'a Reader,
-    /// In the order of ids; a live source is the last.
+    /// In the order of reading: that of ids wherever they lie over each other in time. A live source is the last.
     parts: Vec<Part>,
     /// The last part is the live source.
     is_live: bool,
@@ -372,7 +372,7 @@ impl<'a> Selection<'a> {
     fn gather(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), EngineError> {
         let from = out.mark();
         let mut ordered = true;
-        // Where the sources begin, the earliest stored first.
+        // Where the sources begin: of those that may have a time in common the earliest stored first.
         let mut sources = Sources::default();
         for (part, place) in self.fixed(index) {
             let at = out.mark();
