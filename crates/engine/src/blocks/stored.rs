@@ -8,11 +8,13 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use mytsdb_blocks::ChunkMeta;
 use mytsdb_columns::{Columns, Mark};
+use mytsdb_histogram::FloatHistogram;
 use mytsdb_model::{Labels, TimeRange};
 use std::sync::Arc;
 
-/// Most decoded windows a [`StoredValues`] keeps.
+/// Most decoded windows a [`StoredValues`] keeps, and most bytes of them: whichever is met first. A window of histograms has megabytes.
 const WINDOWS_MAX: usize = 4_096;
+const WINDOW_BYTES_MAX: usize = 64 << 20;
 
 /// Most bytes of columns of times that are kept from group to group.
 const COLUMN_BYTES_MAX: usize = 16 << 20;
@@ -34,6 +36,8 @@ pub(crate) struct StoredValues {
     ranges: Vec<(TimeRange, u64)>,
     window_ms: i64,
     decoded: HashMap<(u64, i64), Columns, FixedState>,
+    decoded_bytes: usize,
+    pub(super) window_bytes_max: usize,
     times: KnownTimes,
     chunks: Vec<ChunkMeta>,
     errors: u64,
@@ -43,8 +47,17 @@ impl StoredValues {
     /// Looks into no blocks yet.
     pub(crate) fn new(window_ms: i64) -> Self {
         let (decoded, times) = (HashMap::default(), KnownTimes::default());
-        let (blocks, ranges) = (BlockList::default(), Vec::new());
-        Self { blocks, ranges, window_ms, decoded, times, chunks: Vec::new(), errors: 0 }
+        Self {
+            blocks: BlockList::default(),
+            ranges: Vec::new(),
+            window_ms,
+            decoded,
+            decoded_bytes: 0,
+            window_bytes_max: WINDOW_BYTES_MAX,
+            times,
+            chunks: Vec::new(),
+            errors: 0,
+        }
     }
 
     /// Looks into these blocks from now on.
@@ -57,7 +70,7 @@ impl StoredValues {
     /// Lets go of the blocks, so that those that are taken out of service can go. Tells the number of errors met since
     /// [`begin`](Self::begin).
     pub(crate) fn end(&mut self) -> u64 {
-        self.decoded.clear();
+        self.forget_windows();
         self.ranges.clear();
         self.blocks = BlockList::default();
         std::mem::take(&mut self.errors)
@@ -91,10 +104,11 @@ impl StoredValues {
         if !is_decoded && !self.may_have(series_key, labels, timestamp_ms) {
             return None;
         }
-        if self.decoded.len() >= WINDOWS_MAX {
-            self.decoded.clear();
+        if !is_decoded && (self.decoded.len() >= WINDOWS_MAX || self.decoded_bytes >= self.window_bytes_max) {
+            self.forget_windows();
         }
         let (blocks, window_ms, errors) = (&self.blocks, self.window_ms, &mut self.errors);
+        let decoded_bytes = &mut self.decoded_bytes;
         let columns = self.decoded.entry((series_key, window)).or_insert_with(|| {
             let mint = window.saturating_mul(window_ms);
             let range = TimeRange::new(mint, mint.saturating_add(window_ms - 1));
@@ -113,9 +127,21 @@ impl StoredValues {
             if !ordered {
                 columns.sort_and_dedup(&sources);
             }
+            *decoded_bytes += bytes_of(&columns);
             columns
         });
         Value::at(timestamp_ms, columns)
+    }
+
+    /// How many windows it keeps, and their bytes.
+    #[cfg(test)]
+    pub(super) fn windows(&self) -> (usize, usize) {
+        (self.decoded.len(), self.decoded_bytes)
+    }
+
+    fn forget_windows(&mut self) {
+        self.decoded.clear();
+        self.decoded_bytes = 0;
     }
 
     /// Whether a block may have a value of a series at a time. `false` is certain; damage is left for [`get`](Self::get) to
@@ -126,6 +152,12 @@ impl StoredValues {
             |((_, id), block)| times.may_have((block, *id), (series_key, labels), timestamp_ms, chunks).unwrap_or(true),
         )
     }
+}
+
+/// Memory of a window, its histograms included.
+fn bytes_of(columns: &Columns) -> usize {
+    let histograms = columns.histograms.iter().map(|histogram| size_of::<FloatHistogram>() + histogram.heap_bytes());
+    size_of::<Columns>() + columns.heap_bytes() + histograms.sum::<usize>()
 }
 
 /// The times of chunks, and which chunks series have, as far as samples have been looked up there. Blocks do not change, and

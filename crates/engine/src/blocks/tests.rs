@@ -201,3 +201,28 @@ fn stored_values_are_those_of_the_oldest_block() {
     assert_eq!([4, 5, 6].map(|time| get(&mut values, time)), [Some(2.5), None, Some(2.5)]);
     assert_eq!(values.end(), 0);
 }
+
+#[test]
+fn windows_of_stored_values_are_bounded_by_their_bytes() {
+    let disk = Arc::new(SimDisk::new());
+    let blocks = open(&disk);
+    let window_ms = 2 * 3_600_000;
+    let times: Vec<i64> = (0..100).map(|at| at * window_ms / 10).collect();
+    add(&blocks, "a", &times, 0.5);
+    let mut values = blocks.stored_values();
+    values.begin(blocks.list());
+    let mut ask_all = |values: &mut StoredValues| {
+        for time in &times {
+            assert!(values.get(1, &labels("a"), *time).is_some());
+        }
+        values.windows()
+    };
+    let (count, bytes) = ask_all(&mut values);
+    assert!(count == 10 && bytes > 10 * 160, "{count} windows, {bytes} bytes");
+    values.end();
+    assert_eq!(values.windows(), (0, 0));
+    values.begin(blocks.list());
+    values.window_bytes_max = bytes / 4;
+    let (count, kept) = ask_all(&mut values);
+    assert!(count < 5 && kept < bytes / 2, "{count} windows, {kept} bytes");
+}
