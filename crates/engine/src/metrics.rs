@@ -49,7 +49,7 @@ const HEAD_BYTES: Description =
     Description::new("mytsdb_engine_head_bytes", "Size of the samples in memory, at the last look, once a minute.");
 const UNSEALED_BYTES: Description = Description::new(
     "mytsdb_engine_unsealed_bytes",
-    "Size of the histograms that waited to be packed, at the last look for something to flush.",
+    "Size of the samples that waited to be packed, at the last look for something to flush.",
 );
 const STAGED_SAMPLES: Description =
     Description::new("mytsdb_engine_staged_samples", "Samples that waited for the log when the last group was taken.");

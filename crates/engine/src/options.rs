@@ -37,7 +37,7 @@ pub struct EngineOptions {
     pub staged_samples_max: usize,
     /// Samples behind the last flush that the head collects before they are flushed on their own.
     pub late_samples_max: u64,
-    /// Bytes of histograms as they came that may wait in the head until [`Engine::run_sealer`](crate::Engine::run_sealer) or
+    /// Bytes of samples that are not packed yet, full runs of histograms and closed chunks of floats, that may wait in the head until [`Engine::run_sealer`](crate::Engine::run_sealer) or
     /// [`Engine::maintain`](crate::Engine::maintain) packs them; past it whoever commits does. 0 lets none wait.
     pub unsealed_bytes_max: usize,
     /// Size at which a log segment is closed, in bytes.

@@ -235,7 +235,7 @@ impl Engine {
         let mut sealer = self.sealer.lock();
         let catalog = self.head.catalog();
         let flushed_until_ms = self.head.flushed_until_ms();
-        let mut newest_ms = i64::MIN;
+        let mut times = TimeRange::EMPTY;
         let mut late = 0u64;
         let mut answers = Vec::with_capacity(admitted.len());
         let mut changes = self.changes.of_group();
@@ -261,7 +261,7 @@ impl Engine {
                 match series.store(row, self.options.block_ms, &mut sealer) {
                     Ok(()) => {
                         outcome.stored += 1;
-                        newest_ms = newest_ms.max(timestamp_ms);
+                        times = times.including(timestamp_ms);
                         late += u64::from(timestamp_ms < flushed_until_ms);
                     }
                     Err(source) => failed = Some(chunk_error(series, source)),
@@ -280,7 +280,7 @@ impl Engine {
         if let Some(evicted) = evicted {
             self.report_exemplars(evicted);
         }
-        self.head.note_stored(newest_ms, late);
+        self.head.note_stored(times, late);
         for (done, answer) in answers {
             done(answer);
         }
@@ -316,7 +316,7 @@ impl Engine {
         self.log.run(|| self.commit_pending());
     }
 
-    /// Packs the histograms that wait for it until [`stop`](Engine::stop) is called; the caller gives a thread for it. `report` hears of
+    /// Packs the samples that wait for it until [`stop`](Engine::stop) is called; the caller gives a thread for it. `report` hears of
     /// what cannot be packed: it stays as it is.
     ///
     /// Without such a thread [`maintain`](Engine::maintain) does it, and whoever commits if too many wait.
@@ -324,7 +324,7 @@ impl Engine {
         self.head.seal_until_ended(report);
     }
 
-    /// Packs the histograms that wait for it now. Commits go on meanwhile. Cost: some 1 us for a histogram of 160 buckets.
+    /// Packs the samples that wait for it now. Commits go on meanwhile. Cost: some 1 us for a histogram of 160 buckets, 30 ns for a float.
     ///
     /// # Errors
     /// [`EngineError::Chunk`]; the next call goes on behind it.

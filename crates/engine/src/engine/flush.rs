@@ -102,7 +102,7 @@ impl Engine {
         let cut_ms = self.due_cut_ms();
         let crossed = cut_ms > self.head.flushed_until_ms();
         let crowded = self.head.late_samples() >= self.options.late_samples_max;
-        if crossed || crowded {
+        if (crossed && !self.head.has_nothing_before(cut_ms)) || crowded {
             let flushed = self.flush_before(cut_ms).inspect_err(|_| self.metrics.flush_failures.inc())?;
             (done.flushed_samples, done.removed_series) = flushed;
         }
@@ -150,7 +150,7 @@ impl Engine {
         let youngest_tombstone = state.tombstone;
         let first_segment = self.log.with(Wal::rotate)?;
 
-        let all = self.head.all()?;
+        let all = self.head.all();
         let parts = Parts::of(&all, self.options.flush_part_bytes);
         let unfinished = self.blocks.begin_flush();
         let mut flushed = 0;
@@ -164,6 +164,7 @@ impl Engine {
         // Of a deletion that came meanwhile the log behind the cut still has samples.
         state.checkpointed_tombstone = youngest_tombstone;
         self.head.note_flushed(cut_ms);
+        drop(all);
         let removed = self.head.remove_idle();
         if removed > 0 {
             self.reader.forget_live();

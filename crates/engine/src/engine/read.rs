@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::{EngineError, Lookup, Selection};
 use mytsdb_model::{Matcher, TimeRange};
+use mytsdb_stop::StopSign;
 
 impl Engine {
     /// Finds the series that satisfy the matchers and have chunks that overlap the range, ascending by labels. Samples
@@ -74,7 +75,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Chunk`] if the catalog of the head is broken.
     pub fn range(&self) -> Result<TimeRange, EngineError> {
-        let head = self.head.all()?;
+        let head = self.head.ask(|view| view.select(&[], StopSign::NEVER))?;
         Ok(head.iter().fold(self.reader.fixed_range(), |range, series| range.cover(series.range())))
     }
 

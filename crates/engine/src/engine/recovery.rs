@@ -16,7 +16,7 @@ use crate::value::{self, Encoded, Row, RowValue};
 use crate::{Clock, EngineError, EngineOptions};
 use mytsdb_blocks::Tombstone;
 use mytsdb_io::Disk;
-use mytsdb_model::{Labels, SeriesRef};
+use mytsdb_model::{Labels, SeriesRef, TimeRange};
 use mytsdb_telemetry::Registry;
 use mytsdb_wal::{LogFile, Record, ReplayReport, Rows, SegmentId, Wal, WalOptions};
 use parking_lot::Mutex;
@@ -84,7 +84,7 @@ impl Engine {
         let exemplars = Exemplars::new(options.exemplars_per_series_max, options.exemplar_bytes_max);
         let stores = (&mut catalog, &families, &exemplars);
         let replayed = replay(disk.as_ref(), &options, stores, tombstones, &mut recovery)?;
-        let (report, newest_head_ms) = (replayed.report, replayed.newest_ms);
+        let (report, times) = (replayed.report, replayed.times);
         metrics.corrupt_wal.add(report.damage_count);
         let wal_options = WalOptions {
             segment_bytes_max: options.segment_bytes_max,
@@ -96,7 +96,7 @@ impl Engine {
         recovery.wal = Some(report);
 
         let head = Head::new(catalog, options.series_max, options.unsealed_bytes_max, metrics.clone());
-        head.note_stored(newest_block_ms.max(newest_head_ms), 0);
+        head.note_stored(TimeRange { maxt: times.maxt.max(newest_block_ms), ..times }, 0);
         if !replayed.is_plain {
             head.note_other_than_plain();
         }
@@ -183,7 +183,7 @@ impl<'a> Deleted<'a> {
 /// What came from the log beside the series.
 struct Replayed {
     report: ReplayReport,
-    newest_ms: i64,
+    times: TimeRange,
     /// All samples are floats without start times.
     is_plain: bool,
 }
@@ -195,7 +195,7 @@ fn replay(
     tombstones: &[Tombstone],
     recovery: &mut Recovery,
 ) -> Result<Replayed, EngineError> {
-    let mut newest_ms = i64::MIN;
+    let mut times = TimeRange::EMPTY;
     let mut broken = None;
     let mut sealer = Sealer::default();
     let (mut is_plain, mut unreadable) = (true, None);
@@ -212,7 +212,7 @@ fn replay(
         match mem.restore(row, options.block_ms, &mut sealer) {
             Ok(_) => {
                 recovery.replayed_samples += 1;
-                newest_ms = newest_ms.max(row.timestamp_ms);
+                times = times.including(row.timestamp_ms);
             }
             Err(source) => broken = Some(EngineError::Chunk { series: mem.labels.to_string(), source }),
         }
@@ -259,6 +259,6 @@ fn replay(
     }
     match broken {
         Some(error) => Err(error),
-        None => Ok(Replayed { report, newest_ms, is_plain }),
+        None => Ok(Replayed { report, times, is_plain }),
     }
 }

@@ -1,7 +1,7 @@
-//! Runs of histograms that are full and wait to become chunks, so that whoever commits need not wait for that.
+//! What is full and waits to be packed, so that whoever commits need not wait for that: runs of histograms, and closed chunks of floats.
 //!
-//! A full run stays readable where it is, in its series. The backlog has the series that have some, and bounds the bytes of all of them
-//! together: past the bound whoever commits makes the chunk.
+//! It stays readable where it is, in its series. The backlog has the series that have some, and bounds the bytes of all of them
+//! together: past the bound whoever commits packs.
 
 use super::chunk::Sealer;
 use super::run::Run;
@@ -14,16 +14,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Thread;
 
-/// The series that have full runs, and the bytes of these runs.
+/// The series that have something to be packed, and the bytes of that.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     bytes: AtomicUsize,
     bytes_max: usize,
-    /// Those that somebody has to look at: a series may be here twice, or have no full run any more.
-    series: Mutex<VecDeque<SeriesRef>>,
+    /// Those that somebody has to look at: a series may be here twice, or have nothing to be packed any more.
+    series: Mutex<VecDeque<Waiting>>,
     /// Who works it off, if somebody does.
     worker: Mutex<Option<Thread>>,
     is_closed: AtomicBool,
+}
+
+/// A series that somebody has to look at, and the bytes that are free then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waiting {
+    pub(super) series: SeriesRef,
+    pub(super) bytes: usize,
 }
 
 /// A run that is full. It gives its bytes back to the backlog when it goes, wherever it goes.
@@ -42,7 +49,7 @@ impl Drop for FullRun {
 }
 
 impl Backlog {
-    /// A backlog of at most so many bytes of runs.
+    /// A backlog of at most so many bytes.
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {
             bytes: AtomicUsize::new(0),
@@ -53,7 +60,7 @@ impl Backlog {
         }
     }
 
-    /// Bytes of the full runs.
+    /// Bytes of what waits.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed) // a figure to look at
     }
@@ -61,16 +68,24 @@ impl Backlog {
     /// Takes a run that is full, or gives it back if there is no room.
     pub(super) fn take(self: &Arc<Self>, run: Run) -> Result<Arc<FullRun>, Run> {
         let bytes = run.heap_bytes();
-        // Relaxed: see `FullRun`. Only who commits adds, so what is read here can only shrink.
-        if self.bytes.load(Ordering::Relaxed).saturating_add(bytes) > self.bytes_max {
+        if !self.take_bytes(bytes) {
             return Err(run);
         }
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(Arc::new(FullRun { run, bytes, backlog: self.clone() }))
     }
 
-    /// Notes series that have full runs, and wakes who works them off.
-    pub(super) fn note(&self, series: &mut Vec<SeriesRef>) {
+    /// Takes so many bytes, unless there is no room; whoever is [noted](Self::note) with them gives them back.
+    pub(super) fn take_bytes(&self, bytes: usize) -> bool {
+        // Relaxed: see `FullRun`. Only who commits adds, so what is read here can only shrink.
+        let has_room = self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.bytes_max;
+        if has_room {
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        has_room
+    }
+
+    /// Notes series that have something to be packed, and wakes who works them off.
+    pub(super) fn note(&self, series: &mut Vec<Waiting>) {
         if series.is_empty() {
             return;
         }
@@ -83,8 +98,8 @@ impl Backlog {
         }
     }
 
-    /// The next series that may have full runs.
-    pub(super) fn next(&self) -> Option<SeriesRef> {
+    /// The next series that may have something to be packed.
+    fn next(&self) -> Option<Waiting> {
         self.series.lock().pop_front()
     }
 
@@ -114,27 +129,27 @@ impl Backlog {
 }
 
 impl Head {
-    /// What closes chunks while samples are stored: it leaves runs that are full to [`seal_next`](Head::seal_next).
+    /// What closes chunks while samples are stored: it leaves what is full to [`seal_next`](Head::seal_next).
     pub(crate) fn sealer(&self) -> Sealer {
         Sealer::with_backlog(self.backlog.clone())
     }
 
-    /// Bytes of runs that are full and not yet chunks.
+    /// Bytes of what is full and not yet packed.
     pub(crate) fn unsealed_bytes(&self) -> usize {
         self.backlog.bytes()
     }
 
-    /// Makes chunks of the full runs of one series; tells whether there was one that might have some. Commits go on meanwhile.
+    /// Packs what waits for it in one series; tells whether there was one that might have something. Commits go on meanwhile.
     ///
     /// # Errors
     /// [`EngineError::Chunk`]; the next call goes on with the next series.
     pub(crate) fn seal_next(&self, sealer: &mut Sealer) -> Result<bool, EngineError> {
-        let Some(reference) = self.backlog.next() else { return Ok(false) };
-        let series = self.catalog().get(reference).cloned();
-        if let Some(series) = series {
-            series.seal_full_runs(sealer).map_err(|source| chunk_error(&series, source))?;
-        }
-        Ok(true)
+        let Some(Waiting { series, bytes }) = self.backlog.next() else { return Ok(false) };
+        let series = self.catalog().get(series).cloned();
+        let packed = series.map_or(Ok(()), |s| s.pack_waiting(sealer).map_err(|source| chunk_error(&s, source)));
+        // Relaxed: see `FullRun`.
+        self.backlog.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        packed.map(|()| true)
     }
 
     /// Does so whenever there are some, until [`end_sealing`](Head::end_sealing) is called.

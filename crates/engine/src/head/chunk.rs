@@ -1,10 +1,10 @@
 //! Chunks as the head keeps them.
 //!
 //! A series' newest floats go into an open XOR chunk, which can be appended to sample by sample. A chunk that is
-//! closed is encoded anew as DX: a third of the size, and some five times faster to read. Histograms wait one by one in a
-//! run, and become a chunk of columns.
+//! closed is encoded anew as DX, at once or soon afterwards: a third of the size, and some five times faster to read. Histograms wait one by
+//! one in a run, and become a chunk of columns.
 
-use super::backlog::{Backlog, FullRun};
+use super::backlog::{Backlog, FullRun, Waiting};
 use super::run::Run;
 use crate::value::Value;
 use mytsdb_codec::{ChunkEncoding, CodecError, DxChunk, DxEncoder, DxStartsEncoder, HistogramEncoder, XorAppender};
@@ -27,14 +27,17 @@ impl SealedChunk {
         self.encoding.decode(&self.bytes, out)
     }
 
-    /// Appends the times, ascending. No chunk of the head is an XOR chunk.
+    /// Appends the times, ascending, of one that is no XOR chunk: late ones are not.
     pub(super) fn times_ms(&self, out: &mut Vec<i64>) -> Result<(), CodecError> {
         DxChunk::parse(&self.bytes)?.decode_times(out)
     }
 
-    /// Whether a sample has a time. Cost: some ns if times are evenly spaced.
-    pub(super) fn has_time(&self, timestamp_ms: i64) -> Result<bool, CodecError> {
-        Ok(self.range.contains(timestamp_ms) && DxChunk::parse(&self.bytes)?.has_time(timestamp_ms)?)
+    /// Whether a sample may have a time; one that is packed tells it exactly. Cost: some ns if times are evenly spaced.
+    fn may_have_time(&self, timestamp_ms: i64) -> Result<bool, CodecError> {
+        if !self.range.contains(timestamp_ms) || self.encoding == ChunkEncoding::Xor {
+            return Ok(self.range.contains(timestamp_ms));
+        }
+        DxChunk::parse(&self.bytes)?.has_time(timestamp_ms)
     }
 }
 
@@ -52,7 +55,7 @@ pub(crate) fn decode_open(bytes: &[u8], starts_ms: &[i64], out: &mut Columns) ->
 /// The value at a time in the first chunk that has it.
 pub(super) fn find_in(chunks: &[SealedChunk], timestamp_ms: i64) -> Result<Option<Value>, CodecError> {
     for chunk in chunks {
-        if !chunk.has_time(timestamp_ms)? {
+        if !chunk.may_have_time(timestamp_ms)? {
             continue;
         }
         let mut columns = Columns::default();
@@ -72,16 +75,16 @@ pub(crate) struct Sealer {
     histograms: HistogramEncoder,
     columns: Columns,
     bytes: Vec<u8>,
-    /// Where full runs may wait, if they may.
+    /// Where what is full may wait, if it may.
     backlog: Option<Arc<Backlog>>,
     /// The series whose samples are being stored.
     series: Option<SeriesRef>,
-    /// The series of runs that were put off.
-    put_off: Vec<SeriesRef>,
+    /// What was put off.
+    put_off: Vec<Waiting>,
 }
 
 impl Sealer {
-    /// A sealer that [puts runs off](Self::put_off) as long as there is room for them.
+    /// A sealer that [puts off](Self::put_off) what is full as long as there is room for it.
     pub(super) fn with_backlog(backlog: Arc<Backlog>) -> Self {
         Self { backlog: Some(backlog), ..Self::default() }
     }
@@ -103,11 +106,24 @@ impl Sealer {
     pub(super) fn put_off(&mut self, run: Run) -> Result<Arc<FullRun>, Run> {
         let Some(backlog) = &self.backlog else { return Err(run) };
         let put_off = backlog.take(run)?;
-        self.put_off.extend(self.series);
+        // The run itself says when its bytes are free.
+        self.put_off.extend(self.series.map(|series| Waiting { series, bytes: 0 }));
         Ok(put_off)
     }
 
-    /// Tells who works the backlog off of the runs that were put off.
+    /// A chunk that is closed as it is, which is left to somebody else to be packed; `None` if that has to be done now.
+    pub(super) fn put_off_floats(&mut self, open: &XorAppender) -> Option<SealedChunk> {
+        let (backlog, series) = (self.backlog.as_ref()?, self.series?);
+        let bytes = open.bytes();
+        if !backlog.take_bytes(bytes.len()) {
+            return None;
+        }
+        self.put_off.push(Waiting { series, bytes: bytes.len() });
+        let (range, sample_count) = (open.time_range(), open.sample_count() as u32);
+        Some(SealedChunk { range, sample_count, encoding: ChunkEncoding::Xor, bytes: Arc::from(bytes) })
+    }
+
+    /// Tells who works the backlog off of what was put off.
     pub(crate) fn hand_on(&mut self) {
         if let Some(backlog) = &self.backlog {
             backlog.note(&mut self.put_off);
@@ -159,9 +175,18 @@ impl Sealer {
 
     /// The chunk of what an open chunk, which is not empty, holds.
     pub(crate) fn seal_open(&mut self, open: &XorAppender, starts_ms: &[i64]) -> Result<SealedChunk, CodecError> {
+        self.seal_bytes(open.bytes(), starts_ms)
+    }
+
+    /// What a chunk of floats holds that waits to be packed.
+    pub(super) fn pack(&mut self, waiting: &SealedChunk) -> Result<SealedChunk, CodecError> {
+        self.seal_bytes(&waiting.bytes, &[])
+    }
+
+    fn seal_bytes(&mut self, open: &[u8], starts_ms: &[i64]) -> Result<SealedChunk, CodecError> {
         let mut columns = std::mem::take(&mut self.columns);
         columns.clear();
-        decode_open(open.bytes(), starts_ms, &mut columns)?;
+        decode_open(open, starts_ms, &mut columns)?;
         let Columns { timestamps_ms, values, start_timestamps_ms, .. } = &columns;
         let sealed = self.seal_floats(timestamps_ms, start_timestamps_ms, values)?;
         self.columns = columns;

@@ -8,6 +8,7 @@ mod catalog;
 mod chunk;
 mod cut;
 mod late;
+mod order;
 mod parts;
 mod recent;
 mod run;
@@ -30,10 +31,10 @@ use backlog::Backlog;
 use catalog::CatalogState;
 use cut::Cut;
 use mytsdb_index::IndexError;
-use mytsdb_model::{Labels, SeriesRef};
-use mytsdb_stop::StopSign;
+use mytsdb_model::{Labels, SeriesRef, TimeRange};
 use mytsdb_sync::{Epochs, HandOver};
-use parking_lot::{RwLock, RwLockReadGuard};
+use order::Order;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
@@ -56,6 +57,8 @@ pub(crate) struct Head {
     hand_over: HandOver,
     /// The newest sample ever stored, by its time; of blocks too.
     newest_ms: AtomicI64,
+    /// The oldest sample stored since the head was made, by its time.
+    oldest_ms: AtomicI64,
     /// Samples before this are in blocks, but for late ones.
     flushed_until_ms: AtomicI64,
     /// Samples stored before `flushed_until_ms` since the last flush.
@@ -63,7 +66,9 @@ pub(crate) struct Head {
     /// There has been no histogram, and no sample with a start time, since the head was made.
     is_plain: AtomicBool,
     cut: Cut,
-    /// Runs of histograms that are to become chunks.
+    /// The series in the order of labels, as the last flush had them.
+    order: Mutex<Order>,
+    /// What is to be packed.
     backlog: Arc<Backlog>,
     metrics: Metrics,
 }
@@ -79,10 +84,12 @@ impl Head {
             epochs: Epochs::new(1),
             hand_over: HandOver::new(),
             newest_ms: AtomicI64::new(i64::MIN),
+            oldest_ms: AtomicI64::new(i64::MAX),
             flushed_until_ms: AtomicI64::new(i64::MIN),
             late_samples: AtomicU64::new(0),
             is_plain: AtomicBool::new(true),
             cut: Cut::default(),
+            order: Mutex::default(),
             backlog: Arc::new(Backlog::new(unsealed_bytes_max)),
             metrics,
         }
@@ -151,6 +158,8 @@ impl Head {
             let removed = catalog.remove_idle(&idle, is_idle);
             self.metrics.series.set(catalog.len() as f64);
             self.metrics.series_removed.add(removed as u64);
+            drop(catalog);
+            self.forget_removed();
             removed
         })
     }
@@ -187,16 +196,6 @@ impl Head {
         view::ask(&self.catalog, ask)
     }
 
-    /// All series, in the order of labels.
-    ///
-    /// # Errors
-    /// None but those of [`ask`](Head::ask).
-    pub(crate) fn all(&self) -> Result<Vec<Arc<MemSeries>>, EngineError> {
-        let mut all = self.ask(|view| view.select(&[], StopSign::NEVER))?;
-        all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(all)
-    }
-
     /// Puts what was frozen into blocks that are served, by `publish`, and forgets it; if that fails it stays.
     ///
     /// # Errors
@@ -219,10 +218,11 @@ impl Head {
         self.hand_over.count()
     }
 
-    /// Notes what a group has stored: its newest time, and how many samples behind the last flush.
-    pub(crate) fn note_stored(&self, newest_ms: i64, late: u64) {
-        // Relaxed: both only steer when to flush.
-        self.newest_ms.fetch_max(newest_ms, Ordering::Relaxed);
+    /// Notes what a group has stored: its times, and how many samples behind the last flush.
+    pub(crate) fn note_stored(&self, times: TimeRange, late: u64) {
+        // Relaxed: all only steer when to flush.
+        self.newest_ms.fetch_max(times.maxt, Ordering::Relaxed);
+        self.oldest_ms.fetch_min(times.mint, Ordering::Relaxed);
         self.late_samples.fetch_add(late, Ordering::Relaxed);
         self.metrics.late.add(late);
     }
@@ -236,6 +236,11 @@ impl Head {
     /// The newest time ever stored, of blocks too; `i64::MIN` if there is none.
     pub(crate) fn newest_ms(&self) -> i64 {
         self.newest_ms.load(Ordering::Relaxed) // see `note_stored`
+    }
+
+    /// Whether there has been no flush yet, and nothing is there that one before `cut_ms` would move or whose log it would free.
+    pub(crate) fn has_nothing_before(&self, cut_ms: i64) -> bool {
+        self.flushed_until_ms() == i64::MIN && self.oldest_ms.load(Ordering::Relaxed) >= cut_ms // see `note_stored`
     }
 
     /// Samples before this are in blocks, but for late ones.

@@ -1,7 +1,7 @@
 //! One series in memory: an open chunk, sealed chunks, and whatever came late.
 //!
 //! Floats and histograms may take turns: a sample of the other kind closes what is open, so `sealed` has chunks of both.
-//! Runs of histograms that are full may wait to become chunks ([`Backlog`](super::Backlog)).
+//! What is full may wait to be packed ([`Backlog`](super::Backlog)): runs of histograms as they came, floats as an XOR chunk in `sealed`.
 //!
 //! Invariant K: only one of the open chunk of floats and the runs of histograms has samples.
 //!
@@ -9,6 +9,7 @@
 //! them; so a timestamp is in a series' memory at most once.
 
 mod more;
+mod pack;
 mod purge;
 
 use super::chunk::{SealedChunk, Sealer, decode_open, find_in};
@@ -104,20 +105,6 @@ impl MemSeries {
     pub(crate) fn store(&self, row: Row<'_>, block_ms: i64, sealer: &mut Sealer) -> Result<(), CodecError> {
         sealer.begin(self.series);
         self.state.lock().store(row, block_ms, sealer)
-    }
-
-    /// Makes chunks of the runs that are full. They stay readable, and appends go on meanwhile.
-    pub(super) fn seal_full_runs(&self, sealer: &mut Sealer) -> Result<(), CodecError> {
-        loop {
-            let first = self.state.lock().more.as_ref().and_then(|more| more.first_full().cloned());
-            let Some(first) = first else { return Ok(()) };
-            let chunks = sealer.seal_run(&first.run)?;
-            let mut state = self.state.lock();
-            // A flush, a deletion or a float may have closed it meanwhile.
-            if state.more.as_mut().is_some_and(|more| more.take_first_full(&first)) {
-                state.sealed.extend(chunks);
-            }
-        }
     }
 
     /// Adds a sample unless its time is taken in the head; tells whether it did.
@@ -273,6 +260,7 @@ impl MemSeries {
             state.sealed.splice(ordered..=ordered, before.into_iter().chain(behind));
             ordered += parts;
         }
+        state.pack_chunks(ordered, sealer)?;
         let late = state.late.as_mut().map_or(Ok(0), |late| late.freeze_before(cut_ms, sealer))?;
         let frozen = Frozen { ordered: ordered as u32, late: late as u32 };
         Ok(state.chunks(frozen).map(|chunk| chunk.range.mint).min().map(|first_ms| (frozen, first_ms)))
@@ -419,7 +407,7 @@ impl State {
             // A chunk never crosses the grid that blocks are cut on, so a flush moves chunks as they are.
             let crosses = crosses(self.open.time_range().mint, row.timestamp_ms, block_ms);
             if crosses || self.open.sample_count() >= CHUNK_SAMPLES_MAX {
-                self.seal_open(sealer)?;
+                self.close_open(sealer)?;
             }
         }
         self.open.push(row.timestamp_ms, value)?;
@@ -468,13 +456,19 @@ impl State {
     }
 
     fn seal_open(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
-        self.sealed.push(sealer.seal_open(&self.open, self.starts_ms())?);
+        let sealed = sealer.seal_open(&self.open, self.starts_ms())?;
+        self.replace_open(sealed);
+        Ok(())
+    }
+
+    /// Puts the chunk of what is open behind the others.
+    fn replace_open(&mut self, sealed: SealedChunk) {
+        self.sealed.push(sealed);
         self.open = XorAppender::default();
         self.recent.clear();
         if let Some(more) = &mut self.more {
             more.starts_ms.clear();
         }
-        Ok(())
     }
 
     /// Closes the run, which is full: it waits, or becomes a chunk with those before it.

@@ -62,7 +62,7 @@ fn frozen_samples_are_readable_until_they_are_dropped_and_that_is_counted() {
     let head = head(10);
     let series = create(&head, "m");
     (0..30).for_each(|at| put(&head, series, at * 100));
-    let all = head.all().unwrap();
+    let all = head.all();
     let frozen = freeze_before(1_000, &all).unwrap();
     assert_eq!((frozen.series.len(), frozen.first_ms, times(&all[0]).len()), (1, Some(0), 30));
     let before = head.drops();
@@ -93,7 +93,7 @@ fn a_deletion_cuts_what_was_there_when_it_began_and_before_the_next_append() {
     put(&head, late, 6);
     head.finish_cut().unwrap();
     head.cut_before_append(|| -> std::iter::Empty<SeriesRef> { unreachable!("there is nothing to cut") });
-    let found: Vec<_> = head.all().unwrap().iter().map(|series| times(series)).collect();
+    let found: Vec<_> = head.all().iter().map(|series| times(series)).collect();
     assert_eq!(found, [vec![0, 1, 2, 10], vec![0, 1, 2], vec![0, 1, 2], vec![6]]);
 }
 
@@ -201,4 +201,67 @@ fn a_thread_packs_what_waits_while_others_append_and_read() {
         }
     });
     assert_eq!(histograms(&mem), counted(0..20_000));
+}
+
+fn put_off(head: &Head, sealer: &mut Sealer, series: SeriesRef, times: std::ops::Range<i64>) {
+    for timestamp_ms in times {
+        let row = Row { timestamp_ms, start_ms: 0, value: RowValue::Float(1.0) };
+        head.catalog().get(series).unwrap().store(row, 1_000_000, sealer).unwrap();
+    }
+    sealer.hand_on();
+}
+
+#[test]
+fn full_chunks_of_floats_wait_within_the_bound_and_are_read_as_they_are_before_and_after() {
+    let head = head(10);
+    let (series, mut sealer) = (create(&head, "m"), head.sealer());
+    let mem = head.catalog().get(series).unwrap().clone();
+    put_off(&head, &mut sealer, series, 0..500);
+    let (waiting, before) = (head.unsealed_bytes(), mem.chunk_bytes());
+    assert!(waiting > 0 && (waiting as u64) < before, "the open chunk is none of them");
+    assert_eq!(times(&mem), (0..500).collect::<Vec<_>>());
+    assert!(mem.judge(1, 130).unwrap().value.is_some(), "a time that waits is taken");
+    assert!(head.seal_next(&mut Sealer::default()).unwrap());
+    assert!(mem.chunk_bytes() < before / 2, "one look packs all of a series");
+    while head.seal_next(&mut Sealer::default()).unwrap() {}
+    assert_eq!((head.unsealed_bytes(), times(&mem)), (0, (0..500).collect()));
+    // What a bound has no room for is packed by whoever appends.
+    let strict = Head::new(Catalog::new(), 10, 0, Metrics::new(&mytsdb_telemetry::Registry::new()));
+    let (series, mut sealer) = (create(&strict, "m"), strict.sealer());
+    put_off(&strict, &mut sealer, series, 0..500);
+    assert!(!strict.seal_next(&mut sealer).unwrap(), "nothing waits");
+    assert_eq!(times(strict.catalog().get(series).unwrap()), (0..500).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_flush_and_a_deletion_take_floats_that_wait() {
+    let head = head(10);
+    let mut sealer = head.sealer();
+    let [flushed, cut] = ["flushed", "cut"].map(|name| {
+        let series = create(&head, name);
+        put_off(&head, &mut sealer, series, 0..500);
+        head.catalog().get(series).unwrap().clone()
+    });
+    let frozen = freeze_before(360, std::slice::from_ref(&flushed)).unwrap();
+    assert_eq!(frozen.series[0].1.ordered, 3);
+    // Between freezing and dropping, those behind the cut are packed, and one that is frozen keeps its place.
+    while head.seal_next(&mut Sealer::default()).unwrap() {}
+    assert!(flushed.only_frozen_chunk(frozen.series[0].1, TimeRange::ALL).is_none(), "they are three");
+    let mut columns = Columns::default();
+    flushed.frozen_samples(frozen.series[0].1, TimeRange::ALL, &mut columns).unwrap();
+    assert_eq!(columns.timestamps_ms, (0..360).collect::<Vec<_>>());
+    head.hand_over(frozen, || Ok(())).unwrap();
+    assert_eq!(times(&flushed), (360..500).collect::<Vec<_>>());
+    put_off(&head, &mut sealer, cut.series, 500..800);
+    cut.delete(TimeRange::new(10, 700), &mut Sealer::default()).unwrap();
+    assert_eq!(times(&cut), (0..10).chain(701..800).collect::<Vec<_>>());
+    while head.seal_next(&mut Sealer::default()).unwrap() {}
+    assert_eq!((head.unsealed_bytes(), times(&cut)), (0, (0..10).chain(701..800).collect()));
+    // One chunk that waits and is all that is frozen goes into a block packed.
+    let only = create(&head, "only");
+    put_off(&head, &mut sealer, only, 0..121);
+    let only = head.catalog().get(only).unwrap().clone();
+    let frozen = freeze_before(120, std::slice::from_ref(&only)).unwrap();
+    let chunk = only.only_frozen_chunk(frozen.series[0].1, TimeRange::ALL).unwrap();
+    assert_eq!(chunk.encoding, mytsdb_codec::ChunkEncoding::Dx);
 }

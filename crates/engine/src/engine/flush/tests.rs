@@ -123,6 +123,34 @@ fn between_two_parts_everything_is_answered_and_judged_and_memory_is_free() {
 }
 
 #[test]
+fn after_a_start_nothing_is_flushed_that_needs_not_be() {
+    let disk = SimDisk::new();
+    let at = |now_ms, disk: &SimDisk| {
+        open_at(now_ms, Arc::new(disk.clone()), EngineOptions { flush_delay_ms: 0, ..EngineOptions::new("/data") })
+    };
+    let engine = at(NOW_MS, &disk);
+    let mut samples = Samples::new();
+    store(&engine, &mut samples, of_all(NOW_MS, 1));
+    for _ in 0..2 {
+        assert_eq!(engine.maintain().unwrap(), Maintenance::default());
+        assert_eq!(engine.metrics.flushes.get(), 0);
+    }
+    drop(engine);
+    let engine = at(NOW_MS + BLOCK_MS, &disk);
+    assert_eq!(
+        (engine.maintain().unwrap(), engine.metrics.flushes.get()),
+        (Maintenance::default(), 0),
+        "of what the log had"
+    );
+    store(&engine, &mut samples, of_all(NOW_MS - 1, 2));
+    assert_eq!(engine.maintain().unwrap().flushed_samples, SERIES as u64, "something old has come");
+    assert_eq!(engine.metrics.flushes.get(), 1);
+    store(&engine, &mut samples, of_all(NOW_MS + BLOCK_MS, 3));
+    assert_eq!(engine.maintain().unwrap().flushed_samples, SERIES as u64);
+    assert_eq!(read(&engine), samples);
+}
+
+#[test]
 fn merges_leave_the_parts_of_a_flush_alone_until_it_is_done() {
     let disk = SimDisk::new();
     let engine = open(Arc::new(disk.clone()));
