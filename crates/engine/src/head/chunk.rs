@@ -1,13 +1,13 @@
 //! Chunks as the head keeps them.
 //!
-//! A series' newest floats go into an open XOR chunk, which can be appended to sample by sample. A chunk that is
-//! closed is encoded anew as DX, at once or soon afterwards: a third of the size, and some five times faster to read. Histograms wait one by
+//! A series' newest floats are open ([`OpenFloats`]). When they are closed they are encoded anew as DX, at once or soon afterwards: a third of the size, and some five times faster to read. Histograms wait one by
 //! one in a run, and become a chunk of columns.
 
 use super::backlog::{Backlog, FullRun, Waiting};
+use super::open::OpenFloats;
 use super::run::Run;
 use crate::value::Value;
-use mytsdb_codec::{ChunkEncoding, CodecError, DxChunk, DxEncoder, DxStartsEncoder, HistogramEncoder, XorAppender};
+use mytsdb_codec::{ChunkEncoding, CodecError, DxChunk, DxEncoder, DxStartsEncoder, HistogramEncoder};
 use mytsdb_columns::{Columns, Mark};
 use mytsdb_model::{SeriesRef, TimeRange};
 use std::sync::Arc;
@@ -39,17 +39,6 @@ impl SealedChunk {
         }
         DxChunk::parse(&self.bytes)?.has_time(timestamp_ms)
     }
-}
-
-/// Appends what an open chunk of floats holds, which has as many start times, or none.
-pub(crate) fn decode_open(bytes: &[u8], starts_ms: &[i64], out: &mut Columns) -> Result<(), CodecError> {
-    let before = out.timestamps_ms.len();
-    ChunkEncoding::Xor.decode(bytes, out)?;
-    if !starts_ms.is_empty() {
-        out.start_timestamps_ms.resize(before, 0);
-        out.start_timestamps_ms.extend_from_slice(starts_ms);
-    }
-    Ok(())
 }
 
 /// The value at a time in the first chunk that has it.
@@ -98,7 +87,7 @@ impl Sealer {
     /// How many histograms the first run of a span has: half of `samples_max` or more, not as many for each series, so that series that
     /// began together do not fill their runs together.
     pub(super) fn first_run_samples(&self, samples_max: usize) -> usize {
-        let number = self.series.map_or(0, |series| series.0 as usize);
+        let number = self.number() as usize;
         samples_max - number % (samples_max / 2 + 1)
     }
 
@@ -111,16 +100,22 @@ impl Sealer {
         Ok(put_off)
     }
 
-    /// A chunk that is closed as it is, which is left to somebody else to be packed; `None` if that has to be done now.
-    pub(super) fn put_off_floats(&mut self, open: &XorAppender) -> Option<SealedChunk> {
-        let (backlog, series) = (self.backlog.as_ref()?, self.series?);
-        let bytes = open.bytes();
+    /// The chunk of what is open as it is, which is left to somebody else to be packed; `None` if that has to be done now.
+    pub(super) fn put_off_floats(&mut self, open: &mut OpenFloats) -> Result<Option<SealedChunk>, CodecError> {
+        let Some((backlog, series)) = self.backlog.as_ref().zip(self.series) else { return Ok(None) };
+        let (range, sample_count) = (open.range(), open.len() as u32);
+        let bytes = open.chunk()?;
         if !backlog.take_bytes(bytes.len()) {
-            return None;
+            return Ok(None);
         }
         self.put_off.push(Waiting { series, bytes: bytes.len() });
-        let (range, sample_count) = (open.time_range(), open.sample_count() as u32);
-        Some(SealedChunk { range, sample_count, encoding: ChunkEncoding::Xor, bytes: Arc::from(bytes) })
+        Ok(Some(SealedChunk { range, sample_count, encoding: ChunkEncoding::Xor, bytes: Arc::from(bytes) }))
+    }
+
+    /// The number of the series whose samples are being stored.
+    #[inline]
+    pub(super) fn number(&self) -> u64 {
+        self.series.map_or(0, |series| series.0)
     }
 
     /// Tells who works the backlog off of what was put off.
@@ -173,20 +168,23 @@ impl Sealer {
         SealedChunk { range, sample_count: times.len() as u32, encoding, bytes: Arc::from(&self.bytes[..]) }
     }
 
-    /// The chunk of what an open chunk, which is not empty, holds.
-    pub(crate) fn seal_open(&mut self, open: &XorAppender, starts_ms: &[i64]) -> Result<SealedChunk, CodecError> {
-        self.seal_bytes(open.bytes(), starts_ms)
+    /// The chunk of what is open, which is not empty.
+    pub(super) fn seal_open(&mut self, open: &OpenFloats, starts_ms: &[i64]) -> Result<SealedChunk, CodecError> {
+        self.seal_decoded(|columns| open.decode(starts_ms, columns))
     }
 
     /// What a chunk of floats holds that waits to be packed.
     pub(super) fn pack(&mut self, waiting: &SealedChunk) -> Result<SealedChunk, CodecError> {
-        self.seal_bytes(&waiting.bytes, &[])
+        self.seal_decoded(|columns| waiting.decode(columns))
     }
 
-    fn seal_bytes(&mut self, open: &[u8], starts_ms: &[i64]) -> Result<SealedChunk, CodecError> {
+    fn seal_decoded(
+        &mut self,
+        decode: impl FnOnce(&mut Columns) -> Result<(), CodecError>,
+    ) -> Result<SealedChunk, CodecError> {
         let mut columns = std::mem::take(&mut self.columns);
         columns.clear();
-        decode_open(open, starts_ms, &mut columns)?;
+        decode(&mut columns)?;
         let Columns { timestamps_ms, values, start_timestamps_ms, .. } = &columns;
         let sealed = self.seal_floats(timestamps_ms, start_timestamps_ms, values)?;
         self.columns = columns;

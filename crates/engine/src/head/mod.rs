@@ -8,6 +8,7 @@ mod catalog;
 mod chunk;
 mod cut;
 mod late;
+mod open;
 mod order;
 mod parts;
 mod recent;

@@ -1,14 +1,14 @@
-//! The newest samples of an open chunk, as they are.
+//! The newest samples of what is open, as they are.
 //!
-//! Dashboards and rules ask for the last minutes of many series. Decoding the open chunk for them, some 10 ns a sample
-//! because its branches cannot be predicted, would be most of what such a query costs.
+//! Dashboards and rules ask for the last minutes of many series. Decoding an XOR chunk for them, some 10 ns a sample
+//! because its branches cannot be predicted, would be most of what such a query costs. And whoever stores a sample puts it here and nowhere else.
 
 use mytsdb_model::TimeRange;
 
 /// Samples that are kept: five minutes of one every 15 s, and a few.
-const SAMPLES: usize = 24;
+pub(super) const SAMPLES: usize = 24;
 
-/// A ring of samples in ascending order of time. Everything in it is in the open chunk too.
+/// A ring of samples in ascending order of time.
 ///
 /// Invariant F: a ring that is not full begins at index 0.
 #[derive(Debug)]
@@ -30,6 +30,28 @@ impl Default for Recent {
 }
 
 impl Recent {
+    /// Where the next sample goes.
+    #[inline]
+    pub(super) fn next(&self) -> usize {
+        usize::from(self.next)
+    }
+
+    /// Whether a sample, which is newer than all others, can be added without that all others go: there is no gap of 49 days.
+    #[inline]
+    pub(super) fn goes_on(&self, timestamp_ms: i64) -> bool {
+        self.len == 0
+            || timestamp_ms.checked_sub(self.base_ms).is_some_and(|offset_ms| u32::try_from(offset_ms).is_ok())
+    }
+
+    /// The newest samples, as many as are asked for, which are there, ascending.
+    pub(super) fn newest(&self, count: u8) -> impl Iterator<Item = (i64, f64)> {
+        let from = self.next() + SAMPLES - usize::from(count);
+        (from..from + usize::from(count)).map(|at| {
+            let at = at % SAMPLES;
+            (self.base_ms + i64::from(self.offsets_ms[at]), self.values[at])
+        })
+    }
+
     /// Adds a sample, which is newer than all others. After a gap of 49 days the others go.
     #[inline]
     pub(super) fn push(&mut self, timestamp_ms: i64, value: f64) {
@@ -42,11 +64,6 @@ impl Recent {
         (self.offsets_ms[next], self.values[next]) = (offset_ms, value);
         self.next = if next + 1 == SAMPLES { 0 } else { self.next + 1 };
         self.len = (self.len + 1).min(SAMPLES as u8);
-    }
-
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        (self.len, self.next) = (0, 0);
     }
 
     /// Appends the samples in `range` to two columns, if no sample of the chunk, which has `chunk_samples`, can be
@@ -121,7 +138,7 @@ mod tests {
                 }
             }
         }
-        recent.clear();
+        let recent = Recent::default();
         assert!(!recent.read(TimeRange::new(time, time), all.len(), &mut Vec::new(), &mut Vec::new()));
         assert!(
             recent.read(TimeRange::new(time, time), 0, &mut Vec::new(), &mut Vec::new()),

@@ -1,4 +1,4 @@
-//! One series in memory: an open chunk, sealed chunks, and whatever came late.
+//! One series in memory: what is open, sealed chunks, and whatever came late.
 //!
 //! Floats and histograms may take turns: a sample of the other kind closes what is open, so `sealed` has chunks of both.
 //! What is full may wait to be packed ([`Backlog`](super::Backlog)): runs of histograms as they came, floats as an XOR chunk in `sealed`.
@@ -12,14 +12,14 @@ mod more;
 mod pack;
 mod purge;
 
-use super::chunk::{SealedChunk, Sealer, decode_open, find_in};
+use super::chunk::{SealedChunk, Sealer, find_in};
 use super::late::{Late, Open};
-use super::recent::Recent;
+use super::open::OpenFloats;
 use super::run::{self, RUN_SAMPLES_MAX, Run};
 use crate::changes::place_of;
 use crate::value::{Row, RowValue, Value};
 use more::More;
-use mytsdb_codec::{ChunkEncoding, CodecError, HistogramChunk, XorAppender};
+use mytsdb_codec::{ChunkEncoding, CodecError, HistogramChunk};
 use mytsdb_columns::{Columns, HistogramTable, Mark};
 use mytsdb_model::{Labels, Sample, SeriesRef, TimeRange};
 use mytsdb_sync::{Stamp, prefetch};
@@ -55,8 +55,7 @@ struct Judged {
 
 #[derive(Debug, Default)]
 struct State {
-    open: XorAppender,
-    recent: Recent,
+    open: OpenFloats,
     /// The newest sample ever appended in order since the series came into the head, flushed or not. The value is none if it
     /// was a histogram.
     newest: Option<Sample>,
@@ -176,17 +175,16 @@ impl MemSeries {
             if let Some(more) = &state.more {
                 more.collect(range, &mut histograms);
             }
-            if state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
+            if state.open.range().overlaps(range) {
                 if chunks.is_empty() && state.late.is_none() && state.starts_ms().is_empty() {
                     // Most reads of the last minutes end here: one short chunk, not worth a copy.
-                    let (times, values) = (&mut out.timestamps_ms, &mut out.values);
-                    if !state.recent.read(range, state.open.sample_count(), times, values) {
-                        mytsdb_codec::decode(state.open.bytes(), times, values)?;
+                    if !state.open.read_newest(range, out) {
+                        state.open.decode(&[], out)?;
                     }
                     out.pad_starts();
                     return Ok(true);
                 }
-                open = Some((state.open.bytes().to_vec(), state.starts_ms().to_vec()));
+                open = Some(state.open.copy(state.starts_ms()));
             }
         }
         let mut ordered = true;
@@ -197,8 +195,8 @@ impl MemSeries {
             ordered &= out.continues_at(at, from);
         }
         let at = out.mark();
-        if let Some((bytes, starts_ms)) = open {
-            decode_open(&bytes, &starts_ms, out)?;
+        if let Some(open) = open {
+            open.decode(out)?;
         }
         run::decode(&histograms, out)?;
         ordered &= out.continues_at(at, from);
@@ -217,7 +215,7 @@ impl MemSeries {
             // Only references are copied under the lock.
             let state = self.state.lock();
             let has_late = state.late.as_ref().is_some_and(|late| late.range().overlaps(range));
-            if has_late || state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
+            if has_late || state.open.range().overlaps(range) {
                 return Ok(false);
             }
             let from = state.sealed.partition_point(|c| c.range.maxt < range.mint);
@@ -246,7 +244,7 @@ impl MemSeries {
     /// samples stay readable.
     pub(crate) fn freeze_before(&self, cut_ms: i64, sealer: &mut Sealer) -> Result<Option<(Frozen, i64)>, CodecError> {
         let mut state = self.state.lock();
-        if state.open.sample_count() > 0 && state.open.time_range().mint < cut_ms {
+        if state.open.range().mint < cut_ms {
             // A cut inside the open chunk leaves its second part behind as a short sealed one.
             state.seal_open(sealer)?;
         }
@@ -330,7 +328,7 @@ impl MemSeries {
         let late = state.late.as_ref().map_or(0, |late| late.bytes());
         let more = state.more.as_ref().map_or(0, |more| more.heap_bytes());
         let sealed = state.sealed.iter().map(|c| c.bytes.len()).sum::<usize>();
-        (sealed + state.open.bytes().len() + more) as u64 + late
+        (sealed + state.open.bytes() + more) as u64 + late
     }
 }
 
@@ -342,7 +340,7 @@ impl State {
     }
 
     fn range(&self) -> TimeRange {
-        let mut range = self.open.time_range();
+        let mut range = self.open.range();
         if let (Some(first), Some(last)) = (self.sealed.first(), self.sealed.last()) {
             range = range.cover(TimeRange::new(first.range.mint, last.range.maxt));
         }
@@ -377,12 +375,8 @@ impl State {
         if let Some(newest) = self.newest.filter(|n| n.timestamp_ms == timestamp_ms && newest_is_float) {
             return Ok(Some(Value::Float(newest.value)));
         }
-        if self.open.sample_count() > 0 && self.open.time_range().contains(timestamp_ms) {
-            let mut columns = Columns::default();
-            ChunkEncoding::Xor.decode(self.open.bytes(), &mut columns)?;
-            if let Some(value) = Value::at(timestamp_ms, &columns) {
-                return Ok(Some(value));
-            }
+        if let Some(value) = self.open.get(timestamp_ms)? {
+            return Ok(Some(Value::Float(value)));
         }
         if let Some(bytes) = self.more.as_ref().and_then(|more| more.get(timestamp_ms)) {
             return Ok(Some(Value::Encoded(bytes.clone())));
@@ -403,15 +397,14 @@ impl State {
         if self.more.is_some() {
             self.seal_runs(sealer)?;
         }
-        if self.open.sample_count() > 0 {
+        if !self.open.is_empty() {
             // A chunk never crosses the grid that blocks are cut on, so a flush moves chunks as they are.
-            let crosses = crosses(self.open.time_range().mint, row.timestamp_ms, block_ms);
-            if crosses || self.open.sample_count() >= CHUNK_SAMPLES_MAX {
+            let crosses = crosses(self.open.range().mint, row.timestamp_ms, block_ms);
+            if crosses || self.open.len() >= CHUNK_SAMPLES_MAX {
                 self.close_open(sealer)?;
             }
         }
-        self.open.push(row.timestamp_ms, value)?;
-        self.recent.push(row.timestamp_ms, value);
+        self.open.push(row.timestamp_ms, value, sealer.number())?;
         self.newest = Some(Sample { timestamp_ms: row.timestamp_ms, value });
         if row.start_ms != 0 || self.more.is_some() {
             self.push_start(row.start_ms);
@@ -424,7 +417,7 @@ impl State {
         let more = self.more.get_or_insert_default();
         more.newest_is_histogram = false;
         if start_ms != 0 || !more.starts_ms.is_empty() {
-            more.starts_ms.resize(self.open.sample_count() - 1, 0);
+            more.starts_ms.resize(self.open.len() - 1, 0);
             more.starts_ms.push(start_ms);
         }
     }
@@ -432,7 +425,7 @@ impl State {
     #[inline(never)]
     fn push_histogram(&mut self, row: Row<'_>, block_ms: i64, sealer: &mut Sealer) -> Result<(), CodecError> {
         let RowValue::Histogram(bytes) = row.value else { return Ok(()) };
-        if self.open.sample_count() > 0 {
+        if !self.open.is_empty() {
             self.seal_open(sealer)?;
         }
         let run = &self.more.get_or_insert_default().run;
@@ -464,8 +457,7 @@ impl State {
     /// Puts the chunk of what is open behind the others.
     fn replace_open(&mut self, sealed: SealedChunk) {
         self.sealed.push(sealed);
-        self.open = XorAppender::default();
-        self.recent.clear();
+        self.open = OpenFloats::default();
         if let Some(more) = &mut self.more {
             more.starts_ms.clear();
         }

@@ -43,7 +43,8 @@ impl MemSeries {
 impl State {
     /// Closes the open chunk, which is not empty: it waits to be packed, or is.
     pub(super) fn close_open(&mut self, sealer: &mut Sealer) -> Result<(), CodecError> {
-        let put_off = if self.starts_ms().is_empty() { sealer.put_off_floats(&self.open) } else { None };
+        let is_plain = self.starts_ms().is_empty();
+        let put_off = if is_plain { sealer.put_off_floats(&mut self.open)? } else { None };
         match put_off {
             Some(waiting) => self.replace_open(waiting),
             None => self.seal_open(sealer)?,

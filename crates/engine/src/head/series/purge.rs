@@ -17,7 +17,7 @@ impl MemSeries {
         if !forgets_newest && !state.range().overlaps(range) {
             return Ok(());
         }
-        if state.open.sample_count() > 0 && state.open.time_range().overlaps(range) {
+        if state.open.range().overlaps(range) {
             state.seal_open(sealer)?;
         }
         if state.more.as_ref().is_some_and(|more| more.histograms().overlaps(range)) {
