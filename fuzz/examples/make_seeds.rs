@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("promql_parse", queries()),
         ("remote_write", remote_writes()),
         ("text_import", texts()),
-        ("tier_manifest", files(&crates.join("parquet-tier/tests/golden/v1/manifest"), "json")?),
+        ("tier_manifest", manifests(&crates.join("parquet-tier/tests/golden"))?),
         ("varint", varints()),
         ("wal_replay", logs(&crates.join("wal/tests/golden"))?),
         ("xor_decode", xor_chunks()?),
@@ -97,6 +97,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
     }
     Ok(())
+}
+
+/// The manifests of all golden folders.
+fn manifests(golden: &Path) -> Made {
+    let mut made = files(&golden.join("v1/manifest"), "json")?;
+    for (name, bytes) in files(&golden.join("v1-buckets/manifest"), "json")? {
+        made.push((format!("{name}-buckets"), bytes));
+    }
+    Ok(made)
 }
 
 /// The files of a folder with an extension, by name.

@@ -1,6 +1,7 @@
 //! The cold tier: what is served of it, and what happens at each step.
 
 use crate::ahead::Ahead;
+use crate::downsampling::{Looked, is_hidden};
 use crate::error::{ColdError, Result};
 use crate::metrics::Metrics;
 use crate::options::{ColdOptions, Unreachable};
@@ -34,6 +35,8 @@ pub struct Done {
     pub files_written: usize,
     /// Their size.
     pub bytes_written: u64,
+    /// Days of which buckets were made, or were found to have none.
+    pub downsampled_days: usize,
     /// Files of days that are not live any more because the retention had passed.
     pub expired_days: usize,
     /// Files that were deleted from the store.
@@ -64,7 +67,14 @@ pub(crate) struct Job {
     pub file: StateFile,
     /// `None` until the store has answered.
     pub tier: Option<Arc<Tier>>,
+    /// What is live.
     pub served: BTreeMap<FileId, Arc<DayFiles>>,
+    /// What of it queries see: all but buckets whose samples are live.
+    pub shown: HashSet<FileId>,
+    /// Samples of which there is nothing to be made.
+    pub empty: HashSet<Looked>,
+    /// Samples of which no buckets can be made.
+    pub failed_days: HashSet<Vec<FileId>>,
     /// Blocks whose demotion failed for good.
     pub failed: HashSet<u64>,
     pub collected_ms: Option<u64>,
@@ -119,8 +129,18 @@ impl Cold {
         let caches = Arc::new(Caches::open(disk.clone(), &cache_options(&engine, &options, only_reads), registry)?);
         let depth = if caches.are_off() { 0 } else { options.prefetch_windows };
         let ahead = Arc::new(Ahead::new(depth, options.prefetch_bytes_per_second));
-        let (served, failed, following) = (BTreeMap::new(), HashSet::new(), Following::default());
-        let job = Mutex::new(Job { state, file, tier: None, served, failed, collected_ms: None, following });
+        let job = Mutex::new(Job {
+            state,
+            file,
+            tier: None,
+            served: BTreeMap::new(),
+            shown: HashSet::new(),
+            empty: HashSet::new(),
+            failed_days: HashSet::new(),
+            failed: HashSet::new(),
+            collected_ms: None,
+            following: Following::default(),
+        });
         let known = OnceLock::new();
         let cold =
             Self { engine, disk, clock, options, metrics, remote, caches, ahead, only_reads, known, unknown, job };
@@ -165,8 +185,9 @@ impl Cold {
         self.known.get().is_none().then(|| self.unknown.reason())
     }
 
-    /// Does what is due: finishes what was begun, takes out what has expired, demotes the oldest blocks that are old enough,
-    /// deletes what no manifest names any more. To be called again at once as long as it demotes something. A
+    /// Does what is due: finishes what was begun, makes the buckets of a day that lacks some, takes out what has expired, demotes the
+    /// oldest blocks that are old enough, deletes what no manifest names any more. To be called again at once as long as it demotes or
+    /// downsamples something. A
     /// [reader](Self::reader) looks for a newer manifest instead, and writes nothing.
     ///
     /// # Errors
@@ -178,7 +199,9 @@ impl Cold {
                 self.follow(job, &tier, stop)?;
                 return Ok(Done::default());
             }
-            let mut done = Done { expired_days: self.expire(job)?, ..Done::default() };
+            let mut done = Done::default();
+            self.downsample(job, stop, &mut done)?;
+            done.expired_days = self.expire(job)?;
             self.demote(job, stop, &mut done)?;
             self.collect(job, stop, &mut done)?;
             Ok(done)
@@ -290,9 +313,11 @@ impl Cold {
     fn serve(&self, job: &mut Job, manifest: &Manifest, blocks: &[u64]) {
         let live: HashSet<FileId> = manifest.days.iter().map(|day| day.id).collect();
         let mut gone = vec![UNKNOWN];
+        let hidden: HashSet<FileId> =
+            manifest.days.iter().filter(|day| is_hidden(day, |id| live.contains(id))).map(|day| day.id).collect();
         job.served.retain(|id, files| {
             let stays = live.contains(id);
-            if !stays {
+            if (!stays || hidden.contains(id)) && job.shown.remove(id) {
                 gone.push(files.number());
             }
             stays
@@ -300,7 +325,11 @@ impl Cold {
         let mut new: Vec<Arc<dyn Source>> = Vec::new();
         let mut new_files = Vec::new();
         for day in &manifest.days {
-            if job.served.contains_key(&day.id) {
+            if let Some(files) = job.served.get(&day.id) {
+                // Its samples have gone.
+                if !hidden.contains(&day.id) && job.shown.insert(day.id) {
+                    new.push(Arc::new(DaySource::new(files.clone())));
+                }
                 continue;
             }
             let (remote, near) = (self.remote.clone(), (self.caches.clone(), self.ahead.clone()));
@@ -308,13 +337,19 @@ impl Cold {
             let files = Arc::new(files);
             files.read_names_some_time();
             job.served.insert(day.id, files.clone());
-            new_files.push(files.clone());
-            new.push(Arc::new(DaySource::new(files)));
+            if day.resolution.is_none() {
+                new_files.push(files.clone());
+            }
+            if !hidden.contains(&day.id) {
+                job.shown.insert(day.id);
+                new.push(Arc::new(DaySource::new(files)));
+            }
         }
         // What was deleted is not to stay on the local disk either.
         self.caches.keep_only(live.iter().map(|id| id.number()).collect());
         self.engine.hand_out(blocks, &gone, new);
-        self.ahead.serve(job.served.values().map(Arc::downgrade).collect(), &new_files);
+        let of_samples = job.served.values().filter(|files| files.live.resolution.is_none());
+        self.ahead.serve(of_samples.map(Arc::downgrade).collect(), &new_files);
         self.metrics.report(manifest);
     }
 

@@ -3,13 +3,13 @@
 //! Each change is one commit of the tier's manifest. `docs/cold-tier.md` has the order, and what a crash leaves.
 
 use crate::cold::{Cold, Done, Job};
+use crate::downsampling::is_hidden;
 use crate::error::{ColdError, Result};
 use crate::input::DayInput;
 use crate::plan::{Plan, Situation};
 use crate::remote::NoAnswer;
 use crate::source::DayFiles;
 use crate::state::Pending;
-use crate::write::Writing;
 use mytsdb_blocks::{BlockError, Tombstone};
 use mytsdb_engine::{EngineError, StoredBlock, TakenOut};
 use mytsdb_parquet_tier::{Day, FileId, LiveDay, TierError, Uploaded};
@@ -40,8 +40,8 @@ impl Cold {
                 job.failed.extend(&plan.blocks);
             }
         })?;
-        done.files_written = written.iter().map(|added| added.day().files.len()).sum();
-        done.bytes_written = written.iter().map(|added| added.day().bytes()).sum();
+        done.files_written += written.iter().map(|added| added.day().files.len()).sum::<usize>();
+        done.bytes_written += written.iter().map(|added| added.day().bytes()).sum::<u64>();
         self.commit(job, written, &plan.days, &plan.blocks, &taken)?;
         self.metrics.demotions.inc();
         self.metrics.demoted.add(demoted_samples);
@@ -52,7 +52,7 @@ impl Cold {
     fn plan(&self, job: &Job, blocks: &[StoredBlock]) -> Option<Plan> {
         let after_ms = self.options.after_ms.max(crate::ColdOptions::AFTER_MS_MIN);
         let mut written_ms: BTreeMap<Day, u64> = BTreeMap::new();
-        for files in job.served.values() {
+        for files in job.served.values().filter(|files| files.live.resolution.is_none()) {
             let written = written_ms.entry(files.live.day).or_default();
             *written = (*written).max(files.live.id.time_ms());
         }
@@ -75,44 +75,43 @@ impl Cold {
         numbers: &mut std::ops::Range<u64>,
         stop: StopSign<'_>,
     ) -> Result<Vec<Uploaded>> {
-        let tier = job.tier.as_ref().ok_or(EngineError::Canceled)?;
-        let live: Vec<LiveDay> = tier.manifest().days.clone();
-        let spool = &self.options.spool;
-        self.make_spool()?;
-        let label_columns_max = self.options.label_columns_max;
-        let writing = Writing { engine: &self.engine, tier, remote: &self.remote, spool, label_columns_max, stop };
+        let writing = self.writing(job, stop)?;
+        let live: Vec<LiveDay> = writing.tier.manifest().days.clone();
         let mut uploaded = Vec::new();
         for day in days {
             let input = DayInput::open(*day, taken, &live, &self.remote, stop)?;
-            for added in writing.day(&input, || self.new_id())? {
-                let number = numbers.next().ok_or(TierError::TooMuch {
-                    what: "files of one demotion",
-                    found: 4_097,
-                    limit: 4_096,
-                })?;
-                self.metrics.written.add(added.day().bytes());
-                uploaded.push(added.numbered(number));
-            }
+            uploaded.extend(self.numbered(writing.day(&input, || self.new_id())?, numbers)?);
         }
         Ok(uploaded)
     }
 
     /// Files without a name are no part of what the data folder is, and go to the real disk whatever holds that.
     #[expect(clippy::disallowed_methods, reason = "the files in it are written by the system's own calls too")]
-    fn make_spool(&self) -> Result<()> {
+    pub(crate) fn make_spool(&self) -> Result<()> {
         let spool = &self.options.spool;
         std::fs::create_dir_all(spool).map_err(ColdError::io("create folder", spool))
     }
 
-    /// Makes files live, and those not that the days had, and drops the blocks.
+    /// Makes files live, and those not that the days had with the buckets made from them, and drops the blocks.
     fn commit(&self, job: &mut Job, add: Vec<Uploaded>, days: &[Day], blocks: &[u64], taken: &TakenOut) -> Result<()> {
-        let gone: Vec<FileId> =
-            job.served.values().filter(|files| days.contains(&files.live.day)).map(|files| files.live.id).collect();
+        let of_days = || job.served.values().map(|files| &files.live).filter(|live| days.contains(&live.day));
+        let is_rewritten = |id: &FileId| of_days().any(|live| live.resolution.is_none() && live.id == *id);
+        // Buckets whose samples have gone stay: there is nothing to make them from.
+        let gone: Vec<FileId> = of_days()
+            .filter(|live| live.resolution.is_none() || is_hidden(live, is_rewritten))
+            .map(|live| live.id)
+            .collect();
         job.state.number = job.state.number.max(taken.numbers().end - 1);
         self.commit_files(job, add, gone, blocks)
     }
 
-    fn commit_files(&self, job: &mut Job, add: Vec<Uploaded>, gone: Vec<FileId>, blocks: &[u64]) -> Result<()> {
+    pub(crate) fn commit_files(
+        &self,
+        job: &mut Job,
+        add: Vec<Uploaded>,
+        gone: Vec<FileId>,
+        blocks: &[u64],
+    ) -> Result<()> {
         let tier = job.tier.clone().ok_or(EngineError::Canceled)?;
         let files = add.iter().map(|added| added.day().id.to_string()).collect();
         // From here on a start knows that files with these numbers may be live.
@@ -125,11 +124,22 @@ impl Cold {
         self.settle(job, &manifest)
     }
 
-    /// Takes out days that hold nothing within the retention.
+    /// Takes out days that hold nothing within the retention, or, of buckets, within what rules say. Samples stay until buckets were made
+    /// of them.
     pub(crate) fn expire(&self, job: &mut Job) -> Result<usize> {
-        let oldest_ms = self.engine.settled_now_ms().saturating_sub(self.engine.options().retention_ms);
-        let expired = job.served.values().filter(|files| files.live.range.maxt < oldest_ms);
-        let gone: Vec<FileId> = expired.map(|files| files.live.id).collect();
+        let now_ms = self.engine.settled_now_ms();
+        let live: Vec<LiveDay> = job.served.values().map(|files| (*files.live).clone()).collect();
+        let due: Vec<Day> = self.due(job, &live).into_iter().map(|due| due.day).collect();
+        let keeps = |resolution| self.options.downsample.iter().filter_map(|rule| rule.keeps(resolution)).max();
+        let has_expired = |live: &&LiveDay| {
+            // Without a rule buckets stay: a line taken out of the settings deletes nothing.
+            let keep_ms = match live.resolution {
+                None => (!due.contains(&live.day)).then_some(self.engine.options().retention_ms),
+                Some(resolution) => keeps(resolution),
+            };
+            keep_ms.is_some_and(|keep_ms| live.range.maxt < now_ms.saturating_sub(keep_ms))
+        };
+        let gone: Vec<FileId> = live.iter().filter(has_expired).map(|live| live.id).collect();
         let count = gone.len();
         if count > 0 {
             self.commit_files(job, Vec::new(), gone, &[])?;
@@ -161,12 +171,18 @@ impl Cold {
         let mut numbers = taken.numbers();
         let days: BTreeSet<Day> = job.served.values().map(|files| files.live.day).collect();
         for day in days {
-            let mut is_hit = false;
-            let of_day: Vec<Arc<DayFiles>> = job.served.values().filter(|f| f.live.day == day).cloned().collect();
+            let (mut is_hit, mut buckets_hit) = (false, Vec::new());
+            // Buckets that nobody sees go with the samples that they were made from.
+            let of_day: Vec<Arc<DayFiles>> =
+                job.served.values().filter(|f| f.live.day == day && job.shown.contains(&f.live.id)).cloned().collect();
             for files in &of_day {
                 for deletion in taken.deletions().iter().filter(|deletion| files.may_be_hit(deletion)) {
                     if hides_any(files, deletion, stop)? {
-                        is_hit = true;
+                        match files.live.resolution {
+                            None => is_hit = true,
+                            Some(_) if buckets_hit.iter().any(|hit| Arc::ptr_eq(hit, files)) => {}
+                            Some(_) => buckets_hit.push(files.clone()),
+                        }
                     } else {
                         files.note_harmless(deletion.id);
                     }
@@ -176,6 +192,9 @@ impl Cold {
                 let written = self.write_days(job, &[day], &taken, &mut numbers, stop)?;
                 count += written.len();
                 self.commit(job, written, &[day], &[], &taken)?;
+            }
+            for files in buckets_hit {
+                count += self.clean_buckets(job, &files, &taken, &mut numbers, stop)?;
             }
         }
         Ok(count)
@@ -195,7 +214,7 @@ fn hides_any(files: &DayFiles, deletion: &Tombstone, stop: StopSign<'_>) -> Resu
 }
 
 /// Whether the same demotion would fail again.
-fn is_lasting(error: &ColdError) -> bool {
+pub(crate) fn is_lasting(error: &ColdError) -> bool {
     match error {
         ColdError::Engine(EngineError::Block(error)) => !matches!(**error, BlockError::Io { .. }),
         ColdError::Tier(error) => !matches!(

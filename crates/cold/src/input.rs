@@ -41,7 +41,7 @@ impl<'a> DayInput<'a> {
         remote: &'a Arc<Remote>,
         stop: StopSign<'a>,
     ) -> Result<Self> {
-        let mut live: Vec<&LiveDay> = live.iter().filter(|live| live.day == day).collect();
+        let mut live: Vec<&LiveDay> = live.iter().filter(|live| live.day == day && live.resolution.is_none()).collect();
         live.sort_by_key(|live| (live.number, live.id));
         let mut files = Vec::new();
         for live in live {

@@ -8,8 +8,10 @@
 
 mod ahead;
 mod cached;
+mod coarse;
 mod cold;
 mod demotion;
+mod downsampling;
 mod error;
 mod input;
 mod metrics;

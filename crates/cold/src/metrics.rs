@@ -17,6 +17,8 @@ const EXPIRED: Description =
     Description::new("mytsdb_cold_days_expired_total", "Days removed because the retention had passed.");
 const DELETED: Description =
     Description::new("mytsdb_cold_files_deleted_total", "Files deleted that no manifest names any more.");
+const DOWNSAMPLED: Description =
+    Description::new("mytsdb_cold_days_downsampled_total", "Days of the cold tier of which buckets were made.");
 const READ_FAILURES: Description = Description::new(
     "mytsdb_cold_read_failures_total",
     "Reads for queries that failed: the store was not there, or damage.",
@@ -37,6 +39,7 @@ pub(crate) struct Metrics {
     pub(crate) failures: Counter,
     pub(crate) expired: Counter,
     pub(crate) deleted: Counter,
+    pub(crate) downsampled: Counter,
     pub(crate) read_failures: Counter,
     pub(crate) reachable: Gauge,
 }
@@ -54,6 +57,7 @@ impl Metrics {
             failures: registry.counter(&FAILURES, &[]),
             expired: registry.counter(&EXPIRED, &[]),
             deleted: registry.counter(&DELETED, &[]),
+            downsampled: registry.counter(&DOWNSAMPLED, &[]),
             read_failures: registry.counter(&READ_FAILURES, &[]),
             reachable: registry.gauge(&REACHABLE, &[]),
         }

@@ -1,5 +1,6 @@
 //! Settings of the cold tier.
 
+use mytsdb_downsample::Rule;
 use std::path::PathBuf;
 
 /// What an answer is over times of files that cannot be read.
@@ -29,6 +30,8 @@ pub struct ColdOptions {
     pub label_columns_max: usize,
     /// How long [`Cold::open`](crate::Cold::open) waits for the store, in ms; 5 s unless set. Afterwards the next step tries again.
     pub open_wait_ms: u64,
+    /// Series that are kept as buckets, none unless set.
+    pub downsample: Vec<Rule>,
     /// Memory for decoded samples of the tier, in bytes, 0 (none) unless set.
     pub cache_l1_bytes: usize,
     /// Files with packed samples of the tier, in `cache/` of the data folder, in bytes, 0 (none) unless set.
@@ -53,6 +56,7 @@ impl ColdOptions {
             manifests_min: 8,
             label_columns_max: 500,
             open_wait_ms: 5_000,
+            downsample: Vec::new(),
             cache_l1_bytes: 0,
             cache_l2_bytes: 0,
             prefetch_windows: 0,

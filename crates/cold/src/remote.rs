@@ -12,10 +12,13 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// Days whose footers are kept in memory.
-const READERS_MAX: usize = 64;
+const READERS_MAX: usize = 512;
 
 /// Days that are opened at a time for questions to come.
 const PATIENT_MAX: usize = 4;
+
+/// Groups of buckets that are read at a time before a query waits for them.
+const EAGER_MAX: usize = 8;
 
 /// Between two looks at a stop sign, at first and later.
 const LOOK: Duration = Duration::from_micros(200);
@@ -28,6 +31,8 @@ pub(crate) struct Remote {
     store: Arc<Store>,
     /// How many days are opened at a time that no query asks for.
     patient: tokio::sync::Semaphore,
+    /// How many reads are under way that a query will ask for.
+    eager: tokio::sync::Semaphore,
     readers: Mutex<VecDeque<(FileId, Arc<DayReader>)>>,
 }
 
@@ -59,8 +64,8 @@ impl Remote {
             .enable_all()
             .build()
             .map_err(ColdError::Threads)?;
-        let (patient, readers) = (tokio::sync::Semaphore::new(PATIENT_MAX), Mutex::default());
-        Ok(Self { runtime: Some(runtime), store: Arc::new(store), patient, readers })
+        let [patient, eager] = [PATIENT_MAX, EAGER_MAX].map(tokio::sync::Semaphore::new);
+        Ok(Self { runtime: Some(runtime), store: Arc::new(store), patient, eager, readers: Mutex::default() })
     }
 
     /// The store.
@@ -81,6 +86,11 @@ impl Remote {
     pub async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
         // Nobody closes it.
         self.patient.acquire().await.ok()
+    }
+
+    /// Waits until not too many others read for queries that do not wait for them yet.
+    pub async fn eager_turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.eager.acquire().await.ok()
     }
 
     /// Waits for an answer of the store, on whichever thread. A stop ends the request too.

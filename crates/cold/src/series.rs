@@ -15,8 +15,11 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 /// Samples that are read at once, unless one series has more. A histogram counts as [`HISTOGRAM_SAMPLES`].
-const GROUP_SAMPLES: u64 = 1 << 15;
+pub(crate) const GROUP_SAMPLES: u64 = 1 << 15;
 const HISTOGRAM_SAMPLES: u64 = 16;
+
+/// Buckets that are read at once, unless one series has more.
+pub(crate) const GROUP_BUCKETS: u64 = 1 << 12;
 
 /// Groups that a selection holds: threads of a query are at different places.
 const GROUPS_HELD: usize = 3;
@@ -31,15 +34,18 @@ pub(crate) struct Listed {
     order: Option<Arc<Vec<u32>>>,
     /// Bytes of labels that nobody else holds.
     own_bytes: usize,
+    /// Samples of a group.
+    group_samples: u64,
 }
 
 impl Listed {
-    pub fn new(series: Vec<Series>) -> Self {
+    /// Lists series in groups of so many samples, [`GROUP_SAMPLES`] or [`GROUP_BUCKETS`].
+    pub fn new(series: Vec<Series>, group_samples: u64) -> Self {
         let (mut groups, mut samples) = (Vec::new(), u64::MAX);
         for (at, series) in (0..).zip(&series) {
             let more = series.sample_count() + series.histogram_count() * (HISTOGRAM_SAMPLES - 1);
             samples = samples.saturating_add(more);
-            if samples > GROUP_SAMPLES {
+            if samples > group_samples {
                 groups.push(at);
                 samples = more;
             }
@@ -53,13 +59,13 @@ impl Listed {
             Some(Arc::new(order))
         };
         let own_bytes = series.iter().map(|series| series.labels().as_bytes().len() + 2 * size_of::<usize>()).sum();
-        Self { series: series.into(), groups: groups.into(), order, own_bytes }
+        Self { series: series.into(), groups: groups.into(), order, own_bytes, group_samples }
     }
 
     /// The one series of exactly these labels.
     pub fn only(self, labels: &Labels) -> Option<Self> {
         let found = self.series.iter().find(|series| series.labels() == labels)?;
-        Some(Self::new(vec![found.clone()]))
+        Some(Self::new(vec![found.clone()], self.group_samples))
     }
 
     /// Takes labels that are in memory already in place of its own.
@@ -82,12 +88,23 @@ impl Listed {
         size_of::<Self>() + self.series.len() * size_of::<Series>() + self.groups.len() * 4 + order + self.own_bytes
     }
 
+    /// The series, in the order of the file.
+    pub fn series(&self) -> &Arc<[Series]> {
+        &self.series
+    }
+
+    /// Places in the order of labels, if the file has another.
+    pub fn order(&self) -> Option<&Arc<Vec<u32>>> {
+        self.order.as_ref()
+    }
+
     /// The group of a series.
-    fn group_of(&self, place: u32) -> usize {
+    pub fn group_of(&self, place: u32) -> usize {
         self.groups.partition_point(|first| *first <= place) - 1
     }
 
-    fn group(&self, group: usize) -> Range<usize> {
+    /// The series of a group.
+    pub fn group(&self, group: usize) -> Range<usize> {
         self.groups[group] as usize..self.groups[group + 1] as usize
     }
 }
@@ -118,10 +135,8 @@ impl DaySeries {
         Self { files, deletions, list, held: Mutex::default(), question, is_told: OnceLock::new() }
     }
 
-    /// Times that are deleted of a series.
     fn hidden(&self, labels: &Labels) -> Vec<TimeRange> {
-        let about = self.deletions.iter().filter(|deletion| deletion.matches(labels));
-        about.map(|deletion| deletion.range).collect()
+        hidden(&self.deletions, labels)
     }
 
     fn slot(&self, group: usize) -> Slot {
@@ -167,6 +182,11 @@ impl DaySeries {
         }
         Ok(held[at].clone().expect("each series that is asked for is read"))
     }
+}
+
+/// Times that are deleted of a series.
+pub(crate) fn hidden(deletions: &[Tombstone], labels: &Labels) -> Vec<TimeRange> {
+    deletions.iter().filter(|deletion| deletion.matches(labels)).map(|deletion| deletion.range).collect()
 }
 
 /// Reads all samples of series, for whoever has the files.

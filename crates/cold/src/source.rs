@@ -1,14 +1,15 @@
 //! The files of a day as a source of the engine.
 
-use crate::ahead::Ahead;
+use crate::ahead::{Ahead, Question};
 use crate::cached::Cached;
+use crate::coarse::CoarseSeries;
 use crate::metrics::Metrics;
 use crate::options::Unreachable;
 use crate::remote::{NoAnswer, Remote};
-use crate::series::{DaySeries, Listed};
+use crate::series::{DaySeries, GROUP_BUCKETS, GROUP_SAMPLES, Listed};
 use mytsdb_blocks::Tombstone;
 use mytsdb_cache::Caches;
-use mytsdb_engine::{Ask, Asked, EngineError, Found, Known, Lookup, Moment, Source, SourceId, SourceSeries};
+use mytsdb_engine::{Ask, Asked, Coarse, EngineError, Found, Known, Lookup, Moment, Source, SourceId, SourceSeries};
 use mytsdb_index::TextList;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_parquet_tier::{DayReader, LiveDay, TierError};
@@ -151,7 +152,16 @@ impl DaySource {
         let (matchers, range) = (lookup.matchers.to_vec(), self.files.live.range);
         let series =
             self.files.read(lookup.stop, move |reader| async move { reader.select(&matchers, range).await })?;
-        Ok(Listed::new(series))
+        let group_samples = if self.files.live.resolution.is_some() { GROUP_BUCKETS } else { GROUP_SAMPLES };
+        Ok(Listed::new(series, group_samples))
+    }
+
+    fn series(&self, list: Arc<Listed>, question: Option<Question>) -> Arc<dyn SourceSeries> {
+        let (files, deletions) = (self.files.clone(), self.deletions.clone());
+        match files.live.resolution {
+            Some(_) => Arc::new(CoarseSeries::new(files, deletions, list)),
+            None => Arc::new(DaySeries::new(files, deletions, list, question)),
+        }
     }
 }
 
@@ -170,6 +180,11 @@ impl Source for DaySource {
 
     fn is_plain(&self) -> bool {
         self.files.live.plain
+    }
+
+    fn coarse(&self) -> Option<Coarse> {
+        let day = self.files.live.day.range();
+        self.files.live.resolution.map(|resolution| Coarse { resolution, day })
     }
 
     fn prepare(&self, _: &Lookup<'_>) {
@@ -191,17 +206,13 @@ impl Source for DaySource {
         };
         let known = Known { what: list.clone(), bytes: list.bytes() };
         let question = self.files.ahead.question(ask.lookup);
-        let series = DaySeries::new(self.files.clone(), self.deletions.clone(), list, question);
-        Ok(Found { series: Arc::new(series), known, same_series })
+        Ok(Found { series: self.series(list, question), known, same_series })
     }
 
     fn find(self: Arc<Self>, labels: &Labels) -> Result<Option<Arc<dyn SourceSeries>>, EngineError> {
         let matchers: Vec<Matcher> = labels.iter().map(|(name, value)| Matcher::equal(name, value)).collect();
         let list = self.list(&Lookup::new(TimeRange::ALL, &matchers))?.only(labels);
-        Ok(list.map(|list| {
-            let series = DaySeries::new(self.files.clone(), self.deletions.clone(), Arc::new(list), None);
-            Arc::new(series) as Arc<dyn SourceSeries>
-        }))
+        Ok(list.map(|list| self.series(Arc::new(list), None)))
     }
 
     fn texts(

@@ -5,7 +5,7 @@ use crate::input::DayInput;
 use crate::remote::{NoAnswer, Remote};
 use mytsdb_engine::Engine;
 use mytsdb_model::Labels;
-use mytsdb_parquet_tier::{DayWriter, FileId, Tier, Uploaded, WriteOptions, WrittenDay};
+use mytsdb_parquet_tier::{Day, DayWriter, FileId, Tier, Uploaded, WriteOptions, WrittenDay};
 use mytsdb_stop::StopSign;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
@@ -14,9 +14,54 @@ use std::sync::Arc;
 
 /// Series that go into one file, and the names of their labels.
 #[derive(Debug, Default)]
-struct Share {
+pub(crate) struct Share {
     series: u64,
     names: BTreeSet<String>,
+}
+
+impl Share {
+    /// All series, whose labels have these names.
+    pub fn whole(names: BTreeSet<String>) -> Self {
+        Self { series: u64::MAX, names }
+    }
+}
+
+/// The files of a day that are written one after the other.
+pub(crate) struct Files {
+    shares: VecDeque<Share>,
+    /// The one being written, and how many series it still gets.
+    open: Option<(u64, DayWriter<File>)>,
+    written: Vec<WrittenDay<File>>,
+}
+
+impl Files {
+    pub fn new(shares: VecDeque<Share>) -> Self {
+        Self { shares, open: None, written: Vec::new() }
+    }
+
+    /// The writer for the next series, which may get nothing of it.
+    pub fn next(&mut self, day: Day, spool: &Path) -> Result<&mut DayWriter<File>> {
+        if self.open.as_ref().is_none_or(|(left, _)| *left == 0) {
+            if let Some((_, writer)) = self.open.take() {
+                self.written.push(writer.finish()?);
+            }
+            let share = self.shares.pop_front().unwrap_or_default();
+            let writer = Tier::writer(day, share.names, WriteOptions::default(), spool)?;
+            self.open = Some((share.series, writer));
+        }
+        let (left, writer) = self.open.as_mut().expect("made above");
+        *left = left.saturating_sub(1);
+        Ok(writer)
+    }
+
+    /// All of them, those without samples left out.
+    pub fn finish(mut self) -> Result<Vec<WrittenDay<File>>> {
+        if let Some((_, writer)) = self.open.take() {
+            self.written.push(writer.finish()?);
+        }
+        self.written.retain(|written| !written.is_empty());
+        Ok(self.written)
+    }
 }
 
 /// How files are written.
@@ -31,34 +76,21 @@ pub(crate) struct Writing<'a> {
 
 impl Writing<'_> {
     /// Writes and uploads what there is of a day; `id` makes the names of files.
-    pub fn day(&self, input: &DayInput<'_>, mut id: impl FnMut() -> FileId) -> Result<Vec<Uploaded>> {
-        let mut shares = self.shares(input)?;
-        let mut written: Vec<WrittenDay<File>> = Vec::new();
-        let mut open: Option<(u64, DayWriter<File>)> = None;
+    pub fn day(&self, input: &DayInput<'_>, id: impl FnMut() -> FileId) -> Result<Vec<Uploaded>> {
+        let mut files = Files::new(self.shares(input, &|_| true)?);
         for metric in input.metrics()? {
             let metadata = self.engine.metadata(&metric);
             input.read(&input.series(&metric)?, |labels, samples| {
-                if open.as_ref().is_none_or(|(left, _)| *left == 0) {
-                    if let Some((_, writer)) = open.take() {
-                        written.push(writer.finish()?);
-                    }
-                    let share = shares.pop_front().unwrap_or_default();
-                    let writer = Tier::writer(input.day, share.names, WriteOptions::default(), self.spool)?;
-                    open = Some((share.series, writer));
-                }
-                let (left, writer) = open.as_mut().expect("made above");
-                *left = left.saturating_sub(1);
-                Ok(writer.push(labels, samples, metadata.as_ref())?)
+                Ok(files.next(input.day, self.spool)?.push(labels, samples, metadata.as_ref())?)
             })?;
         }
-        if let Some((_, writer)) = open {
-            written.push(writer.finish()?);
-        }
+        self.upload(files.finish()?, id)
+    }
+
+    /// Uploads files; `id` makes their names.
+    pub fn upload(&self, written: Vec<WrittenDay<File>>, mut id: impl FnMut() -> FileId) -> Result<Vec<Uploaded>> {
         let mut uploaded = Vec::new();
         for written in written {
-            if written.samples + written.histograms == 0 {
-                continue;
-            }
             let (tier, id) = (self.tier.clone(), id());
             let work = async move { tier.upload(written, id).await };
             uploaded.push(self.remote.ask(self.stop, work).map_err(NoAnswer::into_cold)?);
@@ -66,15 +98,15 @@ impl Writing<'_> {
         Ok(uploaded)
     }
 
-    /// Which series go into one file: all of them, unless they have too many labels together.
-    fn shares(&self, input: &DayInput<'_>) -> Result<VecDeque<Share>> {
+    /// Which of the wanted series go into one file: all of them, unless they have too many labels together.
+    pub fn shares(&self, input: &DayInput<'_>, is_wanted: &dyn Fn(&Labels) -> bool) -> Result<VecDeque<Share>> {
         let names = input.label_names()?;
         if names.len() <= self.label_columns_max {
-            return Ok(VecDeque::from([Share { series: u64::MAX, names }]));
+            return Ok(VecDeque::from([Share::whole(names)]));
         }
         let mut shares: VecDeque<Share> = VecDeque::new();
         for metric in input.metrics()? {
-            for labels in input.series(&metric)?.keys() {
+            for labels in input.series(&metric)?.keys().filter(|labels| is_wanted(labels)) {
                 self.add(&mut shares, labels)?;
             }
         }

@@ -1,5 +1,6 @@
 //! Reads the files of one day.
 
+use crate::buckets_reader::{COLUMNS as BUCKET_COLUMNS, fault_of, read_buckets};
 use crate::error::{Result, TierError};
 use crate::histograms_reader::read_histograms;
 use crate::labels_writer::{Place, SeriesRow};
@@ -10,6 +11,7 @@ use crate::sink::FileDigest;
 use crate::store::Store;
 use crate::table::Table;
 use mytsdb_columns::{Columns, Mark};
+use mytsdb_downsample::Buckets;
 use mytsdb_model::{FamilyKind, Labels, Matcher, TimeRange};
 use parquet::basic::Type as Physical;
 use parquet::data_type::{DoubleType, Int64Type};
@@ -52,7 +54,7 @@ impl Series {
         self.0.histograms.count
     }
 
-    /// How many samples of both kinds it has there.
+    /// How many samples of both kinds it has there; in a downsampled day how many buckets.
     pub fn sample_count(&self) -> u64 {
         self.0.samples.count + self.0.histograms.count
     }
@@ -81,6 +83,7 @@ pub struct DayReader {
     table: Table,
     samples: OnceCell<RemoteFile>,
     histograms: OnceCell<RemoteFile>,
+    buckets: OnceCell<RemoteFile>,
 }
 
 impl DayReader {
@@ -94,8 +97,8 @@ impl DayReader {
         if file.rows() != live.series {
             return Err(TierError::corrupt(file.path(), "footer", "not as many series as the manifest says"));
         }
-        let (samples, histograms) = (OnceCell::new(), OnceCell::new());
-        Ok(Self { store, live: live.clone(), table: Table::new(file)?, samples, histograms })
+        let (samples, histograms, buckets) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Ok(Self { store, live: live.clone(), table: Table::new(file)?, samples, histograms, buckets })
     }
 
     /// What the manifest says of the files.
@@ -180,6 +183,35 @@ impl DayReader {
         Ok(())
     }
 
+    /// Reads all buckets of series of a downsampled day, which are in the order in which `select` gave them. Each has its own.
+    ///
+    /// Reads only pages that hold rows of these series. Holds what it gives back, and the pages of a row group.
+    ///
+    /// # Errors
+    /// Those of the store; [`TierError::Corrupt`], also if the day has samples and no buckets.
+    pub async fn read_buckets(&self, series: &[Series]) -> Result<Vec<Buckets>> {
+        let mut all: Vec<Buckets> = Vec::new();
+        all.resize_with(series.len(), Buckets::default);
+        let wanted = wanted(series, TimeRange::ALL, |row| row.samples);
+        if wanted.is_empty() {
+            return Ok(all);
+        }
+        let corrupt = |what: String| TierError::corrupt(&self.live.folder(), "buckets", what);
+        let resolution = self.live.resolution.ok_or_else(|| corrupt("the day has samples".into()))?;
+        let file = self.buckets.get_or_try_init(|| self.file(FileKind::Buckets, &BUCKET_COLUMNS)).await?;
+        for (group, parts) in by_group(file, &wanted)? {
+            read_buckets(file, group, &parts, resolution, &mut all).await?;
+        }
+        for (series, buckets) in series.iter().zip(&all) {
+            let is_outside =
+                || buckets.firsts_ms.iter().chain(&buckets.lasts_ms).any(|t| !self.live.range.contains(*t));
+            if let Some(fault) = fault_of(buckets).or_else(|| is_outside().then_some("not of its day")) {
+                return Err(corrupt(format!("{}: {fault}", series.labels())));
+            }
+        }
+        Ok(all)
+    }
+
     async fn read_samples(&self, batch: &[Series], range: TimeRange, columns: &mut [Columns]) -> Result<()> {
         let wanted = wanted(batch, range, |row| row.samples);
         if wanted.is_empty() {
@@ -231,7 +263,12 @@ impl DayReader {
 
     async fn file(&self, kind: FileKind, columns: &[&str]) -> Result<RemoteFile> {
         let (path, digest) = file_of(&self.live, kind)?;
-        let rows = if kind == FileKind::Samples { self.live.samples } else { self.live.histograms };
+        let rows = match kind {
+            FileKind::Samples => self.live.samples,
+            FileKind::Histograms => self.live.histograms,
+            FileKind::Buckets => self.live.buckets,
+            FileKind::Labels => self.live.series,
+        };
         let file = RemoteFile::open(self.store.clone(), path, digest, columns).await?;
         if file.rows() != rows {
             return Err(TierError::corrupt(file.path(), "footer", "not as many rows as the manifest says"));

@@ -1,6 +1,8 @@
 //! Writes the files of one day.
 
 use crate::Day;
+use crate::buckets_reader::fault_of;
+use crate::buckets_writer::BucketsWriter;
 use crate::error::{Result, TierError};
 use crate::histograms_writer::HistogramsWriter;
 use crate::labels_writer::{LabelsWriter, Place, SeriesRow};
@@ -8,6 +10,7 @@ use crate::samples_writer::SamplesWriter;
 use crate::schema::{FileKind, LabelNames};
 use crate::sink::FileDigest;
 use mytsdb_columns::{Columns, Mark};
+use mytsdb_downsample::{Buckets, Resolution};
 use mytsdb_model::{FamilyMetadata, Labels, TimeRange};
 use std::cmp::Ordering;
 use std::io::Write;
@@ -50,6 +53,17 @@ pub struct WrittenDay<W> {
     pub range: TimeRange,
     /// All samples are floats without start times.
     pub plain: bool,
+    /// The width of its buckets, if it has any.
+    pub resolution: Option<Resolution>,
+    /// Number of buckets.
+    pub buckets: u64,
+}
+
+impl<W> WrittenDay<W> {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.samples + self.histograms + self.buckets == 0
+    }
 }
 
 /// Writes one day of series that come in the order of [`compare_series`].
@@ -63,6 +77,7 @@ pub struct DayWriter<W: Write + Send> {
     open: Box<dyn FnMut(FileKind) -> Result<W> + Send>,
     samples: Option<SamplesWriter<W>>,
     histograms: Option<HistogramsWriter<W>>,
+    buckets: Option<(Resolution, BucketsWriter<W>)>,
     labels: LabelsWriter<W>,
     last: Option<Labels>,
     series: i32,
@@ -98,6 +113,7 @@ impl<W: Write + Send> DayWriter<W> {
             open: Box::new(open),
             samples: None,
             histograms: None,
+            buckets: None,
             labels,
             last: None,
             series: 0,
@@ -116,20 +132,8 @@ impl<W: Write + Send> DayWriter<W> {
             return Ok(());
         }
         self.check(labels, samples)?;
-        let series_id = self.series;
-        let next = series_id.checked_add(1).ok_or(TierError::TooMuch {
-            what: "series of a file",
-            found: 1 << 31,
-            limit: (1 << 31) - 1,
-        })?;
-        let mut row = SeriesRow {
-            labels: labels.clone(),
-            series_id,
-            samples: Place::NONE,
-            histograms: Place::NONE,
-            kind: metadata.map(|metadata| metadata.kind),
-            unit: metadata.map(|metadata| metadata.unit.clone()).unwrap_or_default(),
-        };
+        let mut row = self.row(labels, metadata)?;
+        let series_id = row.series_id;
         if let (Some(first), Some(last)) = (samples.timestamps_ms.first(), samples.timestamps_ms.last()) {
             if self.samples.is_none() {
                 let sink = (self.open)(FileKind::Samples)?;
@@ -152,15 +156,78 @@ impl<W: Write + Send> DayWriter<W> {
             writer.push(&self.names, labels, series_id, samples)?;
         }
         self.plain &= times.is_empty() && samples.start_timestamps_ms.iter().all(|start| *start == 0);
+        self.end_series(row)
+    }
+
+    /// Appends a series with its buckets of the day, which ascend and all have one width; a series without buckets is left out. What is
+    /// written has samples or buckets, not both.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push).
+    pub fn push_buckets(
+        &mut self,
+        labels: &Labels,
+        (resolution, buckets): (Resolution, &Buckets),
+        metadata: Option<&FamilyMetadata>,
+    ) -> Result<()> {
+        let (Some(&first_ms), Some(&last_ms)) = (buckets.firsts_ms.first(), buckets.lasts_ms.last()) else {
+            return Ok(());
+        };
+        self.check_labels(labels)?;
+        let bad = |timestamp_ms, reason| {
+            let labels = labels.to_string();
+            Err(TierError::BadSample { labels, timestamp_ms, reason })
+        };
+        if let Some(reason) = fault_of(buckets) {
+            return bad(first_ms, reason);
+        }
+        if !self.day.range().contains(first_ms) || !self.day.range().contains(last_ms) {
+            return bad(first_ms, "not of the day of the file");
+        }
+        if self.samples.is_some() || self.histograms.is_some() {
+            return bad(first_ms, "buckets beside samples");
+        }
+        let mut row = self.row(labels, metadata)?;
+        if self.buckets.is_none() {
+            let (sink, rows) = ((self.open)(FileKind::Buckets)?, self.options.row_group_rows);
+            let writer = BucketsWriter::new(sink, self.day, &self.names, resolution, rows)?;
+            self.buckets = Some((resolution, writer));
+        }
+        let (of_all, writer) = self.buckets.as_mut().expect("made above");
+        if *of_all != resolution || buckets.widths_ms.iter().any(|width_ms| *width_ms != resolution.ms()) {
+            return bad(first_ms, "buckets of another width");
+        }
+        let (first_row, count) = (writer.rows(), buckets.len() as u64);
+        row.samples = Place { first_row, count, range: TimeRange::new(first_ms, last_ms) };
+        writer.push(&self.names, labels, row.series_id, buckets)?;
+        self.end_series(row)
+    }
+
+    /// The row of the next series, which has no samples yet.
+    fn row(&self, labels: &Labels, metadata: Option<&FamilyMetadata>) -> Result<SeriesRow> {
+        if self.series == i32::MAX {
+            return Err(TierError::TooMuch { what: "series of a file", found: 1 << 31, limit: (1 << 31) - 1 });
+        }
+        Ok(SeriesRow {
+            labels: labels.clone(),
+            series_id: self.series,
+            samples: Place::NONE,
+            histograms: Place::NONE,
+            kind: metadata.map(|metadata| metadata.kind),
+            unit: metadata.map(|metadata| metadata.unit.clone()).unwrap_or_default(),
+        })
+    }
+
+    fn end_series(&mut self, row: SeriesRow) -> Result<()> {
         self.range = self.range.cover(row.samples.range).cover(row.histograms.range);
+        self.last = Some(row.labels.clone());
         self.labels.push(&self.names, row)?;
-        self.last = Some(labels.clone());
-        self.series = next;
+        self.series += 1;
         Ok(())
     }
 
-    /// Refuses what would make files that are read wrongly.
-    fn check(&self, labels: &Labels, samples: &Columns) -> Result<()> {
+    /// Refuses labels that are no columns, or out of order.
+    fn check_labels(&self, labels: &Labels) -> Result<()> {
         if let Some(last) = self.last.as_ref().filter(|last| compare_series(last, labels) != Ordering::Less) {
             return Err(TierError::OutOfOrder { before: last.to_string(), labels: labels.to_string() });
         }
@@ -168,11 +235,20 @@ impl<W: Write + Send> DayWriter<W> {
             let reason = "not among the names that the writer was given";
             return Err(TierError::BadLabel { label: label.to_owned(), reason });
         }
+        Ok(())
+    }
+
+    /// Refuses what would make files that are read wrongly.
+    fn check(&self, labels: &Labels, samples: &Columns) -> Result<()> {
+        self.check_labels(labels)?;
         let bad = |timestamp_ms, reason| {
             let labels = labels.to_string();
             Err(TierError::BadSample { labels, timestamp_ms, reason })
         };
         let range = samples.range(Mark::default());
+        if self.buckets.is_some() {
+            return bad(range.mint, "samples beside buckets");
+        }
         if !samples.is_in_order(Mark::default()) {
             return bad(range.mint, "times do not ascend, or a time has a float and a histogram");
         }
@@ -196,7 +272,8 @@ impl<W: Write + Send> DayWriter<W> {
 
     /// Bytes that the row group of samples in progress holds, about.
     pub fn heap_bytes(&self) -> usize {
-        self.samples.as_ref().map_or(0, SamplesWriter::heap_bytes)
+        let buckets = self.buckets.as_ref().map_or(0, |(_, writer)| writer.heap_bytes());
+        buckets + self.samples.as_ref().map_or(0, SamplesWriter::heap_bytes)
     }
 
     /// Writes what is held and the footers; gives back the sinks, flushed.
@@ -204,7 +281,8 @@ impl<W: Write + Send> DayWriter<W> {
     /// # Errors
     /// Those of the sinks.
     pub fn finish(self) -> Result<WrittenDay<W>> {
-        let (mut files, mut samples, mut histograms) = (Vec::new(), 0, 0);
+        let (mut files, mut samples, mut histograms, mut buckets) = (Vec::new(), 0, 0, 0);
+        let mut resolution = None;
         if let Some(writer) = self.samples {
             samples = writer.rows();
             let (sink, digest) = writer.finish(&self.names)?;
@@ -215,9 +293,14 @@ impl<W: Write + Send> DayWriter<W> {
             let (sink, digest) = writer.finish(&self.names)?;
             files.push((FileKind::Histograms, sink, digest));
         }
+        if let Some((width, writer)) = self.buckets {
+            (resolution, buckets) = (Some(width), writer.rows());
+            let (sink, digest) = writer.finish(&self.names)?;
+            files.push((FileKind::Buckets, sink, digest));
+        }
         let (sink, digest) = self.labels.finish(&self.names)?;
         files.push((FileKind::Labels, sink, digest));
         let (day, series, range, plain) = (self.day, self.series as u64, self.range, self.plain);
-        Ok(WrittenDay { day, files, series, samples, histograms, range, plain })
+        Ok(WrittenDay { day, files, series, samples, histograms, range, plain, resolution, buckets })
     }
 }

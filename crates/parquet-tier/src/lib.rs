@@ -6,6 +6,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod buckets_reader;
+mod buckets_writer;
 mod collect;
 mod day;
 mod day_reader;

@@ -4,6 +4,7 @@ use crate::error::{Result, TierError};
 use crate::schema::{FileKind, VERSION};
 use crate::sink::{Digest, FileDigest};
 use crate::{Day, FileId};
+use mytsdb_downsample::Resolution;
 use mytsdb_model::TimeRange;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -31,6 +32,12 @@ pub struct LiveDay {
     pub number: u64,
     /// All samples are floats without start times; `false` if that is not known.
     pub plain: bool,
+    /// The width of its buckets, if it has buckets and no samples.
+    pub resolution: Option<Resolution>,
+    /// Number of buckets.
+    pub buckets: u64,
+    /// Names of the folders whose samples became the buckets.
+    pub made_from: Vec<FileId>,
     /// The files, with length and checksum.
     pub files: Vec<(FileKind, FileDigest)>,
 }
@@ -152,6 +159,12 @@ struct DayJson {
     number: u64,
     #[serde(default, skip_serializing_if = "is_default")]
     plain: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    resolution_ms: i64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    buckets: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    made_from: Vec<String>,
     files: Vec<FileJson>,
 }
 
@@ -184,6 +197,9 @@ impl DayJson {
             max_t: day.range.maxt,
             number: day.number,
             plain: day.plain,
+            resolution_ms: day.resolution.map_or(0, Resolution::ms),
+            buckets: day.buckets,
+            made_from: day.made_from.iter().map(FileId::to_string).collect(),
             files: files.collect(),
         }
     }
@@ -213,18 +229,46 @@ impl DayJson {
         if !has(FileKind::Labels)
             || has(FileKind::Samples) != (self.samples > 0)
             || has(FileKind::Histograms) != (self.histograms > 0)
+            || has(FileKind::Buckets) != (self.buckets > 0)
         {
             return Err(format!(
-                "the files of {id} are not those of its {} samples and {} histograms",
-                self.samples, self.histograms
+                "the files of {id} are not those of its {} samples, {} histograms and {} buckets",
+                self.samples, self.histograms, self.buckets
             ));
         }
+        let resolution = match self.resolution_ms {
+            0 => None,
+            ms => {
+                Some(Resolution::of_ms(ms).ok_or_else(|| format!("{id} has buckets of {ms} ms, which there are not"))?)
+            }
+        };
+        if resolution.is_some() != (self.buckets > 0) || (resolution.is_some() && self.samples + self.histograms > 0) {
+            return Err(format!("{id} must have samples, or buckets and their resolution"));
+        }
+        if resolution.is_none() && !self.made_from.is_empty() {
+            return Err(format!("{id} has samples, and is said to be made from others"));
+        }
+        let made_from = self.made_from.iter().map(|id| id.parse().map_err(|()| format!("{id:?} is no ULID")));
+        let made_from: Vec<FileId> = made_from.collect::<Result<_, String>>()?;
         if self.plain && self.histograms > 0 {
             return Err(format!("{id} has histograms, and is said to have none"));
         }
         let (series, samples, histograms) = (self.series, self.samples, self.histograms);
-        let (number, plain) = (self.number, self.plain);
-        Ok(LiveDay { day, id, series, samples, histograms, range, number, plain, files })
+        let (number, plain, buckets) = (self.number, self.plain, self.buckets);
+        Ok(LiveDay {
+            day,
+            id,
+            series,
+            samples,
+            histograms,
+            range,
+            number,
+            plain,
+            resolution,
+            buckets,
+            made_from,
+            files,
+        })
     }
 }
 
@@ -258,13 +302,26 @@ mod tests {
             range: TimeRange::new(at, at + 5),
             number: samples,
             plain: histograms == 0,
+            resolution: None,
+            buckets: 0,
+            made_from: Vec::new(),
             files: [(FileKind::Samples, samples), (FileKind::Histograms, histograms), (FileKind::Labels, 1)]
                 .into_iter()
                 .filter(|(_, rows)| *rows > 0)
                 .map(|(kind, rows)| (kind, digest(rows)))
                 .collect(),
         };
-        Manifest { seq: 7, created_ms: 9, days: vec![day(0, 1, 5, 0), day(0, 2, 0, 4), day(crate::DAY_MS, 3, 1, 1)] }
+        let coarse = LiveDay {
+            resolution: Some(Resolution::Hour),
+            buckets: 3,
+            samples: 0,
+            plain: true,
+            made_from: vec![FileId::new(1, 1), FileId::new(1, 9)],
+            files: vec![(FileKind::Buckets, digest(3)), (FileKind::Labels, digest(1))],
+            ..day(0, 4, 3, 0)
+        };
+        let days = vec![day(0, 1, 5, 0), day(0, 2, 0, 4), coarse, day(crate::DAY_MS, 3, 1, 1)];
+        Manifest { seq: 7, created_ms: 9, days }
     }
 
     #[test]
@@ -290,6 +347,11 @@ mod tests {
             ("\"created_ms\": 9", "\"created_ms\": -9"),
             ("\"number\": 5", "\"number\": -5"),
             ("\"histograms\": 4,", "\"histograms\": 4, \"plain\": true,"),
+            ("\"resolution_ms\": 3600000", "\"resolution_ms\": 3600001"),
+            ("\"resolution_ms\": 3600000", "\"resolution_ms\": 0"),
+            ("\"buckets\": 3", "\"buckets\": 0"),
+            ("\"plain\": true,\n      \"files\"", "\"plain\": true,\n      \"buckets\": 3,\n      \"files\""),
+            ("\"made_from\": [\n        \"", "\"made_from\": [\n        \"x"),
         ] {
             let changed = text.replacen(from, to, 1);
             assert_ne!(changed, text, "{from} does not occur");

@@ -54,6 +54,13 @@ pub(crate) fn file_properties() -> parquet::file::properties::WriterPropertiesBu
 
 impl Encodings {
     pub fn new() -> Self {
+        Self::with_pages_of(PAGE_ROWS)
+    }
+
+    /// Pages of numbers end after so many rows.
+    pub fn with_pages_of(rows: usize) -> Self {
+        let file_properties =
+            || file_properties().set_data_page_row_count_limit(rows).set_write_batch_size(rows.min(8192));
         let with = |encoding: Encoding| {
             Arc::new(file_properties().set_dictionary_enabled(false).set_encoding(encoding).build())
         };

@@ -1,4 +1,4 @@
-//! Columns of the three files, and the names that labels have in them.
+//! Columns of the files, and the names that labels have in them.
 //!
 //! The page of the format is `docs/format/parquet-tier.md`.
 
@@ -38,6 +38,10 @@ pub(crate) const HISTOGRAM_COLUMNS: [&str; 16] = [
     "custom_values",
 ];
 
+/// Columns of the buckets file behind the labels that the samples file has not.
+pub(crate) const BUCKET_COLUMNS: [&str; 8] =
+    ["first_timestamp", "count", "sum", "min", "max", "first", "last", "resets"];
+
 /// The files of a day's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FileKind {
@@ -47,11 +51,13 @@ pub enum FileKind {
     Labels,
     /// A row per histogram sample.
     Histograms,
+    /// A row per bucket of samples, in folders of downsampled days.
+    Buckets,
 }
 
 impl FileKind {
     /// All of them, in the order in which they are uploaded.
-    pub const ALL: [Self; 3] = [Self::Samples, Self::Histograms, Self::Labels];
+    pub const ALL: [Self; 4] = [Self::Samples, Self::Histograms, Self::Buckets, Self::Labels];
 
     /// Its name in the folder.
     pub fn name(self) -> &'static str {
@@ -59,6 +65,7 @@ impl FileKind {
             Self::Samples => "samples.parquet",
             Self::Labels => "labels.parquet",
             Self::Histograms => "hist.parquet",
+            Self::Buckets => "buckets.parquet",
         }
     }
 
@@ -71,6 +78,7 @@ impl FileKind {
             Self::Samples => is_one_of(&NAMES),
             Self::Labels => false,
             Self::Histograms => is_one_of(&NAMES) || is_one_of(&HISTOGRAM_COLUMNS),
+            Self::Buckets => is_one_of(&NAMES) || is_one_of(&BUCKET_COLUMNS),
         }
     }
 

@@ -31,9 +31,10 @@ pub struct Selection {
 }
 
 impl Tier {
-    /// The live files that have samples in a range, by day and then by age.
+    /// The live files that have samples, and not buckets, in a range, by day and then by age.
     pub fn days_in(&self, range: TimeRange) -> Vec<LiveDay> {
-        self.manifest().days.iter().filter(|day| day.range.overlaps(range)).cloned().collect()
+        let manifest = self.manifest();
+        manifest.days.iter().filter(|day| day.resolution.is_none() && day.range.overlaps(range)).cloned().collect()
     }
 
     async fn readers(&self, range: TimeRange) -> Result<Vec<DayReader>> {

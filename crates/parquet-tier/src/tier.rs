@@ -30,6 +30,13 @@ impl Uploaded {
         self.0.number = number;
         self
     }
+
+    /// The same for buckets that were made from the samples of these folders, which the manifest keeps.
+    #[must_use]
+    pub fn made_from(mut self, ids: Vec<FileId>) -> Self {
+        self.0.made_from = ids;
+        self
+    }
 }
 
 /// A tier under a prefix that has one writer. Readers may be many, also on other machines.
@@ -107,7 +114,7 @@ impl Tier {
     /// Those of the store, after its attempts; [`TierError::Unverified`]. What was uploaded by then stays until
     /// [`collect`](Self::collect) cleans it up.
     pub async fn upload<F: Read + Seek>(&self, written: WrittenDay<F>, id: FileId) -> Result<Uploaded> {
-        if written.samples + written.histograms == 0 {
+        if written.is_empty() {
             return Err(TierError::BadCommit { id: id.to_string(), reason: "without samples" });
         }
         let mut live = LiveDay {
@@ -119,6 +126,9 @@ impl Tier {
             range: written.range,
             number: 0,
             plain: written.plain,
+            resolution: written.resolution,
+            buckets: written.buckets,
+            made_from: Vec::new(),
             files: Vec::new(),
         };
         let folder = live.folder();

@@ -3,6 +3,7 @@
 use crate::error::StorageError;
 use crate::options::Cancel;
 use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_downsample::Buckets;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use std::any::Any;
 use std::sync::Arc;
@@ -109,8 +110,29 @@ pub trait LabelStorage: Storage {
 /// What was found out about the labels of some series, for those who know its type.
 pub type Finding = Arc<dyn Any + Send + Sync>;
 
-/// The series of one selection. No method but [`SeriesSet::is_empty`] has a default, so that what wraps a set cannot
-/// forget to hand one on. The samples stay in the storage until [`SeriesSet::read`].
+/// What there is of a series in a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// Samples alone: they are to be [read](SeriesSet::read).
+    Samples,
+    /// Buckets, with floats beside them or without.
+    Buckets,
+    /// Buckets, and histograms beside them: what [`SeriesSet::read`] gives has the last sample of each bucket.
+    Mixed,
+}
+
+/// A set of series of which some may be there as buckets, in place of samples.
+pub trait DownsampledSet {
+    /// Appends what there is of series `index` to `out` if some of it is buckets and all else are floats: buckets whose last sample is in
+    /// `range`, and single samples as buckets of their own; ascending by last sample.
+    ///
+    /// # Errors
+    /// As [`SeriesSet::read`].
+    fn read_buckets(&self, index: usize, range: TimeRange, out: &mut Buckets) -> Result<Stored, StorageError>;
+}
+
+/// The series of one selection. No method but [`SeriesSet::is_empty`] and [`SeriesSet::downsampled`] has a default, so that what wraps a
+/// set cannot forget to hand one on. The samples stay in the storage until [`SeriesSet::read`].
 pub trait SeriesSet: Send + Sync {
     /// Number of series.
     fn len(&self) -> usize;
@@ -118,6 +140,11 @@ pub trait SeriesSet: Send + Sync {
     /// Whether there are none.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same set, if any of its series may be there as buckets in place of samples. Who wraps another set must hand it on.
+    fn downsampled(&self) -> Option<&dyn DownsampledSet> {
+        None
     }
 
     /// Whether a series may have a label of this name: `false` only if none has. Cheap, or `true`.

@@ -1,9 +1,12 @@
 //! The engine behind PromQL's storage trait.
 
 use mytsdb_columns::{Columns, HistogramTable};
-use mytsdb_engine::{Engine, EngineStamp, Lookup, Selection};
+use mytsdb_downsample::{Buckets, Resolution};
+use mytsdb_engine::{Engine, EngineStamp, Kept, Lookup, Selection};
 use mytsdb_model::{Labels, Matcher, TimeRange};
-use mytsdb_promql::{Cancel, Finding, LabelStorage, ReadStamp, SelectHints, SeriesSet, Storage, StorageError};
+use mytsdb_promql::{
+    Cancel, DownsampledSet, Finding, LabelStorage, ReadStamp, SelectHints, SeriesSet, Storage, StorageError, Stored,
+};
 use mytsdb_stop::StopSign;
 use std::sync::{Arc, OnceLock};
 
@@ -47,9 +50,14 @@ impl EngineStorage {
 impl Storage for EngineStorage {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet + '_>, StorageError> {
         let keep_going = || hints.cancel.check().is_ok();
-        let (range, any_order) = (hints.range, hints.any_order);
-        let lookup = Lookup { range, matchers, any_order, stop: StopSign::new(&keep_going) };
+        let (mut range, any_order) = (hints.range, hints.any_order);
         let engine = self.engine()?;
+        if hints.range_ms == 0 && !hints.stored && engine.is_coarse() {
+            // A step within a bucket shows what was there when it began.
+            range.mint = range.mint.saturating_sub(Resolution::Hour.ms());
+        }
+        let resolution = Resolution::of_query(hints.step_ms, hints.range_ms);
+        let lookup = Lookup { range, matchers, any_order, resolution, stop: StopSign::new(&keep_going) };
         // A query finds out by reading which series have samples; a list of series must know.
         let selection = if hints.stored { engine.stored(&lookup) } else { engine.candidates(&lookup) };
         let selection = selection.map_err(StorageError::from_error)?;
@@ -137,6 +145,10 @@ impl SeriesSet for EngineSeriesSet<'_> {
         self.selection.labels(index)
     }
 
+    fn downsampled(&self) -> Option<&dyn DownsampledSet> {
+        self.selection.is_coarse().then_some(self)
+    }
+
     fn recall(&self, key: &[u8]) -> Option<Finding> {
         self.selection.recall(key)
     }
@@ -157,6 +169,17 @@ impl SeriesSet for EngineSeriesSet<'_> {
         out: &mut HistogramTable,
     ) -> Result<bool, StorageError> {
         self.selection.read_table(index, range, with_hints, out).map_err(StorageError::from_error)
+    }
+}
+
+impl DownsampledSet for EngineSeriesSet<'_> {
+    fn read_buckets(&self, index: usize, range: TimeRange, out: &mut Buckets) -> Result<Stored, StorageError> {
+        let kept = self.selection.read_buckets(index, range, out).map_err(StorageError::from_error)?;
+        Ok(match kept {
+            Kept::Samples => Stored::Samples,
+            Kept::Buckets => Stored::Buckets,
+            Kept::Mixed => Stored::Mixed,
+        })
     }
 }
 

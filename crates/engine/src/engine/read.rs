@@ -39,6 +39,11 @@ impl Engine {
         self.reader.candidates(lookup)
     }
 
+    /// Whether any source has buckets in place of samples, [`Source::coarse`](crate::Source::coarse). Cost: a look at each source.
+    pub fn is_coarse(&self) -> bool {
+        self.reader.is_coarse()
+    }
+
     /// Names of labels of series that satisfy the matchers, sorted.
     ///
     /// The range chooses blocks, not samples in them; series of the head count if the range reaches beyond what was

@@ -4,12 +4,14 @@
 //! remembers makes answers faster and never changes them.
 
 mod cache;
+mod coarse;
 mod findings;
 mod order;
 mod remarks;
 mod selection;
 mod texts;
 
+pub use coarse::Kept;
 pub use findings::Finding;
 pub use selection::Selection;
 
@@ -17,6 +19,7 @@ use crate::EngineError;
 use crate::source::{Ask, Found, Lookup, Manifest, Source, SourceId};
 pub(crate) use cache::Asks;
 use cache::{Listed, Question, SelectionCache};
+use coarse::Rivals;
 use mytsdb_model::{Labels, TimeRange};
 use order::reading_order;
 use remarks::Remarks;
@@ -46,6 +49,11 @@ impl Reader {
     /// Whether every sample is a float without a start time.
     pub(crate) fn is_plain(&self) -> bool {
         self.live.is_plain() && self.manifest.are_plain()
+    }
+
+    /// Whether any source has buckets in place of samples.
+    pub(crate) fn is_coarse(&self) -> bool {
+        self.manifest.list().iter().any(|source| source.coarse().is_some())
     }
 
     /// The times of all sources but the live one, as they say.
@@ -118,7 +126,8 @@ impl Reader {
         let by_reference = parts.is_empty() && lookup.any_order;
         parts.extend(live);
         let newest = Newest::of(&listed);
-        let mut selection = Selection::new(self, (newest, moved_out), parts, question);
+        let rivals = Rivals::of_parts(&parts, lookup.resolution);
+        let mut selection = Selection::new(self, (newest, moved_out), parts, (question, rivals));
         if !by_reference {
             selection.merge(lookup.stop)?;
         }

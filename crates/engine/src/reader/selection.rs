@@ -2,10 +2,12 @@
 
 use super::Reader;
 use super::cache::{Listed, Question};
+use super::coarse::{Kept, Rivals};
 use super::findings::Finding;
 use crate::EngineError;
 use crate::source::{Source, SourceId, SourceSeries};
 use mytsdb_columns::{Columns, HistogramTable, Mark};
+use mytsdb_downsample::Buckets;
 use mytsdb_model::{Labels, TimeRange};
 use mytsdb_stop::StopSign;
 use std::cmp::Ordering as Order;
@@ -71,6 +73,8 @@ pub struct Selection<'a> {
     newest: Newest,
     moved_out: u64,
     question: Question,
+    /// Which parts give way to others of their day.
+    rivals: Rivals,
 }
 
 /// Which series of which part make up a row.
@@ -88,11 +92,11 @@ impl<'a> Selection<'a> {
         reader: &'a Reader,
         (newest, moved_out): (Newest, u64),
         parts: Vec<Part>,
-        question: Question,
+        (question, rivals): (Question, Rivals),
     ) -> Self {
         let is_live = parts.last().is_some_and(|part| part.source.id() == reader.live.id());
         let rows = Rows::Places(if let [part] = &parts[..] { part.series.len() } else { 0 });
-        Self { reader, parts, is_live, rows, newest, moved_out, question }
+        Self { reader, parts, is_live, rows, newest, moved_out, question, rivals }
     }
 
     /// Puts rows into the order of labels and one label set into one row.
@@ -201,7 +205,10 @@ impl<'a> Selection<'a> {
     /// The sources that have been served since the selection's were listed and have a series in a range, each with that series alone.
     fn later(&self, labels: &Labels, range: TimeRange) -> impl Iterator<Item = Result<Later, EngineError>> {
         let sources = self.reader.manifest.list();
-        let is_later = |source: &&Arc<dyn Source>| self.newest.is_before(source.id()) && source.range().overlaps(range);
+        // What has become buckets meanwhile was samples when the selection was made.
+        let is_later = |source: &&Arc<dyn Source>| {
+            self.newest.is_before(source.id()) && source.range().overlaps(range) && source.coarse().is_none()
+        };
         let later: Vec<Arc<dyn Source>> = sources.iter().filter(is_later).cloned().collect();
         later.into_iter().filter_map(|source| {
             let found = self.confine(&*source, source.clone().find(labels));
@@ -238,7 +245,56 @@ impl<'a> Selection<'a> {
     /// The parts of a row that fixed sources have.
     fn fixed(&self, row: usize) -> impl Iterator<Item = (&Part, u32)> {
         let fixed = &self.parts[..self.parts.len() - usize::from(self.is_live)];
-        fixed.iter().enumerate().filter_map(move |(at, part)| Some((part, self.place(at, row)?)))
+        let is_asked = move |at: usize| !self.rivals.of(at).iter().any(|&other| self.place(other, row).is_some());
+        fixed.iter().enumerate().filter_map(move |(at, part)| {
+            let place = self.place(at, row)?;
+            is_asked(at).then_some((part, place))
+        })
+    }
+
+    /// Whether any series may have buckets in place of samples.
+    pub fn is_coarse(&self) -> bool {
+        self.rivals.are_coarse()
+    }
+
+    /// Appends what there is of a series in a range to buckets, single samples as buckets of their own, if some of it is buckets and all
+    /// else are floats. What is told else: whether the series has to be [read](Self::read), which gives the last sample of each bucket.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    ///
+    /// # Panics
+    /// If `index` is not below [`len`](Selection::len).
+    pub fn read_buckets(&self, index: usize, range: TimeRange, out: &mut Buckets) -> Result<Kept, EngineError> {
+        if !self.is_coarse() {
+            return Ok(Kept::Samples);
+        }
+        let before = out.len();
+        let coarse = || {
+            let parts = self.fixed(index);
+            parts.filter(|(part, _)| part.source.coarse().is_some() && part.source.range().overlaps(range))
+        };
+        coarse().for_each(|(part, place)| part.series.begin_buckets(place));
+        for (part, place) in coarse() {
+            let at = out.len();
+            let read = part.series.read_buckets(place, range, out);
+            if self.confine(&*part.source, read)?.is_none() {
+                out.truncate(at);
+            }
+        }
+        if out.len() == before {
+            return Ok(Kept::Samples);
+        }
+        let mut samples = Columns::default();
+        self.gather(index, range, false, &mut samples)?;
+        samples.clip(Mark::default(), range);
+        if !samples.histograms.is_empty() {
+            out.truncate(before);
+            return Ok(Kept::Mixed);
+        }
+        out.append_exact(&samples);
+        out.sort();
+        Ok(Kept::Buckets)
     }
 
     /// The number of series.
@@ -305,7 +361,7 @@ impl<'a> Selection<'a> {
     /// If `index` is not below [`len`](Selection::len).
     pub fn read(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), EngineError> {
         let from = out.mark();
-        self.gather(index, range, out)?;
+        self.gather(index, range, true, out)?;
         if out.histograms.len() > from.histograms {
             self.settle_hints(index, range, from, out)?;
         }
@@ -360,7 +416,7 @@ impl<'a> Selection<'a> {
         let gap = TimeRange::new(last_before.map_or(far, |last| last + 1), range.mint.saturating_sub(1));
         if !gap.is_empty() && range.mint > i64::MIN {
             let at = out.mark();
-            self.gather(index, gap, out)?;
+            self.gather(index, gap, true, out)?;
             out.clip(at, gap);
             out.sort_and_dedup(&[from]);
         }
@@ -368,13 +424,16 @@ impl<'a> Selection<'a> {
         Ok(())
     }
 
-    /// Appends the samples in a range, and others of the chunks they are in, in order.
-    fn gather(&self, index: usize, range: TimeRange, out: &mut Columns) -> Result<(), EngineError> {
+    /// Appends the samples in a range, and others of the chunks they are in, in order; with the last samples of buckets if they are wanted.
+    fn gather(&self, index: usize, range: TimeRange, with_coarse: bool, out: &mut Columns) -> Result<(), EngineError> {
         let from = out.mark();
         let mut ordered = true;
         // Where the sources begin: of those that may have a time in common the earliest stored first.
         let mut sources = Sources::default();
         for (part, place) in self.fixed(index) {
+            if !with_coarse && part.source.coarse().is_some() {
+                continue;
+            }
             let at = out.mark();
             sources.begin_at(at);
             let read = part.series.read(place, ABSENT, range, out, from);

@@ -9,6 +9,7 @@ pub(crate) use manifest::Manifest;
 use crate::EngineError;
 use mytsdb_blocks::Tombstone;
 use mytsdb_columns::{Columns, HistogramTable, Mark};
+use mytsdb_downsample::{Buckets, Resolution};
 use mytsdb_index::TextList;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_stop::StopSign;
@@ -24,6 +25,8 @@ pub struct Lookup<'a> {
     pub matchers: &'a [Matcher],
     /// Series may come in any order, which saves sorting them when only one source has any.
     pub any_order: bool,
+    /// The width of buckets that is wanted where there are buckets of several.
+    pub resolution: Resolution,
     /// Ends the lookup with [`EngineError::Canceled`].
     pub stop: StopSign<'a>,
 }
@@ -31,7 +34,7 @@ pub struct Lookup<'a> {
 impl<'a> Lookup<'a> {
     /// A lookup in the order of labels that nobody stops.
     pub fn new(range: TimeRange, matchers: &'a [Matcher]) -> Self {
-        Self { range, matchers, any_order: false, stop: StopSign::NEVER }
+        Self { range, matchers, any_order: false, resolution: Resolution::FiveMinutes, stop: StopSign::NEVER }
     }
 }
 
@@ -69,6 +72,15 @@ pub struct Known {
 /// When a live source was asked; only the source can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment(pub [u64; 2]);
+
+/// What a source has that has buckets in place of samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coarse {
+    /// The width of its buckets.
+    pub resolution: Resolution,
+    /// The day that they are of. Sources of one day and different widths were made from the same samples: of each series one is read.
+    pub day: TimeRange,
+}
 
 /// A question for series.
 pub struct Ask<'a> {
@@ -114,6 +126,11 @@ pub trait Source: Send + Sync {
 
     /// Whether every sample is a float without a start time. `false` is always right.
     fn is_plain(&self) -> bool;
+
+    /// What it has in place of samples, if that is buckets. Never changes.
+    fn coarse(&self) -> Option<Coarse> {
+        None
+    }
 
     /// May begin to fetch what an answer needs. Waits for nothing, reports nothing.
     fn prepare(&self, lookup: &Lookup<'_>) {
@@ -242,6 +259,21 @@ pub trait SourceSeries: Send + Sync {
         out: &mut Columns,
         from: Mark,
     ) -> Result<bool, EngineError>;
+
+    /// Hears that the buckets of a series are about to be read, after those of other sources. Waits for nothing, reports nothing.
+    fn begin_buckets(&self, place: u32) {
+        let _ = place;
+    }
+
+    /// Appends the buckets of a series whose last samples are in a range, in order. Asked of a [coarse](Source::coarse) source alone,
+    /// whose [`read`](SourceSeries::read) gives the last sample of each bucket.
+    ///
+    /// # Errors
+    /// As [`Source::select`]; what the buckets hold behind their old end has no meaning then.
+    fn read_buckets(&self, place: u32, range: TimeRange, out: &mut Buckets) -> Result<(), EngineError> {
+        let (_, _, _) = (place, range, out);
+        Ok(())
+    }
 
     /// Appends what there is of a series in a range to a table, if that is nothing but histograms, in order and behind those that the
     /// table holds. Else `false`, which is always right: the series has to be [read](SourceSeries::read) then, and the table has no

@@ -1,5 +1,6 @@
 //! Kernels: numbers from columns, windows and cells. They know no series and no query.
 
+pub(crate) mod buckets;
 pub(crate) mod cells;
 pub(crate) mod columns;
 pub(crate) mod date;

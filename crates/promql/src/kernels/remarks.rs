@@ -2,8 +2,13 @@
 
 use super::window::Remarks;
 use crate::annotations::Annotations;
+use mytsdb_downsample::Resolution;
 use mytsdb_promql_syntax::PosRange;
 use mytsdb_promql_syntax::quote;
+
+fn width(width_ms: i64) -> String {
+    Resolution::of_ms(width_ms).map_or_else(|| "5m or 1h".to_owned(), |resolution| resolution.to_string())
+}
 
 fn with_metric(text: &str, metric: &str) -> String {
     if metric.is_empty() { text.to_owned() } else { format!("{text} for metric name {}", quote(metric)) }
@@ -51,6 +56,27 @@ impl Remarks<'_> {
             quote(self.metric)
         );
         self.annotations.warn_by(text, self.pos, self.told_by);
+    }
+
+    /// Buckets were computed with, the widest of this width.
+    pub fn used_buckets(&mut self, width_ms: i64, is_whole: bool) {
+        let text = format!("downsampled data was used, in buckets of {}", width(width_ms));
+        let rest =
+            if is_whole { "" } else { ": steps and ranges are not whole buckets, each is counted where it ends" };
+        self.annotations.info_by(text + rest, self.pos, self.told_by);
+    }
+
+    /// Of buckets the last samples were taken for all.
+    pub fn used_last_samples(&mut self, width_ms: i64) {
+        let text = format!("downsampled data was used: only the last sample of each bucket of {}", width(width_ms));
+        self.annotations.info_by(text, self.pos, self.told_by);
+    }
+
+    /// Of buckets the last samples were shown, at steps that may lie behind the ends of buckets.
+    pub fn used_latest_samples(&mut self, width_ms: i64, is_late: bool) {
+        let text = format!("downsampled data was used: the last sample of each bucket of {}", width(width_ms));
+        let rest = if is_late { ", steps within a bucket show what was there when it began" } else { "" };
+        self.annotations.info_by(text + rest, self.pos, self.told_by);
     }
 
     pub fn maybe_not_a_counter(&mut self) {

@@ -1,5 +1,7 @@
 //! Selectors: what the storage holds, as rows or as windows.
 
+mod downsampled;
+
 use super::reference::latest::Latest;
 use super::sample_field::SampleField;
 use crate::error::EvalError;
@@ -16,8 +18,9 @@ use crate::rows::context::{Context, Scratch};
 use crate::rows::meter::Meter;
 use crate::rows::range_vector::{RangeVector, Samples};
 use crate::rows::vector::{Rows, Vector};
-use crate::storage::{SelectHints, SeriesSet};
+use crate::storage::{SelectHints, SeriesSet, Stored};
 use mytsdb_columns::{Columns, HistogramRun, HistogramTable};
+use mytsdb_downsample::Buckets;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
 use mytsdb_promql_syntax::PosRange;
@@ -191,6 +194,9 @@ impl Rows for SelectedRows<'_> {
                 return Ok(());
             }
         }
+        if self.read_downsampled(index, scratch, out)? {
+            return Ok(());
+        }
         let mut columns = scratch.take_columns();
         self.set.read(index, self.range, &mut columns)?;
         self.context.note_read(&mut columns, scratch)?;
@@ -307,6 +313,8 @@ struct SelectedSamples<'a> {
     /// If only counts and sums of histograms are looked at: when.
     summarised: Option<Lookbacks>,
     tables: Tables,
+    /// The selector with its range.
+    pos: PosRange,
 }
 
 /// Whether to ask for tables of histograms: series of one selection are mostly of one kind.
@@ -372,7 +380,9 @@ impl Samples for SelectedSamples<'_> {
     }
 
     fn read(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Columns) -> Result<(), EvalError> {
-        self.set.read(index, self.range, out)?;
+        if !self.read_last_samples(index, scratch, out)? {
+            self.set.read(index, self.range, out)?;
+        }
         self.context.note_read(out, scratch)?;
         if let Some(lookbacks) = self.summarised {
             summarise(out, lookbacks);
@@ -393,6 +403,15 @@ impl Samples for SelectedSamples<'_> {
         self.context.note_table(out, weight, scratch)?;
         out.drop_stale();
         Ok(true)
+    }
+
+    fn read_buckets(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Buckets) -> Result<bool, EvalError> {
+        let Some(set) = self.set.downsampled() else { return Ok(false) };
+        let is_read = set.read_buckets(index, self.range, out)? == Stored::Buckets;
+        if is_read {
+            self.context.note_buckets(out, scratch)?;
+        }
+        Ok(is_read)
     }
 }
 
@@ -433,6 +452,7 @@ pub(crate) fn select_range<'a>(
             range,
             summarised: selector.summarised.then_some(lookbacks),
             tables: Tables::default(),
+            pos: width.pos,
         }),
         grid,
         range_ms: width.range_ms,

@@ -2,6 +2,7 @@
 
 use crate::kernels::columns::KnownFactor;
 use crate::kernels::tables::TableWindow;
+use mytsdb_downsample::Buckets;
 
 /// Memory of the kernels over columns, reused from row to row.
 #[derive(Debug, Default)]
@@ -11,4 +12,5 @@ pub(crate) struct KernelBuffers {
     pub prefix: Vec<(f64, f64)>,
     pub known_factor: KnownFactor,
     pub table_windows: Vec<TableWindow>,
+    pub downsampled: Buckets,
 }

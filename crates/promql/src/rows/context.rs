@@ -14,6 +14,7 @@ use crate::storage::{SelectHints, SeriesSet, Storage};
 use crate::value::{QueryStats, ResultUse};
 use crate::worker_pool::WorkerPool;
 use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_downsample::Buckets;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql_syntax::PosRange;
 use mytsdb_stop::{Canceled, Looks, StopSign};
@@ -316,6 +317,12 @@ impl<'a> Context<'a> {
         self.check_held(held)
     }
 
+    /// The same for buckets, of which what is computed is not to be kept: exact samples answer otherwise.
+    pub fn note_buckets(&self, buckets: &Buckets, scratch: &mut Scratch<'_>) -> Result<(), EvalError> {
+        self.entangle();
+        self.note_samples(buckets.len() as u64, scratch)
+    }
+
     /// The same for samples that were read into a table and count for `weight` samples.
     pub fn note_table(
         &self,
@@ -468,6 +475,17 @@ impl Scratch<'_> {
 
     pub fn give_table(&mut self, table: HistogramTable) {
         self.table = Some(table);
+    }
+
+    /// Buckets, none of them; who takes them gives them back when the row is read.
+    pub fn take_buckets(&mut self) -> Buckets {
+        let mut buckets = std::mem::take(&mut self.buffers.downsampled);
+        buckets.clear();
+        buckets
+    }
+
+    pub fn give_buckets(&mut self, buckets: Buckets) {
+        self.buffers.downsampled = buckets;
     }
 
     pub fn take_cells(&mut self) -> Cells {

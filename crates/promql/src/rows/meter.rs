@@ -1,8 +1,9 @@
 //! What the nodes of a plan took, counted while a query runs.
 
 use crate::error::StorageError;
-use crate::storage::{Finding, SeriesSet};
+use crate::storage::{DownsampledSet, Finding, SeriesSet, Stored};
 use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_downsample::Buckets;
 use mytsdb_model::{Labels, TimeRange};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -74,6 +75,10 @@ impl SeriesSet for MeteredSet<'_> {
         self.inner.labels(index)
     }
 
+    fn downsampled(&self) -> Option<&dyn DownsampledSet> {
+        self.inner.downsampled().is_some().then_some(self)
+    }
+
     fn recall(&self, key: &[u8]) -> Option<Finding> {
         self.inner.recall(key)
     }
@@ -108,6 +113,16 @@ impl SeriesSet for MeteredSet<'_> {
     }
 }
 
+impl DownsampledSet for MeteredSet<'_> {
+    fn read_buckets(&self, index: usize, range: TimeRange, out: &mut Buckets) -> Result<Stored, StorageError> {
+        let before = out.len();
+        let Some(inner) = self.inner.downsampled() else { return Ok(Stored::Samples) };
+        let stored = inner.read_buckets(index, range, out)?;
+        self.meter.samples.fetch_add((out.len() - before) as u64, Ordering::Relaxed);
+        Ok(stored)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +143,10 @@ mod tests {
             &self.0
         }
 
+        fn downsampled(&self) -> Option<&dyn DownsampledSet> {
+            Some(self)
+        }
+
         fn recall(&self, key: &[u8]) -> Option<Finding> {
             (key == b"known").then(|| std::sync::Arc::new(7_u32) as Finding)
         }
@@ -145,6 +164,13 @@ mod tests {
         }
     }
 
+    impl DownsampledSet for Knowing {
+        fn read_buckets(&self, _: usize, range: TimeRange, out: &mut Buckets) -> Result<Stored, StorageError> {
+            out.push(&mytsdb_downsample::Bucket::sample(range.mint, 1.0));
+            Ok(Stored::Buckets)
+        }
+    }
+
     #[test]
     fn counting_samples_changes_nothing_that_an_evaluation_asks() {
         let meter = Meter::default();
@@ -154,5 +180,8 @@ mod tests {
         let mut columns = Columns::default();
         set.read(1, TimeRange::new(5, 9), &mut columns).unwrap();
         assert_eq!((columns.timestamps_ms, set.len(), meter.samples()), (vec![6], 2, 1));
+        let mut buckets = Buckets::default();
+        let stored = set.downsampled().unwrap().read_buckets(0, TimeRange::new(5, 9), &mut buckets).unwrap();
+        assert_eq!((stored, buckets.lasts_ms, meter.samples()), (Stored::Buckets, vec![5], 2));
     }
 }

@@ -8,6 +8,7 @@ use crate::kernels::window::{Extension, Remarks, Window};
 use crate::options::Cancel;
 use crate::storage::SeriesSet;
 use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_downsample::Buckets;
 use mytsdb_model::Labels;
 use mytsdb_promql_syntax::PosRange;
 
@@ -36,6 +37,12 @@ pub(crate) trait Samples: Sync {
     /// Fills a table, which is empty, with the same samples, if they are nothing but histograms and it can be done. Else
     /// `false`: the table has no meaning then.
     fn read_table(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut HistogramTable) -> Result<bool, EvalError> {
+        let _ = (index, scratch, out);
+        Ok(false)
+    }
+    /// Fills buckets, none of which are there, with what there is of series `index`, if some of it is buckets and all else are floats. Else
+    /// `false`: the buckets have no meaning then.
+    fn read_buckets(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Buckets) -> Result<bool, EvalError> {
         let _ = (index, scratch, out);
         Ok(false)
     }

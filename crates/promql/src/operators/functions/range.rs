@@ -1,6 +1,7 @@
 //! Functions of range vectors: rows whose cells are computed window by window.
 
 use crate::error::EvalError;
+use crate::kernels::buckets;
 use crate::kernels::cells::{Cells, EMPTY};
 use crate::kernels::columns::{self, SumBuffers};
 use crate::kernels::integral::Strategy;
@@ -21,6 +22,7 @@ use crate::rows::range_vector::RangeVector;
 use crate::rows::vector::{Rows, Vector};
 use crate::storage::SeriesSet;
 use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_downsample::Buckets;
 use mytsdb_model::Labels;
 use mytsdb_promql_syntax::{Function, LabelUse, PosRange};
 
@@ -63,7 +65,20 @@ pub(crate) fn each_window<'a>(
     let metric = one_name.then(|| vector.samples.labels(0).metric_name().to_owned());
     let doubts_counters = row.wants_counter && !metric.as_deref().is_some_and(is_counter_name);
     let optimise = context.kernels == Kernels::Columnar;
-    let rows = RangeRows { vector, kernel, scalars, parameter, metric, doubts_counters, keeps_name, delayed, optimise };
+    let is_coarse = vector.samples.series_set().is_some_and(|set| set.downsampled().is_some());
+    let reads_buckets = is_coarse && vector.extension == Extension::None && buckets::has_kernel(kernel);
+    let rows = RangeRows {
+        vector,
+        kernel,
+        scalars,
+        parameter,
+        metric,
+        doubts_counters,
+        keeps_name,
+        delayed,
+        optimise,
+        reads_buckets,
+    };
     let rows = Vector::Lazy(Box::new(rows));
     if settled { Ok(rows) } else { settle_names(context, rows) }
 }
@@ -118,6 +133,8 @@ struct RangeRows<'a> {
     delayed: bool,
     /// Kernels over whole columns may run.
     optimise: bool,
+    /// Where there are buckets in place of samples, they are computed with.
+    reads_buckets: bool,
 }
 
 impl Rows for RangeRows<'_> {
@@ -161,6 +178,17 @@ impl Rows for RangeRows<'_> {
                 self.compute_table(index, &table, scratch, out);
             }
             scratch.give_table(table);
+            if is_read {
+                return Ok(());
+            }
+        }
+        if self.reads_buckets {
+            let mut buckets = scratch.take_buckets();
+            let is_read = self.vector.samples.read_buckets(index, scratch, &mut buckets)?;
+            if is_read {
+                self.compute_buckets(index, &buckets, scratch, out);
+            }
+            scratch.give_buckets(buckets);
             if is_read {
                 return Ok(());
             }
@@ -261,6 +289,26 @@ impl RangeRows<'_> {
             }
             Kernel::Instantaneous { rate } => tables::instantaneous(windows, table, rate, out, &mut remarks),
             _ => tables::resets(windows, table, out),
+        }
+        if self.doubts_counters {
+            note_doubtful_counter(&mut remarks, out);
+        }
+    }
+
+    /// Computes a row of which some samples are there as buckets.
+    fn compute_buckets(&self, index: usize, buckets: &Buckets, scratch: &mut Scratch<'_>, out: &mut Cells) {
+        let (v, count) = (&self.vector, self.vector.grid.count);
+        let windows = Windows { steps: if v.fixed { count.min(1) } else { count }, ..self.windows() };
+        let widest_ms = buckets::over_windows(self.kernel, windows, buckets, v.cancel, out);
+        let metric = self.metric_of(index);
+        let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos: v.pos, told_by: v.told_by };
+        if widest_ms > 0 {
+            let step_ms = if windows.steps > 1 { windows.step_ms } else { 0 };
+            let is_whole = [windows.first_end_ms, step_ms, windows.range_ms].iter().all(|ms| ms % widest_ms == 0);
+            remarks.used_buckets(widest_ms, is_whole);
+        }
+        if windows.steps < count {
+            out.broadcast(count);
         }
         if self.doubts_counters {
             note_doubtful_counter(&mut remarks, out);
