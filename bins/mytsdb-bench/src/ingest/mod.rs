@@ -27,20 +27,12 @@ const STEP_MS: i64 = 15_000;
 /// From the last round to now: some servers show nothing younger.
 const AGE_MS: i64 = 60_000;
 
-/// Settings of one run.
+/// What is sent, and over how many connections.
 #[derive(Debug, Args)]
-pub(crate) struct IngestArgs {
-    #[command(flatten)]
-    subject: Subject,
-    /// How samples get in; otlp-grpc for mytsdb, otlp-http for others
-    #[arg(long, value_enum)]
-    protocol: Option<Protocol>,
+struct LoadArgs {
     /// Series
     #[arg(long, default_value_t = 100_000)]
     series: usize,
-    /// Samples of each series
-    #[arg(long, default_value_t = 60)]
-    rounds: usize,
     /// Points in a request
     #[arg(long, default_value_t = 1_000)]
     points_per_request: usize,
@@ -50,6 +42,32 @@ pub(crate) struct IngestArgs {
     /// Requests in flight on each connection; over HTTP so many times the connections
     #[arg(long, default_value_t = 8)]
     in_flight: usize,
+}
+
+impl LoadArgs {
+    fn check(&self) -> Result<()> {
+        ensure!(
+            self.points_per_request > 0 && self.series.is_multiple_of(self.points_per_request) && self.series > 0,
+            "--series must be a positive multiple of --points-per-request"
+        );
+        ensure!(self.connections > 0 && self.in_flight > 0, "--connections and --in-flight must be positive");
+        Ok(())
+    }
+}
+
+/// Settings of one run.
+#[derive(Debug, Args)]
+pub(crate) struct IngestArgs {
+    #[command(flatten)]
+    subject: Subject,
+    /// How samples get in; otlp-grpc for mytsdb, otlp-http for others
+    #[arg(long, value_enum)]
+    protocol: Option<Protocol>,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// Samples of each series
+    #[arg(long, default_value_t = 60)]
+    rounds: usize,
     /// Points say since when they count, as those of an SDK's counters do
     #[arg(long)]
     started: bool,
@@ -74,12 +92,8 @@ impl IngestArgs {
     }
 
     fn check(&self) -> Result<()> {
-        ensure!(
-            self.points_per_request > 0 && self.series.is_multiple_of(self.points_per_request) && self.series > 0,
-            "--series must be a multiple of --points-per-request"
-        );
+        self.load.check()?;
         ensure!(self.rounds >= 2, "--rounds must be at least 2");
-        ensure!(self.connections > 0 && self.in_flight > 0, "--connections and --in-flight must be positive");
         let otlp = [Protocol::OtlpGrpc, Protocol::OtlpHttp].contains(&self.protocol());
         ensure!(otlp, "--protocol must be otlp-grpc or otlp-http here");
         Ok(())
@@ -105,10 +119,10 @@ pub(crate) fn run(args: &IngestArgs) -> Result<()> {
 fn measure(args: &IngestArgs, target: &mut Target) -> Result<Figures> {
     let start_ms = now_ms()? - AGE_MS - STEP_MS * args.rounds as i64;
     let rounds = Rounds { start_ms, step_ms: STEP_MS, count: args.rounds };
-    let mut figures = load(args, args.series, target, rounds)?;
+    let mut figures = load(args, args.load.series, target, rounds)?;
     let stored = check::stored(target, rounds)?;
     ensure!(stored == figures.acknowledged, "{stored} samples stored, {} acknowledged", figures.acknowledged);
-    check::one_series(target, rounds, args.series / 2)?;
+    check::one_series(target, rounds, args.load.series / 2)?;
     println!("checked           {stored:>12} samples stored, as acknowledged");
     if !args.no_kill {
         let ready = target.kill_and_start_again()?;
@@ -124,10 +138,11 @@ fn now_ms() -> Result<i64> {
 }
 
 fn load(args: &IngestArgs, series: usize, target: &Target, rounds: Rounds) -> Result<Figures> {
-    let requests = series / args.points_per_request;
-    let templates: Vec<Load> =
-        (0..requests).map(|r| Load::new(r * args.points_per_request, args.points_per_request, args.started)).collect();
-    let mut senders = Senders::open(target, args.protocol(), args.connections, args.in_flight)?;
+    let requests = series / args.load.points_per_request;
+    let templates: Vec<Load> = (0..requests)
+        .map(|r| Load::new(r * args.load.points_per_request, args.load.points_per_request, args.started))
+        .collect();
+    let mut senders = Senders::open(target, args.protocol(), args.load.connections, args.load.in_flight)?;
     let mut figures = Figures::new(args, (series, rounds.count), target, templates[0].len());
     let mut send = |round: usize| -> Result<_> {
         let messages: Vec<_> = templates.iter().map(|template| template.fill(rounds.at_ms(round), round)).collect();

@@ -103,7 +103,7 @@ pub(super) fn run(args: &IngestArgs) -> Result<()> {
     let measured = args.measured_series;
     ensure!(args.subject.is_mytsdb(), "--simulate is about mytsdb");
     ensure!(
-        measured.is_multiple_of(20 * args.points_per_request),
+        measured.is_multiple_of(20 * args.load.points_per_request),
         "--measured-series must be a multiple of 20 times --points-per-request"
     );
     let small = [(measured / 20, 30), (measured / 5, 30), (measured / 10, 150)];
@@ -138,7 +138,7 @@ pub(super) fn run(args: &IngestArgs) -> Result<()> {
 
 /// What the asked number of series costs.
 fn paper(args: &IngestArgs, formulas: &[Formula], cpu_s_per_million: f64) -> Value {
-    let (series, interval_s) = (args.series as f64, STEP_MS as f64 / 1e3);
+    let (series, interval_s) = (args.load.series as f64, STEP_MS as f64 / 1e3);
     let [memory, log, blocks] = [formulas[0], formulas[1], formulas[2]];
     let per_second = series / interval_s;
     let (in_head, in_block) = (per_second * HEAD_S, per_second * BLOCK_MS as f64 / 1e3);

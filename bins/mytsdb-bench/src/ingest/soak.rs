@@ -4,8 +4,8 @@
 //! Samples are 5 s apart and sent as fast as the rate says, so that hours pass in minutes: the server flushes and merges all the time.
 
 use super::check::{self, Rounds};
-use super::now_ms;
 use super::senders::{Messages, Senders};
+use super::{LoadArgs, now_ms};
 use crate::answers::{data, number, point};
 use crate::k8s::Protocol;
 use crate::load::{self, Load, METRICS};
@@ -45,9 +45,8 @@ const GROWTH_MAX: f64 = 1.05;
 pub(crate) struct SoakArgs {
     #[command(flatten)]
     subject: Subject,
-    /// Series
-    #[arg(long, default_value_t = 100_000)]
-    series: usize,
+    #[command(flatten)]
+    load: LoadArgs,
     /// Minutes at the share of the peak; memory must be flat after a third of them
     #[arg(long, default_value_t = 30.0)]
     minutes: f64,
@@ -60,15 +59,6 @@ pub(crate) struct SoakArgs {
     /// Queries a second
     #[arg(long, default_value_t = 50.0)]
     queries: f64,
-    /// Points in a request
-    #[arg(long, default_value_t = 1_000)]
-    points_per_request: usize,
-    /// Connections
-    #[arg(long, default_value_t = 4)]
-    connections: usize,
-    /// Requests in flight on each connection
-    #[arg(long, default_value_t = 8)]
-    in_flight: usize,
     /// The run fails if the p99 of times to the ack is longer than so many ms
     #[arg(long, default_value_t = 50.0)]
     ack_ms: f64,
@@ -140,16 +130,10 @@ struct Sent {
 
 /// Runs it, prints what it found, and fails if something is lost or wrong, acks are slow, or memory grows.
 pub(crate) fn run(args: &SoakArgs) -> Result<()> {
-    ensure!(
-        args.points_per_request > 0
-            && args.series >= METRICS * 20
-            && args.series.is_multiple_of(args.points_per_request),
-        "--series must be a multiple of --points-per-request, and at least {}",
-        METRICS * 20
-    );
+    args.load.check()?;
+    ensure!(args.load.series >= METRICS * 20, "--series must be at least {}", METRICS * 20);
     let positive = [args.minutes, args.peak_seconds, args.share, args.queries, args.ack_ms].iter().all(|&n| n > 0.0);
     ensure!(positive && args.share < 1.0, "times, rates and --share must be positive, and --share below 1");
-    ensure!(args.connections > 0 && args.in_flight > 0, "--connections and --in-flight must be positive");
     let target = args.subject.start(0)?;
     let found = measure(args, &target)?;
     let (middle, last) = found.print(args);
@@ -165,11 +149,11 @@ pub(crate) fn run(args: &SoakArgs) -> Result<()> {
 
 fn measure(args: &SoakArgs, target: &Target) -> Result<Found> {
     let samples_max = RATE_MAX * (args.peak_seconds + args.minutes * 60.0);
-    let start_ms = now_ms()? - STEP_MS * (samples_max / args.series as f64) as i64;
-    let requests = args.series / args.points_per_request;
-    let load = |request| Load::new(request * args.points_per_request, args.points_per_request, false);
+    let start_ms = now_ms()? - STEP_MS * (samples_max / args.load.series as f64) as i64;
+    let requests = args.load.series / args.load.points_per_request;
+    let load = |request| Load::new(request * args.load.points_per_request, args.load.points_per_request, false);
     let templates: Arc<Vec<Load>> = Arc::new((0..requests).map(load).collect());
-    let mut senders = Senders::open(target, Protocol::OtlpGrpc, args.connections, args.in_flight)?;
+    let mut senders = Senders::open(target, Protocol::OtlpGrpc, args.load.connections, args.load.in_flight)?;
 
     let mut rounds = Rounds { start_ms, step_ms: STEP_MS, count: 0 };
     let mut begun = Instant::now();
@@ -182,20 +166,20 @@ fn measure(args: &SoakArgs, target: &Target) -> Result<Found> {
             begun = Instant::now();
         }
     }
-    let peak = ((rounds.count - 1) * args.series) as f64 / begun.elapsed().as_secs_f64();
+    let peak = ((rounds.count - 1) * args.load.series) as f64 / begun.elapsed().as_secs_f64();
     println!(
         "peak              {peak:>12.0} points/s, client and server beside each other, in {} rounds",
         rounds.count
     );
 
     let rate = args.share * peak;
-    let more = (rate * args.minutes * 60.0 / args.series as f64).ceil() as usize;
+    let more = (rate * args.minutes * 60.0 / args.load.series as f64).ceil() as usize;
     let paced = Arc::new(Paced {
         templates,
         from: rounds.count,
         rounds: Rounds { count: rounds.count + more, ..rounds },
         begun: Instant::now(),
-        gap: Duration::from_secs_f64(args.points_per_request as f64 / rate),
+        gap: Duration::from_secs_f64(args.load.points_per_request as f64 / rate),
         acknowledged: (0..more).map(|_| AtomicU32::new(0)).collect(),
         complete: AtomicUsize::new(rounds.count),
     });
@@ -221,9 +205,9 @@ fn measure(args: &SoakArgs, target: &Target) -> Result<Found> {
     let lasted = paced.begun.elapsed().as_secs_f64();
     Ok(Found {
         peak,
-        rate: (more * args.series) as f64 / lasted,
+        rate: (more * args.load.series) as f64 / lasted,
         sent,
-        acknowledged: (all.count * args.series) as u64,
+        acknowledged: (all.count * args.load.series) as u64,
         memory,
         metrics: metrics(target)?,
         stored: check::stored(target, all)?,
@@ -251,7 +235,7 @@ fn ask(args: &SoakArgs, target: &Target, paced: &Paced, is_over: &AtomicBool, re
             break;
         }
         let newest = paced.complete.load(Ordering::Acquire) - 1;
-        let series = (number * READERS + reader).wrapping_mul(7_919) % args.series;
+        let series = (number * READERS + reader).wrapping_mul(7_919) % args.load.series;
         check_answer(args, target, paced.rounds, (number, newest, series), &mut body)
             .with_context(|| format!("query {number} of reader {reader}, round {newest}, series {series}"))?;
         us += due.elapsed().as_micros() as u64;
@@ -290,7 +274,7 @@ fn check_answer(
         }
         2 => {
             let found = ask("/api/v1/query", format!("sum(count_over_time({selector}[5m]))"), &time)?;
-            let of_name = (0..args.series).filter(|of| of / 20 % METRICS == series / 20 % METRICS).count();
+            let of_name = (0..args.load.series).filter(|of| of / 20 % METRICS == series / 20 % METRICS).count();
             (number_of(&found)?, (of_name * (HOUR / 12).min(newest + 1)) as f64)
         }
         _ => {
