@@ -49,6 +49,20 @@ impl FamilyKind {
         }
     }
 
+    /// What series of a family of this kind may have behind the family's name.
+    fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Histogram | Self::GaugeHistogram => &["_bucket", "_sum", "_count", "_gsum", "_gcount"],
+            Self::Summary => &["_sum", "_count"],
+            _ => &[],
+        }
+    }
+
+    /// The family that a series of this kind belongs to: `x` for the series `x_bucket` of a classic histogram, else the metric itself.
+    pub fn family_of(self, metric_name: &str) -> &str {
+        self.suffixes().iter().find_map(|suffix| metric_name.strip_suffix(suffix)).unwrap_or(metric_name)
+    }
+
     /// The kind of a word, of OpenMetrics or of the older text format (`untyped`).
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word).or((word == "untyped").then_some(Self::Unknown))
@@ -79,6 +93,21 @@ pub struct FamilyMetadata {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn series_of_a_family_have_its_name_with_something_behind() {
+        for (name, kind, family) in [
+            ("a_bucket", FamilyKind::Histogram, "a"),
+            ("a_count", FamilyKind::Histogram, "a"),
+            ("a", FamilyKind::Histogram, "a"),
+            ("a_gsum", FamilyKind::GaugeHistogram, "a"),
+            ("a_sum", FamilyKind::Summary, "a"),
+            ("a_bucket", FamilyKind::Summary, "a_bucket"),
+            ("a_sum", FamilyKind::Counter, "a_sum"),
+        ] {
+            assert_eq!(kind.family_of(name), family, "{name} {kind:?}");
+        }
+    }
 
     #[test]
     fn numbers_and_words_name_the_same_kinds() {

@@ -119,7 +119,8 @@ impl DayReader {
         self.table.label_values(name).await
     }
 
-    /// Type and unit of each metric whose type was known when the files were written. Reads three columns of the labels file.
+    /// Type and unit of each family whose type was known when the files were written, `x` for the series `x_bucket` of a classic
+    /// histogram. Reads four columns of the labels file.
     ///
     /// # Errors
     /// Those of the store; [`TierError::Corrupt`].

@@ -74,26 +74,32 @@ impl Table {
         Ok(values)
     }
 
-    /// Type and unit of each metric whose type is known. Reads three columns.
+    /// Type and unit of each family whose type is known. Reads four columns.
     pub async fn kinds(&self) -> Result<BTreeMap<String, (FamilyKind, String)>> {
         let mut kinds = BTreeMap::new();
         let Some(name) = self.place(LABEL_NAME) else { return Ok(kinds) };
         let kind = self.file.column("type", Physical::BYTE_ARRAY, OPTIONAL)?;
         let unit = self.file.column("unit", Physical::BYTE_ARRAY, OPTIONAL)?;
+        let native = self.file.column("hist_n", Physical::INT64, REQUIRED)?;
         for group in 0..self.file.footer().num_row_groups() {
             let all = self.file.group_rows(group);
             let rows = all.end - all.start;
-            let fetched = self.file.fetch(group, &[name, kind, unit], std::slice::from_ref(&(0..rows))).await?;
+            let fetched = self.file.fetch(group, &[name, kind, unit, native], std::slice::from_ref(&(0..rows))).await?;
             let (names, kinds_of) = (texts(&fetched, name, rows)?, texts(&fetched, kind, rows)?);
             let units = texts(&fetched, unit, rows)?;
+            let mut natives = Vec::new();
+            fetched.reader::<Int64Type>(native)?.read(0..rows, &mut natives)?;
             let mut last: &[u8] = &[];
-            for ((name, kind), unit) in names.iter().zip(kinds_of.iter()).zip(units.iter()) {
+            for (((name, kind), unit), natives) in names.iter().zip(kinds_of.iter()).zip(units.iter()).zip(natives) {
                 if name == last {
                     continue;
                 }
                 last = name;
                 if let Some(kind) = FamilyKind::from_word(self.text(kind)?) {
-                    kinds.insert(self.text(name)?.to_owned(), (kind, self.text(unit)?.to_owned()));
+                    let metric = self.text(name)?;
+                    // A native histogram is a series of the family's name.
+                    let family = if natives > 0 { metric } else { kind.family_of(metric) };
+                    kinds.insert(family.to_owned(), (kind, self.text(unit)?.to_owned()));
                 }
             }
         }
