@@ -126,6 +126,11 @@ impl ChunkMeta {
     /// Largest chunk, in bytes.
     pub const BYTES_MAX: usize = 16 << 20;
 
+    /// Whether its samples are floats without start times.
+    pub fn has_plain_floats(&self) -> bool {
+        is_plain(self.encoding)
+    }
+
     /// A number that is the same for chunks of one block only if they have the same times.
     pub fn times_key(&self) -> u64 {
         // Offsets in a file are far below the topmost bit.

@@ -8,7 +8,9 @@
 
 mod columns;
 mod order;
+mod outline;
 mod table;
 
 pub use columns::{Columns, Mark};
+pub use outline::{Outline, Outlining, Stretch};
 pub use table::{HistogramRows, HistogramRun, HistogramTable};

@@ -4,7 +4,7 @@
 //! handle, on one thread and with a pool. Ended: cancelled at many moments, with all memory given back.
 #![expect(clippy::unwrap_used, reason = "an example that cannot go on stops")]
 
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, Finding, QueryOptions, SelectHints, SeriesSet, Storage, StorageError, WorkerPool, instant, range,
@@ -50,6 +50,10 @@ impl SeriesSet for &Many {
     fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 
     fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    fn read_outline(&self, _: usize, _: TimeRange, _: &Outlining<'_>, _: &mut Outline) -> Result<bool, StorageError> {
         Ok(false)
     }
 }

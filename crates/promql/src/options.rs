@@ -60,7 +60,7 @@ impl QueryOptions {
     }
 }
 
-/// The passes of the planner. None changes an answer, a remark or an error, but for limits that are met later.
+/// The passes of the planner, and what else may be left out. None changes an answer, a remark or an error, but for limits that are met later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "one switch for each pass")]
 pub struct Optimisations {
@@ -76,6 +76,8 @@ pub struct Optimisations {
     pub share_subtrees: bool,
     /// Sums and their like take series in the order that suits the storage; may change the last place.
     pub any_order: bool,
+    /// Windows that do not share samples take what the storage knows of those that lie in one of them together.
+    pub outlines: bool,
 }
 
 impl Optimisations {
@@ -87,6 +89,7 @@ impl Optimisations {
         once: false,
         share_subtrees: false,
         any_order: false,
+        outlines: false,
     };
     /// All passes.
     pub const ALL: Optimisations = Optimisations {
@@ -96,6 +99,7 @@ impl Optimisations {
         once: true,
         share_subtrees: true,
         any_order: true,
+        outlines: true,
     };
 }
 

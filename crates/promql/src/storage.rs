@@ -2,7 +2,7 @@
 
 use crate::error::StorageError;
 use crate::options::Cancel;
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_downsample::Buckets;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use std::any::Any;
@@ -183,5 +183,19 @@ pub trait SeriesSet: Send + Sync {
         range: TimeRange,
         with_hints: bool,
         out: &mut HistogramTable,
+    ) -> Result<bool, StorageError>;
+
+    /// Puts the samples of series `index` in `range` into an outline, whatever it had, if they are nothing but floats and the storage can do that: stretches
+    /// where `outlining` allows them and it knows their statistics, else samples. Else `false`, which is always right: the samples are
+    /// [read](SeriesSet::read) then, and the outline has no meaning.
+    ///
+    /// # Errors
+    /// Whatever keeps the storage from answering completely.
+    fn read_outline(
+        &self,
+        index: usize,
+        range: TimeRange,
+        outlining: &Outlining<'_>,
+        out: &mut Outline,
     ) -> Result<bool, StorageError>;
 }

@@ -1,5 +1,6 @@
 //! What the evaluator promises beyond the shared suites: production's name dropping, threads, limits, hints.
 
+use mytsdb_columns::{Outline, Outlining};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, EvalError, Finding, QueryOptions, QueryValue, SelectHints, Series, SeriesSet, Storage, StorageError,
@@ -117,6 +118,10 @@ impl SeriesSet for NoSeries {
         _: bool,
         _: &mut mytsdb_columns::HistogramTable,
     ) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    fn read_outline(&self, _: usize, _: TimeRange, _: &Outlining<'_>, _: &mut Outline) -> Result<bool, StorageError> {
         Ok(false)
     }
 }

@@ -1,6 +1,6 @@
 //! Aggregations that need all rows of a step together: what they hold is bounded, and the answers are the same.
 
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, EvalError, Finding, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, Storage, StorageError,
@@ -63,6 +63,10 @@ impl SeriesSet for Set<'_> {
     fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 
     fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    fn read_outline(&self, _: usize, _: TimeRange, _: &Outlining<'_>, _: &mut Outline) -> Result<bool, StorageError> {
         Ok(false)
     }
 }

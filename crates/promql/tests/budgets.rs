@@ -1,6 +1,6 @@
 //! Memory of all queries together, and how soon a query ends when it is told to.
 
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, EvalError, Finding, MemoryBudget, QueryOptions, QueryResult, SelectHints, SeriesSet, Storage, StorageError,
@@ -57,6 +57,10 @@ impl<F: Fn(usize) + Send + Sync> SeriesSet for Set<'_, F> {
     fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 
     fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    fn read_outline(&self, _: usize, _: TimeRange, _: &Outlining<'_>, _: &mut Outline) -> Result<bool, StorageError> {
         Ok(false)
     }
 }

@@ -4,7 +4,7 @@
 //! `MYTSDB_CASES` sets the number of cases, `MYTSDB_SEED` the seed.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_downsample::{Buckets, Resolution};
 use mytsdb_model::{Labels, Matcher, TimeRange, stale_nan};
 use mytsdb_promql::{
@@ -79,6 +79,10 @@ impl SeriesSet for CoarseSet<'_> {
     }
 
     fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    fn read_outline(&self, _: usize, _: TimeRange, _: &Outlining<'_>, _: &mut Outline) -> Result<bool, StorageError> {
         Ok(false)
     }
 }

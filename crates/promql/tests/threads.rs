@@ -1,6 +1,6 @@
 //! What several threads must not change: which error comes back, remarks, panics, cancelling.
 
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
     Cancel, EvalError, Finding, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, SeriesSink, SeriesView,
@@ -65,6 +65,10 @@ impl SeriesSet for First<'_> {
     fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
         Ok(false)
     }
+
+    fn read_outline(&self, _: usize, _: TimeRange, _: &Outlining<'_>, _: &mut Outline) -> Result<bool, StorageError> {
+        Ok(false)
+    }
 }
 
 impl Storage for Alone<'_> {
@@ -102,6 +106,10 @@ impl<F: Fn(usize) -> Result<(), StorageError> + Send + Sync> SeriesSet for Set<'
     fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 
     fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    fn read_outline(&self, _: usize, _: TimeRange, _: &Outlining<'_>, _: &mut Outline) -> Result<bool, StorageError> {
         Ok(false)
     }
 }

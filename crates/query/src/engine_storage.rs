@@ -1,6 +1,6 @@
 //! The engine behind PromQL's storage trait.
 
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_downsample::{Buckets, Resolution};
 use mytsdb_engine::{Engine, EngineStamp, Kept, Lookup, Selection};
 use mytsdb_model::{Labels, Matcher, TimeRange};
@@ -169,6 +169,16 @@ impl SeriesSet for EngineSeriesSet<'_> {
         out: &mut HistogramTable,
     ) -> Result<bool, StorageError> {
         self.selection.read_table(index, range, with_hints, out).map_err(StorageError::from_error)
+    }
+
+    fn read_outline(
+        &self,
+        index: usize,
+        range: TimeRange,
+        outlining: &Outlining<'_>,
+        out: &mut Outline,
+    ) -> Result<bool, StorageError> {
+        self.selection.read_outline(index, range, outlining, out).map_err(StorageError::from_error)
     }
 }
 

@@ -7,7 +7,7 @@
 use super::damage::Damages;
 use crate::EngineError;
 use mytsdb_blocks::{Block, BlockError, BlockMeta, ChunkMeta, Tombstone, keep};
-use mytsdb_columns::{Columns, HistogramTable, Mark};
+use mytsdb_columns::{Columns, HistogramTable, Mark, Outline, Outlining, Stretch};
 use mytsdb_index::TextList;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_stop::StopSign;
@@ -240,6 +240,48 @@ impl Served {
             }
         }
         true
+    }
+
+    /// Appends what [`read`](Self::read) would give to an outline, if that is nothing but floats, none of them hidden, in order behind those that
+    /// the outline has. Else `false`, and the outline has no meaning. Chunks that lie in a window as a whole are not decoded, if their statistics are
+    /// known: damage of them is met by who reads their samples.
+    pub(crate) fn read_outline(
+        &self,
+        ordinal: u32,
+        range: TimeRange,
+        outlining: &Outlining<'_>,
+        out: &mut Outline,
+    ) -> Result<bool, EngineError> {
+        if self.hidden.iter().any(|hidden| hidden.ordinals.binary_search(&ordinal).is_ok()) {
+            return Ok(false);
+        }
+        let mut chunks = Vec::new();
+        self.chunks_into(ordinal, range, &mut chunks)?;
+        for chunk in &chunks {
+            if out.last_ms().is_some_and(|last_ms| last_ms >= chunk.range.mint) {
+                return Ok(false);
+            }
+            let is_outlined = range.encloses(chunk.range)
+                && (outlining.is_whole)(chunk.range)
+                && self.stretch(chunk)?.is_some_and(|stretch| outlining.takes(&stretch) && out.push(stretch));
+            if !is_outlined {
+                self.read_samples(chunk, range, &mut out.columns)?;
+                if !out.columns.histograms.is_empty() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// What is known of a chunk of floats without decoding it.
+    fn stretch(&self, chunk: &ChunkMeta) -> Result<Option<Stretch>, EngineError> {
+        let (range, sample_count) = (chunk.range, chunk.sample_count);
+        let stats = self.block.chunk_stats(chunk)?;
+        Ok(stats.filter(|_| chunk.has_plain_floats()).map(|stats| {
+            let mytsdb_blocks::ChunkStats { first, last, min, max, resets } = stats;
+            Stretch { at: 0, range, sample_count, first, last, min, max, resets }
+        }))
     }
 
     /// The time of the newest sample of a series that is not hidden. `chunks` lends its memory.

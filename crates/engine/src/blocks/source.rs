@@ -3,7 +3,7 @@
 use super::served::Served;
 use crate::EngineError;
 use crate::source::{Ask, Asked, Found, Known, Lookup, Moment, Source, SourceId, SourceSeries};
-use mytsdb_columns::{Columns, HistogramTable, Mark};
+use mytsdb_columns::{Columns, HistogramTable, Mark, Outline, Outlining};
 use mytsdb_index::TextList;
 use mytsdb_model::{Labels, TimeRange};
 use std::sync::Arc;
@@ -143,5 +143,16 @@ impl SourceSeries for BlockSeries {
 
     fn read_table(&self, place: u32, range: TimeRange, out: &mut HistogramTable) -> Result<bool, EngineError> {
         Ok(self.block.read_table(self.list.ordinals[place as usize], range, out))
+    }
+
+    fn read_outline(
+        &self,
+        place: u32,
+        _: u32,
+        range: TimeRange,
+        outlining: &Outlining<'_>,
+        out: &mut Outline,
+    ) -> Result<bool, EngineError> {
+        self.block.read_outline(self.list.ordinals[place as usize], range, outlining, out)
     }
 }

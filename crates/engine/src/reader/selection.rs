@@ -6,7 +6,7 @@ use super::coarse::{Kept, Rivals};
 use super::findings::Finding;
 use crate::EngineError;
 use crate::source::{Source, SourceId, SourceSeries};
-use mytsdb_columns::{Columns, HistogramTable, Mark};
+use mytsdb_columns::{Columns, HistogramTable, Mark, Outline, Outlining};
 use mytsdb_downsample::Buckets;
 use mytsdb_model::{Labels, TimeRange};
 use mytsdb_stop::StopSign;
@@ -402,6 +402,45 @@ impl<'a> Selection<'a> {
             // As in `gather`: samples that have moved to a source that is not in the list are not in the table.
             return Ok(is_read && self.reader.live.moved_out() == self.moved_out);
         }
+        Ok(true)
+    }
+
+    /// Puts the samples of a series in a range into an outline, whatever it had, if they are nothing but floats that no source has out of order: stretches
+    /// where `outlining` allows them and a source knows their statistics, else samples. Else `false`, which is always right: the
+    /// samples have to be [read](Self::read) then, and the outline has no meaning.
+    ///
+    /// Cost: that of `read`, without decoding the stretches. A chunk of which a stretch is made is not checked for damage.
+    ///
+    /// # Errors
+    /// None: what cannot be read this way is left to `read`, which tells why.
+    ///
+    /// # Panics
+    /// If `index` is not below [`len`](Selection::len).
+    pub fn read_outline(
+        &self,
+        index: usize,
+        range: TimeRange,
+        outlining: &Outlining<'_>,
+        out: &mut Outline,
+    ) -> Result<bool, EngineError> {
+        out.clear();
+        if self.rivals.are_coarse() {
+            return Ok(false);
+        }
+        for (part, place) in self.fixed(index) {
+            if !part.series.read_outline(place, ABSENT, range, outlining, out).unwrap_or(false) {
+                return Ok(false);
+            }
+        }
+        if let Some((live, place)) = self.live(index) {
+            let ahead = self.place_ahead(self.parts.len() - 1, index + AHEAD);
+            let is_read = live.series.read_outline(place, ahead, range, outlining, out).unwrap_or(false);
+            // As in `gather`: samples that have moved to a source that is not in the list are not in the outline.
+            if !is_read || self.reader.live.moved_out() != self.moved_out {
+                return Ok(false);
+            }
+        }
+        out.clip(range);
         Ok(true)
     }
 

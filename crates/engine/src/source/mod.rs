@@ -8,7 +8,7 @@ pub(crate) use manifest::Manifest;
 
 use crate::EngineError;
 use mytsdb_blocks::Tombstone;
-use mytsdb_columns::{Columns, HistogramTable, Mark};
+use mytsdb_columns::{Columns, HistogramTable, Mark, Outline, Outlining};
 use mytsdb_downsample::{Buckets, Resolution};
 use mytsdb_index::TextList;
 use mytsdb_model::{Labels, Matcher, TimeRange};
@@ -284,6 +284,27 @@ pub trait SourceSeries: Send + Sync {
     fn read_table(&self, place: u32, range: TimeRange, out: &mut HistogramTable) -> Result<bool, EngineError> {
         let _ = (place, range, out);
         Ok(false)
+    }
+
+    /// Appends what there is of a series in a range to an outline, if that is nothing but floats, in order and behind those that the outline has;
+    /// `outlining` says what of it may be a stretch. Else `false`, which is always right: the series has to be [read](SourceSeries::read)
+    /// then, and the outline has no meaning. Samples outside the range may come with it, but in no stretch. `ahead` is as in `read`.
+    ///
+    /// # Errors
+    /// As [`Source::select`]; the outline has no meaning then, either.
+    fn read_outline(
+        &self,
+        place: u32,
+        ahead: u32,
+        range: TimeRange,
+        outlining: &Outlining<'_>,
+        out: &mut Outline,
+    ) -> Result<bool, EngineError> {
+        let _ = outlining;
+        let (at, last_ms) = (out.columns.mark(), out.last_ms());
+        let ordered = self.read(place, ahead, range, &mut out.columns, at)?;
+        let is_behind = out.columns.timestamps_ms.get(at.floats).is_none_or(|first_ms| Some(*first_ms) > last_ms);
+        Ok(ordered && is_behind && out.columns.histograms.is_empty())
     }
 }
 

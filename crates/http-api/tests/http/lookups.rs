@@ -1,7 +1,7 @@
 //! Lists of series and counts over them stay within the memory of queries, and stop when they are told to.
 
 use crate::server::Server;
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_http_api::ApiOptions;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
@@ -66,6 +66,10 @@ impl SeriesSet for SameSet {
     }
 
     fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    fn read_outline(&self, _: usize, _: TimeRange, _: &Outlining<'_>, _: &mut Outline) -> Result<bool, StorageError> {
         Ok(false)
     }
 }

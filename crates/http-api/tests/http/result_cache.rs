@@ -1,7 +1,7 @@
 //! The result cache as clients meet it: hits in `stats=all` and in the metrics, `nocache=1` goes around it.
 
 use crate::server::Server;
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_http_api::ApiOptions;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
@@ -85,6 +85,10 @@ impl SeriesSet for TickingSet<'_> {
     }
 
     fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    fn read_outline(&self, _: usize, _: TimeRange, _: &Outlining<'_>, _: &mut Outline) -> Result<bool, StorageError> {
         Ok(false)
     }
 }

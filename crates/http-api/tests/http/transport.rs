@@ -1,7 +1,7 @@
 //! Methods, headers, compression, probes, limits, panics, timeouts, disconnects and shutdown.
 
 use crate::server::{Server, read_answer, samples};
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_http_api::ApiOptions;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
@@ -293,6 +293,10 @@ impl SeriesSet for OddSet<'_> {
     fn remember(&self, _: &[u8], _: Finding, _: usize) {}
 
     fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    fn read_outline(&self, _: usize, _: TimeRange, _: &Outlining<'_>, _: &mut Outline) -> Result<bool, StorageError> {
         Ok(false)
     }
 }

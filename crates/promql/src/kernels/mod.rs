@@ -11,6 +11,7 @@ pub(crate) mod grid;
 pub(crate) mod integral;
 pub(crate) mod kahan;
 pub(crate) mod kernel;
+pub(crate) mod outlines;
 pub(crate) mod over_time;
 pub(crate) mod ranks;
 pub(crate) mod rate;

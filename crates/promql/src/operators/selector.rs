@@ -19,7 +19,7 @@ use crate::rows::meter::Meter;
 use crate::rows::range_vector::{RangeVector, Samples};
 use crate::rows::vector::{Rows, Vector};
 use crate::storage::{SelectHints, SeriesSet, Stored};
-use mytsdb_columns::{Columns, HistogramRun, HistogramTable};
+use mytsdb_columns::{Columns, HistogramRun, HistogramTable, Outline, Outlining};
 use mytsdb_downsample::Buckets;
 use mytsdb_histogram::{CounterResetHint, FloatHistogram};
 use mytsdb_model::{LABEL_NAME, Labels, MatchOp, Matcher, TimeRange, is_stale_nan};
@@ -97,7 +97,7 @@ struct SelectedRows<'a> {
     field: SampleField,
     range: TimeRange,
     summarised: bool,
-    tables: Tables,
+    tables: Refusals,
     pos: PosRange,
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn select_instant<'a>(
         field,
         range,
         summarised: selector.summarised,
-        tables: Tables::default(),
+        tables: Refusals::default(),
         pos: selector.pos,
     })))
 }
@@ -312,14 +312,15 @@ struct SelectedSamples<'a> {
     range: TimeRange,
     /// If only counts and sums of histograms are looked at: when.
     summarised: Option<Lookbacks>,
-    tables: Tables,
+    tables: Refusals,
+    outlines: Refusals,
     /// The selector with its range.
     pos: PosRange,
 }
 
-/// Whether to ask for tables of histograms: series of one selection are mostly of one kind.
+/// Whether to ask for tables of histograms, or for outlines of floats: series of one selection are mostly of one kind.
 #[derive(Default)]
-struct Tables {
+struct Refusals {
     /// How many series in a row could not be read that way.
     refused: AtomicU32,
 }
@@ -334,14 +335,14 @@ fn table_weight(table: &HistogramTable, range: TimeRange) -> u64 {
     table.runs().iter().map(of_run).sum()
 }
 
-impl Tables {
+impl Refusals {
     /// Refusals after which nobody asks again.
-    const REFUSALS_MAX: u32 = 8;
+    const MAX: u32 = 8;
 
     /// Reads a series by way of `read`, which tells whether it could.
     fn read(&self, read: impl FnOnce() -> Result<bool, StorageError>) -> Result<bool, StorageError> {
         // Only a guess depends on this, so no ordering is needed.
-        if self.refused.load(Ordering::Relaxed) >= Self::REFUSALS_MAX {
+        if self.refused.load(Ordering::Relaxed) >= Self::MAX {
             return Ok(false);
         }
         let is_read = read()?;
@@ -413,6 +414,26 @@ impl Samples for SelectedSamples<'_> {
         }
         Ok(is_read)
     }
+
+    fn read_outline(
+        &self,
+        index: usize,
+        scratch: &mut Scratch<'_>,
+        outlining: &Outlining<'_>,
+        out: &mut Outline,
+    ) -> Result<bool, EvalError> {
+        let is_plain = |out: &Outline| {
+            out.columns.histograms.is_empty()
+                && (out.columns.start_timestamps_ms.is_empty() || !self.context.options.use_start_timestamps)
+        };
+        let read = || Ok(self.set.read_outline(index, self.range, outlining, out)? && is_plain(out));
+        if !self.outlines.read(read)? {
+            return Ok(false);
+        }
+        self.context.note_outline(out, scratch)?;
+        out.drop_stale();
+        Ok(true)
+    }
 }
 
 /// The windows of `selector[range]` over `grid`.
@@ -451,7 +472,8 @@ pub(crate) fn select_range<'a>(
             set,
             range,
             summarised: selector.summarised.then_some(lookbacks),
-            tables: Tables::default(),
+            tables: Refusals::default(),
+            outlines: Refusals::default(),
             pos: width.pos,
         }),
         grid,

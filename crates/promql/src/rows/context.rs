@@ -13,7 +13,7 @@ use crate::options::{Cancel, Kernels, QueryOptions};
 use crate::storage::{SelectHints, SeriesSet, Storage};
 use crate::value::{QueryStats, ResultUse};
 use crate::worker_pool::WorkerPool;
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline};
 use mytsdb_downsample::Buckets;
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql_syntax::PosRange;
@@ -323,6 +323,18 @@ impl<'a> Context<'a> {
         self.note_samples(buckets.len() as u64, scratch)
     }
 
+    /// The same for samples of an outline, which are floats; those of stretches count as if they had been read.
+    pub fn note_outline(&self, outline: &mut Outline, scratch: &mut Scratch<'_>) -> Result<(), EvalError> {
+        let starts = &mut outline.columns.start_timestamps_ms;
+        if !self.options.use_start_timestamps {
+            starts.clear();
+        }
+        if !starts.is_empty() {
+            self.entangle();
+        }
+        self.note_samples(outline.len() as u64, scratch)
+    }
+
     /// The same for samples that were read into a table and count for `weight` samples.
     pub fn note_table(
         &self,
@@ -343,6 +355,7 @@ impl<'a> Context<'a> {
             tables: WindowTables::default(),
             buffers: KernelBuffers::default(),
             table: None,
+            outline: Outline::default(),
             spare_tables: &self.spare_tables,
             columns: Vec::new(),
             cells: Vec::new(),
@@ -443,6 +456,7 @@ pub(crate) struct Scratch<'c> {
     pub tables: WindowTables,
     pub buffers: KernelBuffers,
     table: Option<HistogramTable>,
+    outline: Outline,
     spare_tables: &'c Mutex<Vec<HistogramTable>>,
     columns: Vec<Columns>,
     cells: Vec<Cells>,
@@ -486,6 +500,15 @@ impl Scratch<'_> {
 
     pub fn give_buckets(&mut self, buckets: Buckets) {
         self.buffers.downsampled = buckets;
+    }
+
+    /// An outline; who takes it gives it back when the row is read.
+    pub fn take_outline(&mut self) -> Outline {
+        std::mem::take(&mut self.outline)
+    }
+
+    pub fn give_outline(&mut self, outline: Outline) {
+        self.outline = outline;
     }
 
     pub fn take_cells(&mut self) -> Cells {

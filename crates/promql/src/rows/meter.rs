@@ -2,7 +2,7 @@
 
 use crate::error::StorageError;
 use crate::storage::{DownsampledSet, Finding, SeriesSet, Stored};
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_downsample::Buckets;
 use mytsdb_model::{Labels, TimeRange};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,6 +108,20 @@ impl SeriesSet for MeteredSet<'_> {
         Ok(is_read)
     }
 
+    fn read_outline(
+        &self,
+        index: usize,
+        range: TimeRange,
+        outlining: &Outlining<'_>,
+        out: &mut Outline,
+    ) -> Result<bool, StorageError> {
+        let is_read = self.inner.read_outline(index, range, outlining, out)?;
+        if is_read {
+            self.meter.samples.fetch_add(out.len() as u64, Ordering::Relaxed);
+        }
+        Ok(is_read)
+    }
+
     fn may_have_label(&self, name: &str) -> bool {
         self.inner.may_have_label(name)
     }
@@ -160,6 +174,16 @@ mod tests {
         }
 
         fn read_table(&self, _: usize, _: TimeRange, _: bool, _: &mut HistogramTable) -> Result<bool, StorageError> {
+            Ok(false)
+        }
+
+        fn read_outline(
+            &self,
+            _: usize,
+            _: TimeRange,
+            _: &Outlining<'_>,
+            _: &mut Outline,
+        ) -> Result<bool, StorageError> {
             Ok(false)
         }
     }

@@ -7,7 +7,7 @@ use crate::kernels::grid::Grid;
 use crate::kernels::window::{Extension, Remarks, Window};
 use crate::options::Cancel;
 use crate::storage::SeriesSet;
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_downsample::Buckets;
 use mytsdb_model::Labels;
 use mytsdb_promql_syntax::PosRange;
@@ -44,6 +44,18 @@ pub(crate) trait Samples: Sync {
     /// `false`: the buckets have no meaning then.
     fn read_buckets(&self, index: usize, scratch: &mut Scratch<'_>, out: &mut Buckets) -> Result<bool, EvalError> {
         let _ = (index, scratch, out);
+        Ok(false)
+    }
+    /// Fills an outline, whatever it had, with the same samples, if they are nothing but floats without start times and it can be done. Else `false`:
+    /// the outline has no meaning then.
+    fn read_outline(
+        &self,
+        index: usize,
+        scratch: &mut Scratch<'_>,
+        outlining: &Outlining<'_>,
+        out: &mut Outline,
+    ) -> Result<bool, EvalError> {
+        let _ = (index, scratch, outlining, out);
         Ok(false)
     }
 }

@@ -6,6 +6,7 @@ use crate::kernels::cells::{Cells, EMPTY};
 use crate::kernels::columns::{self, SumBuffers};
 use crate::kernels::integral::Strategy;
 use crate::kernels::kernel::Kernel;
+use crate::kernels::outlines;
 use crate::kernels::remarks;
 use crate::kernels::scalar::Scalar;
 use crate::kernels::sliding;
@@ -21,9 +22,9 @@ use crate::rows::context::{Context, Scratch};
 use crate::rows::range_vector::RangeVector;
 use crate::rows::vector::{Rows, Vector};
 use crate::storage::SeriesSet;
-use mytsdb_columns::{Columns, HistogramTable};
+use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
 use mytsdb_downsample::Buckets;
-use mytsdb_model::Labels;
+use mytsdb_model::{Labels, TimeRange};
 use mytsdb_promql_syntax::{Function, LabelUse, PosRange};
 
 /// A function of windows.
@@ -67,7 +68,7 @@ pub(crate) fn each_window<'a>(
     let optimise = context.kernels == Kernels::Columnar;
     let is_coarse = vector.samples.series_set().is_some_and(|set| set.downsampled().is_some());
     let reads_buckets = is_coarse && vector.extension == Extension::None && buckets::has_kernel(kernel);
-    let rows = RangeRows {
+    let mut rows = RangeRows {
         vector,
         kernel,
         scalars,
@@ -78,7 +79,12 @@ pub(crate) fn each_window<'a>(
         delayed,
         optimise,
         reads_buckets,
+        outlined: None,
     };
+    // Statistics of chunks are no buckets: where there are these, all is read in one way.
+    if context.options.optimisations.outlines && !is_coarse {
+        rows.outlined = rows.outlined_windows();
+    }
     let rows = Vector::Lazy(Box::new(rows));
     if settled { Ok(rows) } else { settle_names(context, rows) }
 }
@@ -117,6 +123,19 @@ fn check_factors(context: &Context<'_>, vector: &RangeVector<'_>, scalars: &[Sca
     Ok(())
 }
 
+/// Chunks of a few samples are decoded as fast as their statistics are read: no outlines of windows that may hold no larger ones.
+const OUTLINED_RANGE_MS_MIN: i64 = 10 * 60_000;
+
+/// What came of asking for an outline.
+enum Outlined {
+    /// The row is computed.
+    Computed,
+    /// There are all samples, and the row is to be computed from them.
+    Read,
+    /// The samples are to be read.
+    Refused,
+}
+
 struct RangeRows<'a> {
     vector: RangeVector<'a>,
     kernel: Kernel,
@@ -135,6 +154,8 @@ struct RangeRows<'a> {
     optimise: bool,
     /// Where there are buckets in place of samples, they are computed with.
     reads_buckets: bool,
+    /// The windows, if the storage is asked for outlines; a single one if all have the same.
+    outlined: Option<Windows>,
 }
 
 impl Rows for RangeRows<'_> {
@@ -194,7 +215,14 @@ impl Rows for RangeRows<'_> {
             }
         }
         let mut columns = scratch.take_columns();
-        self.vector.samples.read(index, scratch, &mut columns)?;
+        match self.read_outline(index, scratch, &mut columns, out)? {
+            Outlined::Computed => {
+                scratch.give_columns(columns);
+                return Ok(());
+            }
+            Outlined::Read => {}
+            Outlined::Refused => self.vector.samples.read(index, scratch, &mut columns)?,
+        }
         let metric = self.metric_of(index);
         let (pos, told_by) = (self.vector.pos, self.vector.told_by);
         let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos, told_by };
@@ -264,6 +292,66 @@ impl RangeRows<'_> {
             Some(metric) => metric,
             None if samples.nameless() => "",
             None => samples.labels(index).metric_name(),
+        }
+    }
+
+    /// The windows for which outlines will do: wide ones that have no sample in common.
+    fn outlined_windows(&self) -> Option<Windows> {
+        let v = &self.vector;
+        let windows = if v.fixed { Windows { steps: 1, ..self.windows() } } else { self.windows() };
+        let does = self.optimise
+            && outlines::is_outlined(self.kernel)
+            && v.extension == Extension::None
+            && v.range_ms >= OUTLINED_RANGE_MS_MIN
+            && outlines::are_apart(windows);
+        does.then_some(windows)
+    }
+
+    /// Computes a row from an outline, if that has stretches; else gives the samples, if the outline is all of them.
+    fn read_outline(
+        &self,
+        index: usize,
+        scratch: &mut Scratch<'_>,
+        columns: &mut Columns,
+        out: &mut Cells,
+    ) -> Result<Outlined, EvalError> {
+        let Some(windows) = self.outlined else { return Ok(Outlined::Refused) };
+        let is_whole = |range: TimeRange| outlines::hold_whole(windows, range);
+        let outlining = Outlining { is_whole: &is_whole, without_resets: outlines::needs_resets(self.kernel) };
+        let mut outline = scratch.take_outline();
+        let is_read = self.vector.samples.read_outline(index, scratch, &outlining, &mut outline)?;
+        let outlined = match (is_read, outline.stretches()) {
+            (false, _) => Outlined::Refused,
+            (true, []) => {
+                std::mem::swap(columns, &mut outline.columns);
+                Outlined::Read
+            }
+            (true, _) => {
+                self.compute_outline(index, windows, &outline, scratch, out);
+                Outlined::Computed
+            }
+        };
+        scratch.give_outline(outline);
+        Ok(outlined)
+    }
+
+    /// Computes a row of floats of which some are known by their statistics alone.
+    fn compute_outline(
+        &self,
+        index: usize,
+        windows: Windows,
+        outline: &Outline,
+        scratch: &mut Scratch<'_>,
+        out: &mut Cells,
+    ) {
+        outlines::compute(windows, self.kernel, outline, out);
+        if windows.steps < self.vector.grid.count {
+            out.broadcast(self.vector.grid.count);
+        }
+        if self.doubts_counters {
+            let (pos, told_by, metric) = (self.vector.pos, self.vector.told_by, self.metric_of(index));
+            let mut remarks = Remarks { annotations: &mut scratch.annotations, metric, pos, told_by };
+            note_doubtful_counter(&mut remarks, out);
         }
     }
 
