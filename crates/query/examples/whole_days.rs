@@ -27,7 +27,8 @@ fn engine(series: usize) -> Engine {
         let (name, job, pod) = (["m_total", "g"][i % 2], format!("job-{}", i % 20), format!("pod-{i}"));
         Labels::from_pairs([("__name__", name), ("job", &job), ("pod", &pod)])
     };
-    let references: Vec<_> = (0..series).map(|i| engine.resolve(&labels(i)).expect("there is room")).collect();
+    let resolve = || (0..series).map(|i| engine.resolve(&labels(i)).expect("there is room")).collect::<Vec<_>>();
+    let mut references = resolve();
     for scrape in 0..28 * 240 {
         let mut batch = Batch::with_capacity(series);
         for (i, &reference) in (0..).zip(&references) {
@@ -38,6 +39,8 @@ fn engine(series: usize) -> Engine {
         engine.append(batch).expect("the disk works");
         if scrape % 480 == 479 {
             engine.flush_before(BEGIN_MS + (scrape + 1) * 15_000).expect("the disk works");
+            // Series without samples have left the head.
+            references = resolve();
         }
     }
     engine
