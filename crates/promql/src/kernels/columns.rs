@@ -9,6 +9,7 @@ use super::over_time;
 use super::rate::{EXTRAPOLATION_THRESHOLD, Extrapolation, extrapolation_factor};
 use super::window_table::WindowTable;
 use crate::options::Cancel;
+use std::ops::Range;
 
 /// Empties `out`, marks the steps whose windows hold `samples_min` samples, and gives the values of the live steps.
 #[inline]
@@ -123,6 +124,14 @@ pub(crate) struct KnownFactor {
     to_start: f64,
 }
 
+/// The places of the times in the window `(start_ms, end_ms]`; mostly no sample outside of it was read.
+pub(crate) fn places_within((start_ms, end_ms): (i64, i64), times: &[i64]) -> Range<usize> {
+    let (Some(&first_ms), Some(&last_ms)) = (times.first(), times.last()) else { return 0..0 };
+    let high = if last_ms <= end_ms { times.len() } else { times.partition_point(|&t| t <= end_ms) };
+    let low = if first_ms > start_ms { 0 } else { times.partition_point(|&t| t <= start_ms) };
+    low.min(high)..high
+}
+
 /// `rate`, `increase` or `delta` in the window `(start_ms, end_ms]` alone, of a column without start times.
 pub(crate) fn extrapolated_once(
     (start_ms, end_ms): (i64, i64),
@@ -130,10 +139,8 @@ pub(crate) fn extrapolated_once(
     (counter, rate): (bool, bool),
     known: &mut KnownFactor,
 ) -> Option<f64> {
-    // Mostly no sample outside the window was read.
-    let high = if times.last()? <= &end_ms { times.len() } else { times.partition_point(|&t| t <= end_ms) };
-    let low = if times[0] > start_ms { 0 } else { times.partition_point(|&t| t <= start_ms) };
-    let (times, values) = (times.get(low..high)?, values.get(low..high)?);
+    let places = places_within((start_ms, end_ms), times);
+    let (times, values) = (times.get(places.clone())?, values.get(places)?);
     let (&[first_ms, .., last_ms], &[first, .., last]) = (times, values) else { return None };
     let mut difference = last - first;
     if counter && !ascends(values) {

@@ -28,6 +28,25 @@ fn best<const MAX: bool>(values: &[f64]) -> f64 {
     values.iter().fold(worst::<MAX>(), |best, &value| better::<MAX>(best, value))
 }
 
+/// `max_over_time` or `min_over_time` of the values of a single window, at least one: eight at a time, as vector instructions take them.
+pub(crate) fn extreme<const MAX: bool>(values: &[f64]) -> f64 {
+    let mut lanes = [worst::<MAX>(); 8];
+    let (eights, rest) = values.as_chunks::<8>();
+    for eight in eights {
+        for (lane, &value) in lanes.iter_mut().zip(eight) {
+            *lane = better::<MAX>(*lane, value);
+        }
+    }
+    let found = best::<MAX>(&lanes);
+    let found = rest.iter().fold(found, |found, &value| better::<MAX>(found, value));
+    if found == 0.0 {
+        // Of 0 and -0 the earlier one, whichever lane it is in.
+        return values.iter().copied().find(|&value| value == 0.0).unwrap_or(found);
+    }
+    let last = values[values.len() - 1];
+    if found == worst::<MAX>() && values.iter().all(|value| value.is_nan()) { last } else { found }
+}
+
 /// For each window the best value of `low..high`: of what is right of a pivot it is carried along, of what is left of it
 /// the best from each value to the pivot is kept in `left`. When a window has passed the pivot, its end is the next one.
 ///
@@ -219,4 +238,35 @@ pub(crate) fn quantiles(
         *out = sorted.quantile(q(first_step + i));
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::over_time;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn extremes_of_one_window_are_those_that_are_defined(
+            values in prop::collection::vec(prop_oneof![
+                3 => (-3i32..3).prop_map(f64::from),
+                3 => prop::sample::select(vec![0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY]),
+                2 => prop::sample::select(vec![f64::NAN, f64::from_bits(0x7ff8_0000_0000_0002)]),
+            ], 1..40),
+            only in 0u8..4,
+        ) {
+            // Of some kinds alone, too.
+            let keeps = |value: &f64| match only {
+                0 => value.is_nan(),
+                1 => value.is_nan() || *value == f64::NEG_INFINITY,
+                2 => *value == 0.0,
+                _ => true,
+            };
+            let some: Vec<f64> = values.iter().copied().filter(keeps).collect();
+            let values = if some.is_empty() { values } else { some };
+            prop_assert_eq!(extreme::<true>(&values).to_bits(), over_time::max(&values).to_bits(), "max of {:?}", values);
+            prop_assert_eq!(extreme::<false>(&values).to_bits(), over_time::min(&values).to_bits(), "min of {:?}", values);
+        }
+    }
 }

@@ -453,6 +453,16 @@ impl RangeRows<'_> {
             }
             return true;
         }
+        if let (Kernel::Max | Kernel::Min, true, 1) = (self.kernel, plain, windows.steps) {
+            let window = (v.first_end_ms - v.range_ms, v.first_end_ms);
+            let values = &columns.values[columns::places_within(window, &columns.timestamps_ms)];
+            out.reset(1);
+            if !values.is_empty() {
+                let is_max = self.kernel == Kernel::Max;
+                out.set(0, if is_max { sliding::extreme::<true>(values) } else { sliding::extreme::<false>(values) });
+            }
+            return true;
+        }
         if !plain || !windows.fit_table(columns.values.len()) || !self.has_column_kernel(columns) {
             return false;
         }
