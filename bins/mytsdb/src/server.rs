@@ -245,15 +245,18 @@ fn start_workers(
     if config.read_only {
         return Ok(demoter.into_iter().collect());
     }
-    let committer = std::thread::Builder::new().name("committer".to_owned()).spawn({
+    let start = |name: &str, run: fn(&Engine)| {
         let engine = engine.clone();
-        move || engine.run_committer()
-    });
-    let sealer = std::thread::Builder::new().name("sealer".to_owned()).spawn({
-        let engine = engine.clone();
-        move || engine.run_sealer(|error| tracing::error!("histograms stay unpacked: {error}"))
-    });
-    let mut workers = vec![committer.context("start thread committer")?, sealer.context("start thread sealer")?];
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&engine));
+        thread.with_context(|| format!("start thread {name}"))
+    };
+    let pack = |engine: &Engine| engine.run_sealer(|error| tracing::error!("samples stay unpacked: {error}"));
+    let mut workers = vec![
+        // Before the committer, which would sync too.
+        start("syncer", Engine::run_syncer)?,
+        start("committer", Engine::run_committer)?,
+        start("sealer", pack)?,
+    ];
     workers.extend(demoter);
     let (rules, rate) = (Rule::parse_all(&config.retention_rule)?, config.compaction_bytes_per_second);
     workers.extend(retention::start(engine, cold, rules, rate, shutdown)?);

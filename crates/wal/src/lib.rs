@@ -7,6 +7,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod beside;
 mod checkpoint;
 mod error;
 mod frame;
@@ -21,6 +22,7 @@ mod rows;
 mod samples;
 mod segment;
 
+pub use beside::{BegunSync, EndedSync};
 pub use checkpoint::CheckpointWriter;
 pub use error::WalError;
 pub use log::{Durability, Wal, WalOptions};

@@ -21,7 +21,7 @@ const SYNCS_KEPT_MAX: usize = 16;
 pub enum Durability {
     /// The group is on the disk: it survives a power cut.
     Fsync,
-    /// The operating system has the group: it survives a crash of the process. The owner calls [`Wal::sync`] on its own clock.
+    /// The operating system has the group: it survives a crash of the process. The owner calls [`Wal::sync`] or [`Wal::begin_sync`] on its own clock.
     Interval,
     /// As `Interval`, but nobody calls [`Wal::sync`] between groups: the operating system writes back when it likes, at the
     /// latest when a segment is closed.
@@ -58,13 +58,15 @@ struct Segment {
 /// The pending group holds whatever was logged since the last commit; the owner bounds it by committing.
 pub struct Wal {
     disk: Arc<dyn Disk>,
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     options: WalOptions,
     /// Ascending; the last one is written.
     segments: Vec<Segment>,
     file: Box<dyn DiskFile>,
-    next_sequence: u64,
-    durable_sequence: u64,
+    /// Another handle on the same file, for a sync beside the log; none while that runs.
+    pub(crate) beside: Option<Box<dyn DiskFile>>,
+    pub(crate) next_sequence: u64,
+    pub(crate) durable_sequence: u64,
     series: FrameBuffer,
     samples: FrameBuffer,
     /// The group as it is written; kept for its allocation.
@@ -103,6 +105,7 @@ impl Wal {
         let (id, first_sequence) = (replayed.next_segment, replayed.next_sequence);
         let mut file = create_segment(&*disk, dir, id, first_sequence)?;
         sync_created(&*disk, dir, id, &mut *file)?;
+        let beside = open_beside(&*disk, dir, id, options)?;
         let old = replayed.files.iter().map(|&(id, first_sequence, bytes)| Segment { id, first_sequence, bytes });
         let new = Segment { id, first_sequence, bytes: FILE_HEADER_BYTES as u64 };
         Ok(Wal {
@@ -111,6 +114,7 @@ impl Wal {
             options,
             segments: old.chain([new]).collect(),
             file,
+            beside,
             next_sequence: first_sequence,
             durable_sequence: first_sequence - 1,
             series: FrameBuffer::new(options.frame_bytes_max),
@@ -241,13 +245,17 @@ impl Wal {
             let path = self.current().id.wal_path(&self.dir);
             let begun = Instant::now();
             let synced = self.file.sync_data().map_err(WalError::disk("sync", &path));
-            if self.syncs.len() < SYNCS_KEPT_MAX {
-                self.syncs.push(begun.elapsed());
-            }
+            self.note_sync(begun.elapsed());
             self.poison_on_error(synced)?;
             self.durable_sequence = self.next_sequence - 1;
         }
         Ok(())
+    }
+
+    pub(crate) fn note_sync(&mut self, took: Duration) {
+        if self.syncs.len() < SYNCS_KEPT_MAX {
+            self.syncs.push(took);
+        }
     }
 
     /// How long each sync took since the last call, at most 16 of them.
@@ -286,6 +294,7 @@ impl Wal {
         let mut file = create_segment(&*self.disk, &self.dir, id, self.next_sequence)?;
         let synced = sync_created(&*self.disk, &self.dir, id, &mut *file);
         self.poison_on_error(synced)?;
+        self.beside = open_beside(&*self.disk, &self.dir, id, self.options)?;
         self.file = file;
         self.must_switch = false;
         self.segments.push(Segment { id, first_sequence: self.next_sequence, bytes: FILE_HEADER_BYTES as u64 });
@@ -371,14 +380,14 @@ impl Wal {
         self.disk.sync_dir(&self.dir).map_err(WalError::disk("sync directory", &self.dir))
     }
 
-    fn check_poison(&self) -> Result<(), WalError> {
+    pub(crate) fn check_poison(&self) -> Result<(), WalError> {
         match &self.poisoned {
             Some(reason) => Err(WalError::Poisoned { reason: reason.clone() }),
             None => Ok(()),
         }
     }
 
-    fn poison_on_error(&mut self, synced: Result<(), WalError>) -> Result<(), WalError> {
+    pub(crate) fn poison_on_error(&mut self, synced: Result<(), WalError>) -> Result<(), WalError> {
         if let Err(error) = synced {
             self.poisoned = Some(error.to_string());
             self.series.clear();
@@ -399,6 +408,20 @@ fn create_segment(
     let header = FileHeader { kind: FileKind::Segment, segment: id, first_sequence };
     file.append(&header.encode()).map_err(WalError::disk("write", &path))?;
     Ok(file)
+}
+
+/// The handle for syncs beside the log, if there will be any.
+fn open_beside(
+    disk: &dyn Disk,
+    dir: &Path,
+    id: SegmentId,
+    options: WalOptions,
+) -> Result<Option<Box<dyn DiskFile>>, WalError> {
+    if options.durability != Durability::Interval {
+        return Ok(None);
+    }
+    let path = id.wal_path(dir);
+    Ok(Some(disk.open(&path).map_err(WalError::disk("open", &path))?))
 }
 
 fn sync_created(disk: &dyn Disk, dir: &Path, id: SegmentId, file: &mut dyn DiskFile) -> Result<(), WalError> {

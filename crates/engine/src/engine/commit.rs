@@ -316,6 +316,14 @@ impl Engine {
         self.log.run(|| self.commit_pending());
     }
 
+    /// In [`Durability::Interval`](crate::Durability::Interval) syncs the log every 100 ms until [`stop`](Engine::stop) is called; otherwise
+    /// returns at once. The caller gives a thread for it.
+    ///
+    /// Without such a thread the one that commits does it, and nothing is committed meanwhile.
+    pub fn run_syncer(&self) {
+        self.log.run_syncs();
+    }
+
     /// Packs the samples that wait for it until [`stop`](Engine::stop) is called; the caller gives a thread for it. `report` hears of
     /// what cannot be packed: it stays as it is.
     ///

@@ -37,7 +37,7 @@ use std::time::Instant;
 ///
 /// All methods take `&self` and may be called from any thread. Nothing runs on its own: somebody must call
 /// [`commit_pending`](Engine::commit_pending) and [`maintain`](Engine::maintain), or hand a thread to
-/// [`run_committer`](Engine::run_committer) and one to [`run_sealer`](Engine::run_sealer).
+/// [`run_committer`](Engine::run_committer), and others to [`run_syncer`](Engine::run_syncer) and [`run_sealer`](Engine::run_sealer).
 ///
 /// Invariant A: a batch is applied to the head only after its group is in the log; so what a query sees was
 /// written, and in [`Durability::Fsync`](crate::Durability::Fsync) synced, before.

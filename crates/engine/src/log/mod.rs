@@ -59,8 +59,9 @@ pub(crate) struct Log {
     bytes: AtomicU64,
     poisoned: OnceLock<String>,
     stopped: AtomicBool,
-    /// The thread that [`run`](Log::run) was called on.
+    /// The threads that [`run`](Log::run) and [`run_syncs`](Log::run_syncs) were called on.
     thread: Mutex<Option<Thread>>,
+    syncer: Mutex<Option<Thread>>,
     durability: Durability,
     metrics: Metrics,
 }
@@ -78,6 +79,7 @@ impl Log {
             poisoned: OnceLock::new(),
             stopped: AtomicBool::new(false),
             thread: Mutex::new(None),
+            syncer: Mutex::new(None),
             durability,
             metrics,
         }
@@ -221,13 +223,14 @@ impl Log {
     }
 
     /// Commits by `commit`, which tells whether there was anything, until [`close`](Log::close) is called and nothing is left.
-    /// In [`Durability::Interval`] it syncs every so often.
+    /// In [`Durability::Interval`] it syncs every so often, if nobody else [does](Log::run_syncs).
     pub(crate) fn run(&self, commit: impl Fn() -> bool) {
         *self.thread.lock() = Some(std::thread::current());
         let mut synced_at = Instant::now();
         loop {
             let worked = commit();
-            if self.durability == Durability::Interval && synced_at.elapsed() >= SYNC_INTERVAL {
+            let is_due = self.durability == Durability::Interval && synced_at.elapsed() >= SYNC_INTERVAL;
+            if is_due && self.syncer.lock().is_none() {
                 if self.with(Wal::sync).is_err() {
                     // The log is poisoned now: every later commit reports it to its sender.
                     self.metrics.commit_failures.inc();
@@ -243,6 +246,28 @@ impl Log {
         }
     }
 
+    /// In [`Durability::Interval`] syncs every so often until [`close`](Log::close) is called. Commits go on meanwhile.
+    pub(crate) fn run_syncs(&self) {
+        if self.durability != Durability::Interval {
+            return;
+        }
+        *self.syncer.lock() = Some(std::thread::current());
+        while !self.stopped.load(Ordering::Acquire) {
+            std::thread::park_timeout(SYNC_INTERVAL);
+            if self.sync_beside().is_err() {
+                // The log is poisoned now: every later commit reports it to its sender.
+                self.metrics.commit_failures.inc();
+            }
+        }
+        *self.syncer.lock() = None;
+    }
+
+    fn sync_beside(&self) -> Result<(), EngineError> {
+        let Some(begun) = self.with(Wal::begin_sync)? else { return Ok(()) };
+        let ended = begun.run();
+        self.with(|wal| wal.end_sync(ended))
+    }
+
     /// Takes nothing more, for a reason that is not the disk's: what the last group has become is not known.
     pub(crate) fn fail(&self, reason: &str) {
         self.poisoned.get_or_init(|| reason.to_owned());
@@ -253,6 +278,9 @@ impl Log {
     pub(crate) fn close(&self) {
         self.stopped.store(true, Ordering::Release); // pairs with the Acquire in `run`
         self.batches.close();
+        if let Some(thread) = &*self.syncer.lock() {
+            thread.unpark();
+        }
     }
 
     /// Wakes the thread that commits.

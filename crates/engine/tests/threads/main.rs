@@ -135,6 +135,7 @@ fn round(shared: &Shared, random: &mut Random) {
     let go_on = || shared.go_on();
     thread::scope(|scope| {
         scope.spawn(|| shared.engine.run_committer());
+        scope.spawn(|| shared.engine.run_syncer());
         scope.spawn(|| shared.engine.run_sealer(|error| shared.complain(format!("sealer: {error}"))));
         scope.spawn(|| {
             repeat(shared, FLUSHES, Duration::from_millis(3), || {

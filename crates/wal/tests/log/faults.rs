@@ -1,9 +1,10 @@
 //! Every call to the disk fails once, in every way that matters; nothing acknowledged is lost and no sync is repeated.
 
-use crate::support::{DIR, Model, Replayed, read};
+use crate::support::{DIR, Model, Replayed, labels, read};
 use mytsdb_io::{Call, FaultDisk, SimDisk};
+use mytsdb_model::SeriesRef;
 use mytsdb_testkit::Random;
-use mytsdb_wal::{Durability, Wal, WalError};
+use mytsdb_wal::{Durability, Wal, WalError, WalOptions};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -156,4 +157,55 @@ fn series_of_a_failed_commit_stay_pending() {
     let replayed = read(&disk).unwrap();
     assert_eq!(replayed.unknown_refs, 0);
     assert_eq!(replayed.rows, [(9, 2, 2.0f64.to_bits())]);
+}
+
+/// A log that syncs beside its writer, with one group.
+fn interval_log(disk: &FaultDisk<SimDisk>) -> Wal {
+    let options = WalOptions { durability: Durability::Interval, ..WalOptions::default() };
+    let seen = read(disk).unwrap();
+    let mut wal = Wal::open(Arc::new(disk.clone()), Path::new(DIR), options, &seen.report).unwrap();
+    wal.log_series(SeriesRef(1), &labels(1));
+    wal.commit().unwrap();
+    wal
+}
+
+fn put(wal: &mut Wal, time: i64) {
+    wal.log_samples(&[SeriesRef(1)], &[time], &[1.0]);
+    wal.commit().unwrap();
+}
+
+#[test]
+fn a_sync_beside_the_log_that_fails_poisons_it_and_is_not_repeated() {
+    let disk = FaultDisk::new(SimDisk::new());
+    let mut wal = interval_log(&disk);
+    let begun = wal.begin_sync().unwrap().unwrap();
+    put(&mut wal, 1);
+    assert!(wal.begin_sync().unwrap().is_none(), "one at a time");
+    let syncs = disk.count(Call::Sync);
+    disk.fail_nth(Call::Sync, syncs + 1, EIO);
+    assert!(matches!(wal.end_sync(begun.run()), Err(WalError::Poisoned { .. })));
+    assert!(matches!(wal.begin_sync(), Err(WalError::Poisoned { .. })));
+    assert!(matches!(wal.commit(), Err(WalError::Poisoned { .. })));
+    assert_eq!((disk.count(Call::Sync), disk.retried_syncs()), (syncs + 1, 0));
+}
+
+#[test]
+fn a_sync_beside_the_log_is_of_what_was_committed_before_it() {
+    let disk = FaultDisk::new(SimDisk::new());
+    let mut wal = interval_log(&disk);
+    let begun = wal.begin_sync().unwrap().unwrap();
+    put(&mut wal, 1);
+    wal.end_sync(begun.run()).unwrap();
+    let begun = wal.begin_sync().unwrap().expect("a group came meanwhile");
+    // The segment is closed meanwhile, which syncs it.
+    wal.rotate().unwrap();
+    wal.end_sync(begun.run()).unwrap();
+    assert!(wal.begin_sync().unwrap().is_none(), "all of it is durable");
+    put(&mut wal, 2);
+    let begun = wal.begin_sync().unwrap().expect("the next segment has a handle of its own");
+    wal.end_sync(begun.run()).unwrap();
+    assert_eq!(read(&disk.inner().crash_losing_everything_unsynced()).unwrap().rows.len(), 2);
+    put(&mut wal, 3);
+    wal.sync().unwrap();
+    assert!(wal.begin_sync().unwrap().is_none());
 }

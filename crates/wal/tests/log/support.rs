@@ -108,6 +108,16 @@ impl Model {
             0..=74 => self.commit(wal, random),
             75..=81 => wal.rotate().map(|_| ()),
             82..=89 => self.checkpoint(wal, random),
+            90..=94 if self.options.durability == Durability::Interval => {
+                let (begun, durable) = (wal.begin_sync()?, self.rows.len());
+                // May begin the next segment.
+                self.commit(wal, random)?;
+                if let Some(begun) = begun {
+                    wal.end_sync(begun.run())?;
+                }
+                self.durable = self.durable.max(durable);
+                Ok(())
+            }
             _ => {
                 wal.sync()?;
                 self.durable = self.rows.len();
