@@ -1,6 +1,7 @@
 //! The cold tier of the server: its store, how it is opened, and the thread that demotes or follows another server's.
 
 use crate::clock::SystemClock;
+use crate::downsampling;
 use crate::server::open_engine;
 use crate::settings::Config;
 use crate::worker::{self, Shutdown};
@@ -40,6 +41,7 @@ pub(crate) fn open_storage(config: &Config, registry: &Registry) -> Result<(Arc<
     let mut options = ColdOptions::new(engine.options().data_dir.join("cold-spool"));
     options.after_ms = config.cold_after.ms();
     options.unreachable = config.cold_unreachable;
+    options.downsample = downsampling::rules(config)?;
     (options.cache_l1_bytes, options.cache_l2_bytes) = (config.cache_l1_bytes, config.cache_l2_bytes);
     options.prefetch_windows = config.cache_prefetch_windows;
     options.prefetch_bytes_per_second = config.cache_prefetch_bytes_per_second;
@@ -153,17 +155,18 @@ pub(crate) fn start(cold: Arc<Cold>, shutdown: &Arc<Shutdown>) -> Result<JoinHan
 fn step(cold: &Cold, shutdown: &Shutdown) -> Duration {
     match cold.step(StopSign::new(&|| !shutdown.has_begun())) {
         Ok(done) => {
-            if done.demoted_blocks > 0 || done.expired_days > 0 {
+            if done.demoted_blocks > 0 || done.expired_days > 0 || done.downsampled_days > 0 {
                 tracing::info!(
                     blocks = done.demoted_blocks,
                     samples = done.demoted_samples,
                     files = done.files_written,
                     bytes = done.bytes_written,
                     days_expired = done.expired_days,
+                    days_downsampled = done.downsampled_days,
                     "demoted",
                 );
             }
-            if done.demoted_blocks > 0 { Duration::ZERO } else { INTERVAL }
+            if done.demoted_blocks + done.downsampled_days > 0 { Duration::ZERO } else { INTERVAL }
         }
         Err(error) if error.is_canceled() => INTERVAL,
         Err(error) => {

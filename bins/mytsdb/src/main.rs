@@ -4,6 +4,7 @@ mod admin;
 mod clock;
 mod cold;
 mod compactor;
+mod downsampling;
 mod export;
 mod import;
 mod logging;

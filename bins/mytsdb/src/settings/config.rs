@@ -2,6 +2,7 @@
 
 use super::sources::Sources;
 use super::table::Config;
+use crate::downsampling;
 use crate::retention::Rule;
 use anyhow::{Result, bail};
 use clap::ArgMatches;
@@ -31,6 +32,7 @@ pub(crate) fn load(mut matches: ArgMatches) -> Result<Config> {
         }
     }
     Rule::parse_all(&config.retention_rule)?;
+    downsampling::rules(&config)?;
     if config.read_only && matches!(&*config.cold_url, "" | "none") {
         bail!("--read-only serves what is at --cold-url, and there is none");
     }
@@ -96,6 +98,11 @@ mod tests {
         assert!(large.contains("--max-request-bytes 4294967296: must be at most 4294967295"), "{large}");
         assert!(error("durability: sometimes\n", &[]).contains("expected one of fsync, interval"));
         assert!(error("http_listen: 127.0.0.1:4317\n", &[]).contains("both 127.0.0.1:4317"));
+        let rule = "downsample: ['up: 1h for 20d']\n";
+        assert!(error(rule, &[]).contains("set --cold-url"));
+        let url = ["--cold-url", "file:///cold", "--retention", "20d"];
+        assert!(error(rule, &url).contains("for no longer than --retention"));
+        assert!(with_file(rule, &url[..2]).is_ok());
         let missing = command().try_get_matches_from(["mytsdb", "--config", "/nonexistent/file.yaml"]).unwrap();
         assert!(format!("{:#}", load(missing).unwrap_err()).contains("/nonexistent/file.yaml"));
     }

@@ -27,6 +27,9 @@ settings! {
         /// Series of a selector are kept for less, such as '{env="dev"}: 7d'; the shortest of all that apply counts
         retention_rule: Vec<String> = "RULE", Nothing, {};
 
+        /// Series of a selector are kept as buckets when their samples have expired, such as '{env="prod"}: 5m for 180d, 1h for 5y'
+        downsample: Vec<String> = "RULE", Nothing, {};
+
         /// Most bytes of blocks and log together; past it the oldest blocks are deleted, within the retention too; 0 for no limit
         retention_bytes: u64 = "BYTES", Text("0"), {};
 

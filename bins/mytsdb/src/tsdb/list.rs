@@ -57,6 +57,11 @@ struct Entry {
     min_time_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_time_ms: Option<i64>,
+    /// Of a downsampled day: the width of its buckets, and how many there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolution: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buckets: Option<u64>,
     /// Files of a day's folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parts: Vec<Part>,
@@ -179,6 +184,8 @@ fn cold_entries(cold: &ColdTier) -> Vec<Entry> {
             written_ms: i64::try_from(day.id.time_ms()).ok(),
             series: Some(day.series),
             samples: Some(day.samples + day.histograms),
+            resolution: day.resolution.map(|resolution| resolution.to_string()),
+            buckets: day.resolution.map(|_| day.buckets),
             parts: parts.collect(),
             ..Entry::default()
         };
@@ -222,6 +229,8 @@ impl Listing {
                     since(file.max_time_ms),
                     at(file.written_ms),
                 ];
+                let buckets = file.resolution.as_ref().zip(file.buckets);
+                row.extend(buckets.map(|(width, count)| format!("{count} buckets of {width}")));
                 row.extend(file.problem.clone());
                 rows.push(row);
             }
@@ -243,11 +252,14 @@ mod tests {
         let block = Entry { name: "0001".into(), bytes: 2048, samples: Some(7), ..Entry::default() }
             .ranged(TimeRange::new(0, 60_000));
         let damaged = Entry { name: "0002".into(), bytes: 1, problem: Some("bad".into()), ..Entry::default() };
-        let tier = TierListing::new("blocks", "/d".into(), vec![block, damaged]);
+        let (resolution, buckets) = (Some("1h".to_owned()), Some(24));
+        let coarse = Entry { name: "0003".into(), samples: Some(0), resolution, buckets, ..Entry::default() };
+        let tier = TierListing::new("blocks", "/d".into(), vec![block, damaged, coarse]);
         assert_eq!((tier.bytes, tier.samples, tier.max_time_ms), (2049, Some(7), Some(60_000)));
         let text = Listing { tiers: vec![tier], retention: Vec::new() }.text(3_660_000);
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split("  ").map(str::trim).collect()).collect();
         assert!(lines[1].contains(&"2.0 KiB") && lines[1].contains(&"1h 0m"), "{text}");
+        assert!(lines.iter().any(|line| line.contains(&"0003") && line.contains(&"24 buckets of 1h")), "{text}");
         assert!(lines.iter().any(|line| line.contains(&"0002") && line.contains(&"bad")), "{text}");
     }
 }

@@ -75,7 +75,8 @@ pub(super) fn of_rules(places: &Places, texts: &[String]) -> Result<Vec<RulePrev
                     }
                     freed.series += 1;
                     freed.samples += series.sample_count();
-                    let share = series.sample_count() as f64 / (day.samples + day.histograms).max(1) as f64;
+                    let share =
+                        series.sample_count() as f64 / (day.samples + day.histograms + day.buckets).max(1) as f64;
                     freed.bytes += (day.bytes() as f64 * share) as u64;
                 }
             }
