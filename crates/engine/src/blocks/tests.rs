@@ -211,7 +211,7 @@ fn windows_of_stored_values_are_bounded_by_their_bytes() {
     add(&blocks, "a", &times, 0.5);
     let mut values = blocks.stored_values();
     values.begin(blocks.list());
-    let mut ask_all = |values: &mut StoredValues| {
+    let ask_all = |values: &mut StoredValues| {
         for time in &times {
             assert!(values.get(1, &labels("a"), *time).is_some());
         }
