@@ -18,6 +18,8 @@ pub(crate) struct Arguments {
     pub(crate) sdk_source: PathBuf,
     /// The suite for receivers of remote write.
     pub(crate) receiver_suite: PathBuf,
+    /// The program that reads files of the cold tier with the module parquet-common.
+    pub(crate) parquet_common: PathBuf,
     pub(crate) rounds: u32,
     /// The one part to run, if it is not all of them.
     pub(crate) only: Option<Part>,
@@ -37,7 +39,7 @@ impl Arguments {
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> anyhow::Result<Self> {
         let (mut server, mut collector, mut collector_config, mut rounds) = (None, None, None, None);
         let (mut prometheus, mut promtool, mut sdk_source, mut receiver_suite) = (None, None, None, None);
-        let (mut moto, mut only) = (None, None);
+        let (mut moto, mut parquet_common, mut only) = (None, None, None);
         let mut words = words;
         while let Some(flag) = words.next() {
             let value = words.next().with_context(|| format!("{flag} needs a value"))?;
@@ -48,6 +50,7 @@ impl Arguments {
                 "--prometheus" => prometheus = Some(PathBuf::from(value)),
                 "--promtool" => promtool = Some(PathBuf::from(value)),
                 "--moto" => moto = Some(PathBuf::from(value)),
+                "--parquet-common" => parquet_common = Some(PathBuf::from(value)),
                 "--only" if value == "tsdb" => only = Some(Part::Tsdb),
                 "--only" if value == "objects" => only = Some(Part::Objects),
                 "--sdk-source" => sdk_source = Some(PathBuf::from(value)),
@@ -66,6 +69,7 @@ impl Arguments {
             only,
             sdk_source: sdk_source.context("--sdk-source is missing")?,
             receiver_suite: receiver_suite.context("--receiver-suite is missing")?,
+            parquet_common: parquet_common.context("--parquet-common is missing")?,
             rounds: rounds.context("--rounds is missing")?,
         })
     }
@@ -82,7 +86,7 @@ mod tests {
     #[test]
     fn all_flags_are_required_and_no_other_is_known() {
         let all = "--rounds 3 --server a --collector b --collector-config c --prometheus d --sdk-source e \
-             --receiver-suite f --promtool g --moto h";
+             --receiver-suite f --promtool g --moto h --parquet-common i";
         let parsed = parse(all).unwrap();
         assert_eq!((parsed.rounds, parsed.server), (3, PathBuf::from("a")));
         assert_eq!(parsed.only, None);

@@ -13,6 +13,7 @@ mod host_metrics;
 mod journal;
 mod kill_rounds;
 mod object_store;
+mod parquet_common;
 mod process;
 mod prometheus;
 mod query;

@@ -1,5 +1,5 @@
 //! What is stored leaves as blocks of Prometheus: exported from a data folder, and from the cold tier of a node that is gone. promtool reads
-//! them, and a stock Prometheus over them answers as a server does that only reads the tier.
+//! them, and a stock Prometheus over them answers as a server does that only reads the tier; and so does a program with parquet-common over its files.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,6 +11,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::arguments::Arguments;
+use crate::parquet_common;
 use crate::process::create_dir;
 use crate::prometheus::{Prometheus, Rows, difference, now_ms, rows};
 use crate::query::{Client, agent};
@@ -66,7 +67,8 @@ pub(crate) fn check(arguments: &Arguments, workdir: &Path) -> anyhow::Result<Ver
     let of_folder = Exported::make(&program, &data, &dir.join("of-folder"), samples)?;
 
     let tier = ["--cold-url".to_owned(), url.clone()];
-    let demoting = quiet.into_iter().chain(tier.iter().map(OsString::from)).collect();
+    let interop = ["--cold-interop", "parquet-common"].map(OsString::from);
+    let demoting = quiet.into_iter().chain(interop).chain(tier.iter().map(OsString::from)).collect();
     let mut server = server.with(demoting);
     server.start()?;
     wait_for(&server.client(), "mytsdb_cold_samples", |stored| stored == samples as f64)?;
@@ -79,6 +81,7 @@ pub(crate) fn check(arguments: &Arguments, workdir: &Path) -> anyhow::Result<Ver
     let reading = ["--read-only".to_owned()].into_iter().chain(tier).map(OsString::from).collect();
     let mut reader = Server::new(&arguments.server, &dir)?.with(reading);
     reader.start()?;
+    let read_by_others = parquet_common::check(&arguments.parquet_common, &dir.join("store"), &reader.client())?;
     let end_ms = first_ms + 3 * DAY_MS;
     let ask = |client: &Client| -> anyhow::Result<Vec<Rows>> {
         QUESTIONS.iter().map(|question| client.query(question, Some(end_ms)).map(rows)).collect()
@@ -96,7 +99,7 @@ pub(crate) fn check(arguments: &Arguments, workdir: &Path) -> anyhow::Result<Ver
             answered += 1;
         }
     }
-    Ok(Verdict { samples, blocks: of_folder.blocks + of_tier.blocks, answered })
+    Ok(Verdict { samples, blocks: of_folder.blocks + of_tier.blocks, answered, read_by_others })
 }
 
 /// What was seen.
@@ -104,13 +107,14 @@ pub(crate) struct Verdict {
     samples: u64,
     blocks: usize,
     answered: usize,
+    read_by_others: parquet_common::Verdict,
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { samples, blocks, answered } = self;
+        let Self { samples, blocks, answered, read_by_others } = self;
         write!(f, "tsdb: {samples} samples in {blocks} blocks out of a data folder and a cold tier; ")?;
-        write!(f, "promtool read all of them, and Prometheus gave {answered} equal answers")
+        write!(f, "promtool read all of them, and Prometheus gave {answered} equal answers\n{read_by_others}")
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 
 use crate::workspace::{build_programs, root, succeed};
-use crate::{collector, prometheus, python, receiver_suite, sdk_source};
+use crate::{collector, parquet_common, prometheus, python, receiver_suite, sdk_source};
 
 const ROUNDS_DEFAULT: u32 = 20;
 /// The Collector's configuration that users are shown, relative to the root: the test runs the very same file.
@@ -21,6 +21,7 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     let (collector, prometheus) = (collector::build()?, prometheus::build()?);
     let (promtool, moto) = (prometheus::build_tool()?, python::with_packages("an S3 server", REQUIREMENTS)?);
     let (sdk_source, receiver_suite) = (sdk_source::build()?, receiver_suite::build()?);
+    let parquet_common = parquet_common::build()?;
     let built = build_programs()?;
     let mut test = std::process::Command::new(built.join("mytsdb-e2e"));
     test.arg("--server").arg(built.join("mytsdb"));
@@ -29,7 +30,7 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     test.arg("--prometheus").arg(prometheus);
     test.arg("--promtool").arg(promtool).arg("--moto").arg(moto);
     test.arg("--sdk-source").arg(sdk_source);
-    test.arg("--receiver-suite").arg(receiver_suite);
+    test.arg("--receiver-suite").arg(receiver_suite).arg("--parquet-common").arg(parquet_common);
     test.arg("--rounds").arg(rounds.to_string());
     test.args(only.iter().flat_map(|part| ["--only", part]));
     succeed(&mut test)

@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 
+use crate::workspace::{root, succeed};
+
 /// Flags of every `go` that is started here.
 pub(crate) const GOFLAGS: &str = "-mod=mod -buildvcs=false";
 
@@ -40,6 +42,29 @@ pub(crate) fn cached(
     std::fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
     eprintln!("{shown}: {}, built in {:.0} s", binary.display(), start.elapsed().as_secs_f64());
     Ok(binary)
+}
+
+/// The path of a program whose source is a folder in the repository, given relative to the root; builds it first if the cache has none of
+/// this source.
+///
+/// # Errors
+///
+/// If Go is missing or the build fails.
+pub(crate) fn from_source(shown: &str, source: &str, binary: &str) -> anyhow::Result<PathBuf> {
+    const FILES: [&str; 3] = ["go.mod", "go.sum", "main.go"];
+    let mut texts = Vec::new();
+    for name in FILES {
+        let path = root().join(source).join(name);
+        texts.push(std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+    }
+    let name = format!("{binary}-{:016x}", hash(&texts));
+    cached(shown, &name, binary, |work| {
+        for (name, text) in FILES.iter().zip(&texts) {
+            std::fs::write(work.join(name), text).with_context(|| format!("cannot write {name}"))?;
+        }
+        succeed(command(work).args(["build", "-o", binary, "."]))?;
+        Ok(work.join(binary))
+    })
 }
 
 /// Keys the cache only: another Rust release may hash differently and then builds once more.

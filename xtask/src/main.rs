@@ -15,6 +15,7 @@ mod fuzz;
 mod go;
 mod layers;
 mod loom;
+mod parquet_common;
 mod peers;
 mod prometheus;
 mod python;

@@ -12,6 +12,7 @@ use mytsdb_io::SimDisk;
 use mytsdb_parquet_tier::{Store, StoreOptions};
 use mytsdb_stop::StopSign;
 use mytsdb_telemetry::Registry;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -26,8 +27,21 @@ const PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 /// How long the store may take to say which nodes it has.
 const NODES_WAIT: Duration = Duration::from_mins(1);
 
+/// What becomes of samples that were read from the tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// The caches keep them: they will be asked for again.
+    Kept,
+    /// Nothing keeps them, and what the caches of the data folder have stays there: everything is read once.
+    Once,
+}
+
 /// Opens the data folder that the settings name, and what of it is in the cold tier; or, if they say so, a node's tier alone.
-pub(crate) fn open_storage(config: &Config, registry: &Registry) -> Result<(Arc<Engine>, Option<Arc<Cold>>)> {
+pub(crate) fn open_storage(
+    config: &Config,
+    reads: Reads,
+    registry: &Registry,
+) -> Result<(Arc<Engine>, Option<Arc<Cold>>)> {
     if config.read_only {
         return open_reader(config, registry).map(|(engine, cold)| (engine, Some(cold)));
     }
@@ -40,8 +54,11 @@ pub(crate) fn open_storage(config: &Config, registry: &Registry) -> Result<(Arc<
     let store = store(config)?;
     let mut options = ColdOptions::new(engine.options().data_dir.join("cold-spool"));
     options.after_ms = config.cold_after.ms();
+    options.shares_disk = store.folder().is_some_and(|folder| is_one_disk(folder, &engine.options().data_dir));
     options.unreachable = config.cold_unreachable;
     options.downsample = downsampling::rules(config)?;
+    options.interop = config.cold_interop;
+    options.around_caches = reads == Reads::Once;
     (options.cache_l1_bytes, options.cache_l2_bytes) = (config.cache_l1_bytes, config.cache_l2_bytes);
     options.prefetch_windows = config.cache_prefetch_windows;
     options.prefetch_bytes_per_second = config.cache_prefetch_bytes_per_second;
@@ -104,11 +121,24 @@ fn only_node(store: &Store, url: &str) -> Result<String> {
     }
 }
 
+/// Whether two folders are on one disk; if that cannot be told, they are.
+fn is_one_disk(a: &Path, b: &Path) -> bool {
+    let disk = |path: &Path| path.metadata().map(|metadata| metadata.dev());
+    !matches!((disk(a), disk(b)), (Ok(a), Ok(b)) if a != b)
+}
+
 /// The store that the settings name.
 pub(crate) fn store(config: &Config) -> Result<Store> {
     let url = &config.cold_url;
+    let mut options = StoreOptions::default();
+    options.bytes_per_second = Some(config.cold_bytes_per_second).filter(|&bytes| bytes > 0);
+    options.make_folder = !config.read_only;
+    if url == "local" {
+        let data_dir = std::path::absolute(&config.data_dir).context("--data-dir")?;
+        return Store::local(data_dir.join("cold"), options).context("--cold-url local");
+    }
     let Some((scheme, _)) = url.split_once("://") else {
-        bail!("--cold-url {url}: expected file:///FOLDER, s3://BUCKET/PREFIX, gs://... or az://...")
+        bail!("--cold-url {url}: expected local, file:///FOLDER, s3://BUCKET/PREFIX, gs://... or az://...")
     };
     if scheme != "file" {
         // Whoever installed one before means the same.
@@ -121,9 +151,6 @@ pub(crate) fn store(config: &Config) -> Result<Store> {
     let of_environment =
         std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     settings.extend(of_environment.filter(|(key, _)| PREFIXES.iter().any(|prefix| key.starts_with(prefix))));
-    let mut options = StoreOptions::default();
-    options.bytes_per_second = Some(config.cold_bytes_per_second).filter(|&bytes| bytes > 0);
-    options.make_folder = !config.read_only;
     Store::open(url, settings, options).context("--cold-url")
 }
 
@@ -165,6 +192,9 @@ fn step(cold: &Cold, shutdown: &Shutdown) -> Duration {
                     days_downsampled = done.downsampled_days,
                     "demoted",
                 );
+            }
+            if done.waits_for_room {
+                tracing::warn!("days stay in blocks: the disk has too little room for their files in the cold tier");
             }
             if done.demoted_blocks + done.downsampled_days > 0 { Duration::ZERO } else { INTERVAL }
         }

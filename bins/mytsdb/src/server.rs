@@ -171,7 +171,7 @@ async fn serve(config: &Config, http: TcpListener, grpc: TcpListener, otlp_http:
     let otlp_server = tokio::spawn(otlp_server);
     let (engine, cold) = {
         let (config, registry) = (config.clone(), registry.clone());
-        let opened = tokio::task::spawn_blocking(move || cold::open_storage(&config, &registry));
+        let opened = tokio::task::spawn_blocking(move || cold::open_storage(&config, cold::Reads::Kept, &registry));
         opened.await.context("open the data folder")??
     };
     if let Some(cold) = &cold {

@@ -84,7 +84,8 @@ impl Slot {
 }
 
 impl L2 {
-    /// Opens what earlier runs have left. Files that do not verify, and those that were not finished, are removed; so are all if this level is off.
+    /// Opens what earlier runs have left. Files that do not verify, and those that were not finished, are removed; so are all if
+    /// this level is off, unless they are to stay.
     pub fn open(disk: Arc<dyn Disk>, options: &CacheOptions, metrics: Metrics) -> Result<Self, CacheError> {
         let bytes_max = options.l2_bytes;
         let segment_bytes = (bytes_max / SEGMENTS_USUAL).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end()) as usize;
@@ -108,7 +109,9 @@ impl L2 {
         if l2.is_on() {
             l2.disk.create_dir_all(&l2.dir).map_err(CacheError::io("create folder", &l2.dir))?;
         }
-        l2.load()?;
+        if l2.is_on() || !options.files_stay {
+            l2.load()?;
+        }
         Ok(l2)
     }
 

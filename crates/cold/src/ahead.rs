@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 use mytsdb_cache::{Origin, Refreshes};
 use mytsdb_engine::Lookup;
 use mytsdb_model::{Matcher, TimeRange};
-use mytsdb_parquet_tier::Series;
+use mytsdb_parquet_tier::{FileKind, Series};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher};
@@ -135,7 +135,9 @@ fn batch_len(series: &[Series]) -> usize {
 /// About how many bytes of a day's files series take.
 fn bytes_of(files: &DayFiles, series: &[Series]) -> u64 {
     let (all, own) = (files.live.samples + files.live.histograms, series.iter().map(Series::sample_count).sum::<u64>());
-    (files.live.bytes() as f64 * own as f64 / all.max(1) as f64) as u64
+    let read = files.live.files.iter().filter(|(kind, _)| matches!(kind, FileKind::Samples | FileKind::Histograms));
+    let bytes: u64 = read.map(|(_, digest)| digest.whole.bytes).sum();
+    (bytes as f64 * own as f64 / all.max(1) as f64) as u64
 }
 
 fn hash_of(matchers: &[Matcher]) -> u64 {

@@ -10,11 +10,12 @@ use crate::remote::{NoAnswer, Remote};
 use crate::source::{DayFiles, DaySource};
 use crate::state::{State, StateFile};
 use crate::unknown::{UNKNOWN, Unknown};
+use mytsdb_blocks::Tombstone;
 use mytsdb_cache::{CacheOptions, Caches};
 use mytsdb_engine::{Clock, Engine, Source};
 use mytsdb_io::Disk;
 use mytsdb_model::TimeRange;
-use mytsdb_parquet_tier::{FileId, Manifest, Store, Tier};
+use mytsdb_parquet_tier::{Deletion, FileId, Manifest, Store, Tier};
 use mytsdb_stop::StopSign;
 use mytsdb_telemetry::Registry;
 use parking_lot::Mutex;
@@ -37,8 +38,10 @@ pub struct Done {
     pub bytes_written: u64,
     /// Days of which buckets were made, or were found to have none.
     pub downsampled_days: usize,
-    /// Files of days that are not live any more because the retention had passed.
+    /// Files of days that are not live any more because the retention had passed, by time or by size.
     pub expired_days: usize,
+    /// Days stay in blocks because the disk has too little room for their files.
+    pub waits_for_room: bool,
     /// Files that were deleted from the store.
     pub files_deleted: u64,
 }
@@ -203,6 +206,7 @@ impl Cold {
             self.downsample(job, stop, &mut done)?;
             done.expired_days = self.expire(job)?;
             self.demote(job, stop, &mut done)?;
+            self.publish_deletions(job)?;
             self.collect(job, stop, &mut done)?;
             Ok(done)
         })
@@ -322,13 +326,20 @@ impl Cold {
             }
             stays
         });
+        // Whoever has a data folder knows the deletions from there.
+        let deleted = if self.only_reads { &manifest.deletions[..] } else { &[] };
         let mut new: Vec<Arc<dyn Source>> = Vec::new();
+        if job.following.deletions != deleted {
+            let shown = job.served.iter().filter(|(id, _)| job.shown.contains(id));
+            new.extend(shown.map(|(_, files)| source_without(files.clone(), deleted)));
+            job.following.deletions = deleted.to_vec();
+        }
         let mut new_files = Vec::new();
         for day in &manifest.days {
             if let Some(files) = job.served.get(&day.id) {
                 // Its samples have gone.
                 if !hidden.contains(&day.id) && job.shown.insert(day.id) {
-                    new.push(Arc::new(DaySource::new(files.clone())));
+                    new.push(source_without(files.clone(), deleted));
                 }
                 continue;
             }
@@ -342,7 +353,7 @@ impl Cold {
             }
             if !hidden.contains(&day.id) {
                 job.shown.insert(day.id);
-                new.push(Arc::new(DaySource::new(files)));
+                new.push(source_without(files, deleted));
             }
         }
         // What was deleted is not to stay on the local disk either.
@@ -369,11 +380,24 @@ impl Cold {
     }
 }
 
+/// The files of a day without what a manifest says is deleted of them.
+fn source_without(files: Arc<DayFiles>, deleted: &[Deletion]) -> Arc<dyn Source> {
+    deleted.iter().fold(Arc::new(DaySource::new(files)), |source: Arc<dyn Source>, deletion| {
+        let Deletion { id, below, range, .. } = *deletion;
+        let selectors = deletion.selectors.clone();
+        let tombstone = Tombstone { id, blocks_below: below, segments_below: 0, range, selectors };
+        source.without(&tombstone).unwrap_or(source)
+    })
+}
+
 /// Where the caches are, and how large. Who has no data folder keeps nothing on a disk.
 fn cache_options(engine: &Engine, options: &ColdOptions, only_reads: bool) -> CacheOptions {
     let mut cache = CacheOptions::new(engine.options().data_dir.join("cache"));
-    cache.l1_bytes = options.cache_l1_bytes;
-    cache.l2_bytes = if only_reads { 0 } else { options.cache_l2_bytes };
+    cache.files_stay = options.around_caches;
+    if !options.around_caches {
+        cache.l1_bytes = options.cache_l1_bytes;
+        cache.l2_bytes = if only_reads { 0 } else { options.cache_l2_bytes };
+    }
     // Copies leave the disk well before writes are refused for want of room.
     cache.disk_free_min = engine.options().disk_floor_bytes.unwrap_or(1 << 30).saturating_mul(2);
     cache

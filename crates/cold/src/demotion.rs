@@ -6,21 +6,35 @@ use crate::cold::{Cold, Done, Job};
 use crate::downsampling::is_hidden;
 use crate::error::{ColdError, Result};
 use crate::input::DayInput;
+use crate::options::Interop;
 use crate::plan::{Plan, Situation};
 use crate::remote::NoAnswer;
 use crate::source::DayFiles;
 use crate::state::Pending;
 use mytsdb_blocks::{BlockError, Tombstone};
 use mytsdb_engine::{EngineError, StoredBlock, TakenOut};
-use mytsdb_parquet_tier::{Day, FileId, LiveDay, TierError, Uploaded};
+use mytsdb_parquet_tier::{Day, Deletion, FileId, LiveDay, TierError, Uploaded};
 use mytsdb_stop::StopSign;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Bytes of files for each byte of blocks, at most about: rows take twice as much.
+const FILES_PER_BLOCK: u64 = 3;
+
+/// Bytes of deletions in a manifest.
+const DELETION_BYTES_MAX: usize = 16 << 20;
+
 impl Cold {
     /// Demotes the oldest blocks, if they are old enough.
     pub(crate) fn demote(&self, job: &mut Job, stop: StopSign<'_>, done: &mut Done) -> Result<()> {
-        if self.plan(job, &self.engine.stored_blocks()).is_none() {
+        let blocks = self.engine.stored_blocks();
+        let plan = self.plan(job, &blocks);
+        done.waits_for_room = match &plan {
+            Some(plan) => !self.has_room(job, plan, &blocks)?,
+            None => false,
+        };
+        self.metrics.waits_for_room.set(f64::from(u8::from(done.waits_for_room)));
+        if plan.is_none() || done.waits_for_room {
             return Ok(());
         }
         let mut plan = None;
@@ -47,6 +61,26 @@ impl Cold {
         self.metrics.demoted.add(demoted_samples);
         (done.demoted_blocks, done.demoted_samples) = (plan.blocks.len(), demoted_samples);
         Ok(())
+    }
+
+    /// Whether the disk of the data folder has room for the files of a plan, in the spool folder and, if it is there too, in the tier.
+    fn has_room(&self, job: &Job, plan: &Plan, blocks: &[StoredBlock]) -> Result<bool> {
+        let blocks: u64 = blocks.iter().filter(|b| plan.blocks.contains(&b.id)).map(|b| b.bytes).sum();
+        let of_days = job.served.values().filter(|files| plan.days.contains(&files.live.day));
+        let files: u64 = of_days.map(|files| files.live.bytes()).sum();
+        let twice = if self.options.interop == Interop::ParquetCommon { 2 } else { 1 };
+        let written = blocks.saturating_mul(FILES_PER_BLOCK * twice).saturating_add(files);
+        let floor = self.engine.disk_floor_bytes();
+        // A tier elsewhere frees the disk: half of the floor is left to flushes meanwhile. One on the disk stays well away from where writes
+        // are refused.
+        let needed = if self.options.shares_disk {
+            written.saturating_mul(2).saturating_add(floor.saturating_mul(2))
+        } else {
+            written.saturating_add(floor / 2)
+        };
+        let dir = &self.engine.options().data_dir;
+        let free = self.disk.free_bytes(dir).map_err(ColdError::io("ask for room in", dir))?;
+        Ok(free >= needed)
     }
 
     fn plan(&self, job: &Job, blocks: &[StoredBlock]) -> Option<Plan> {
@@ -118,14 +152,48 @@ impl Cold {
         job.state.pending = Some(Pending { seq: tier.manifest().seq + 1, blocks: blocks.to_vec(), files });
         job.file.write(&*self.disk, &job.state)?;
         let now_ms = self.now_ms();
-        let work = async move { tier.commit(add, &gone, now_ms).await };
+        let stays = job.served.values().map(|files| &files.live).filter(|live| !gone.contains(&live.id));
+        let coming = add.iter().map(Uploaded::day);
+        let about = |deletion: &Tombstone| {
+            stays.clone().any(|live| is_about(deletion, live)) || coming.clone().any(|live| is_about(deletion, live))
+        };
+        let deletions = self.deletions(about);
+        let work = async move { tier.commit_with(add, &gone, deletions, now_ms).await };
         // Not to be stopped: it is one small object, and then its outcome is known.
         let manifest = self.remote.ask(StopSign::NEVER, work).map_err(NoAnswer::into_cold)?;
         self.settle(job, &manifest)
     }
 
+    /// The deletions that a manifest is to name; those for which it has no room are counted.
+    fn deletions(&self, about: impl Fn(&Tombstone) -> bool) -> Vec<Deletion> {
+        let (mut named, mut bytes, mut left_out) = (Vec::new(), 0usize, 0u32);
+        for tombstone in self.engine.deletions().into_iter().filter(about) {
+            let Tombstone { id, blocks_below, range, selectors, .. } = tombstone;
+            let deletion = Deletion::new(id, blocks_below, range, selectors);
+            bytes = bytes.saturating_add(deletion.json_bytes());
+            if bytes <= DELETION_BYTES_MAX {
+                named.push(deletion);
+            } else {
+                left_out += 1;
+            }
+        }
+        self.metrics.deletions_left_out.set(f64::from(left_out));
+        named
+    }
+
+    /// Writes a manifest if the newest does not say what is deleted, so that who only reads does not show it.
+    pub(crate) fn publish_deletions(&self, job: &mut Job) -> Result<()> {
+        let Some(tier) = job.tier.clone() else { return Ok(()) };
+        let about = |deletion: &Tombstone| job.served.values().any(|files| is_about(deletion, &files.live));
+        if self.deletions(about) == tier.manifest().deletions {
+            return Ok(());
+        }
+        self.commit_files(job, Vec::new(), Vec::new(), &[])
+    }
+
     /// Takes out days that hold nothing within the retention, or, of buckets, within what rules say. Samples stay until buckets were made
-    /// of them.
+    /// of them. Then the oldest, while they are on the disk of the data folder and larger than allowed together with blocks and log: samples
+    /// before buckets, which are small.
     pub(crate) fn expire(&self, job: &mut Job) -> Result<usize> {
         let now_ms = self.engine.settled_now_ms();
         let live: Vec<LiveDay> = job.served.values().map(|files| (*files.live).clone()).collect();
@@ -139,7 +207,18 @@ impl Cold {
             };
             keep_ms.is_some_and(|keep_ms| live.range.maxt < now_ms.saturating_sub(keep_ms))
         };
-        let gone: Vec<FileId> = live.iter().filter(has_expired).map(|live| live.id).collect();
+        let most = self.engine.options().retention_bytes.filter(|_| self.options.shares_disk);
+        let mut bytes =
+            self.engine.wal_bytes() + self.engine.stored_blocks().iter().map(|block| block.bytes).sum::<u64>();
+        let (mut gone, mut stays): (Vec<&LiveDay>, Vec<&LiveDay>) = live.iter().partition(has_expired);
+        bytes += stays.iter().map(|live| live.bytes()).sum::<u64>();
+        stays.sort_by_key(|live| (live.resolution.is_some(), live.range.maxt, live.number));
+        gone.extend(stays.into_iter().take_while(|live| {
+            let too_much = most.is_some_and(|most| bytes > most);
+            bytes -= if too_much { live.bytes() } else { 0 };
+            too_much
+        }));
+        let gone: Vec<FileId> = gone.into_iter().map(|live| live.id).collect();
         let count = gone.len();
         if count > 0 {
             self.commit_files(job, Vec::new(), gone, &[])?;
@@ -199,6 +278,11 @@ impl Cold {
         }
         Ok(count)
     }
+}
+
+/// Whether a deletion may hide samples of files.
+fn is_about(deletion: &Tombstone, live: &LiveDay) -> bool {
+    live.number < deletion.blocks_below && deletion.range.overlaps(live.range)
 }
 
 /// Whether files have series with samples that a deletion is about.

@@ -4,6 +4,7 @@ use crate::cold::{Cold, Done, Job};
 use crate::demotion::is_lasting;
 use crate::error::Result;
 use crate::input::DayInput;
+use crate::options::Interop;
 use crate::remote::NoAnswer;
 use crate::source::DayFiles;
 use crate::write::{Files, Writing};
@@ -11,7 +12,7 @@ use mytsdb_blocks::Tombstone;
 use mytsdb_downsample::{Buckets, Resolution, Rule};
 use mytsdb_engine::{EngineError, TakenOut};
 use mytsdb_model::Labels;
-use mytsdb_parquet_tier::{Day, DayReader, FileId, LiveDay, Series, TierError, Uploaded};
+use mytsdb_parquet_tier::{Day, DayReader, FileId, LiveDay, Series, TierError, Uploaded, WriteOptions};
 use mytsdb_stop::StopSign;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Range;
@@ -136,7 +137,7 @@ impl Cold {
         let mut files: Vec<(Resolution, Files)> = Vec::new();
         for &resolution in &due.resolutions {
             let shares = writing.shares(&input, &|labels| is_wanted(labels, resolution))?;
-            files.push((resolution, Files::new(shares)));
+            files.push((resolution, Files::new(shares, WriteOptions::default())));
         }
         let mut buckets = Buckets::default();
         for metric in input.metrics()? {
@@ -166,7 +167,9 @@ impl Cold {
         let tier = job.tier.as_ref().ok_or(EngineError::Canceled)?;
         self.make_spool()?;
         let (spool, label_columns_max) = (&*self.options.spool, self.options.label_columns_max);
-        Ok(Writing { engine: &self.engine, tier, remote: &self.remote, spool, label_columns_max, stop })
+        let mut options = WriteOptions::default();
+        options.chunks = self.options.interop == Interop::ParquetCommon;
+        Ok(Writing { engine: &self.engine, tier, remote: &self.remote, spool, label_columns_max, options, stop })
     }
 
     /// Gives each file its number.
@@ -205,7 +208,8 @@ impl Cold {
         };
         let writing = self.writing(job, stop)?;
         // The same series or fewer: their labels fit into one file.
-        let mut written = Files::new(VecDeque::from([crate::write::Share::whole(reader.label_names())]));
+        let mut written =
+            Files::new(VecDeque::from([crate::write::Share::whole(reader.label_names())]), WriteOptions::default());
         for first in (0..all.len()).step_by(SERIES_HELD) {
             let places = first..(first + SERIES_HELD).min(all.len());
             let (reader, asked, part) = (reader.clone(), all.clone(), places.clone());

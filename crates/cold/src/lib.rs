@@ -27,6 +27,6 @@ mod write;
 
 pub use cold::{Cold, Done};
 pub use error::ColdError;
-pub use options::{ColdOptions, Unreachable};
+pub use options::{ColdOptions, Interop, Unreachable};
 pub use reader::{node_prefix, nodes};
 pub use state::{Whereabouts, whereabouts};

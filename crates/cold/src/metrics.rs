@@ -13,12 +13,22 @@ const WRITTEN: Description = Description::new("mytsdb_cold_bytes_written_total",
 const DEMOTIONS: Description = Description::new("mytsdb_cold_demotions_total", "Demotions of blocks that were done.");
 const FAILURES: Description =
     Description::new("mytsdb_cold_failures_total", "Steps of the cold tier that failed; each is tried again.");
-const EXPIRED: Description =
-    Description::new("mytsdb_cold_days_expired_total", "Days removed because the retention had passed.");
+const EXPIRED: Description = Description::new(
+    "mytsdb_cold_days_expired_total",
+    "Days removed because the retention had passed, or for want of room within it.",
+);
 const DELETED: Description =
     Description::new("mytsdb_cold_files_deleted_total", "Files deleted that no manifest names any more.");
 const DOWNSAMPLED: Description =
     Description::new("mytsdb_cold_days_downsampled_total", "Days of the cold tier of which buckets were made.");
+const DELETIONS_LEFT_OUT: Description = Description::new(
+    "mytsdb_cold_deletions_left_out",
+    "Deletions for which the manifest has no room: servers that only read show what they hide.",
+);
+const WAITS_FOR_ROOM: Description = Description::new(
+    "mytsdb_cold_waits_for_room",
+    "1 if days stay in blocks because the disk has too little room for their files.",
+);
 const READ_FAILURES: Description = Description::new(
     "mytsdb_cold_read_failures_total",
     "Reads for queries that failed: the store was not there, or damage.",
@@ -40,6 +50,8 @@ pub(crate) struct Metrics {
     pub(crate) expired: Counter,
     pub(crate) deleted: Counter,
     pub(crate) downsampled: Counter,
+    pub(crate) deletions_left_out: Gauge,
+    pub(crate) waits_for_room: Gauge,
     pub(crate) read_failures: Counter,
     pub(crate) reachable: Gauge,
 }
@@ -58,6 +70,8 @@ impl Metrics {
             expired: registry.counter(&EXPIRED, &[]),
             deleted: registry.counter(&DELETED, &[]),
             downsampled: registry.counter(&DOWNSAMPLED, &[]),
+            deletions_left_out: registry.gauge(&DELETIONS_LEFT_OUT, &[]),
+            waits_for_room: registry.gauge(&WAITS_FOR_ROOM, &[]),
             read_failures: registry.counter(&READ_FAILURES, &[]),
             reachable: registry.gauge(&REACHABLE, &[]),
         }

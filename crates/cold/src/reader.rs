@@ -7,7 +7,7 @@ use crate::remote::{NoAnswer, Remote};
 use crate::state::{State, StateFile};
 use mytsdb_engine::{Clock, Engine};
 use mytsdb_io::SimDisk;
-use mytsdb_parquet_tier::{FileId, Store, Tier};
+use mytsdb_parquet_tier::{Deletion, FileId, Store, Tier};
 use mytsdb_stop::StopSign;
 use mytsdb_telemetry::Registry;
 use std::collections::HashSet;
@@ -25,6 +25,8 @@ const LIST_AFTER_MS: u64 = 20 * 60_000;
 pub(crate) struct Following {
     /// Files whose metrics the engine has heard of.
     described: HashSet<FileId>,
+    /// What the days that are served are without.
+    pub(crate) deletions: Vec<Deletion>,
     /// When the store was last asked for a newer manifest, by the clock.
     looked_ms: Option<u64>,
 }
@@ -49,7 +51,7 @@ impl Cold {
     /// Serves what a node has in a store, to an engine that has nothing of its own and takes nothing. Waits for the store as
     /// [`open`](Self::open) does; [`step`](Self::step) looks for what was written since.
     ///
-    /// The deletions that the node has not cleaned stand in its data folder alone: what they hide is read here.
+    /// What the node deleted is in the next manifest that it writes, within a minute if it runs; until then it is read here.
     ///
     /// # Errors
     /// [`ColdError::NoNode`](crate::ColdError::NoNode) if the store answers, and has no manifest of that node; [`ColdError::Foreign`](crate::ColdError::Foreign) if days have no

@@ -4,7 +4,7 @@ use crate::error::{ColdError, Result};
 use crate::input::DayInput;
 use crate::remote::{NoAnswer, Remote};
 use mytsdb_engine::Engine;
-use mytsdb_model::Labels;
+use mytsdb_model::{FamilyMetadata, Labels};
 use mytsdb_parquet_tier::{Day, DayWriter, FileId, Tier, Uploaded, WriteOptions, WrittenDay};
 use mytsdb_stop::StopSign;
 use std::collections::{BTreeSet, VecDeque};
@@ -29,14 +29,15 @@ impl Share {
 /// The files of a day that are written one after the other.
 pub(crate) struct Files {
     shares: VecDeque<Share>,
+    options: WriteOptions,
     /// The one being written, and how many series it still gets.
     open: Option<(u64, DayWriter<File>)>,
     written: Vec<WrittenDay<File>>,
 }
 
 impl Files {
-    pub fn new(shares: VecDeque<Share>) -> Self {
-        Self { shares, open: None, written: Vec::new() }
+    pub fn new(shares: VecDeque<Share>, options: WriteOptions) -> Self {
+        Self { shares, options, open: None, written: Vec::new() }
     }
 
     /// The writer for the next series, which may get nothing of it.
@@ -46,7 +47,7 @@ impl Files {
                 self.written.push(writer.finish()?);
             }
             let share = self.shares.pop_front().unwrap_or_default();
-            let writer = Tier::writer(day, share.names, WriteOptions::default(), spool)?;
+            let writer = Tier::writer(day, share.names, self.options, spool)?;
             self.open = Some((share.series, writer));
         }
         let (left, writer) = self.open.as_mut().expect("made above");
@@ -71,15 +72,16 @@ pub(crate) struct Writing<'a> {
     pub remote: &'a Arc<Remote>,
     pub spool: &'a Path,
     pub label_columns_max: usize,
+    pub options: WriteOptions,
     pub stop: StopSign<'a>,
 }
 
 impl Writing<'_> {
     /// Writes and uploads what there is of a day; `id` makes the names of files.
     pub fn day(&self, input: &DayInput<'_>, id: impl FnMut() -> FileId) -> Result<Vec<Uploaded>> {
-        let mut files = Files::new(self.shares(input, &|_| true)?);
+        let mut files = Files::new(self.shares(input, &|_| true)?, self.options);
         for metric in input.metrics()? {
-            let metadata = self.engine.metadata(&metric);
+            let metadata = metadata_of(self.engine, &metric);
             input.read(&input.series(&metric)?, |labels, samples| {
                 Ok(files.next(input.day, self.spool)?.push(labels, samples, metadata.as_ref())?)
             })?;
@@ -131,4 +133,12 @@ impl Writing<'_> {
         }
         Ok(())
     }
+}
+
+/// What is known of a metric, or of the family that its series belong to: `x_bucket` is one of the classic histogram `x`.
+fn metadata_of(engine: &Engine, metric: &str) -> Option<FamilyMetadata> {
+    engine.metadata(metric).or_else(|| {
+        let (family, _) = metric.rsplit_once('_')?;
+        engine.metadata(family).filter(|metadata| metadata.kind.family_of(metric) == family)
+    })
 }

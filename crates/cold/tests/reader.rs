@@ -89,6 +89,43 @@ fn another_machine_answers_as_the_node_did_and_follows_it() {
     assert_eq!(faulty_paths(&world), paths, "a reader writes and deletes nothing");
 }
 
+#[test]
+fn what_the_node_deletes_is_hidden_before_it_has_left_the_files() {
+    let seed = seed(8);
+    for run in 0..6 {
+        let (mut random, mut world) = (Random::of_case(seed, run), World::new());
+        let mut node = world.open().unwrap();
+        let range = world.now_ms / 60_000 - 6 * 24 * 60..world.now_ms / 60_000;
+        world.append(&node, &mut random, 300, range);
+        demote_all(&mut world, &node);
+        let name = only(&world);
+        let reader = read(&world, &name, Unreachable::Error).unwrap();
+        for round in 0..6 {
+            let context = format!("seed {seed} run {run} round {round}");
+            for _ in 0..=random.below(2) {
+                world.delete(&node, &mut random);
+            }
+            if random.one_in(3) {
+                // The deletion is in force again after a start, and then in the manifest.
+                drop(node);
+                node = world.open().unwrap();
+            }
+            node.cold.step(StopSign::NEVER).unwrap();
+            reader.cold.step(StopSign::NEVER).unwrap();
+            world.check(&reader, &context);
+            (0..5).for_each(|_| world.check_part(&reader, &mut random, &context));
+            world.check(&read(&world, &name, Unreachable::Error).unwrap(), &context);
+            if random.one_in(3) {
+                node.engine.clean_tombstones(StopSign::NEVER, &mut |_| ()).unwrap();
+                node.cold.clean_tombstones(StopSign::NEVER).unwrap();
+            }
+        }
+        let manifests = node.cold.manifest().unwrap().seq;
+        node.cold.step(StopSign::NEVER).unwrap();
+        assert_eq!(node.cold.manifest().unwrap().seq, manifests, "what is said already is not said again");
+    }
+}
+
 fn faulty_paths(world: &World) -> Vec<String> {
     let mut paths = world::faulty_paths(&world.store);
     paths.sort();
@@ -121,12 +158,22 @@ fn types_and_units_come_with_the_files() {
     let mut world = World::new();
     let node = world.open().unwrap();
     node.engine.describe("m1", FamilyKind::Counter, "What it counts.", "bytes");
+    node.engine.describe("h", FamilyKind::Histogram, "", "seconds");
+    let mut batch = mytsdb_engine::Batch::default();
+    for name in ["h_bucket", "h_sum", "h_count"] {
+        let series = node.engine.resolve(&Labels::from_pairs([("__name__", name)])).unwrap();
+        batch.push(series, world.now_ms - HOUR_MS, 1.0);
+    }
+    node.engine.append(batch).unwrap();
     let mut random = Random::new(5);
     let range = world.now_ms / 60_000 - 24 * 60..world.now_ms / 60_000;
     world.append(&node, &mut random, 100, range);
     demote_all(&mut world, &node);
     let reader = read(&world, &only(&world), Unreachable::Error).unwrap();
     reader.cold.step(StopSign::NEVER).unwrap();
+    let classic = reader.engine.metadata("h").unwrap();
+    assert_eq!((classic.kind, &*classic.unit), (FamilyKind::Histogram, "seconds"));
+    assert!(reader.engine.metadata("h_bucket").is_none(), "a family is known by its own name");
     let known = reader.engine.metadata("m1").unwrap();
     assert_eq!((known.kind, &*known.unit, &*known.help), (FamilyKind::Counter, "bytes", ""));
     assert_eq!(reader.engine.metadata("m0"), None);

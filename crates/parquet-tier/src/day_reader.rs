@@ -268,7 +268,7 @@ impl DayReader {
             FileKind::Samples => self.live.samples,
             FileKind::Histograms => self.live.histograms,
             FileKind::Buckets => self.live.buckets,
-            FileKind::Labels => self.live.series,
+            FileKind::Labels | FileKind::Chunks => self.live.series,
         };
         let file = RemoteFile::open(self.store.clone(), path, digest, columns).await?;
         if file.rows() != rows {

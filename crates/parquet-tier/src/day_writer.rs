@@ -3,6 +3,7 @@
 use crate::Day;
 use crate::buckets_reader::fault_of;
 use crate::buckets_writer::BucketsWriter;
+use crate::chunks_writer::ChunksWriter;
 use crate::error::{Result, TierError};
 use crate::histograms_writer::HistogramsWriter;
 use crate::labels_writer::{LabelsWriter, Place, SeriesRow};
@@ -22,11 +23,14 @@ pub struct WriteOptions {
     /// Rows of a row group of samples, 1,048,576 unless set; from 1 to 16,777,216. The writer holds one row group: 16
     /// bytes a row, and about as much again while it is encoded.
     pub row_group_rows: usize,
+    /// Whether `chunks.parquet` is written too, with the samples once more as parquet-common reads them; not unless set. The
+    /// writer then holds another 64 MiB, and about as much again while a row group is encoded.
+    pub chunks: bool,
 }
 
 impl Default for WriteOptions {
     fn default() -> Self {
-        Self { row_group_rows: 1 << 20 }
+        Self { row_group_rows: 1 << 20, chunks: false }
     }
 }
 
@@ -78,6 +82,7 @@ pub struct DayWriter<W: Write + Send> {
     samples: Option<SamplesWriter<W>>,
     histograms: Option<HistogramsWriter<W>>,
     buckets: Option<(Resolution, BucketsWriter<W>)>,
+    chunks: Option<ChunksWriter<W>>,
     labels: LabelsWriter<W>,
     last: Option<Labels>,
     series: i32,
@@ -105,7 +110,8 @@ impl<W: Write + Send> DayWriter<W> {
     ) -> Result<Self> {
         let names = LabelNames::new(label_names)?;
         let labels = LabelsWriter::new(open(FileKind::Labels)?, day, &names)?;
-        let options = WriteOptions { row_group_rows: options.row_group_rows.clamp(1, 1 << 24) };
+        let options = WriteOptions { row_group_rows: options.row_group_rows.clamp(1, 1 << 24), ..options };
+        let chunks = options.chunks.then(|| ChunksWriter::new(open(FileKind::Chunks)?, day)).transpose()?;
         Ok(Self {
             day,
             names,
@@ -114,6 +120,7 @@ impl<W: Write + Send> DayWriter<W> {
             samples: None,
             histograms: None,
             buckets: None,
+            chunks,
             labels,
             last: None,
             series: 0,
@@ -156,7 +163,7 @@ impl<W: Write + Send> DayWriter<W> {
             writer.push(&self.names, labels, series_id, samples)?;
         }
         self.plain &= times.is_empty() && samples.start_timestamps_ms.iter().all(|start| *start == 0);
-        self.end_series(row)
+        self.end_series(row, Some(samples))
     }
 
     /// Appends a series with its buckets of the day, which ascend and all have one width; a series without buckets is left out. What is
@@ -200,7 +207,7 @@ impl<W: Write + Send> DayWriter<W> {
         let (first_row, count) = (writer.rows(), buckets.len() as u64);
         row.samples = Place { first_row, count, range: TimeRange::new(first_ms, last_ms) };
         writer.push(&self.names, labels, row.series_id, buckets)?;
-        self.end_series(row)
+        self.end_series(row, None)
     }
 
     /// The row of the next series, which has no samples yet.
@@ -218,10 +225,20 @@ impl<W: Write + Send> DayWriter<W> {
         })
     }
 
-    fn end_series(&mut self, row: SeriesRow) -> Result<()> {
+    fn end_series(&mut self, row: SeriesRow, samples: Option<&Columns>) -> Result<()> {
         self.range = self.range.cover(row.samples.range).cover(row.histograms.range);
         self.last = Some(row.labels.clone());
         self.labels.push(&self.names, row)?;
+        if let (Some(chunks), Some(samples)) = (&mut self.chunks, samples) {
+            chunks.push(samples)?;
+            // Row groups of both files have the same rows.
+            if chunks.is_full() {
+                self.labels.flush(&self.names)?;
+            }
+            if self.labels.is_empty() {
+                chunks.flush()?;
+            }
+        }
         self.series += 1;
         Ok(())
     }
@@ -297,6 +314,10 @@ impl<W: Write + Send> DayWriter<W> {
             (resolution, buckets) = (Some(width), writer.rows());
             let (sink, digest) = writer.finish(&self.names)?;
             files.push((FileKind::Buckets, sink, digest));
+        }
+        if let Some(writer) = self.chunks {
+            let (sink, digest) = writer.finish()?;
+            files.push((FileKind::Chunks, sink, digest));
         }
         let (sink, digest) = self.labels.finish(&self.names)?;
         files.push((FileKind::Labels, sink, digest));

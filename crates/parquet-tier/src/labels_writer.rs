@@ -16,7 +16,7 @@ use std::io::Write;
 /// Series of a row group.
 pub(crate) const ROW_GROUP_SERIES: usize = 1 << 16;
 /// What parquet-common takes for the length of a column of chunks.
-const CHUNK_COLUMN_MS: i64 = 8 * 3_600_000;
+pub(crate) const CHUNK_COLUMN_MS: i64 = 8 * 3_600_000;
 
 /// Columns behind the labels.
 pub(crate) const COLUMNS: [&str; 13] = [
@@ -83,12 +83,7 @@ impl<W: Write + Send> LabelsWriter<W> {
             .collect();
         let schema = schema::file(FileKind::Labels, names, rest);
         let columns = FileWriter::<W>::columns(&schema);
-        let footer = vec![
-            ("minT", day.range().mint.to_string()),
-            ("maxT", day.range().maxt.to_string()),
-            ("data_col_duration_ms", CHUNK_COLUMN_MS.to_string()),
-        ];
-        let file = FileWriter::new(inner, schema, FileKind::Labels, day, &[], footer)?;
+        let file = FileWriter::new(inner, schema, FileKind::Labels, day, &[], footer(day))?;
         Ok(Self { file, columns, rows: Vec::new() })
     }
 
@@ -98,7 +93,13 @@ impl<W: Write + Send> LabelsWriter<W> {
         if self.rows.len() >= ROW_GROUP_SERIES { self.flush(names) } else { Ok(()) }
     }
 
-    fn flush(&mut self, names: &LabelNames) -> Result<()> {
+    /// Whether a row group has just ended.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Ends the row group, if it has rows.
+    pub fn flush(&mut self, names: &LabelNames) -> Result<()> {
         if self.rows.is_empty() {
             return Ok(());
         }
@@ -152,6 +153,15 @@ impl<W: Write + Send> LabelsWriter<W> {
         self.flush(names)?;
         self.file.finish()
     }
+}
+
+/// What parquet-common expects in the footer.
+pub(crate) fn footer(day: Day) -> Vec<(&'static str, String)> {
+    vec![
+        ("minT", day.range().mint.to_string()),
+        ("maxT", day.range().maxt.to_string()),
+        ("data_col_duration_ms", CHUNK_COLUMN_MS.to_string()),
+    ]
 }
 
 /// The columns in which a series has a label, as parquet-common writes lists of numbers: their count, then each place

@@ -8,10 +8,12 @@
 
 mod buckets_reader;
 mod buckets_writer;
+mod chunks_writer;
 mod collect;
 mod day;
 mod day_reader;
 mod day_writer;
+mod deletion;
 mod error;
 mod file_id;
 mod histograms_reader;
@@ -35,6 +37,7 @@ pub use collect::Collected;
 pub use day::{DAY_MS, Day};
 pub use day_reader::{DayReader, Series};
 pub use day_writer::{DayWriter, WriteOptions, WrittenDay, compare_series};
+pub use deletion::Deletion;
 pub use error::TierError;
 pub use file_id::FileId;
 pub use manifest::{LiveDay, Manifest};

@@ -1,5 +1,6 @@
 //! The manifest: which files are live. One immutable JSON object for each change.
 
+use crate::deletion::{DELETIONS_MAX, Deletion, DeletionJson};
 use crate::error::{Result, TierError};
 use crate::schema::{FileKind, VERSION};
 use crate::sink::{Digest, FileDigest};
@@ -75,6 +76,8 @@ pub struct Manifest {
     pub created_ms: u64,
     /// What is live, by day and then by id.
     pub days: Vec<LiveDay>,
+    /// What is deleted and still in files, by id.
+    pub deletions: Vec<Deletion>,
 }
 
 impl Manifest {
@@ -92,7 +95,9 @@ impl Manifest {
     /// The bytes that are stored.
     pub fn encode(&self) -> Vec<u8> {
         let days = self.days.iter().map(DayJson::of).collect();
-        let json = ManifestJson { schema_version: VERSION, seq: self.seq, created_ms: self.created_ms, days };
+        let deletions = self.deletions.iter().map(DeletionJson::of).collect();
+        let json =
+            ManifestJson { schema_version: VERSION, seq: self.seq, created_ms: self.created_ms, days, deletions };
         let mut bytes = serde_json::to_vec_pretty(&json).expect("numbers and text are JSON");
         bytes.push(b'\n');
         bytes
@@ -127,7 +132,18 @@ impl Manifest {
         if ids.len() != days.len() {
             return Err(corrupt("an id stands there twice".into()));
         }
-        Ok(Self { seq, created_ms: json.created_ms, days })
+        if json.deletions.len() > DELETIONS_MAX {
+            return Err(corrupt(format!(
+                "{} deletions, of which it has at most {DELETIONS_MAX}",
+                json.deletions.len()
+            )));
+        }
+        let deletions = json.deletions.into_iter().map(DeletionJson::read);
+        let deletions = deletions.collect::<Result<Vec<_>, String>>().map_err(corrupt)?;
+        if !deletions.windows(2).all(|pair| pair[0].id < pair[1].id) {
+            return Err(corrupt("ids of deletions do not ascend".into()));
+        }
+        Ok(Self { seq, created_ms: json.created_ms, days, deletions })
     }
 }
 
@@ -143,6 +159,8 @@ struct ManifestJson {
     seq: u64,
     created_ms: u64,
     days: Vec<DayJson>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    deletions: Vec<DeletionJson>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -286,6 +304,7 @@ fn checksum(text: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mytsdb_model::{MatchOp, Matcher};
 
     fn digest(rows: u64) -> FileDigest {
         let whole = Digest { bytes: rows * 10, crc32c: rows as u32 * 77 };
@@ -321,7 +340,15 @@ mod tests {
             ..day(0, 4, 3, 0)
         };
         let days = vec![day(0, 1, 5, 0), day(0, 2, 0, 4), coarse, day(crate::DAY_MS, 3, 1, 1)];
-        Manifest { seq: 7, created_ms: 9, days }
+        let matcher = |op, name: &str, value: &str| Matcher::new(op, name, value).unwrap();
+        let first = vec![
+            vec![matcher(MatchOp::Equal, "__name__", "up"), matcher(MatchOp::Regex, "job", "a|b\"c")],
+            vec![matcher(MatchOp::NotEqual, "\u{fc}", ""), matcher(MatchOp::NotRegex, "x", ".+")],
+        ];
+        let second = vec![vec![matcher(MatchOp::Equal, "job", "web")]];
+        let deletions =
+            vec![Deletion::new(3, 2, TimeRange::ALL, first), Deletion::new(4, 9, TimeRange::new(-5, 5), second)];
+        Manifest { seq: 7, created_ms: 9, days, deletions }
     }
 
     #[test]
@@ -352,6 +379,10 @@ mod tests {
             ("\"buckets\": 3", "\"buckets\": 0"),
             ("\"plain\": true,\n      \"files\"", "\"plain\": true,\n      \"buckets\": 3,\n      \"files\""),
             ("\"made_from\": [\n        \"", "\"made_from\": [\n        \"x"),
+            ("\"id\": 4,", "\"id\": 3,"),
+            ("\"!~\"", "\"~\""),
+            ("\".+\"", "\"(\""),
+            ("\"min_t\": -5,", "\"min_t\": 6,"),
         ] {
             let changed = text.replacen(from, to, 1);
             assert_ne!(changed, text, "{from} does not occur");

@@ -28,6 +28,7 @@ pub(crate) struct Encodings {
     plain: WriterPropertiesPtr,
     dictionary: WriterPropertiesPtr,
     text: WriterPropertiesPtr,
+    blobs: WriterPropertiesPtr,
 }
 
 /// What is tried.
@@ -64,7 +65,11 @@ impl Encodings {
         let with = |encoding: Encoding| {
             Arc::new(file_properties().set_dictionary_enabled(false).set_encoding(encoding).build())
         };
+        // Blobs are large: after each few the page is looked at.
+        let blobs =
+            file_properties().set_dictionary_enabled(false).set_encoding(Encoding::PLAIN).set_write_batch_size(16);
         Self {
+            blobs: Arc::new(blobs.build()),
             delta: with(Encoding::DELTA_BINARY_PACKED),
             split: with(Encoding::BYTE_STREAM_SPLIT),
             plain: with(Encoding::PLAIN),
@@ -90,6 +95,11 @@ impl Encodings {
     /// Encodes a column of bytes without a dictionary.
     pub fn bytes(&self, descr: &ColumnDescPtr, values: &[ByteArray]) -> Result<Chunk> {
         encode::<ByteArrayType>(descr, &self.plain, values, None)
+    }
+
+    /// Encodes a column of bytes, kilobytes each, without a dictionary.
+    pub fn blobs(&self, descr: &ColumnDescPtr, values: &[ByteArray]) -> Result<Chunk> {
+        encode::<ByteArrayType>(descr, &self.blobs, values, None)
     }
 
     /// Encodes a column of values that are all there, in the way in which a sample of it is smallest.

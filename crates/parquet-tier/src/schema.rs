@@ -53,11 +53,13 @@ pub enum FileKind {
     Histograms,
     /// A row per bucket of samples, in folders of downsampled days.
     Buckets,
+    /// A row per series, with its samples once more as chunks of Prometheus; only where somebody wants it.
+    Chunks,
 }
 
 impl FileKind {
     /// All of them, in the order in which they are uploaded.
-    pub const ALL: [Self; 4] = [Self::Samples, Self::Histograms, Self::Buckets, Self::Labels];
+    pub const ALL: [Self; 5] = [Self::Samples, Self::Histograms, Self::Chunks, Self::Buckets, Self::Labels];
 
     /// Its name in the folder.
     pub fn name(self) -> &'static str {
@@ -66,6 +68,7 @@ impl FileKind {
             Self::Labels => "labels.parquet",
             Self::Histograms => "hist.parquet",
             Self::Buckets => "buckets.parquet",
+            Self::Chunks => "chunks.parquet",
         }
     }
 
@@ -76,7 +79,7 @@ impl FileKind {
         let is_one_of = |names: &[&str]| names.iter().any(|reserved| reserved.eq_ignore_ascii_case(name));
         match self {
             Self::Samples => is_one_of(&NAMES),
-            Self::Labels => false,
+            Self::Labels | Self::Chunks => false,
             Self::Histograms => is_one_of(&NAMES) || is_one_of(&HISTOGRAM_COLUMNS),
             Self::Buckets => is_one_of(&NAMES) || is_one_of(&BUCKET_COLUMNS),
         }
@@ -113,6 +116,11 @@ impl LabelNames {
             }
         }
         Ok(Self(std::iter::once(LABEL_NAME.to_owned()).chain(all).collect()))
+    }
+
+    /// Those of a file without labels.
+    pub fn none() -> Self {
+        Self(Vec::new())
     }
 
     pub fn len(&self) -> usize {

@@ -381,7 +381,7 @@ impl Store {
     }
 
     /// The folder of a local store.
-    pub(crate) fn folder(&self) -> Option<&std::path::Path> {
+    pub fn folder(&self) -> Option<&std::path::Path> {
         self.folder.as_deref()
     }
 }

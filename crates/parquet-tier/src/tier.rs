@@ -2,6 +2,7 @@
 
 use crate::collect::Collected;
 use crate::day_writer::{DayWriter, WriteOptions, WrittenDay};
+use crate::deletion::Deletion;
 use crate::error::{Result, TierError};
 use crate::manifest::{LiveDay, MANIFEST_BYTES_MAX, Manifest};
 use crate::schema::FileKind;
@@ -147,6 +148,31 @@ impl Tier {
     /// else wrote the next manifest; those of the store: then the outcome is not known, and [`refresh`](Self::refresh)
     /// or the next `open` tells it.
     pub async fn commit(&self, add: Vec<Uploaded>, remove: &[FileId], now_ms: u64) -> Result<Arc<Manifest>> {
+        self.change(add, remove, None, now_ms).await
+    }
+
+    /// The same, and says in the same step what is deleted of the files that are live then: `deletions` ascend by id, and take the place
+    /// of those that the manifest had.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    pub async fn commit_with(
+        &self,
+        add: Vec<Uploaded>,
+        remove: &[FileId],
+        deletions: Vec<Deletion>,
+        now_ms: u64,
+    ) -> Result<Arc<Manifest>> {
+        self.change(add, remove, Some(deletions), now_ms).await
+    }
+
+    async fn change(
+        &self,
+        add: Vec<Uploaded>,
+        remove: &[FileId],
+        deletions: Option<Vec<Deletion>>,
+        now_ms: u64,
+    ) -> Result<Arc<Manifest>> {
         let _one = self.changes.lock().await;
         let known = self.manifest();
         let mut days = known.days.clone();
@@ -164,7 +190,8 @@ impl Tier {
             days.push(added);
         }
         days.sort_by_key(|day| (day.day, day.id));
-        let next = Manifest { seq: known.seq + 1, created_ms: now_ms, days };
+        let deletions = deletions.unwrap_or_else(|| known.deletions.clone());
+        let next = Manifest { seq: known.seq + 1, created_ms: now_ms, days, deletions };
         let (path, bytes) = (Manifest::path(next.seq), Bytes::from(next.encode()));
         if bytes.len() as u64 > MANIFEST_BYTES_MAX {
             let (found, limit) = (bytes.len() as u64, MANIFEST_BYTES_MAX);

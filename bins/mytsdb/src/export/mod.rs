@@ -3,7 +3,7 @@
 mod json_lines;
 mod openmetrics;
 
-use crate::cold::open_storage;
+use crate::cold::{Reads, open_storage};
 use crate::settings;
 use anyhow::{Context, Result};
 use clap::builder::ValueParser;
@@ -94,7 +94,7 @@ pub(crate) fn run(mut matches: ArgMatches) -> Result<()> {
     let selectors: Vec<Vec<Matcher>> = texts.iter().map(parse).collect::<Result<_>>()?;
     let selectors = if selectors.is_empty() { vec![Vec::new()] } else { selectors };
     let config = settings::load(matches)?;
-    let (engine, _cold) = open_storage(&config, &Registry::new())?;
+    let (engine, _cold) = open_storage(&config, Reads::Once, &Registry::new())?;
     let out: Box<dyn Write> = match &output {
         Some(path) => Box::new(std::fs::File::create(path).with_context(|| format!("create {}", path.display()))?),
         None => Box::new(std::io::stdout().lock()),

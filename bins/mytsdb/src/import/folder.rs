@@ -2,7 +2,7 @@
 
 use super::{SHOWN_MAX, Target, Totals, time_of};
 use crate::clock::SystemClock;
-use crate::cold::open_storage;
+use crate::cold::{Reads, open_storage};
 use crate::server::series_limits;
 use crate::settings::Config;
 use anyhow::{Context, Result};
@@ -34,7 +34,7 @@ pub(super) struct FolderTarget {
 
 impl FolderTarget {
     pub(super) fn open(config: &Config) -> Result<Self> {
-        let (engine, cold) = open_storage(config, &Registry::new())?;
+        let (engine, cold) = open_storage(config, Reads::Once, &Registry::new())?;
         Ok(Self {
             engine,
             _cold: cold,

@@ -7,7 +7,7 @@
 use super::row::Default::{Computed, Nothing, Text};
 use super::row::settings;
 use super::value::{Feature, LogFormat, Millis};
-use mytsdb_cold::Unreachable;
+use mytsdb_cold::{Interop, Unreachable};
 use mytsdb_engine::Durability;
 use mytsdb_otlp::{DeltaMode, TranslationStrategy};
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ settings! {
         /// Series of a selector are kept as buckets when their samples have expired, such as '{env="prod"}: 5m for 180d, 1h for 5y'
         downsample: Vec<String> = "RULE", Nothing, {};
 
-        /// Most bytes of blocks and log together; past it the oldest blocks are deleted, within the retention too; 0 for no limit
+        /// Most bytes of blocks, log and a cold tier on the same disk together; past it the oldest go, within the retention too; 0 for no limit
         retention_bytes: u64 = "BYTES", Text("0"), {};
 
         /// Free space on the disk below which writes are refused; 0 for none, auto for the lesser of 1 GiB and 5 % of the disk
@@ -45,7 +45,7 @@ settings! {
         /// Most bytes a second that the scrub reads, which looks for damaged blocks; 0 turns it off
         scrub_bytes_per_second: u64 = "BYTES", Text("4194304"), {};
 
-        /// Where old days go as Parquet files: file:///FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX; none for nowhere
+        /// Where old days go as Parquet files: local for a folder in the data folder, file:///FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX; none keeps them in blocks
         cold_url: String = "URL", Text("none"), {};
 
         /// Serve what a node has at --cold-url, without a data folder and without taking anything in
@@ -59,6 +59,9 @@ settings! {
 
         /// What an answer is over times of files there that cannot be read
         cold_unreachable: Unreachable = "MODE", Text("warn"), {};
+
+        /// Who else reads the files there
+        cold_interop: Interop = "READERS", Text("rows"), {};
 
         /// Most bytes a second that go to that store or come from it; 0 for no limit
         cold_bytes_per_second: u64 = "BYTES", Text("0"), {};

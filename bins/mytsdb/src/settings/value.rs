@@ -1,7 +1,7 @@
 //! Types of settings: how each is read from text and shown.
 
 use anyhow::Context;
-use mytsdb_cold::Unreachable;
+use mytsdb_cold::{Interop, Unreachable};
 use mytsdb_engine::Durability;
 use mytsdb_otlp::{DeltaMode, TranslationStrategy};
 use std::ffi::OsString;
@@ -380,6 +380,28 @@ impl Value for Unreachable {
         let name = match self {
             Unreachable::Warn => "warn",
             Unreachable::Error => "error",
+        };
+        vec![name.to_owned()]
+    }
+}
+
+impl Value for Interop {
+    const CHOICES: &'static [Choice] = &[
+        Choice { name: "rows", help: "Programs that read Parquet" },
+        Choice {
+            name: "parquet-common",
+            help: "Cortex and others with parquet-common too, by a second copy of all samples",
+        },
+    ];
+
+    fn read(given: &[OsString]) -> anyhow::Result<Self> {
+        choose(given, Self::CHOICES, &[Interop::Rows, Interop::ParquetCommon])
+    }
+
+    fn show(&self) -> Vec<String> {
+        let name = match self {
+            Interop::Rows => "rows",
+            Interop::ParquetCommon => "parquet-common",
         };
         vec![name.to_owned()]
     }

@@ -3,7 +3,7 @@
 use super::progress::Progress;
 use super::table::size;
 use super::{Places, has_tier};
-use crate::cold::open_storage;
+use crate::cold::{Reads, open_storage};
 use crate::export::chosen;
 use anyhow::{Context, Result, bail};
 use clap::builder::ValueParser;
@@ -95,7 +95,7 @@ pub(super) fn run(mut matches: ArgMatches) -> Result<()> {
         "--data-dir {}: there is no such folder",
         config.data_dir.display()
     );
-    let (engine, cold) = open_storage(&config, &Registry::new())?;
+    let (engine, cold) = open_storage(&config, Reads::Once, &Registry::new())?;
     if let Some(reason) = cold.as_ref().filter(|_| has_tier(&config)).and_then(|cold| cold.awaited()) {
         bail!("the cold tier cannot be read: {reason}");
     }

@@ -33,6 +33,7 @@ pub struct World {
     pub spool: tempfile::TempDir,
     pub options: ColdOptions,
     pub retention_ms: i64,
+    pub retention_bytes: Option<u64>,
     pub model: BTreeMap<(usize, i64), f64>,
 }
 
@@ -110,6 +111,7 @@ impl World {
             spool,
             options,
             retention_ms: 1_000 * DAY_MS,
+            retention_bytes: None,
             model: BTreeMap::new(),
         }
     }
@@ -122,6 +124,7 @@ impl World {
     pub fn engine(&self) -> Result<Arc<Engine>, mytsdb_engine::EngineError> {
         let options = EngineOptions {
             retention_ms: self.retention_ms,
+            retention_bytes: self.retention_bytes,
             late_samples_max: 200,
             segment_bytes_max: 16_384,
             ..EngineOptions::new("/data")

@@ -179,6 +179,11 @@ impl Engine {
         self.log.bytes()
     }
 
+    /// Free space on the disk below which writes are refused, in bytes.
+    pub fn disk_floor_bytes(&self) -> u64 {
+        self.room.floor_bytes()
+    }
+
     /// Why the engine takes no more samples, if it does not: a sync of the log has failed. It stays so until the data
     /// folder is opened again. Waits for nobody: a commit that hangs in the disk does not hold it up.
     pub fn poisoned(&self) -> Option<&str> {

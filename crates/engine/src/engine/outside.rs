@@ -4,6 +4,7 @@ use super::Engine;
 use crate::EngineError;
 use crate::blocks::{StoredBlock, TakenOut};
 use crate::source::{Source, SourceId};
+use mytsdb_blocks::Tombstone;
 use mytsdb_model::TimeRange;
 use std::sync::Arc;
 
@@ -34,6 +35,11 @@ impl Engine {
     /// heeded by what is read. Waits for a flush that is under way.
     pub fn take_out(&self, choose: impl FnOnce(&[StoredBlock]) -> Vec<u64>) -> TakenOut {
         self.blocks.take_out(choose)
+    }
+
+    /// The deletions whose samples are still in a block, a source or the log, ascending by id. Copies them.
+    pub fn deletions(&self) -> Vec<Tombstone> {
+        self.blocks.deletions().tombstones.clone()
     }
 
     /// Gives no number up to this one to a block or a tier again. To be called before the first sample is appended or deleted, with the
