@@ -6,6 +6,7 @@ use crate::store::Store;
 use crate::tier::read_known;
 use crate::{Day, FileId};
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -86,7 +87,12 @@ fn clean_folder(folder: &Path, before_ms: u64) -> Result<u64> {
     let mut removed = 0;
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
-        for entry in std::fs::read_dir(&next).map_err(failed())? {
+        let entries = match std::fs::read_dir(&next) {
+            // Nothing was uploaded yet.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            entries => entries.map_err(failed())?,
+        };
+        for entry in entries {
             let entry = entry.map_err(failed())?;
             if entry.file_type().map_err(failed())?.is_dir() {
                 folders.push(entry.path());

@@ -219,6 +219,7 @@ fn addresses_name_stores_or_say_what_is_wrong() {
         let url = format!("file://{}/a%20b", folder.path().display());
         let store = Store::open(&url, Vec::new(), options()).unwrap();
         let tier = Tier::open(Arc::new(store.below("v1/node=x").unwrap()), 0).await.unwrap();
+        assert_eq!(tier.collect(9, 1, 1).await.unwrap().files, 0, "there is not even a folder");
         let uploaded = tier.upload(written(1.0, false), FileId::new(1, 1)).await.unwrap();
         tier.commit(vec![uploaded], &[], 1).await.unwrap();
         assert!(folder.path().join("a b/v1/node=x/manifest/00000000000000000001.json").exists());
