@@ -24,7 +24,7 @@ const BUCKET: &str = "bucket";
 const METRIC: &str = "e2e_cold";
 
 /// Days that there are to demote, for each round.
-const DAYS_PER_ROUND: u32 = 2;
+const DAYS_PER_ROUND: u32 = 4;
 const SERIES: usize = 20;
 /// Samples of a series and day.
 const SAMPLES: i64 = 240;

@@ -1,9 +1,10 @@
-//! Reads of 120 samples through the engine: from the head, from a block, and from the cold tier with nothing, L2 or L1 kept; values asserted.
+//! Reads of 120 samples through the engine: from the head, from a block, and from the cold tier with nothing, L2 or L1 kept, and with nothing in the
+//! page cache of the system either; values asserted.
 //!
-//! `cargo bench -p mytsdb-cold --bench reads`. Data: 200 counters, a day of 15 s, on the real disk, in the page cache. Each read selects one series,
+//! `cargo bench -p mytsdb-cold --bench reads`. Data: 200 counters, a day of 15 s, on the real disk, in the page cache but for the last row. Each read selects one series,
 //! which is remembered, and reads half an hour of it; so what a selection costs is in every row. Bars: 2 us for memory, 500 us for a cold file.
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use mytsdb_cold::{Cold, ColdOptions};
 use mytsdb_columns::Columns;
 use mytsdb_engine::{Batch, Engine, EngineOptions, ManualClock};
@@ -12,7 +13,10 @@ use mytsdb_parquet_tier::{Store, StoreOptions};
 use mytsdb_stop::StopSign;
 use mytsdb_telemetry::Registry;
 use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const SERIES: usize = 200;
 const STEP_MS: i64 = 15_000;
@@ -44,12 +48,56 @@ fn append(engine: &Engine, steps: std::ops::Range<i64>) {
 
 /// Reads of one series after the other, from a step on.
 fn measure(c: &mut Criterion, name: &str, engine: &Engine, first: i64) {
+    let mut read = reader(engine, first);
+    // Lists of series are remembered from here on, and samples if they are to be.
+    (0..2 * SERIES).for_each(|_| read());
+    c.benchmark_group("select and read 120 samples").sample_size(20).bench_function(name, |b| b.iter(&mut read));
+}
+
+/// The same, each from files that the page cache of the system has nothing of.
+fn measure_dropped(c: &mut Criterion, name: &str, engine: &Engine, first: i64, store: &Path) {
+    let mut read = reader(engine, first);
+    (0..SERIES).for_each(|_| read());
+    let mut group = c.benchmark_group("select and read 120 samples");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(20));
+    group.measurement_time(Duration::from_millis(200)).bench_function(name, |b| {
+        b.iter_custom(|reads| {
+            let mut took = Duration::ZERO;
+            for _ in 0..reads {
+                drop_page_cache(store);
+                let begun = Instant::now();
+                read();
+                took += begun.elapsed();
+            }
+            took
+        });
+    });
+}
+
+/// Takes all files below a folder out of the page cache.
+#[expect(clippy::disallowed_methods, reason = "a bench looks for its own files")]
+fn drop_page_cache(folder: &Path) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("a file").path();
+        if path.is_dir() {
+            drop_page_cache(&path);
+            continue;
+        }
+        // GNU's dd asks the system to forget what it has of the file.
+        let mut dd = Command::new("dd");
+        dd.arg(format!("if={}", path.display())).args(["iflag=nocache", "count=0", "status=none"]);
+        assert!(dd.status().expect("dd").success());
+    }
+}
+
+/// Reads one series after the other, from a step on.
+fn reader(engine: &Engine, first: i64) -> impl FnMut() + '_ {
     let matchers: Vec<_> = (0..SERIES)
         .map(|series| labels(series).iter().map(|(name, value)| Matcher::equal(name, value)).collect::<Vec<_>>())
         .collect();
     let range = TimeRange::new(START_MS + first * STEP_MS, START_MS + (first + SAMPLES - 1) * STEP_MS);
     let (mut columns, mut series) = (Columns::default(), 0);
-    let mut read = || {
+    move || {
         series = (series + 77) % SERIES;
         let found = engine.select(black_box(range), &matchers[series]).expect("found");
         columns.clear();
@@ -57,10 +105,7 @@ fn measure(c: &mut Criterion, name: &str, engine: &Engine, first: i64) {
         assert_eq!(columns.values.len(), SAMPLES as usize);
         let ends = (columns.values[0], columns.values[SAMPLES as usize - 1]);
         assert_eq!(ends, (value(series, first), value(series, first + SAMPLES - 1)));
-    };
-    // Lists of series are remembered from here on, and samples if they are to be.
-    (0..2 * SERIES).for_each(|_| read());
-    c.benchmark_group("select and read 120 samples").sample_size(20).bench_function(name, |b| b.iter(&mut read));
+    }
 }
 
 fn reads(c: &mut Criterion) {
@@ -90,6 +135,7 @@ fn reads(c: &mut Criterion) {
     while cold.step(StopSign::NEVER).expect("demoted").demoted_blocks > 0 {}
     assert!(engine.stored_blocks().is_empty());
     measure(c, "cold file", &engine, 2_400);
+    measure_dropped(c, "cold file, nothing in the page cache", &engine, 2_400, &dir.path().join("store"));
     drop((engine, cold));
     for (name, l1_bytes, l2_bytes) in [("cold, L2 hit", 0, 256 << 20), ("cold, L1 hit", 256 << 20, 0)] {
         let (engine, cold) = open(l1_bytes, l2_bytes);
