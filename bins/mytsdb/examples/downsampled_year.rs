@@ -100,8 +100,7 @@ fn main() {
         let (engine, _cold) = open();
         let storage = EngineStorage::new(engine);
         let expr = mytsdb_promql_syntax::parse(query).unwrap();
-        let mut options = QueryOptions::default();
-        options.pool = Some(WorkerPool::new(1).unwrap());
+        let options = QueryOptions { pool: Some(WorkerPool::new(1).unwrap()), ..QueryOptions::default() };
         for run in 0..4 {
             let begun = Instant::now();
             let found = range(&storage, &expr, start, end, step_ms, &options, &Cancel::default()).unwrap();
