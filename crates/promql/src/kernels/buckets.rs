@@ -225,7 +225,7 @@ mod tests {
     fn a_selector_has_at_the_end_of_a_bucket_what_it_had_and_between_ends_what_it_had_before() {
         let mut buckets = Buckets::default();
         // The second hour ends with a marker, the third with a gap of an hour.
-        let times = [30 * MINUTE, 59 * MINUTE, 90 * MINUTE, 119 * MINUTE, 130 * MINUTE];
+        let times = [30 * MINUTE, 59 * MINUTE, 100 * MINUTE, 119 * MINUTE, 130 * MINUTE];
         buckets.append_floats(&times, &[1.0, 2.0, 3.0, stale_nan(), 4.0], Resolution::Hour);
         let mut out = Cells::default();
         let at = |first_ms, step_ms| Instants { first_ms, step_ms, lookback_ms: 5 * MINUTE };
@@ -234,6 +234,8 @@ mod tests {
         let used = at(HOUR + 30 * MINUTE, HOUR).latest(&buckets, false, 3, &mut out);
         assert_eq!(cells(&out), [Some(2.0), None, None], "at 1:30, 2:30 and 3:30");
         assert!(used.is_late);
+        at(100 * MINUTE, HOUR).latest(&buckets, false, 1, &mut out);
+        assert_eq!(cells(&out), [Some(3.0)], "where the last sample of a bucket is it is seen");
         // A sample is a sample.
         let mut columns = Columns::default();
         columns.push_float(5 * HOUR, 7.0);
