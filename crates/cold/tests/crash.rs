@@ -8,10 +8,10 @@ mod world;
 
 use mytsdb_model::{Matcher, TimeRange};
 use mytsdb_stop::StopSign;
-use mytsdb_testkit::{Random, seed};
+use mytsdb_testkit::Random;
 use std::collections::BTreeSet;
 use world::faulty::Fault;
-use world::{DAY_MS, HOUR_MS, Node, World, labels};
+use world::{Cut, DAY_MS, HOUR_MS, Node, World, labels};
 
 /// What is under way when the power fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,15 +24,6 @@ enum Act {
     Clean,
     /// All that there is has expired.
     Expire,
-}
-
-/// Where it fails.
-#[derive(Debug, Clone, Copy)]
-enum Cut {
-    /// At this call to the disk.
-    Disk(u64),
-    /// At this request to the store, which is refused, or done without an answer.
-    Store(u64, Fault),
 }
 
 /// A world just before the act.
@@ -89,10 +80,7 @@ fn play(act: Act, node: &Node) -> Result<(), mytsdb_cold::ColdError> {
 fn run(act: Act, cut: Cut, random: &mut Random) -> bool {
     let context = format!("{act:?} {cut:?}");
     let (mut world, node) = before(act);
-    match cut {
-        Cut::Disk(calls) => world.disk.stop_after(calls),
-        Cut::Store(requests, fault) => world.store.fail_all_after(requests, fault),
-    }
+    cut.set(&world);
     let failed = play(act, &node).is_err();
     if let Cut::Store(..) = cut {
         // Also without a crash all goes on when the store is back.
@@ -147,17 +135,7 @@ fn finished(act: Act, world: &mut World, node: Node, context: &str) {
 
 /// Cuts at every place, until the act ends before the cut.
 fn enumerate(act: Act) {
-    let seed = seed(1);
-    let mut random = Random::new(seed);
-    for cuts in [|at| Cut::Disk(at), |at| Cut::Store(at, Fault::Error), |at| Cut::Store(at, Fault::ErrorAfter)] {
-        let mut at = 0;
-        while run(act, cuts(at), &mut random) {
-            at += 1;
-            assert!(at < 2_000, "{act:?} has no end");
-        }
-        println!("{act:?}: {at} cuts as {:?}", cuts(0));
-        assert!(at > 1, "{act:?} did next to nothing");
-    }
+    world::enumerate(act, 1, |cut, random| run(act, cut, random));
 }
 
 #[test]

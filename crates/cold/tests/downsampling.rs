@@ -7,14 +7,13 @@
 mod world;
 
 use mytsdb_columns::Columns;
-use mytsdb_downsample::{Bucket, Buckets, Resolution, Rule};
-use mytsdb_engine::{Kept, Lookup};
+use mytsdb_downsample::{Bucket, Buckets, Resolution, Rule, Stored};
+use mytsdb_engine::Lookup;
 use mytsdb_model::{MatchOp, Matcher, TimeRange};
 use mytsdb_stop::StopSign;
-use mytsdb_testkit::{Random, seed, setting};
+use mytsdb_testkit::{Random, setting};
 use std::collections::{BTreeMap, BTreeSet};
-use world::faulty::Fault;
-use world::{DAY_MS, HOUR_MS, Node, World, labels};
+use world::{Cut, DAY_MS, HOUR_MS, Node, World, labels};
 
 /// What is under way when the power fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,14 +26,6 @@ enum Act {
     Expire,
     /// Buckets are written anew without what is deleted.
     Clean,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Cut {
-    /// At this call to the disk.
-    Disk(u64),
-    /// At this request to the store, which is refused, or done without an answer.
-    Store(u64, Fault),
 }
 
 /// Days with samples end before this.
@@ -122,12 +113,12 @@ fn buckets(node: &Node, series: usize, resolution: Resolution) -> (Option<Bucket
     for index in 0..found.len() {
         assert_eq!(*found.labels(index), labels(series));
         match found.read_buckets(index, OLD, &mut buckets).unwrap() {
-            Kept::Buckets => {
+            Stored::Buckets => {
                 let count = buckets.counts.iter().sum::<u32>() as usize;
                 return (Some(buckets), Some(count));
             }
-            Kept::Mixed => return (None, None),
-            Kept::Samples => found.read(index, OLD, &mut columns).unwrap(),
+            Stored::Mixed => return (None, None),
+            Stored::Samples => found.read(index, OLD, &mut columns).unwrap(),
         }
     }
     (None, Some(columns.values.len()))
@@ -196,10 +187,7 @@ fn finished(act: Act, world: &mut World, node: &Node, random: &mut Random, conte
 fn run(act: Act, cut: Cut, random: &mut Random) -> bool {
     let context = format!("{act:?} {cut:?}");
     let (mut world, node) = before(act);
-    match cut {
-        Cut::Disk(calls) => world.disk.stop_after(calls),
-        Cut::Store(requests, fault) => world.store.fail_all_after(requests, fault),
-    }
+    cut.set(&world);
     let failed = act_out(act, &node).is_err();
     if let Cut::Store(..) = cut {
         // Also without a crash all goes on when the store is back.
@@ -220,16 +208,7 @@ fn run(act: Act, cut: Cut, random: &mut Random) -> bool {
 
 /// Cuts at every place, or, in the short form, at some, until the act ends before the cut.
 fn enumerate(act: Act) {
-    let mut random = Random::new(seed(1));
-    for cuts in [|at| Cut::Disk(at), |at| Cut::Store(at, Fault::Error), |at| Cut::Store(at, Fault::ErrorAfter)] {
-        let mut at = 0;
-        while run(act, cuts(at), &mut random) {
-            at += setting("MYTSDB_CUT_STRIDE", 11);
-            assert!(at < 2_000, "{act:?} has no end");
-        }
-        println!("{act:?}: {at} cuts as {:?}", cuts(0));
-        assert!(at > 1, "{act:?} did next to nothing");
-    }
+    world::enumerate(act, setting("MYTSDB_CUT_STRIDE", 11), |cut, random| run(act, cut, random));
 }
 
 #[test]

@@ -14,3 +14,14 @@ mod rule;
 pub use buckets::{Bucket, Buckets};
 pub use resolution::Resolution;
 pub use rule::Rule;
+
+/// What there is of a series in a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// Samples alone.
+    Samples,
+    /// Buckets, with floats beside them or without.
+    Buckets,
+    /// Buckets, and histograms beside them.
+    Mixed,
+}

@@ -54,7 +54,7 @@ pub use exemplars::SeriesExemplars;
 pub use families::Described;
 pub use log::{Batch, COMPANION_FILL_MIN, Companion, Done, Outcome, Refusal};
 pub use options::{Durability, EngineOptions};
-pub use reader::{Finding, Kept, Selection};
+pub use reader::{Finding, Selection};
 pub use source::{Ask, Asked, Coarse, Found, Known, Lookup, Moment, Source, SourceId, SourceSeries};
 
 #[cfg(doctest)]

@@ -42,7 +42,7 @@ pub use options::{Cancel, Optimisations, QueryOptions};
 pub use plan::{Plan, PlanNode};
 pub use query::{explain, instant, range, range_into};
 pub use result_cache::{ResultCache, ResultCacheLevel};
-pub use storage::{DownsampledSet, Finding, LabelStorage, ReadStamp, SelectHints, SeriesSet, Storage, Stored};
+pub use storage::{DownsampledSet, Finding, LabelStorage, ReadStamp, SelectHints, SeriesSet, Storage};
 pub use value::{
     QueryResult, QueryStats, QueryValue, ResultUse, SampleValue, Series, SeriesSink, SeriesView, Summary, VectorSample,
 };

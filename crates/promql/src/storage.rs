@@ -3,7 +3,7 @@
 use crate::error::StorageError;
 use crate::options::Cancel;
 use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
-use mytsdb_downsample::Buckets;
+use mytsdb_downsample::{Buckets, Stored};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use std::any::Any;
 use std::sync::Arc;
@@ -110,21 +110,11 @@ pub trait LabelStorage: Storage {
 /// What was found out about the labels of some series, for those who know its type.
 pub type Finding = Arc<dyn Any + Send + Sync>;
 
-/// What there is of a series in a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stored {
-    /// Samples alone: they are to be [read](SeriesSet::read).
-    Samples,
-    /// Buckets, with floats beside them or without.
-    Buckets,
-    /// Buckets, and histograms beside them: what [`SeriesSet::read`] gives has the last sample of each bucket.
-    Mixed,
-}
-
 /// A set of series of which some may be there as buckets, in place of samples.
 pub trait DownsampledSet {
     /// Appends what there is of series `index` to `out` if some of it is buckets and all else are floats: buckets whose last sample is in
-    /// `range`, and single samples as buckets of their own; ascending by last sample.
+    /// `range`, and single samples as buckets of their own; ascending by last sample. Samples alone are to be [read](SeriesSet::read), and with
+    /// histograms beside buckets that gives the last sample of each bucket.
     ///
     /// # Errors
     /// As [`SeriesSet::read`].

@@ -5,11 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
-use mytsdb_downsample::{Buckets, Resolution};
+use mytsdb_downsample::{Buckets, Resolution, Stored};
 use mytsdb_model::{Labels, Matcher, TimeRange, stale_nan};
 use mytsdb_promql::{
     Cancel, DownsampledSet, Finding, QueryOptions, QueryResult, QueryValue, SelectHints, SeriesSet, Storage,
-    StorageError, Stored, range,
+    StorageError, range,
 };
 use mytsdb_promql_syntax::parse;
 use mytsdb_promql_testkit::TestStorage;

@@ -1,11 +1,11 @@
 //! The engine behind PromQL's storage trait.
 
 use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
-use mytsdb_downsample::{Buckets, Resolution};
-use mytsdb_engine::{Engine, EngineStamp, Kept, Lookup, Selection};
+use mytsdb_downsample::{Buckets, Resolution, Stored};
+use mytsdb_engine::{Engine, EngineStamp, Lookup, Selection};
 use mytsdb_model::{Labels, Matcher, TimeRange};
 use mytsdb_promql::{
-    Cancel, DownsampledSet, Finding, LabelStorage, ReadStamp, SelectHints, SeriesSet, Storage, StorageError, Stored,
+    Cancel, DownsampledSet, Finding, LabelStorage, ReadStamp, SelectHints, SeriesSet, Storage, StorageError,
 };
 use mytsdb_stop::StopSign;
 use std::sync::{Arc, OnceLock};
@@ -184,12 +184,7 @@ impl SeriesSet for EngineSeriesSet<'_> {
 
 impl DownsampledSet for EngineSeriesSet<'_> {
     fn read_buckets(&self, index: usize, range: TimeRange, out: &mut Buckets) -> Result<Stored, StorageError> {
-        let kept = self.selection.read_buckets(index, range, out).map_err(StorageError::from_error)?;
-        Ok(match kept {
-            Kept::Samples => Stored::Samples,
-            Kept::Buckets => Stored::Buckets,
-            Kept::Mixed => Stored::Mixed,
-        })
+        self.selection.read_buckets(index, range, out).map_err(StorageError::from_error)
     }
 }
 

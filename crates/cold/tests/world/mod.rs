@@ -241,3 +241,38 @@ impl World {
 pub fn faulty_paths(store: &Faulty) -> Vec<String> {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.paths())
 }
+
+/// Where the power fails.
+#[derive(Debug, Clone, Copy)]
+pub enum Cut {
+    /// At this call to the disk.
+    Disk(u64),
+    /// At this request to the store, which is refused, or done without an answer.
+    Store(u64, faulty::Fault),
+}
+
+impl Cut {
+    /// Makes it fail there.
+    pub fn set(self, world: &World) {
+        match self {
+            Self::Disk(calls) => world.disk.stop_after(calls),
+            Self::Store(requests, fault) => world.store.fail_all_after(requests, fault),
+        }
+    }
+}
+
+/// Runs an act with a cut at each `stride`th place, until it ends before the cut: then `run` says `false`.
+pub fn enumerate(act: impl std::fmt::Debug, stride: u64, mut run: impl FnMut(Cut, &mut Random) -> bool) {
+    let mut random = Random::new(mytsdb_testkit::seed(1));
+    let kinds =
+        [|at| Cut::Disk(at), |at| Cut::Store(at, faulty::Fault::Error), |at| Cut::Store(at, faulty::Fault::ErrorAfter)];
+    for cuts in kinds {
+        let mut at = 0;
+        while run(cuts(at), &mut random) {
+            at += stride;
+            assert!(at < 2_000, "{act:?} has no end");
+        }
+        println!("{act:?}: {at} cuts as {:?}", cuts(0));
+        assert!(at > 1, "{act:?} did next to nothing");
+    }
+}

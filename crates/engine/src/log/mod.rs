@@ -47,6 +47,22 @@ pub(crate) struct Writer {
     group: u64,
 }
 
+/// A thread syncs beside the log: until this is dropped, also by a panic, the one that commits does not.
+struct Syncing<'a>(&'a Log);
+
+impl<'a> Syncing<'a> {
+    fn begin(log: &'a Log) -> Self {
+        *log.syncer.lock() = Some(std::thread::current());
+        Self(log)
+    }
+}
+
+impl Drop for Syncing<'_> {
+    fn drop(&mut self) {
+        *self.0.syncer.lock() = None;
+    }
+}
+
 /// Lanes that anybody may stage in, and one writer.
 pub(crate) struct Log {
     /// Series whose definition is not in the log yet.
@@ -251,7 +267,7 @@ impl Log {
         if self.durability != Durability::Interval {
             return;
         }
-        *self.syncer.lock() = Some(std::thread::current());
+        let _here = Syncing::begin(self);
         while !self.stopped.load(Ordering::Acquire) {
             std::thread::park_timeout(SYNC_INTERVAL);
             if self.sync_beside().is_err() {
@@ -259,7 +275,6 @@ impl Log {
                 self.metrics.commit_failures.inc();
             }
         }
-        *self.syncer.lock() = None;
     }
 
     fn sync_beside(&self) -> Result<(), EngineError> {

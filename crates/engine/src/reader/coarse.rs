@@ -4,17 +4,6 @@ use super::selection::Part;
 use mytsdb_downsample::Resolution;
 use std::collections::BTreeMap;
 
-/// What there is of a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
-    /// Samples alone.
-    Samples,
-    /// Buckets, with floats beside them or without.
-    Buckets,
-    /// Buckets, and histograms beside them.
-    Mixed,
-}
-
 /// Which parts give way to others, if these have the series that is read. Nothing at all if no part has buckets.
 #[derive(Debug, Default)]
 pub(super) struct Rivals(Vec<Vec<usize>>);

@@ -11,7 +11,6 @@ mod remarks;
 mod selection;
 mod texts;
 
-pub use coarse::Kept;
 pub use findings::Finding;
 pub use selection::Selection;
 

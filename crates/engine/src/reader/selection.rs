@@ -2,12 +2,12 @@
 
 use super::Reader;
 use super::cache::{Listed, Question};
-use super::coarse::{Kept, Rivals};
+use super::coarse::Rivals;
 use super::findings::Finding;
 use crate::EngineError;
 use crate::source::{Source, SourceId, SourceSeries};
 use mytsdb_columns::{Columns, HistogramTable, Mark, Outline, Outlining};
-use mytsdb_downsample::Buckets;
+use mytsdb_downsample::{Buckets, Stored};
 use mytsdb_model::{Labels, TimeRange};
 use mytsdb_stop::StopSign;
 use std::cmp::Ordering as Order;
@@ -265,9 +265,9 @@ impl<'a> Selection<'a> {
     ///
     /// # Panics
     /// If `index` is not below [`len`](Selection::len).
-    pub fn read_buckets(&self, index: usize, range: TimeRange, out: &mut Buckets) -> Result<Kept, EngineError> {
+    pub fn read_buckets(&self, index: usize, range: TimeRange, out: &mut Buckets) -> Result<Stored, EngineError> {
         if !self.is_coarse() {
-            return Ok(Kept::Samples);
+            return Ok(Stored::Samples);
         }
         let before = out.len();
         let coarse = || {
@@ -283,18 +283,18 @@ impl<'a> Selection<'a> {
             }
         }
         if out.len() == before {
-            return Ok(Kept::Samples);
+            return Ok(Stored::Samples);
         }
         let mut samples = Columns::default();
         self.gather(index, range, false, &mut samples)?;
         samples.clip(Mark::default(), range);
         if !samples.histograms.is_empty() {
             out.truncate(before);
-            return Ok(Kept::Mixed);
+            return Ok(Stored::Mixed);
         }
         out.append_exact(&samples);
         out.sort();
-        Ok(Kept::Buckets)
+        Ok(Stored::Buckets)
     }
 
     /// The number of series.

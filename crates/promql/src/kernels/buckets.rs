@@ -6,7 +6,8 @@
 use super::cells::Cells;
 use super::kahan::Kahan;
 use super::kernel::Kernel;
-use super::rate::{Extrapolation, extrapolation_factor};
+use super::outlines::is_outlined;
+use super::rate::Ends;
 use super::window_table::Windows;
 use crate::options::Cancel;
 use mytsdb_downsample::Buckets;
@@ -17,20 +18,12 @@ const CANCEL_BUCKETS: usize = 1 << 18;
 
 /// Whether a kernel can compute with buckets.
 pub(crate) fn has_kernel(kernel: Kernel) -> bool {
-    matches!(
-        kernel,
-        Kernel::Avg
-            | Kernel::Count
-            | Kernel::First
-            | Kernel::Increase { .. }
-            | Kernel::Last
-            | Kernel::Max
-            | Kernel::Min
-            | Kernel::Present
-            | Kernel::Sum
-            | Kernel::TimeOfFirst
-            | Kernel::TimeOfLast
-    )
+    // Buckets tell what statistics of chunks tell, but how many resets there were, and sums.
+    match kernel {
+        Kernel::Avg | Kernel::Sum => true,
+        Kernel::Resets => false,
+        _ => is_outlined(kernel),
+    }
 }
 
 /// Computes every window; gives the width in ms of the widest bucket that was in one, 0 if there were only samples.
@@ -69,7 +62,7 @@ pub(crate) fn over_windows(
                 return widest_ms;
             }
         }
-        let window = Window { buckets, places: low..high, start_ms, end_ms, range_ms: windows.range_ms };
+        let window = Window { buckets, places: low..high, span_ms: (start_ms, end_ms) };
         if let Some(value) = window.value(kernel) {
             out.set(step, value);
         }
@@ -81,9 +74,8 @@ pub(crate) fn over_windows(
 struct Window<'b> {
     buckets: &'b Buckets,
     places: Range<usize>,
-    start_ms: i64,
-    end_ms: i64,
-    range_ms: i64,
+    /// From where, and to where: `(start, end]`.
+    span_ms: (i64, i64),
 }
 
 impl Window<'_> {
@@ -145,18 +137,13 @@ impl Window<'_> {
                 before = lasts[at];
             }
         }
-        let zero_share = (counter && difference > 0.0 && firsts[first] >= 0.0).then(|| firsts[first] / difference);
-        let factor = extrapolation_factor(&Extrapolation {
-            first_ms: firsts_ms[first],
-            last_ms: lasts_ms[last],
+        let ends = Ends {
+            first: (firsts_ms[first], firsts[first]),
+            last: (lasts_ms[last], lasts[last]),
             samples: usize::try_from(count).unwrap_or(usize::MAX),
-            start_ms: self.start_ms,
-            end_ms: self.end_ms,
-            rate_range_ms: rate.then_some(self.range_ms),
-            zero_point_ms: None,
-            zero_share,
-        });
-        Some(difference * factor)
+            window_ms: self.span_ms,
+        };
+        Some(ends.extrapolate(difference, counter, rate))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::cells::Cells;
 use super::over_time;
-use super::rate::{EXTRAPOLATION_THRESHOLD, Extrapolation, extrapolation_factor};
+use super::rate::{EXTRAPOLATION_THRESHOLD, Ends, Extrapolation, extrapolation_factor};
 use super::window_table::WindowTable;
 use crate::options::Cancel;
 use std::ops::Range;
@@ -101,17 +101,13 @@ fn extrapolated_window(table: &WindowTable, live_step: usize, values: &[f64], re
     }
     let (times, windows) = (table.times(), table.windows());
     let end_ms = windows.end_ms(table.live().start + live_step);
-    let factor = extrapolation_factor(&Extrapolation {
-        first_ms: times[low],
-        last_ms: times[high - 1],
+    let ends = Ends {
+        first: (times[low], first),
+        last: (times[high - 1], values[high - 1]),
         samples: high - low,
-        start_ms: end_ms - windows.range_ms,
-        end_ms,
-        rate_range_ms: rate.then_some(windows.range_ms),
-        zero_point_ms: None,
-        zero_share: (difference > 0.0 && first >= 0.0).then(|| first / difference),
-    });
-    difference * factor
+        window_ms: (end_ms - windows.range_ms, end_ms),
+    };
+    ends.extrapolate(difference, true, rate)
 }
 
 /// The last factor of [`extrapolated_once`]: rows of one scrape mostly have the same times.

@@ -5,7 +5,7 @@
 
 use super::cells::Cells;
 use super::kernel::Kernel;
-use super::rate::{Extrapolation, extrapolation_factor};
+use super::rate::Ends;
 use super::window_table::Windows;
 use mytsdb_columns::{Outline, Stretch};
 use mytsdb_model::TimeRange;
@@ -52,8 +52,7 @@ struct Part<'o> {
     /// How many floats of the outline come before those.
     low: usize,
     stretches: &'o [Stretch],
-    start_ms: i64,
-    end_ms: i64,
+    window_ms: (i64, i64),
 }
 
 /// Samples of a window that follow each other.
@@ -141,36 +140,27 @@ impl<'o> Part<'o> {
     }
 
     /// The difference of the last and the first value, extrapolated; of a counter there are no resets inside of stretches.
-    fn increase(&self, range_ms: i64, counter: bool, rate: bool) -> Option<f64> {
+    fn increase(&self, counter: bool, rate: bool) -> Option<f64> {
         let samples = self.count() as usize;
         if samples < 2 {
             return None;
         }
-        let ((first_ms, first), (last_ms, last)) = (self.first(), self.last());
-        let mut difference = last - first;
+        let (first, last) = (self.first(), self.last());
+        let mut difference = last.1 - first.1;
         if counter {
             let inside = self.resets(|before| difference += before);
             debug_assert_eq!(inside, 0);
         }
-        let factor = extrapolation_factor(&Extrapolation {
-            first_ms,
-            last_ms,
-            samples,
-            start_ms: self.start_ms,
-            end_ms: self.end_ms,
-            rate_range_ms: rate.then_some(range_ms),
-            zero_point_ms: None,
-            zero_share: (counter && difference > 0.0 && first >= 0.0).then(|| first / difference),
-        });
-        Some(difference * factor)
+        let ends = Ends { first, last, samples, window_ms: self.window_ms };
+        Some(ends.extrapolate(difference, counter, rate))
     }
 
     /// The value of a window that holds something.
-    fn value(&self, kernel: Kernel, range_ms: i64) -> Option<f64> {
+    fn value(&self, kernel: Kernel) -> Option<f64> {
         match kernel {
             Kernel::Count => Some(self.count() as f64),
             Kernel::First => Some(self.first().1),
-            Kernel::Increase { counter, rate } => self.increase(range_ms, counter, rate),
+            Kernel::Increase { counter, rate } => self.increase(counter, rate),
             Kernel::Last => Some(self.last().1),
             Kernel::Max => Some(self.extreme(|stretch| stretch.max, |value, best| value > best)),
             Kernel::Min => Some(self.extreme(|stretch| stretch.min, |value, best| value < best)),
@@ -202,8 +192,8 @@ pub(crate) fn compute(windows: Windows, kernel: Kernel, outline: &Outline, out: 
         let (high, to) = (floats_to(low, end_ms), stretches_to(from, end_ms));
         if low < high || from < to {
             let (times, values) = (&times[low..high], &values[low..high]);
-            let part = Part { times, values, low, stretches: &stretches[from..to], start_ms, end_ms };
-            if let Some(value) = part.value(kernel, windows.range_ms) {
+            let part = Part { times, values, low, stretches: &stretches[from..to], window_ms: (start_ms, end_ms) };
+            if let Some(value) = part.value(kernel) {
                 out.set(step, value);
             }
         }

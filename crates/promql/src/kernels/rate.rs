@@ -117,6 +117,35 @@ pub(crate) struct Extrapolation {
     pub zero_share: Option<f64>,
 }
 
+/// Floats without start times in one window.
+pub(crate) struct Ends {
+    /// Times and values of the first and the last sample.
+    pub first: (i64, f64),
+    pub last: (i64, f64),
+    pub samples: usize,
+    /// The window `(start, end]`.
+    pub window_ms: (i64, i64),
+}
+
+impl Ends {
+    /// What a difference of these samples is when it is extrapolated to the edges of the window; of a rate, per second.
+    #[inline]
+    pub fn extrapolate(&self, difference: f64, counter: bool, rate: bool) -> f64 {
+        let ((first_ms, first), (last_ms, _), (start_ms, end_ms)) = (self.first, self.last, self.window_ms);
+        let factor = extrapolation_factor(&Extrapolation {
+            first_ms,
+            last_ms,
+            samples: self.samples,
+            start_ms,
+            end_ms,
+            rate_range_ms: rate.then_some(end_ms - start_ms),
+            zero_point_ms: None,
+            zero_share: (counter && difference > 0.0 && first >= 0.0).then(|| first / difference),
+        });
+        difference * factor
+    }
+}
+
 #[inline]
 fn factor(window: &Window<'_>, times: &[i64], zero_point: Option<i64>, zero_share: Option<f64>, rate: bool) -> f64 {
     extrapolation_factor(&Extrapolation {

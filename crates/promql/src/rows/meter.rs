@@ -1,9 +1,9 @@
 //! What the nodes of a plan took, counted while a query runs.
 
 use crate::error::StorageError;
-use crate::storage::{DownsampledSet, Finding, SeriesSet, Stored};
+use crate::storage::{DownsampledSet, Finding, SeriesSet};
 use mytsdb_columns::{Columns, HistogramTable, Outline, Outlining};
-use mytsdb_downsample::Buckets;
+use mytsdb_downsample::{Buckets, Stored};
 use mytsdb_model::{Labels, TimeRange};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -7,9 +7,8 @@ use crate::kernels::cells::Cells;
 use crate::kernels::window::Remarks;
 use crate::operators::sample_field::SampleField;
 use crate::rows::context::Scratch;
-use crate::storage::Stored;
 use mytsdb_columns::Columns;
-use mytsdb_downsample::Resolution;
+use mytsdb_downsample::{Resolution, Stored};
 use mytsdb_model::TimeRange;
 
 impl SelectedRows<'_> {
