@@ -197,7 +197,7 @@ impl Cold {
     pub(crate) fn expire(&self, job: &mut Job) -> Result<usize> {
         let now_ms = self.engine.settled_now_ms();
         let live: Vec<LiveDay> = job.served.values().map(|files| (*files.live).clone()).collect();
-        let due: Vec<Day> = self.due(job, &live).into_iter().map(|due| due.day).collect();
+        let due: BTreeSet<Day> = self.due(job, &live).into_iter().map(|due| due.day).collect();
         let keeps = |resolution| self.options.downsample.iter().filter_map(|rule| rule.keeps(resolution)).max();
         let has_expired = |live: &&LiveDay| {
             // Without a rule buckets stay: a line taken out of the settings deletes nothing.

@@ -51,21 +51,24 @@ impl Situation<'_> {
 
     /// All days with samples whose buckets are missing, the oldest first.
     pub fn due(&self) -> Vec<Due> {
-        let mut days: BTreeMap<Day, Vec<FileId>> = BTreeMap::new();
-        for live in self.live.iter().filter(|live| live.resolution.is_none()) {
-            days.entry(live.day).or_default().push(live.id);
+        let mut days: BTreeMap<Day, Vec<&LiveDay>> = BTreeMap::new();
+        for live in self.live {
+            days.entry(live.day).or_default().push(live);
         }
         let mut due = Vec::new();
-        for (day, mut made_from) in days {
+        for (day, of_day) in days {
+            let of_samples = of_day.iter().filter(|live| live.resolution.is_none());
+            let mut made_from: Vec<FileId> = of_samples.map(|live| live.id).collect();
+            if made_from.is_empty() {
+                continue;
+            }
             made_from.sort_unstable();
             let is_missing = |resolution: &Resolution| {
                 let is_young = |keep_ms: i64| day.range().maxt >= self.now_ms.saturating_sub(keep_ms);
-                let is_of_these = |live: &&LiveDay| {
-                    live.day == day && live.resolution == Some(*resolution) && live.made_from == made_from
-                };
+                let is_of_these = |live: &&LiveDay| live.resolution == Some(*resolution) && live.made_from == made_from;
                 self.keeps(*resolution).is_some_and(is_young)
                     && !self.empty.contains(&(made_from.clone(), *resolution))
-                    && !self.live.iter().any(|live| is_of_these(&live))
+                    && !of_day.iter().any(is_of_these)
             };
             let resolutions: Vec<Resolution> = Resolution::ALL.into_iter().filter(is_missing).collect();
             if !resolutions.is_empty() {

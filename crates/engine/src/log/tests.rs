@@ -126,3 +126,14 @@ fn a_failed_sync_is_told_to_whoever_asks_while_another_has_the_writer() {
     assert!(f.log.bytes() > empty);
     assert!(f.log.poisoned().is_some_and(|reason| reason.contains("sync")));
 }
+
+#[test]
+fn a_thread_that_syncs_and_panics_leaves_syncs_to_the_one_that_commits() {
+    let Fixture { log, .. } = fixture(10);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _here = Syncing::begin(&log);
+        assert!(log.syncer.lock().is_some());
+        panic!("in a sync");
+    }));
+    assert!(panicked.is_err() && log.syncer.lock().is_none());
+}
